@@ -1,0 +1,12 @@
+/** One embedded PostgreSQL serves every test file (see test/support/postgres.global.ts); each file clones its own database. */
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/postgres.global.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    maxWorkers: 2
+  }
+})
