@@ -1,0 +1,51 @@
+/**
+ * Observations with their history: a value is current while `superseded_at` is null, and is never overwritten.
+ *
+ * One index answers ranges, "as of" and uniqueness: a series has one current value per moment (`NULLS NOT DISTINCT`,
+ * PostgreSQL 15). `value` is numeric without a scale, so it keeps the digits the source gave.
+ */
+import { statements } from "./statements.ts"
+
+export default statements(
+  `CREATE TABLE observation_sites (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    council_id integer NOT NULL,
+    name text NOT NULL,
+    easting double precision,
+    northing double precision,
+    projection text,
+    latitude double precision,
+    longitude double precision,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (council_id, name)
+  )`,
+  `CREATE TABLE observation_sites_measurements (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site_id integer NOT NULL REFERENCES observation_sites,
+    measurement_name text NOT NULL,
+    units text,
+    first_observed_at timestamptz,
+    last_observed_at timestamptz,
+    observation_count bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (site_id, measurement_name)
+  )`,
+  `CREATE TABLE observations (
+    series_id integer NOT NULL REFERENCES observation_sites_measurements,
+    observed_at timestamptz NOT NULL,
+    value numeric NOT NULL,
+    qualifier text CHECK (qualifier IN ('<', '>')),
+    quality integer,
+    first_seen_at timestamptz NOT NULL,
+    superseded_at timestamptz
+  )`,
+  `CREATE UNIQUE INDEX observations_current ON observations (series_id, observed_at, superseded_at) NULLS NOT DISTINCT`,
+  `CREATE TABLE observation_offsets (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    PRIMARY KEY (topic, partition)
+  )`
+)

@@ -1,0 +1,12 @@
+/** All migrations in order. Forward-only: one that was released is never edited, the next one mends it. */
+import accountingPoints from "./0001_accounting_points.ts"
+import hilltop from "./0002_hilltop.ts"
+import topics from "./0003_topics.ts"
+import observations from "./0004_observations.ts"
+
+export const migrations = {
+  "0001_accounting_points": accountingPoints,
+  "0002_hilltop": hilltop,
+  "0003_topics": topics,
+  "0004_observations": observations
+}

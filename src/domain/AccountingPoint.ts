@@ -1,0 +1,113 @@
+/**
+ * An accounting point as the source describes it: who uses, who supplies, which grid area, which direction, where.
+ *
+ * All four are timelines. Directions may hold at the same time (a house with solar panels both consumes and produces),
+ * so each direction is a timeline of its own; the others never overlap.
+ */
+import { Schema } from "effect"
+import { EicY, EndUserNumber, Gln, type Gsrn } from "./Identifiers.ts"
+import { Instant } from "./Instant.ts"
+import { findOverlap, type Period } from "./Timeline.ts"
+
+export const EntityType = Schema.Literals(["person", "organisation"])
+export type EntityType = typeof EntityType.Type
+
+export const Direction = Schema.Literals(["production", "consumption"])
+export type Direction = typeof Direction.Type
+
+export interface Location {
+  readonly latitude: number
+  readonly longitude: number
+}
+
+/** The timelines of an accounting point, by the name the tables and the adapter contract give them. */
+export const timelineNames = ["end_user", "energy_supplier", "metering_grid_area", "energy_direction"] as const
+export type TimelineName = (typeof timelineNames)[number]
+export type Timelines = Readonly<Record<TimelineName, ReadonlyArray<Period>>>
+
+/** What the source says of an accounting point for the time that was asked. */
+export interface AccountingPointAnswer {
+  readonly gsrn: Gsrn
+  readonly timelines: Timelines
+  readonly entityTypes: ReadonlyMap<string, EntityType>
+  readonly location: Location | undefined
+}
+
+/** An end user with 11 digits is a person, one with 9 an organisation. */
+export const entityTypeOf = (endUser: string): EntityType => (endUser.length === 11 ? "person" : "organisation")
+
+/** Splits a timeline into the ones that must not overlap within themselves: one per direction, else just one. */
+export const strands = <P extends Period>(
+  name: TimelineName,
+  timeline: ReadonlyArray<P>
+): ReadonlyArray<ReadonlyArray<P>> =>
+  name === "energy_direction"
+    ? Direction.literals.map((direction) => timeline.filter((period) => period.value === direction))
+    : [timeline]
+
+const validity = {
+  valid_from: Instant,
+  valid_to: Schema.optional(Schema.NullOr(Instant))
+}
+const inOrder = Schema.makeFilter(
+  (row: { readonly valid_from: number; readonly valid_to?: number | null | undefined }) =>
+    row.valid_to === undefined ||
+    row.valid_to === null ||
+    row.valid_to > row.valid_from ||
+    "valid_to must be later than valid_from"
+)
+const OneOrBothDirections = Schema.Union([Direction, Schema.Array(Direction)])
+
+/** The body of the adapter's 200, snake_case as it is sent. Unknown further fields are ignored. */
+export const AdapterBody = Schema.Struct({
+  gsrn: Schema.String,
+  end_user: Schema.Array(
+    Schema.Struct({
+      business_id: EndUserNumber,
+      entity_type: Schema.optional(Schema.NullOr(EntityType)),
+      ...validity
+    }).check(inOrder)
+  ),
+  energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)),
+  metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)),
+  energy_direction: Schema.optional(
+    Schema.NullOr(Schema.Array(Schema.Struct({ direction: OneOrBothDirections, ...validity }).check(inOrder)))
+  ),
+  latitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -90, maximum: 90 })))),
+  longitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -180, maximum: 180 }))))
+})
+export type AdapterBody = typeof AdapterBody.Type
+
+/** The answer a body carries; a text says what is wrong with a body that contradicts itself. */
+export const answerFromBody = (gsrn: Gsrn, body: AdapterBody): AccountingPointAnswer | string => {
+  if (body.gsrn !== gsrn) return "the answer is about another GSRN than the one asked for"
+  const period = (value: string, row: { valid_from: number; valid_to?: number | null | undefined }): Period => ({
+    value,
+    from: row.valid_from,
+    to: row.valid_to ?? undefined
+  })
+  const timelines: Timelines = {
+    end_user: body.end_user.map((row) => period(row.business_id, row)),
+    energy_supplier: body.energy_supplier.map((row) => period(row.business_id, row)),
+    metering_grid_area: body.metering_grid_area.map((row) => period(row.business_id, row)),
+    energy_direction: (body.energy_direction ?? []).flatMap((row) =>
+      [...new Set(Array.isArray(row.direction) ? row.direction : [row.direction])].map((direction) =>
+        period(direction, row)
+      )
+    )
+  }
+  for (const name of timelineNames) {
+    if (strands(name, timelines[name]).some((strand) => findOverlap(strand) !== undefined)) {
+      return `periods of ${name} overlap`
+    }
+  }
+  const { latitude, longitude } = body
+  return {
+    gsrn,
+    timelines,
+    entityTypes: new Map(
+      body.end_user.map((row) => [row.business_id, row.entity_type ?? entityTypeOf(row.business_id)])
+    ),
+    location: typeof latitude === "number" && typeof longitude === "number" ? { latitude, longitude } : undefined
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * A controllable unit: something behind an accounting point that can be steered, and its technical resources.
+ *
+ * A unit that is not terminated is what makes an accounting point relevant, so that its data may be kept at all.
+ */
+import { Schema } from "effect"
+import { ControllableUnitId, Gsrn } from "./Identifiers.ts"
+import { PlainDate } from "./OsloDay.ts"
+
+const Name = Schema.NonEmptyString.check(Schema.isMaxLength(512))
+
+/** What is registered of a unit (the body of `PUT /controllable_unit/{business_id}`). */
+export const UnitRegistration = Schema.Struct({
+  accounting_point: Gsrn,
+  name: Name,
+  start_date: Schema.optional(Schema.NullOr(PlainDate)),
+  technical_resources: Schema.optional(Schema.Array(Schema.Struct({ name: Name })).check(Schema.isMaxLength(1_000)))
+})
+export type UnitRegistration = typeof UnitRegistration.Type
+
+/** A unit as a lookup shows it. */
+export const UnitView = Schema.Struct({
+  id: Schema.Int,
+  business_id: ControllableUnitId,
+  name: Schema.String,
+  technical_resources: Schema.Array(Schema.Struct({ id: Schema.Int, name: Schema.String }))
+})
+export type UnitView = typeof UnitView.Type

@@ -1,0 +1,85 @@
+/**
+ * A request to a Hilltop server that is repeated for ever: what is asked, when next, and how the last runs went.
+ *
+ * `details` say what the address alone does not (which item of a data source is wanted); they are hints, since
+ * operators may insert a task with nothing but its address.
+ */
+import { Schema } from "effect"
+import type { Instant } from "./Instant.ts"
+
+export const RequestType = Schema.Literals([
+  "SITES_LIST",
+  "MEASUREMENTS_LIST",
+  "MEASUREMENT_DATA",
+  "MEASUREMENT_DATA_LATEST"
+])
+export type RequestType = typeof RequestType.Type
+
+export const FetchResult = Schema.Literals([
+  "SUCCESS",
+  "UNCHANGED",
+  "FETCH_ERROR",
+  "HILLTOP_ERROR",
+  "RESPONSE_TOO_LARGE",
+  "PARSE_ERROR",
+  "UNKNOWN_ERROR"
+])
+export type FetchResult = typeof FetchResult.Type
+
+export const TaskDetails = Schema.Struct({
+  siteName: Schema.optional(Schema.String),
+  /** Name of the DataSource that was chosen. */
+  measurementName: Schema.optional(Schema.String),
+  /** Which column of the DataSource holds the measurement, counted from 1. */
+  item: Schema.optional(Schema.Int),
+  units: Schema.optional(Schema.String)
+})
+export type TaskDetails = typeof TaskDetails.Type
+
+/** One run of a task, as its history keeps it. */
+export const TaskRun = Schema.Struct({
+  at: Schema.String,
+  result: FetchResult,
+  hash: Schema.optional(Schema.NullOr(Schema.String)),
+  bytes: Schema.optional(Schema.Int),
+  millis: Schema.optional(Schema.Int),
+  /** Why it failed, readable; never what a caller sent or a key. */
+  detail: Schema.optional(Schema.String),
+  /** The address the request ended at, when it was redirected. */
+  note: Schema.optional(Schema.String)
+})
+export type TaskRun = typeof TaskRun.Type
+
+/** How many runs the history of a task keeps. */
+export const historyLength = 50
+
+/** A task to be queued, unless it is on the queue already. */
+export interface NewTask {
+  readonly sourceId: number
+  readonly requestType: RequestType
+  readonly fetchUrl: string
+  readonly details: TaskDetails
+}
+
+/** A task that this instance may run until the lease ends; `fence` tells its settlement from a later holder's. */
+export interface ClaimedTask extends NewTask {
+  readonly id: number
+  readonly fence: number
+  readonly previousHash: string | undefined
+  /** Failed runs since the last one that succeeded. */
+  readonly attempts: number
+  readonly councilId: number
+  readonly htsUrl: string
+  /** As the source row holds it now, not yet decoded. */
+  readonly configuration: unknown
+}
+
+/** What a run leaves behind. */
+export interface Settlement {
+  readonly task: Pick<ClaimedTask, "id" | "fence">
+  readonly run: TaskRun
+  readonly nextFetchAt: Instant
+  /** The hash to compare the next answer with; a failure keeps the previous one. */
+  readonly hash: string | undefined
+  readonly attempts: number
+}

@@ -1,0 +1,27 @@
+/**
+ * A Hilltop server of a council, and which of its measurements are wanted.
+ *
+ * The row is entered by operators, with SQL if they like, so its configuration is decoded at each use: one that cannot
+ * be used is reported beside the source and disturbs no other.
+ */
+import { Schema } from "effect"
+
+export const SourceConfiguration = Schema.Struct({
+  measurementNames: Schema.Array(Schema.NonEmptyString).check(
+    Schema.isMinLength(1, { message: "must name at least one measurement" })
+  ),
+  excludedSitesNames: Schema.optional(Schema.Array(Schema.String)),
+  requestsPerSecond: Schema.optional(
+    Schema.Finite.check(Schema.isGreaterThan(0, { message: "must be greater than 0" }))
+  ),
+  maxConcurrent: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { message: "must be at least 1" })))
+})
+export type SourceConfiguration = typeof SourceConfiguration.Type
+
+/** A source whose configuration was decoded. */
+export interface HilltopSource {
+  readonly id: number
+  readonly councilId: number
+  readonly htsUrl: string
+  readonly configuration: SourceConfiguration
+}

@@ -1,0 +1,98 @@
+/**
+ * Messages of the observations topic: where a site lies, and what was observed there in a month.
+ *
+ * A value keeps the digits the source gave. They travel as JSON numbers of any length, so they are text on our side
+ * and are written with `JSON.rawJSON`; reading them needs the same care (`parseObservationMessage`).
+ */
+import { Effect, Schema } from "effect"
+
+/** Metres on the grid that the server names (NZMG, NZTM2000), where it names one. */
+export const GridLocation = Schema.Struct({
+  easting: Schema.Finite,
+  northing: Schema.Finite,
+  projection: Schema.optional(Schema.String)
+})
+export type GridLocation = typeof GridLocation.Type
+
+/** Degrees, WGS84. */
+export const GeographicLocation = Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })
+export type GeographicLocation = typeof GeographicLocation.Type
+
+/** A censored value (`<0.002`) keeps its number and says on which side the truth lies. */
+export const Qualifier = Schema.Literals(["<", ">"])
+export type Qualifier = typeof Qualifier.Type
+
+export const decimalPattern = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/
+
+export const Observation = Schema.Struct({
+  /** RFC 3339 with the fixed offset +12:00. */
+  observedAt: Schema.String,
+  /** A JSON number as text, with the digits the source gave. */
+  value: Schema.String.check(Schema.isPattern(decimalPattern, { message: "must be a decimal number" })),
+  qualifier: Schema.optional(Qualifier),
+  quality: Schema.optional(Schema.Int)
+})
+export type Observation = typeof Observation.Type
+
+export const SiteDetails = Schema.Struct({
+  type: Schema.Literal("SITE_DETAILS"),
+  councilId: Schema.Int,
+  siteName: Schema.String,
+  location: Schema.NullOr(GridLocation),
+  /** Where the server gives degrees instead of a grid; `location` is then null, as readers of old expect. */
+  geographicLocation: Schema.optional(GeographicLocation)
+})
+export type SiteDetails = typeof SiteDetails.Type
+
+export const ObservationData = Schema.Struct({
+  type: Schema.Literal("OBSERVATION_DATA"),
+  councilId: Schema.Int,
+  siteName: Schema.String,
+  measurementName: Schema.String,
+  units: Schema.optional(Schema.String),
+  observations: Schema.Array(Observation)
+})
+export type ObservationData = typeof ObservationData.Type
+
+export const ObservationMessage = Schema.Union([SiteDetails, ObservationData])
+export type ObservationMessage = typeof ObservationMessage.Type
+
+/** Partitions of the observations topic, and what a partition is computed from: a site's messages stay in order. */
+export const observationPartitions = 64
+export const observationPartitionKey = (message: { readonly councilId: number; readonly siteName: string }): string =>
+  `${message.councilId}#${message.siteName}`
+
+/** The message as JSON, each value a number with all its digits. */
+export const formatObservationMessage = (message: ObservationMessage): string =>
+  message.type === "SITE_DETAILS"
+    ? JSON.stringify(message)
+    : JSON.stringify({
+        ...message,
+        observations: message.observations.map((observation) => ({
+          ...observation,
+          value: JSON.rawJSON(observation.value)
+        }))
+      })
+
+const decodeMessage = Schema.decodeUnknownEffect(ObservationMessage)
+const isJson = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Unknown))
+
+/** Reads a message, keeping each value's digits as text; fails with `SchemaError` on anything else. */
+export const parseObservationMessage = (text: string): Effect.Effect<ObservationMessage, Schema.SchemaError> =>
+  isJson(text).pipe(Effect.flatMap(() => decodeMessage(parseKeepingDigits(text))))
+
+// ES2025's `JSON.rawJSON` and the reviver's `source` are in Node 24 and Deno 2; TypeScript's library lacks them.
+declare global {
+  interface JSON {
+    rawJSON(text: string): object
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown
+    ): unknown
+  }
+}
+
+const parseKeepingDigits = (text: string): unknown =>
+  JSON.parse(text, (key: string, value: unknown, context: { readonly source?: string }) =>
+    key === "value" && typeof value === "number" && context.source !== undefined ? context.source : value
+  )

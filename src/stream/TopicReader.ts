@@ -1,0 +1,57 @@
+/**
+ * The reading side of the stream: a consumer group that gets each partition's records in order.
+ *
+ * What a handler returns is published together with the group's new offset, or not at all; that makes a stage that
+ * reads, maps and writes exactly-once without the stage knowing of transactions.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { OutgoingRecord, RecordTooLarge } from "./KafkaSink.ts"
+
+/** The stream cannot be read just now; start reading again after a while. */
+export class ReaderUnavailable extends Schema.TaggedError<ReaderUnavailable>()("ReaderUnavailable", {
+  cause: Schema.Defect()
+}) {}
+
+export interface TopicRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly key: string
+  readonly value: string
+  readonly headers: Readonly<Record<string, string>>
+  /** When the record was appended, in milliseconds since 1970. */
+  readonly at: number
+}
+
+/** Consecutive records of one partition, oldest first, at least one. */
+export interface RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: ReadonlyArray<TopicRecord>
+}
+
+export interface ConsumeOptions {
+  readonly topic: string
+  readonly group: string
+  /** The most records of one batch. */
+  readonly maxRecords: number
+}
+
+export class TopicReader extends Context.Service<
+  TopicReader,
+  {
+    /**
+     * Gives `handle` one batch after another until interrupted, those of a partition in order and never two of one
+     * partition at a time, over all instances of the group. When `handle` succeeds, the records it returned are
+     * published and the offset moves past the batch, both or neither. When it fails, `consume` fails with its error
+     * and the batch comes again.
+     */
+    readonly consume: <E, R>(
+      options: ConsumeOptions,
+      handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
+    ) => Effect.Effect<never, E | ReaderUnavailable | RecordTooLarge, R>
+
+    /** Records of the topic that the group has not got past yet. */
+    readonly lag: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<number, ReaderUnavailable>
+  }
+>()("penstock/stream/TopicReader") {}
