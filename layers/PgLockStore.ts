@@ -1,0 +1,197 @@
+/**
+ * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED` within one statement) and the update lock
+ * (`FOR UPDATE` with a lock timeout of 1 s, held by the transaction that `withUpdateLock` opens).
+ */
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient, SqlSchema, type Statement } from "effect/sql"
+import { Gsrn } from "../src/domain/Identifiers.ts"
+import { PlainDate } from "../src/domain/OsloDay.ts"
+import { type Claim, type FetchTicket, LockStore, LockTimeout, StoreUnavailable } from "../src/sync/LockStore.ts"
+import { mapSqlFailure } from "./sqlFailures.ts"
+
+const unavailable = mapSqlFailure((cause) =>
+  cause.reason._tag === "LockTimeoutError" ? new LockTimeout() : new StoreUnavailable({ cause })
+)
+/** For statements that wait for no lock: a timeout there is one failure among others. */
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+const TicketRow = Schema.Struct({
+  accounting_point_id: Schema.NullOr(Schema.Int),
+  version: Schema.NullOr(Schema.Finite),
+  seen_event_at: Schema.NullOr(Schema.Finite),
+  started_at: Schema.Finite,
+  earliest_start_date: Schema.NullOr(PlainDate)
+})
+const ClaimRow = Schema.Struct({
+  accounting_point_id: Schema.Int,
+  business_id: Gsrn,
+  version: Schema.Finite,
+  seen_event_at: Schema.NullOr(Schema.Finite),
+  started_at: Schema.Finite,
+  earliest_start_date: Schema.NullOr(PlainDate),
+  failures: Schema.Int,
+  lane: Schema.Int,
+  due: Schema.NullOr(Schema.Number)
+})
+
+export const PgLockStore = Layer.effect(
+  LockStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
+    const moment = (at: number) => sql`('epoch'::timestamptz + ${at}::float8 * interval '1 microsecond')`
+    const earliestStartDate = sql.literal(`(SELECT min(u.start_date)::text FROM flex.controllable_unit u
+      WHERE u.accounting_point_id = a.id AND u.status <> 'terminated')`)
+
+    const ticketRow = SqlSchema.findOne({
+      Request: Gsrn,
+      Result: TicketRow,
+      execute: (gsrn) => sql`
+        SELECT a.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
+          ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate} AS earliest_start_date
+        FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
+        LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
+        LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
+    })
+
+    /** One lane of the claim: at most as many rows as the lanes before it left. */
+    const lane = (name: string, where: string, order: string, limit: Statement.Fragment) => sql`
+      ${sql.literal(name)} AS (
+        SELECT accounting_point_id, ${sql.literal(order)} AS due FROM flex.accounting_point_sync
+        WHERE relevant AND ${sql.literal(where)} ORDER BY ${sql.literal(order)} LIMIT ${limit} FOR UPDATE SKIP LOCKED)`
+
+    const claimRows = SqlSchema.findAll({
+      Request: Schema.Struct({ limit: Schema.Int, all: Schema.Boolean, deadAfter: Schema.Finite }),
+      Result: ClaimRow,
+      execute: ({ limit, all, deadAfter }) => {
+        const rest = all ? limit : 0
+        const healthy = "last_sync_start IS NULL AND failures = 0"
+        const dead = sql`dead AS (
+          SELECT accounting_point_id, last_sync_start AS due FROM flex.accounting_point_sync
+          WHERE relevant AND last_sync_start < now() - make_interval(secs => ${deadAfter}::float8)
+          ORDER BY last_sync_start LIMIT ${rest} FOR UPDATE SKIP LOCKED)`
+        const pending = lane(
+          "pending",
+          `${healthy} AND last_event_at > synced_event_at`,
+          "last_event_at",
+          sql`${limit}`
+        )
+        const never = lane(
+          "never",
+          `${healthy} AND last_synced_at IS NULL AND last_event_at IS NULL`,
+          "accounting_point_id",
+          sql`greatest(0, ${rest} - (SELECT count(*) FROM dead) - (SELECT count(*) FROM pending))`
+        )
+        const longest = lane(
+          "longest",
+          `${healthy} AND last_synced_at IS NOT NULL AND (last_event_at IS NULL OR last_event_at <= synced_event_at)`,
+          "last_synced_at",
+          sql`greatest(0, ${rest} - (SELECT count(*) FROM dead) - (SELECT count(*) FROM pending) - (SELECT count(*) FROM never))`
+        )
+        const failing = lane(
+          "failing",
+          "last_sync_start IS NULL AND failures > 0 AND next_attempt_at <= now()",
+          "next_attempt_at",
+          sql`${Math.ceil(rest / 4)}`
+        )
+        return sql`
+          WITH ${dead}, ${pending}, ${never}, ${longest}, ${failing}, picked AS (
+            SELECT accounting_point_id, 0 AS lane, ${micros("due")} AS due FROM dead
+            UNION ALL SELECT accounting_point_id, 1, ${micros("due")} FROM pending
+            UNION ALL SELECT accounting_point_id, 2, due::float8 FROM never
+            UNION ALL SELECT accounting_point_id, 3, ${micros("due")} FROM longest
+            UNION ALL SELECT accounting_point_id, 4, ${micros("due")} FROM failing)
+          UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp()
+          FROM picked p JOIN flex.accounting_point a ON a.id = p.accounting_point_id
+          WHERE s.accounting_point_id = p.accounting_point_id
+          RETURNING s.accounting_point_id, a.business_id, s.version::float8 AS version,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            ${earliestStartDate} AS earliest_start_date, s.failures, p.lane, p.due`
+      }
+    })
+
+    const ticketFrom = (gsrn: Gsrn, row: typeof TicketRow.Type): FetchTicket => ({
+      gsrn,
+      accountingPointId: row.accounting_point_id ?? undefined,
+      version: row.version ?? 0,
+      seenEventAt: row.seen_event_at ?? undefined,
+      startedAt: row.started_at,
+      earliestStartDate: row.earliest_start_date ?? undefined
+    })
+
+    return LockStore.of({
+      ticket: (gsrn) =>
+        ticketRow(gsrn).pipe(
+          Effect.map((row) => ticketFrom(gsrn, row)),
+          Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
+          plain
+        ),
+
+      claim: ({ deadAfter, lanes, limit }) =>
+        claimRows({ limit, all: lanes === "all", deadAfter }).pipe(
+          Effect.map((rows) =>
+            [...rows]
+              .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
+              .map((row): Claim => ({
+                ...ticketFrom(row.business_id, row),
+                accountingPointId: row.accounting_point_id,
+                failures: row.failures
+              }))
+          ),
+          Effect.catchTag("SchemaError", Effect.die),
+          plain
+        ),
+
+      withUpdateLock: (accountingPointId, body) =>
+        Effect.gen(function* () {
+          yield* sql`SET LOCAL lock_timeout = '1s'`
+          const [row] = yield* sql<{ version: number; fetched_at: number }>`
+            SELECT version::float8 AS version, ${micros("fetched_at")} AS fetched_at FROM flex.accounting_point_sync
+            WHERE accounting_point_id = ${accountingPointId} FOR UPDATE`
+          if (row === undefined) return yield* Effect.die(new Error("accounting point without a sync row"))
+          return yield* body({ version: row.version, fetchedAt: row.fetched_at })
+        }).pipe(sql.withTransaction, unavailable),
+
+      finalise: (accountingPointId, ticket) =>
+        sql`
+          UPDATE flex.accounting_point_sync SET version = version + 1, last_synced_at = clock_timestamp(),
+            last_sync_start = NULL, failures = 0, next_attempt_at = NULL, last_error = NULL,
+            fetched_at = ${moment(ticket.startedAt)},
+            synced_event_at = ${ticket.seenEventAt === undefined ? sql.literal("synced_event_at") : moment(ticket.seenEventAt)}
+          WHERE accounting_point_id = ${accountingPointId}`.pipe(Effect.asVoid, plain),
+
+      // A version that moved means that someone else succeeded meanwhile: then there is no failure to record.
+      fail: (claim, kind, retryIn) =>
+        sql`
+          UPDATE flex.accounting_point_sync SET last_sync_start = NULL, failures = failures + 1, last_error = ${kind},
+            next_attempt_at = now() + make_interval(secs => ${retryIn}::float8)
+          WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint`.pipe(
+          Effect.asVoid,
+          plain
+        ),
+
+      release: (claims) =>
+        claims.length === 0
+          ? Effect.void
+          : sql`
+              UPDATE flex.accounting_point_sync SET last_sync_start = NULL
+              WHERE accounting_point_id = ANY(${claims.map((claim) => claim.accountingPointId)}::int4[])`.pipe(
+              Effect.asVoid,
+              plain
+            ),
+
+      countRelevant: (lookupRetention) =>
+        Effect.gen(function* () {
+          yield* sql`
+            UPDATE flex.accounting_point_sync s SET relevant = false
+            WHERE relevant AND last_lookup_at < now() - make_interval(secs => ${lookupRetention}::float8)
+              AND NOT EXISTS (SELECT FROM flex.controllable_unit u
+                WHERE u.accounting_point_id = s.accounting_point_id AND u.status <> 'terminated')`
+          const [row] = yield* sql<{ count: number }>`
+            SELECT count(*)::float8 AS count FROM flex.accounting_point_sync WHERE relevant`
+          return row?.count ?? 0
+        }).pipe(plain)
+    })
+  })
+)

@@ -1,0 +1,249 @@
+/**
+ * Every setting of the service: its name, form, default and meaning, in the order of the README's table.
+ *
+ * The layer that uses a setting reads it (`yield* Settings.ADAPTER_TIMEOUT`). `checkSettings` reads them all once before
+ * anything starts, so that a bad configuration is reported whole, by name and never by value.
+ */
+import { Config, Data, Duration, Effect, Option, Redacted, Result, Schema } from "effect"
+
+/** One setting: a `Config` with what an operator has to know about it. */
+export interface Setting<A> {
+  readonly config: Config.Config<A>
+  /** As the README shows it. */
+  readonly fallback: string
+  readonly meaning: string
+  /** What is said of a value that does not fit, after the setting's name. */
+  readonly rule: string
+}
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+const setting = <A>(
+  form: { readonly config: Config.Config<A>; readonly rule: string },
+  fallback: string,
+  meaning: string
+): Setting<A> => ({ ...form, fallback, meaning })
+
+const withDefault = <A, B>(form: { readonly config: Config.Config<A>; readonly rule: string }, value: B) => ({
+  ...form,
+  config: Config.withDefault(form.config, value)
+})
+const orNone = <A>(form: { readonly config: Config.Config<A>; readonly rule: string }) => ({
+  ...form,
+  config: optional(form.config)
+})
+
+const number = <S extends Schema.Codec<number, number>>(name: string, schema: S, rule: string) => ({
+  config: Config.schema(Schema.NumberFromString.pipe(Schema.decodeTo(schema)), name),
+  rule
+})
+const positiveInt = (name: string) =>
+  number(name, Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), "must be a whole number of at least 1")
+const positive = (name: string) => number(name, Schema.Finite.check(Schema.isGreaterThan(0)), "must be greater than 0")
+
+const text = (name: string, pattern: RegExp, rule: string) => ({
+  config: Config.schema(Schema.String.check(Schema.isPattern(pattern)), name),
+  rule
+})
+const httpUrl = (name: string) => ({
+  config: Config.schema(
+    Schema.String.check(Schema.makeFilter((address: string) => URL.canParse(address) && /^https?:/.test(address))),
+    name
+  ),
+  rule: "must be an http:// or https:// address"
+})
+const duration = (name: string, fallback: Duration.Input) => ({
+  config: Config.withDefault(Config.Duration(name), Duration.fromInputUnsafe(fallback)),
+  rule: 'must be a duration, such as "90 seconds" or "5 minutes"'
+})
+const topic = (name: string) => text(name, /^[A-Za-z0-9._-]{1,249}$/, "must be a name that Kafka allows for a topic")
+
+/** A caller's name and the key it shows; the name goes into logs and the audit trail, the key never. */
+export interface ApiKey {
+  readonly name: string
+  readonly key: Redacted.Redacted
+}
+
+const apiKeys = (name: string) => {
+  const { config, rule } = text(name, /^[^:,\s]+:[^,\s]+(?:,[^:,\s]+:[^,\s]+)*$/, "must be name:key,name:key")
+  return {
+    rule,
+    config: config.pipe(
+      Config.map((pairs) =>
+        pairs.split(",").map((pair): ApiKey => {
+          const colon = pair.indexOf(":")
+          return { name: pair.slice(0, colon), key: Redacted.make(pair.slice(colon + 1)) }
+        })
+      ),
+      Config.withDefault<ReadonlyArray<ApiKey>>([])
+    )
+  }
+}
+
+export const roles = ["api", "sync", "crawl", "stream"] as const
+export type Role = (typeof roles)[number]
+
+const logLevels = ["All", "Trace", "Debug", "Info", "Warn", "Error", "Fatal", "None"] as const
+
+export const Settings = {
+  DATABASE_URL: setting(
+    orNone({
+      config: Config.map(
+        Config.schema(Schema.String.check(Schema.isPattern(/^postgres(?:ql)?:\/\/\S+$/)), "DATABASE_URL"),
+        Redacted.make
+      ),
+      rule: "must be a postgresql:// address"
+    }),
+    "embedded",
+    "PostgreSQL 15+"
+  ),
+  DATABASE_POOL: setting(withDefault(positiveInt("DATABASE_POOL"), 10), "10", "connections of one instance"),
+  PENSTOCK_DATA: setting(
+    withDefault({ config: Config.NonEmptyString("PENSTOCK_DATA"), rule: "must be a directory" }, ".penstock"),
+    "`.penstock`",
+    "directory of the embedded database"
+  ),
+  HILLTOP_RAW_TOPIC: setting(
+    withDefault(topic("HILLTOP_RAW_TOPIC"), "hilltop_raw"),
+    "`hilltop_raw`",
+    "topic of the documents as they were received"
+  ),
+  OBSERVATIONS_TOPIC: setting(
+    withDefault(topic("OBSERVATIONS_TOPIC"), "observations"),
+    "`observations`",
+    "topic of the mapped sites and observations"
+  ),
+  ADAPTER_URL: setting(
+    orNone(httpUrl("ADAPTER_URL")),
+    "none",
+    "the adapter service; without it flow 1 answers from local data only and says so"
+  ),
+  ADAPTER_API_KEY: setting(
+    orNone({ config: Config.Redacted("ADAPTER_API_KEY"), rule: "must be a text" }),
+    "none",
+    "bearer key for the adapter"
+  ),
+  ADAPTER_TIMEOUT: setting(duration("ADAPTER_TIMEOUT", "6 seconds"), "`6 seconds`", "deadline of a whole request"),
+  ADAPTER_CONCURRENCY: setting(
+    withDefault(positiveInt("ADAPTER_CONCURRENCY"), 16),
+    "16",
+    "background calls in flight in one instance"
+  ),
+  LOOKUP_API_KEYS: setting(
+    apiKeys("LOOKUP_API_KEYS"),
+    "none",
+    "keys of lookup consumers, `name:key,name:key`; no key means that nobody gets in"
+  ),
+  EVENT_API_KEYS: setting(apiKeys("EVENT_API_KEYS"), "none", "keys of adapters that post events"),
+  READ_API_KEYS: setting(apiKeys("READ_API_KEYS"), "none", "keys of readers"),
+  ADMIN_API_KEYS: setting(apiKeys("ADMIN_API_KEYS"), "none", "keys of operators"),
+  HTTP_HOST: setting(
+    withDefault({ config: Config.NonEmptyString("HTTP_HOST"), rule: "must be an address" }, "0.0.0.0"),
+    "`0.0.0.0`",
+    "address to bind"
+  ),
+  HTTP_PORT: setting(
+    withDefault({ config: Config.Port("HTTP_PORT"), rule: "must be a port, 1 to 65535" }, 8080),
+    "`8080`",
+    "port to bind"
+  ),
+  PENSTOCK_ROLES: setting(
+    {
+      config: Config.Array(Schema.Literals(roles), "PENSTOCK_ROLES").pipe(
+        Config.withDefault<ReadonlyArray<Role>>(roles),
+        Config.map((list): ReadonlySet<Role> => new Set(list))
+      ),
+      rule: `must be a comma-separated list of ${roles.join(", ")}`
+    },
+    "`api,sync,crawl,stream`",
+    "what this instance does"
+  ),
+  SYNC_INTERVAL: setting(duration("SYNC_INTERVAL", "5 minutes"), "`5 minutes`", "time between two background batches"),
+  SYNC_WITHIN: setting(
+    duration("SYNC_WITHIN", "24 hours"),
+    "`24 hours`",
+    "how soon every relevant accounting point is synced again, and how old a stale answer may be"
+  ),
+  SYNC_DEAD_AFTER: setting(
+    duration("SYNC_DEAD_AFTER", "10 minutes"),
+    "`10 minutes`",
+    "a sync that takes longer is dead, and its accounting point claimable again"
+  ),
+  SYNC_BATCH_SIZE: setting(orNone(positiveInt("SYNC_BATCH_SIZE")), "computed", "fixes the batch size"),
+  LOOKUP_MAX_AGE: setting(duration("LOOKUP_MAX_AGE", "24 hours"), "`24 hours`", "how old a copy may answer a lookup"),
+  LOOKUP_RETENTION: setting(
+    duration("LOOKUP_RETENTION", "30 days"),
+    "`30 days`",
+    "how long a lookup makes an accounting point relevant"
+  ),
+  CRAWL_CONCURRENCY: setting(
+    withDefault(positiveInt("CRAWL_CONCURRENCY"), 32),
+    "32",
+    "fetches in flight in one instance"
+  ),
+  CRAWL_SERVER_RATE: setting(
+    withDefault(positive("CRAWL_SERVER_RATE"), 20),
+    "20",
+    "requests per second to one server, over all instances; a source may lower or raise it"
+  ),
+  CRAWL_SERVER_CONCURRENCY: setting(
+    withDefault(positiveInt("CRAWL_SERVER_CONCURRENCY"), 4),
+    "4",
+    "requests in flight to one server, over all instances; a source may lower or raise it"
+  ),
+  CRAWL_MAX_RESPONSE: setting(
+    withDefault(positiveInt("CRAWL_MAX_RESPONSE"), 20_000_000),
+    "20000000",
+    "bytes of a response; a larger one is `RESPONSE_TOO_LARGE`"
+  ),
+  CRAWL_TIMEOUT: setting(duration("CRAWL_TIMEOUT", "60 seconds"), "`60 seconds`", "deadline of a whole request"),
+  CRAWL_SOURCES_INTERVAL: setting(
+    duration("CRAWL_SOURCES_INTERVAL", "1 hour"),
+    "`1 hour`",
+    "how often all sources are checked; a changed one is checked at once"
+  ),
+  CRAWL_ALLOW_PRIVATE: setting(
+    withDefault({ config: Config.Boolean("CRAWL_ALLOW_PRIVATE"), rule: "must be true or false" }, false),
+    "`false`",
+    "whether Hilltop servers may have loopback or private addresses"
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    orNone(httpUrl("OTEL_EXPORTER_OTLP_ENDPOINT")),
+    "off",
+    "traces, metrics and logs over OTLP"
+  ),
+  LOG_LEVEL: setting(
+    {
+      config: Config.schema(Schema.Literals(logLevels.map((level) => level.toLowerCase())), "LOG_LEVEL").pipe(
+        Config.map((name) => logLevels.find((level) => level.toLowerCase() === name) ?? "Info"),
+        Config.withDefault("Info" as const)
+      ),
+      rule: `must be one of ${logLevels.join(", ").toLowerCase()}`
+    },
+    "`info`",
+    "least level that is logged"
+  ),
+  LOG_FORMAT: setting(
+    orNone({ config: Config.Literals(["pretty", "json"], "LOG_FORMAT"), rule: "must be pretty or json" }),
+    "`pretty` in a terminal, else `json`",
+    "form of the log"
+  )
+} as const
+
+/** The configuration cannot be used; one readable line per fault. */
+export class SettingsError extends Data.TaggedError("SettingsError")<{ readonly faults: ReadonlyArray<string> }> {
+  override get message(): string {
+    return `${this.faults.length === 1 ? "A setting is" : `${this.faults.length} settings are`} not usable:\n${this.faults.map((fault) => `  ${fault}`).join("\n")}`
+  }
+}
+
+/** Reads every setting; fails with all faults at once. Whatever is wrong, the value is not repeated. */
+export const checkSettings: Effect.Effect<void, SettingsError> = Effect.gen(function* () {
+  const faults: Array<string> = []
+  for (const [name, { config, rule }] of Object.entries<Setting<unknown>>(Settings)) {
+    const result = yield* Effect.result(config)
+    if (Result.isFailure(result)) faults.push(`${name} ${rule}`)
+  }
+  if (faults.length > 0) return yield* new SettingsError({ faults })
+})

@@ -1,0 +1,82 @@
+/**
+ * The sync row of each accounting point: who may fetch it, who may write it, and how the last attempts went.
+ *
+ * Two locks. The selection lock is taken and gone within `claim`; the update lock is held while `withUpdateLock` runs the
+ * program it is given. Nobody asks the outside while holding either. Times of this contract are the store's own clock, in
+ * microseconds since 1970, so that instances with different clocks agree.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { Gsrn } from "../domain/Identifiers.ts"
+import type { PlainDate } from "../domain/OsloDay.ts"
+
+/** Someone else has been writing this accounting point for over a second; the caller may try again. */
+export class LockTimeout extends Schema.TaggedError<LockTimeout>()("LockTimeout", {}) {}
+
+/** The store cannot be used just now. `cause` may hold values: it is for `catch` clauses, never for a log. */
+export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
+  cause: Schema.Defect()
+}) {}
+
+/** What is known just before a fetch, and needed to judge its answer afterwards. */
+export interface FetchTicket {
+  readonly gsrn: Gsrn
+  /** None while the accounting point is not kept here. */
+  readonly accountingPointId: number | undefined
+  readonly version: number
+  /** The newest event that the fetch will cover. */
+  readonly seenEventAt: number | undefined
+  readonly startedAt: number
+  /** Start of the earliest living controllable unit. */
+  readonly earliestStartDate: PlainDate | undefined
+}
+
+/** A ticket for a row that this instance has marked as being synced. */
+export interface Claim extends FetchTicket {
+  readonly accountingPointId: number
+  /** Failed attempts in a row so far. */
+  readonly failures: number
+}
+
+/** The sync row as it is while the update lock is held. */
+export interface HeldRow {
+  readonly version: number
+  /** When the fetch began whose answer is kept; `-Infinity` before the first. */
+  readonly fetchedAt: number
+}
+
+/**
+ * Which rows to claim: with `events` only those with a pending event; else those, then never synced, then longest unsynced,
+ * and on top of these a quarter as many failing ones whose time has come.
+ */
+export interface ClaimRequest {
+  readonly limit: number
+  readonly lanes: "all" | "events"
+  /** A sync that began longer ago than this many seconds is dead, and its row claimable again. */
+  readonly deadAfter: number
+}
+
+export class LockStore extends Context.Service<
+  LockStore,
+  {
+    /** What to know before fetching `gsrn`, kept here or not. Marks nothing. */
+    readonly ticket: (gsrn: Gsrn) => Effect.Effect<FetchTicket, StoreUnavailable>
+    /** Marks due rows as being synced and returns them, most urgent first; no other instance gets them until then. */
+    readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<Claim>, StoreUnavailable>
+    /**
+     * Runs `body` in a transaction that holds the row's update lock. Fails with `LockTimeout` after 1 s of waiting. What
+     * `body` wrote is undone when it fails or is interrupted. The row must exist.
+     */
+    readonly withUpdateLock: <A, E, R>(
+      accountingPointId: number,
+      body: (held: HeldRow) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | LockTimeout | StoreUnavailable, R>
+    /** Records a success: times, `version + 1`, no failures. The update lock must be held. */
+    readonly finalise: (accountingPointId: number, ticket: FetchTicket) => Effect.Effect<void, StoreUnavailable>
+    /** Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds. */
+    readonly fail: (claim: Claim, kind: string, retryIn: number) => Effect.Effect<void, StoreUnavailable>
+    /** Gives claims back untouched, as if never taken. */
+    readonly release: (claims: ReadonlyArray<Claim>) => Effect.Effect<void, StoreUnavailable>
+    /** How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old. */
+    readonly countRelevant: (lookupRetention: number) => Effect.Effect<number, StoreUnavailable>
+  }
+>()("penstock/sync/LockStore") {}
