@@ -1,13 +1,14 @@
 /**
  * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything.
  */
-import { Effect, Layer, Queue, Schedule, Schema, Stream } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
 import { formatInstant } from "../src/domain/Instant.ts"
 import type { ThinEvent } from "../src/domain/ThinEvent.ts"
 import { EventInbox } from "../src/sync/EventInbox.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { listen } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const channel = "penstock_accounting_point_events"
@@ -44,10 +45,6 @@ export const PgEventInbox = Layer.effect(
           CASE WHEN recorded > 0 THEN pg_notify(${channel}, '') END::text AS told FROM counted`
     })
 
-    const notifications = Stream.unwrap(
-      Effect.map(sql.listen(channel), (queue) => Stream.fromEffectRepeat(Effect.asVoid(Queue.take(queue))))
-    )
-
     return EventInbox.of({
       record: (events: ReadonlyArray<ThinEvent>) =>
         recordBatch({
@@ -63,11 +60,7 @@ export const PgEventInbox = Layer.effect(
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),
-      arrivals: notifications.pipe(
-        Stream.tapError((error) => Effect.logWarning("events: the notification channel was lost", error.reason._tag)),
-        Stream.retry(Schedule.spaced("1 second")),
-        Stream.orDie
-      )
+      arrivals: listen(sql, channel)
     })
   })
 )

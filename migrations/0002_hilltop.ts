@@ -28,6 +28,9 @@ export default statements(
   `CREATE TRIGGER hilltop_sources_changed AFTER UPDATE OF council_id, hts_url, configuration, paused ON hilltop_sources
     FOR EACH STATEMENT EXECUTE FUNCTION note_hilltop_source()`,
 
+  // As URL.origin: lower case, without the scheme's own port.
+  `CREATE FUNCTION hilltop_origin(url text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    coalesce(regexp_replace(lower(substring(url from '^[A-Za-z]+://[^/?#]+')), '^(http://.*):80$|^(https://.*):443$', '\\1\\2'), '')`,
   `CREATE TABLE hilltop_servers (
     origin text PRIMARY KEY,
     requests_per_second double precision,
@@ -48,7 +51,7 @@ export default statements(
     previous_data_hash text,
     previous_history jsonb NOT NULL DEFAULT '[]',
     created_at timestamptz NOT NULL DEFAULT now(),
-    origin text NOT NULL GENERATED ALWAYS AS (coalesce(lower(substring(fetch_url from '^[A-Za-z]+://[^/?#]+')), '')) STORED,
+    origin text NOT NULL GENERATED ALWAYS AS (hilltop_origin(fetch_url)) STORED,
     /* lists come before data, and the latest data before history */
     priority smallint NOT NULL GENERATED ALWAYS AS (CASE request_type WHEN 'SITES_LIST' THEN 0
       WHEN 'MEASUREMENTS_LIST' THEN 1 WHEN 'MEASUREMENT_DATA_LATEST' THEN 1 ELSE 2 END) STORED,
@@ -62,7 +65,7 @@ export default statements(
   ) WITH (fillfactor = 80)`,
   `CREATE INDEX hilltop_fetch_tasks_due ON hilltop_fetch_tasks (origin, priority, next_fetch_at)
     WHERE lease_until IS NULL AND set_aside_at IS NULL`,
-  `CREATE INDEX hilltop_fetch_tasks_leased ON hilltop_fetch_tasks (origin, lease_until) WHERE lease_until IS NOT NULL`,
+  `CREATE INDEX hilltop_fetch_tasks_leased ON hilltop_fetch_tasks (lease_until, origin) WHERE lease_until IS NOT NULL`,
 
   `CREATE FUNCTION note_hilltop_servers() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

@@ -29,7 +29,10 @@ export default statements(
     partition integer NOT NULL,
     next_offset bigint NOT NULL DEFAULT 0,
     lease_until timestamptz,
+    /* grows with every claim: what a holder of an older one did is discarded */
     fence bigint NOT NULL DEFAULT 0,
+    /* the partition that was served longest ago is next */
+    claimed_at timestamptz NOT NULL DEFAULT '-infinity',
     PRIMARY KEY (group_name, topic, partition)
   ) WITH (fillfactor = 70)`
 )

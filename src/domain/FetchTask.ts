@@ -4,8 +4,7 @@
  * `details` say what the address alone does not (which item of a data source is wanted); they are hints, since
  * operators may insert a task with nothing but its address.
  */
-import { Schema } from "effect"
-import type { Instant } from "./Instant.ts"
+import { type Duration, Schema } from "effect"
 
 export const RequestType = Schema.Literals([
   "SITES_LIST",
@@ -44,9 +43,7 @@ export const TaskRun = Schema.Struct({
   bytes: Schema.optional(Schema.Int),
   millis: Schema.optional(Schema.Int),
   /** Why it failed, readable; never what a caller sent or a key. */
-  detail: Schema.optional(Schema.String),
-  /** The address the request ended at, when it was redirected. */
-  note: Schema.optional(Schema.String)
+  detail: Schema.optional(Schema.String)
 })
 export type TaskRun = typeof TaskRun.Type
 
@@ -78,8 +75,9 @@ export interface ClaimedTask extends NewTask {
 export interface Settlement {
   readonly task: Pick<ClaimedTask, "id" | "fence">
   readonly run: TaskRun
-  readonly nextFetchAt: Instant
-  /** The hash to compare the next answer with; a failure keeps the previous one. */
+  /** Until the task is due again, counted by the queue's clock. */
+  readonly delay: Duration.Duration
+  /** The hash to compare the next answer with; none keeps the previous one, as after a failure. */
   readonly hash: string | undefined
   readonly attempts: number
 }

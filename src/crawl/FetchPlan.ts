@@ -1,0 +1,115 @@
+/**
+ * What a list makes worth asking next: sites lead to their measurement lists, those to data by calendar month.
+ *
+ * Pure. A DataSource counts when its name is wanted, it is a `StdSeries`, and it has a wanted measurement that the server
+ * does not compute (`VM`); that measurement's `RequestAs` is asked for.
+ */
+import type { HilltopSource } from "../domain/HilltopSource.ts"
+import type { NewTask } from "../domain/FetchTask.ts"
+import type { Instant } from "../domain/Instant.ts"
+import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
+import {
+  type HtsUrl,
+  measurementDataLatestUrl,
+  measurementDataUrl,
+  measurementsListUrl,
+  sitesListUrl
+} from "../hilltop/HilltopUrl.ts"
+import { monthsBetween, yearMonth } from "../hilltop/Nzst.ts"
+
+/** A source whose address was checked too. */
+export interface UsableSource extends HilltopSource {
+  readonly htsUrl: HtsUrl
+}
+
+/** The task everything of a source begins with. */
+export const sitesListTask = (source: UsableSource): NewTask => ({
+  sourceId: source.id,
+  requestType: "SITES_LIST",
+  fetchUrl: sitesListUrl(source.htsUrl),
+  details: {}
+})
+
+/** A measurement list for each site that is not excluded. */
+export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyArray<NewTask> => {
+  const excluded = new Set(source.configuration.excludedSitesNames)
+  const names = new Set(list.sites.map((site) => site.name))
+  return [...names]
+    .filter((name) => !excluded.has(name))
+    .map((siteName) => ({
+      sourceId: source.id,
+      requestType: "MEASUREMENTS_LIST",
+      fetchUrl: measurementsListUrl(source.htsUrl, siteName),
+      details: { siteName }
+    }))
+}
+
+/** Data by month for every wanted series, and its latest data when it is still alive. */
+export const afterMeasurementsList = (
+  source: UsableSource,
+  list: MeasurementList,
+  siteName: string | undefined,
+  now: Instant
+): ReadonlyArray<NewTask> => {
+  const tasks: Array<NewTask> = []
+  for (const dataSource of list.dataSources) {
+    const measurement = wantedMeasurement(source, dataSource)
+    const site = dataSource.site ?? siteName
+    if (measurement === undefined || site === undefined) continue
+    const details = {
+      siteName: site,
+      measurementName: dataSource.name,
+      item: measurement.item,
+      ...(measurement.units === undefined ? {} : { units: measurement.units })
+    }
+    const { first, last } = extent(dataSource, now)
+    if (isAlive(last, now)) {
+      tasks.push({
+        sourceId: source.id,
+        requestType: "MEASUREMENT_DATA_LATEST",
+        fetchUrl: measurementDataLatestUrl(source.htsUrl, site, measurement.requestAs),
+        details
+      })
+    }
+    for (const month of first === undefined || last === undefined ? [] : monthsBetween(first, last)) {
+      tasks.push({
+        sourceId: source.id,
+        requestType: "MEASUREMENT_DATA",
+        fetchUrl: measurementDataUrl(source.htsUrl, site, measurement.requestAs, month),
+        details
+      })
+    }
+  }
+  return tasks
+}
+
+/** The measurement of a data source that is to be asked for, if any is. */
+export const wantedMeasurement = (
+  source: HilltopSource,
+  dataSource: ListedDataSource
+): ListedMeasurement | undefined => {
+  const names = source.configuration.measurementNames
+  if (!names.includes(dataSource.name) || dataSource.tsType !== "StdSeries") return undefined
+  return dataSource.measurements.find((measurement) => names.includes(measurement.name) && !measurement.virtual)
+}
+
+/**
+ * When the series begins and ends. Servers give `To` before `From` now and then, and leave either out: a series without an
+ * end goes on until now, and one with an end alone has at least that month.
+ */
+const extent = (
+  dataSource: ListedDataSource,
+  now: Instant
+): { first: Instant | undefined; last: Instant | undefined } => {
+  const { from, to } = dataSource
+  if (from === undefined || to === undefined)
+    return { first: from ?? to, last: to ?? (from === undefined ? from : now) }
+  return { first: Math.min(from, to), last: Math.max(from, to) }
+}
+
+/**
+ * Whether the latest data are worth asking for: the last observation lies in this month or the one before (in NZST), since
+ * early in a month even a healthy series may not have reached it.
+ */
+const isAlive = (last: Instant | undefined, now: Instant): boolean =>
+  last === undefined || monthsBetween(Math.min(last, now), now).length <= 2 || yearMonth(last) >= yearMonth(now)

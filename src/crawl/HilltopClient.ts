@@ -1,0 +1,54 @@
+/**
+ * One request to a Hilltop server: the whole body, within one deadline and a limit of bytes, or why not.
+ *
+ * Says nothing about what the document means; errors of Hilltop itself come with status 200 and are the parser's affair.
+ */
+import { Context, Effect, Layer, Ref, Schema } from "effect"
+
+/**
+ * The server could not be asked, or did not answer with 2xx.
+ *
+ * - `unreachable`: no connection, or it broke off
+ * - `deadline`: no complete answer within the deadline
+ * - `status`: a status other than 2xx
+ * - `forbidden`: an address that must not be asked (a private network, a redirect to another server)
+ */
+export class HilltopFetchFailed extends Schema.TaggedError<HilltopFetchFailed>()("HilltopFetchFailed", {
+  kind: Schema.Literals(["unreachable", "deadline", "status", "forbidden"]),
+  detail: Schema.String,
+  status: Schema.optional(Schema.Int),
+  /** How long the server asked us to wait, in seconds. */
+  retryAfter: Schema.optional(Schema.Finite)
+}) {}
+
+/** More bytes than allowed, counted while reading; the rest was not read. */
+export class HilltopResponseTooLarge extends Schema.TaggedError<HilltopResponseTooLarge>()("HilltopResponseTooLarge", {
+  limit: Schema.Int
+}) {}
+
+export interface HilltopResponse {
+  readonly bytes: Uint8Array
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly hash: string
+}
+
+export class HilltopClient extends Context.Service<
+  HilltopClient,
+  {
+    /** The document at `url`, decompressed. Fails with `HilltopFetchFailed` or `HilltopResponseTooLarge`. */
+    readonly fetch: (url: string) => Effect.Effect<HilltopResponse, HilltopFetchFailed | HilltopResponseTooLarge>
+  }
+>()("penstock/crawl/HilltopClient") {
+  /** Answers from `documents` by address; any other address is unreachable. The hash is the text itself. */
+  static readonly layerMemory = (documents: Ref.Ref<ReadonlyMap<string, string>>) =>
+    Layer.succeed(
+      HilltopClient,
+      HilltopClient.of({
+        fetch: Effect.fnUntraced(function* (url) {
+          const text = (yield* Ref.get(documents)).get(url)
+          if (text === undefined) return yield* new HilltopFetchFailed({ kind: "unreachable", detail: "no connection" })
+          return { bytes: new TextEncoder().encode(text), hash: text }
+        })
+      })
+    )
+}

@@ -1,0 +1,64 @@
+/**
+ * Watches the table of sources: every usable one has its SITES_LIST on the queue and its limits on its server.
+ *
+ * A source that cannot be used is reported on its own row and disturbs no other.
+ */
+import { Duration, Effect, Layer, Stream } from "effect"
+import { repeatPass } from "../domain/Loop.ts"
+import { serverOrigin } from "../hilltop/HilltopUrl.ts"
+import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
+import { HilltopQueue } from "./HilltopQueue.ts"
+import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
+import { ServerBudget } from "./ServerBudget.ts"
+import { usableSource } from "./usableSource.ts"
+
+/** One check of all sources; the number of those that can be used. */
+export const checkSources = Effect.gen(function* () {
+  const sources = yield* HilltopSources
+  const queue = yield* HilltopQueue
+  const usable = (yield* Effect.forEach(yield* sources.list, checkSource)).filter((source) => source !== undefined)
+  yield* limitServers(usable)
+  yield* queue.enqueue(usable.map(sitesListTask))
+  return usable.length
+}).pipe(Effect.withSpan("SourceWatch.checkSources"))
+
+const checkSource = Effect.fnUntraced(function* (row: SourceRow) {
+  const sources = yield* HilltopSources
+  const report = (problem: string | undefined) =>
+    problem === row.problem ? Effect.void : sources.report(row.id, problem)
+  return yield* usableSource(row).pipe(
+    Effect.tap(() => report(undefined)),
+    Effect.catchTag("UnusableSource", (fault) =>
+      Effect.logWarning(`sources: source ${row.id} cannot be used`, fault.message).pipe(
+        Effect.andThen(report(fault.message)),
+        Effect.as<UsableSource | undefined>(undefined)
+      )
+    )
+  )
+})
+
+/** Where several sources share a server, the most careful of them counts. */
+const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSource>) {
+  const budget = yield* ServerBudget
+  const byOrigin = Map.groupBy(usable, (source) => serverOrigin(source.htsUrl))
+  for (const sources of byOrigin.values()) {
+    const least = (values: ReadonlyArray<number | undefined>) =>
+      values.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.min(a, b)), undefined)
+    yield* budget.limit(sources[0]!.htsUrl, {
+      requestsPerSecond: least(sources.map((source) => source.configuration.requestsPerSecond)),
+      maxConcurrent: least(sources.map((source) => source.configuration.maxConcurrent))
+    })
+  }
+})
+
+/** Checks all sources every `interval`, and at once when one was added or changed. */
+export const SourceWatch = (options: { readonly interval: Duration.Duration }) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const sources = yield* HilltopSources
+      const nextChange = yield* Stream.toPull(sources.changes)
+      yield* repeatPass({ name: "sources", patience: Duration.times(options.interval, 3) }, checkSources, () =>
+        nextChange.pipe(Effect.ignoreCause, Effect.timeoutOption(options.interval), Effect.asVoid)
+      ).pipe(Effect.forkScoped)
+    })
+  )

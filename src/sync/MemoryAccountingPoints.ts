@@ -1,0 +1,249 @@
+/**
+ * `LockStore`, `AccountingPointStore` and `EventInbox` over one state in memory, for testing rules.
+ *
+ * The same suites run over this and over PostgreSQL. The clock is Effect's, so a test owns it; an update lock is a
+ * semaphore that is waited for no longer than a second, and what a failing program wrote is undone.
+ */
+import { Clock, Context, Effect, Exit, Layer, PubSub, Semaphore, Stream } from "effect"
+import { type Location, type TimelineName, timelineNames } from "../domain/AccountingPoint.ts"
+import type { Gsrn } from "../domain/Identifiers.ts"
+import type { PlainDate } from "../domain/OsloDay.ts"
+import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
+import { AccountingPointStore } from "./AccountingPointStore.ts"
+import { EventInbox } from "./EventInbox.ts"
+import { type Claim, type ClaimRequest, type FetchTicket, LockStore, LockTimeout } from "./LockStore.ts"
+
+export interface MemoryPoint {
+  readonly id: number
+  readonly gsrn: Gsrn
+  readonly lock: Semaphore.Semaphore
+  version: number
+  lastSyncedAt: number | undefined
+  lastSyncStart: number | undefined
+  lastEventAt: number | undefined
+  syncedEventAt: number
+  fetchedAt: number
+  failures: number
+  nextAttemptAt: number | undefined
+  lastError: string | undefined
+  relevant: boolean
+  earliestStartDate: PlainDate | undefined
+  timelines: Readonly<Record<TimelineName, ReadonlyArray<KeptPeriod>>>
+  location: Location | undefined
+}
+
+/** The state, for tests to look at and to arrange. */
+export class MemoryAccountingPoints extends Context.Service<
+  MemoryAccountingPoints,
+  { readonly points: Map<Gsrn, MemoryPoint>; readonly arrivals: PubSub.PubSub<void>; periodIds: number }
+>()("penstock/sync/MemoryAccountingPoints") {
+  static readonly layerState = Layer.effect(
+    MemoryAccountingPoints,
+    Effect.map(PubSub.unbounded<void>(), (arrivals) =>
+      MemoryAccountingPoints.of({ points: new Map(), arrivals, periodIds: 0 })
+    )
+  )
+
+  static readonly layer = Layer.suspend(() => Layer.mergeAll(locks, store, inbox)).pipe(
+    Layer.provideMerge(MemoryAccountingPoints.layerState)
+  )
+}
+
+const micros = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000)
+const isPending = (point: MemoryPoint) => point.lastEventAt !== undefined && point.lastEventAt > point.syncedEventAt
+
+const ticketOf = (point: MemoryPoint, startedAt: number): Claim => ({
+  gsrn: point.gsrn,
+  accountingPointId: point.id,
+  version: point.version,
+  seenEventAt: point.lastEventAt,
+  startedAt,
+  earliestStartDate: point.earliestStartDate,
+  failures: point.failures
+})
+
+/** Due points in the order in which they are to be claimed. */
+const duePoints = (
+  points: ReadonlyArray<MemoryPoint>,
+  { deadAfter, lanes, limit }: ClaimRequest,
+  now: number
+): ReadonlyArray<MemoryPoint> => {
+  const relevant = points.filter((point) => point.relevant)
+  const free = relevant.filter((point) => point.lastSyncStart === undefined)
+  const healthy = free.filter((point) => point.failures === 0)
+  const pending = healthy.filter(isPending).sort((a, b) => a.lastEventAt! - b.lastEventAt!)
+  if (lanes === "events") return pending.slice(0, limit)
+  const dead = relevant.filter((point) => (point.lastSyncStart ?? Infinity) < now - deadAfter * 1e6)
+  const quiet = healthy.filter((point) => !isPending(point))
+  const never = quiet.filter((point) => point.lastSyncedAt === undefined)
+  const longest = quiet
+    .filter((point) => point.lastSyncedAt !== undefined)
+    .sort((a, b) => a.lastSyncedAt! - b.lastSyncedAt!)
+  const failing = free
+    .filter((point) => point.failures > 0 && (point.nextAttemptAt ?? 0) <= now)
+    .sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
+  const first = [...dead.slice(0, limit), ...pending.slice(0, limit)]
+  const rest = [...never, ...longest].slice(0, Math.max(0, limit - first.length))
+  return [...first, ...rest, ...failing.slice(0, Math.ceil(limit / 4))]
+}
+
+const locks = Layer.effect(
+  LockStore,
+  Effect.gen(function* () {
+    const state = yield* MemoryAccountingPoints
+    const byId = (id: number) => [...state.points.values()].find((point) => point.id === id)!
+
+    return LockStore.of({
+      ticket: (gsrn) =>
+        Effect.map(micros, (now): FetchTicket => {
+          const point = state.points.get(gsrn)
+          return point === undefined
+            ? {
+                gsrn,
+                accountingPointId: undefined,
+                version: 0,
+                seenEventAt: undefined,
+                startedAt: now,
+                earliestStartDate: undefined
+              }
+            : ticketOf(point, now)
+        }),
+
+      claim: (request) =>
+        Effect.map(micros, (now) =>
+          duePoints([...state.points.values()], request, now).map((point) => {
+            point.lastSyncStart = now
+            return ticketOf(point, now)
+          })
+        ),
+
+      withUpdateLock: (id, body) => {
+        const point = byId(id)
+        const undoable = Effect.suspend(() => {
+          const before = { ...point }
+          return Effect.onExit(body({ version: point.version, fetchedAt: point.fetchedAt }), (exit) =>
+            Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => Object.assign(point, before))
+          )
+        })
+        return Effect.scoped(
+          Effect.gen(function* () {
+            yield* point.lock
+              .takeScoped(1)
+              .pipe(Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.fail(new LockTimeout()) }))
+            return yield* undoable
+          })
+        )
+      },
+
+      finalise: (id, ticket) =>
+        Effect.map(micros, (now) => {
+          const point = byId(id)
+          point.version += 1
+          point.lastSyncedAt = now
+          point.lastSyncStart = undefined
+          point.failures = 0
+          point.nextAttemptAt = undefined
+          point.lastError = undefined
+          point.fetchedAt = ticket.startedAt
+          point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
+        }),
+
+      fail: (claim, kind, retryIn) =>
+        Effect.map(micros, (now) => {
+          const point = byId(claim.accountingPointId)
+          if (point.version !== claim.version) return
+          point.lastSyncStart = undefined
+          point.failures += 1
+          point.lastError = kind
+          point.nextAttemptAt = now + retryIn * 1e6
+        }),
+
+      release: (claims) =>
+        Effect.sync(() => {
+          for (const claim of claims) byId(claim.accountingPointId).lastSyncStart = undefined
+        }),
+
+      countRelevant: () => Effect.sync(() => [...state.points.values()].filter((point) => point.relevant).length)
+    })
+  })
+)
+
+const store = Layer.effect(
+  AccountingPointStore,
+  Effect.gen(function* () {
+    const state = yield* MemoryAccountingPoints
+    const byId = (id: number) => [...state.points.values()].find((point) => point.id === id)!
+
+    return AccountingPointStore.of({
+      ensure: Effect.fnUntraced(function* (gsrn) {
+        const lock = yield* Semaphore.make(1)
+        const point = state.points.get(gsrn) ?? {
+          id: state.points.size + 1,
+          gsrn,
+          lock,
+          version: 0,
+          lastSyncedAt: undefined,
+          lastSyncStart: undefined,
+          lastEventAt: undefined,
+          syncedEventAt: -Infinity,
+          fetchedAt: -Infinity,
+          failures: 0,
+          nextAttemptAt: undefined,
+          lastError: undefined,
+          relevant: false,
+          earliestStartDate: undefined,
+          timelines: { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] },
+          location: undefined
+        }
+        state.points.set(gsrn, point)
+        return point.id
+      }),
+      read: (id) => Effect.sync(() => byId(id)),
+      write: (id, change) =>
+        Effect.sync(() => {
+          const point = byId(id)
+          const timelines = { ...point.timelines }
+          for (const name of timelineNames) {
+            const timeline = change.timelines[name]
+            if (timeline === undefined) continue
+            timelines[name] = applyChange(timelines[name], timeline).map((period) =>
+              "id" in period ? (period as KeptPeriod) : { ...period, id: ++state.periodIds }
+            )
+          }
+          point.timelines = timelines
+          if (change.location !== undefined) point.location = change.location ?? undefined
+        })
+    })
+  })
+)
+
+const inbox = Layer.effect(
+  EventInbox,
+  Effect.gen(function* () {
+    const state = yield* MemoryAccountingPoints
+    return EventInbox.of({
+      record: Effect.fnUntraced(function* (events) {
+        const known = events.filter((event) => state.points.has(event.gsrn))
+        const newest = new Map<Gsrn, number>()
+        for (const event of known) {
+          newest.set(event.gsrn, Math.max(newest.get(event.gsrn) ?? -Infinity, event.occurredAt * 1000))
+        }
+        let recorded = 0
+        for (const [gsrn, at] of newest) {
+          const point = state.points.get(gsrn)!
+          if (point.lastEventAt !== undefined && point.lastEventAt >= at) continue
+          point.lastEventAt = at
+          recorded += 1
+        }
+        if (recorded > 0) yield* PubSub.publish(state.arrivals, undefined)
+        return {
+          received: events.length,
+          recorded,
+          stale: known.length - recorded,
+          unknown: events.length - known.length
+        }
+      }),
+      arrivals: Stream.fromPubSub(state.arrivals)
+    })
+  })
+)

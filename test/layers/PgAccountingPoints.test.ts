@@ -1,0 +1,22 @@
+/** PostgreSQL keeps the contract of the sync's stores. */
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
+import { PgEventInbox } from "../../layers/PgEventInbox.ts"
+import { PgLockStore } from "../../layers/PgLockStore.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { accountingPointsSuite } from "../sync/AccountingPoints.suite.ts"
+
+const stores = Layer.mergeAll(PgLockStore, PgAccountingPointStore, PgEventInbox).pipe(
+  Layer.provideMerge(TestDatabase.layer)
+)
+
+accountingPointsSuite(
+  "accounting points in PostgreSQL",
+  stores,
+  Effect.map(SqlClient.SqlClient, (sql) => ({
+    makeRelevant: (gsrn) => sql`
+      UPDATE flex.accounting_point_sync SET relevant = true FROM flex.accounting_point a
+      WHERE a.id = accounting_point_id AND a.business_id = ${gsrn}`
+  }))
+)

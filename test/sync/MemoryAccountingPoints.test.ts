@@ -1,0 +1,15 @@
+/** The memory twins keep the contract. */
+import { Effect } from "effect"
+import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
+import { accountingPointsSuite } from "./AccountingPoints.suite.ts"
+
+accountingPointsSuite(
+  "accounting points in memory",
+  MemoryAccountingPoints.layer,
+  Effect.map(MemoryAccountingPoints, ({ points }) => ({
+    makeRelevant: (gsrn) =>
+      Effect.sync(() => {
+        points.get(gsrn)!.relevant = true
+      })
+  }))
+)
