@@ -35,8 +35,8 @@ export default statements(
     origin text PRIMARY KEY,
     requests_per_second double precision,
     max_concurrent integer,
-    /* the token bucket: what was left at the last claim */
-    tokens double precision NOT NULL DEFAULT 1,
+    /* the token bucket: what was left at the last claim; full at first, whatever its size */
+    tokens double precision NOT NULL DEFAULT 'Infinity',
     refilled_at timestamptz NOT NULL DEFAULT now(),
     cool_down_until timestamptz
   )`,

@@ -2,7 +2,8 @@
  * Observations with their history: a value is current while `superseded_at` is null, and is never overwritten.
  *
  * One index answers ranges, "as of" and uniqueness: a series has one current value per moment (`NULLS NOT DISTINCT`,
- * PostgreSQL 15). `value` is numeric without a scale, so it keeps the digits the source gave.
+ * PostgreSQL 15). `value` is numeric without a scale, so it keeps the digits the source gave. `series_id` has no foreign
+ * key, because checking one for every row makes a first load three times as slow; series are never deleted.
  */
 import { statements } from "./statements.ts"
 
@@ -16,6 +17,8 @@ export default statements(
     projection text,
     latitude double precision,
     longitude double precision,
+    /* when the document was fetched that the location is from; an older one does not move the site */
+    located_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (council_id, name)
@@ -31,9 +34,9 @@ export default statements(
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (site_id, measurement_name)
-  )`,
+  ) WITH (fillfactor = 80)`,
   `CREATE TABLE observations (
-    series_id integer NOT NULL REFERENCES observation_sites_measurements,
+    series_id integer NOT NULL,
     observed_at timestamptz NOT NULL,
     value numeric NOT NULL,
     qualifier text CHECK (qualifier IN ('<', '>')),
@@ -42,6 +45,17 @@ export default statements(
     superseded_at timestamptz
   )`,
   `CREATE UNIQUE INDEX observations_current ON observations (series_id, observed_at, superseded_at) NULLS NOT DISTINCT`,
+  /* the newest document of each month of a series: what it covers an older one cannot change, and the same again is
+     known by its digest without looking at a single value */
+  `CREATE TABLE observation_months (
+    series_id integer NOT NULL REFERENCES observation_sites_measurements,
+    year_month text NOT NULL,
+    seen_at timestamptz NOT NULL,
+    covers_from timestamptz NOT NULL,
+    covers_until timestamptz NOT NULL,
+    digest bytea,
+    PRIMARY KEY (series_id, year_month)
+  ) WITH (fillfactor = 80)`,
   `CREATE TABLE observation_offsets (
     topic text NOT NULL,
     partition integer NOT NULL,

@@ -5,7 +5,7 @@ import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
 import { PgEventInbox } from "../../layers/PgEventInbox.ts"
 import { PgLockStore } from "../../layers/PgLockStore.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
-import { accountingPointsSuite } from "../sync/AccountingPoints.suite.ts"
+import { accountingPointsSuite } from "../sync/accountingPointsSuite.ts"
 
 const stores = Layer.mergeAll(PgLockStore, PgAccountingPointStore, PgEventInbox).pipe(
   Layer.provideMerge(TestDatabase.layer)

@@ -1,7 +1,7 @@
 /** The memory twins keep the contract. */
 import { Effect } from "effect"
 import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
-import { accountingPointsSuite } from "./AccountingPoints.suite.ts"
+import { accountingPointsSuite } from "./accountingPointsSuite.ts"
 
 accountingPointsSuite(
   "accounting points in memory",

@@ -1,0 +1,36 @@
+/** The memory twin keeps the contract of the queue. */
+import { Effect } from "effect"
+import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
+import { hilltopQueueSuite } from "./hilltopQueueSuite.ts"
+
+hilltopQueueSuite(
+  "Hilltop queue in memory",
+  MemoryHilltop.layer({ requestsPerSecond: 20, maxConcurrent: 4 }),
+  Effect.map(MemoryHilltop, ({ sources, tasks }) => {
+    const each = (sourceId: number, change: (task: { leaseUntil: number | undefined; nextFetchAt: number }) => void) =>
+      Effect.sync(() => {
+        for (const task of tasks.values()) if (task.sourceId === sourceId) change(task)
+      })
+    return {
+      addSource: (htsUrl) =>
+        Effect.sync(() => {
+          const id = sources.size + 1
+          sources.set(id, { id, councilId: 1, htsUrl, configuration: {}, problem: undefined })
+          return id
+        }),
+      expireLeases: (sourceId) =>
+        each(sourceId, (task) => {
+          if (task.leaseUntil !== undefined) task.leaseUntil = 0
+        }),
+      makeDue: (sourceId) =>
+        each(sourceId, (task) => {
+          task.nextFetchAt = 0
+        }),
+      task: (id) =>
+        Effect.sync(() => {
+          const { history, previousHash, setAside } = tasks.get(id)!
+          return { hash: previousHash, runs: history.length, setAside }
+        })
+    }
+  })
+)

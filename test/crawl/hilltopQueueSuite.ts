@@ -1,0 +1,202 @@
+/**
+ * What every implementation of `HilltopQueue` and `ServerBudget` must do. Run over memory and over PostgreSQL, on the real
+ * clock; each test uses a server and a source of its own.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, type Layer } from "effect"
+import type { ClaimedTask, NewTask, RequestType, Settlement } from "../../src/domain/FetchTask.ts"
+import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
+
+/** How a suite reaches behind the contract. */
+export interface Arrange {
+  readonly addSource: (htsUrl: string) => Effect.Effect<number, unknown>
+  /** Lets the lease of every task of the source run out. */
+  readonly expireLeases: (sourceId: number) => Effect.Effect<void, unknown>
+  readonly makeDue: (sourceId: number) => Effect.Effect<void, unknown>
+  readonly task: (id: number) => Effect.Effect<{ hash: string | undefined; runs: number; setAside: boolean }, unknown>
+}
+
+const generous = { requestsPerSecond: 10_000, maxConcurrent: 1_000 }
+
+export const hilltopQueueSuite = <R, E>(
+  name: string,
+  layer: Layer.Layer<HilltopQueue | ServerBudget | R, E>,
+  arrange: Effect.Effect<Arrange, never, R>
+) =>
+  describe(name, () => {
+    it.layer(layer, { excludeTestServices: true })((it) => {
+      let servers = 0
+      const arranged = Effect.gen(function* () {
+        const queue = yield* HilltopQueue
+        const budget = yield* ServerBudget
+        const tools = yield* arrange
+        const url = `http://hilltop-${++servers}.example.nz/data.hts`
+        yield* budget.limit(url, generous)
+        const sourceId = yield* tools.addSource(url)
+        const task = (n: number, requestType: RequestType = "MEASUREMENT_DATA"): NewTask => ({
+          sourceId,
+          requestType,
+          fetchUrl: `${url}?n=${n}`,
+          details: { siteName: "Awa at Bridge", item: 2 }
+        })
+        const claimMine = (limit = 1_000) =>
+          Effect.map(queue.claim(limit), (tasks) => tasks.filter((each) => each.sourceId === sourceId))
+        return { queue, budget, tools, url, sourceId, task, claimMine }
+      })
+      const settlementOf = (task: ClaimedTask, change: Partial<Settlement> = {}): Settlement => ({
+        task,
+        run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" },
+        delay: Duration.hours(1),
+        hash: "abc",
+        attempts: 0,
+        ...change
+      })
+
+      it.effect("queues a task once, and gives it to one claimer with all that it needs", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task, url } = yield* arranged
+          assert.strictEqual(yield* queue.enqueue([task(1), task(1), task(2)]), 2)
+          assert.strictEqual(yield* queue.enqueue([task(2)]), 0)
+          const claimed = yield* claimMine()
+          assert.strictEqual(claimed.length, 2)
+          assert.deepStrictEqual(claimed[0]?.details, { siteName: "Awa at Bridge", item: 2 })
+          assert.strictEqual(claimed[0]?.htsUrl, url)
+          assert.isUndefined(claimed[0]?.previousHash)
+          assert.deepStrictEqual(yield* claimMine(), [])
+        })
+      )
+
+      it.effect("takes lists before the latest data's history", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task } = yield* arranged
+          yield* queue.enqueue([task(1), task(2, "MEASUREMENT_DATA_LATEST"), task(3, "SITES_LIST")])
+          const order = (yield* claimMine()).map((each) => each.requestType)
+          assert.deepStrictEqual(order, ["SITES_LIST", "MEASUREMENT_DATA_LATEST", "MEASUREMENT_DATA"])
+        })
+      )
+
+      it.effect("requeues a settled task with its hash and history, and keeps the hash after a failure", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          const [first] = yield* claimMine()
+          assert.deepStrictEqual(yield* queue.settle([settlementOf(first!)]), [])
+          assert.deepStrictEqual(yield* claimMine(), [])
+          yield* tools.makeDue(sourceId)
+          const [second] = yield* claimMine()
+          assert.strictEqual(second?.previousHash, "abc")
+          yield* queue.settle([settlementOf(second!, { hash: undefined, attempts: 1 })])
+          assert.deepStrictEqual(yield* tools.task(first!.id), { hash: "abc", runs: 2, setAside: false })
+        })
+      )
+
+      it.effect("keeps the last 50 runs", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          for (let i = 0; i < 52; i++) {
+            const [claimed] = yield* claimMine()
+            yield* queue.settle([settlementOf(claimed!, { delay: Duration.zero })])
+          }
+          const [claimed] = yield* claimMine()
+          assert.strictEqual((yield* tools.task(claimed!.id)).runs, 50)
+        })
+      )
+
+      it.effect("lets a task be taken over when its lease ran out, and refuses the late settler", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          const [slow] = yield* claimMine()
+          yield* tools.expireLeases(sourceId)
+          assert.isAtLeast(yield* queue.takeOver, 1)
+          assert.deepStrictEqual(yield* queue.heartbeat([slow!]), [slow!.id])
+          const [next] = yield* claimMine()
+          assert.strictEqual(next?.id, slow!.id)
+          assert.deepStrictEqual(yield* queue.settle([settlementOf(slow!)]), [slow!.id])
+          assert.deepStrictEqual(yield* queue.heartbeat([next!]), [])
+          assert.deepStrictEqual(yield* queue.settle([settlementOf(next!)]), [])
+        })
+      )
+
+      it.effect("gives a released task out again at once", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          yield* queue.release(yield* claimMine())
+          assert.strictEqual((yield* claimMine()).length, 1)
+        })
+      )
+
+      it.effect("sets a task aside that was lost five times in a row", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          let id = 0
+          for (let i = 0; i < 5; i++) {
+            id = (yield* claimMine())[0]!.id
+            yield* tools.expireLeases(sourceId)
+            yield* queue.takeOver
+          }
+          assert.deepStrictEqual(yield* claimMine(), [])
+          assert.isTrue((yield* tools.task(id)).setAside)
+        })
+      )
+
+      it.effect("never has more in flight than a server allows", () =>
+        Effect.gen(function* () {
+          const { budget, claimMine, queue, task, url } = yield* arranged
+          yield* budget.limit(url, { requestsPerSecond: 10_000, maxConcurrent: 3 })
+          yield* queue.enqueue(Array.from({ length: 10 }, (_, i) => task(i)))
+          const held = yield* claimMine()
+          assert.strictEqual(held.length, 3)
+          assert.deepStrictEqual(yield* claimMine(), [])
+          yield* queue.settle([settlementOf(held[0]!)])
+          assert.strictEqual((yield* claimMine()).length, 1)
+        })
+      )
+
+      it.effect("never asks a server faster than its rate", () =>
+        Effect.gen(function* () {
+          const { budget, claimMine, queue, task, url } = yield* arranged
+          yield* budget.limit(url, { requestsPerSecond: 20, maxConcurrent: 1_000 })
+          yield* queue.enqueue(Array.from({ length: 100 }, (_, i) => task(i)))
+          const [took, taken] = yield* Effect.timed(
+            Effect.gen(function* () {
+              let taken = 0
+              while (taken < 25) taken += (yield* claimMine()).length
+              return taken
+            })
+          )
+          // 20 a second and half a second's worth in the bucket.
+          assert.isAtLeast(Duration.toMillis(took), ((taken - 11) / 20) * 1000)
+        })
+      )
+
+      it.effect("leaves a server alone while it cools down, and no other", () =>
+        Effect.gen(function* () {
+          const cooled = yield* arranged
+          const other = yield* arranged
+          yield* cooled.queue.enqueue([cooled.task(1)])
+          yield* other.queue.enqueue([other.task(1)])
+          yield* cooled.budget.coolDown(cooled.url, 60)
+          yield* cooled.budget.coolDown(cooled.url, 1)
+          const claimed = yield* cooled.queue.claim(1_000)
+          assert.isTrue(claimed.some((each) => each.sourceId === other.sourceId))
+          assert.isFalse(claimed.some((each) => each.sourceId === cooled.sourceId))
+        })
+      )
+
+      it.effect("is fair between servers", () =>
+        Effect.gen(function* () {
+          const big = yield* arranged
+          const small = yield* arranged
+          yield* big.queue.enqueue(Array.from({ length: 50 }, (_, i) => big.task(i)))
+          yield* small.queue.enqueue([small.task(1)])
+          const claimed = yield* big.queue.claim(4)
+          assert.isTrue(claimed.some((each) => each.sourceId === small.sourceId))
+        })
+      )
+    })
+  })

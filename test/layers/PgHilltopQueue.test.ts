@@ -1,0 +1,29 @@
+/** PostgreSQL keeps the contract of the Hilltop queue. */
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
+import { PgServerBudget } from "../../layers/PgServerBudget.ts"
+import { hilltopQueueSuite } from "../crawl/hilltopQueueSuite.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+hilltopQueueSuite(
+  "Hilltop queue in PostgreSQL",
+  Layer.mergeAll(PgHilltopQueue, PgServerBudget).pipe(Layer.provideMerge(TestDatabase.layer)),
+  Effect.map(SqlClient.SqlClient, (sql) => ({
+    addSource: (htsUrl) =>
+      sql<{ id: number }>`
+        INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${htsUrl}, '{}') RETURNING id`.pipe(
+        Effect.map((rows) => rows[0]!.id)
+      ),
+    expireLeases: (sourceId) => sql`
+      UPDATE hilltop_fetch_tasks SET lease_until = now() - interval '1 second'
+      WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
+    makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
+    task: (id) =>
+      sql<{ hash: string | null; runs: number; aside: boolean }>`
+        SELECT previous_data_hash AS hash, jsonb_array_length(previous_history) AS runs, set_aside_at IS NOT NULL AS aside
+        FROM hilltop_fetch_tasks WHERE id = ${id}`.pipe(
+        Effect.map(([row]) => ({ hash: row!.hash ?? undefined, runs: row!.runs, setAside: row!.aside }))
+      )
+  }))
+)
