@@ -3,7 +3,7 @@
  * nothing left to do.
  */
 import { Migrator } from "effect/sql"
-import { migrations } from "../migrations/Migrations.ts"
+import { migrations } from "../migrations/allMigrations.ts"
 
 /** Applies what is pending, in one transaction; the ids and names of what it applied. */
 export const runMigrations = Migrator.make({})({

@@ -65,7 +65,7 @@ export const mergeTimeline = (
   asked: Instant
 ): TimelineChange => {
   const wanted = answer.filter((period) => end(period) > asked && end(period) > period.from)
-  const reaching = kept.find((period) => period.from < asked && end(period) > asked)
+  const holding = periodAt(kept, asked)
   const byStart = new Map<Instant, KeptPeriod>()
   for (const period of kept) if (end(period) > asked) byStart.set(period.from, period)
 
@@ -73,7 +73,7 @@ export const mergeTimeline = (
   for (const period of wanted) {
     const sameStart = byStart.get(period.from)
     const sameValue =
-      reaching !== undefined && period.from <= asked && period.value === reaching.value ? reaching : undefined
+      holding !== undefined && period.from <= asked && period.value === holding.value ? holding : undefined
     const match = sameValue ?? sameStart
     if (match !== undefined) matches.set(period, match)
   }
