@@ -1,0 +1,64 @@
+/**
+ * Decimal numbers as text, from the way Hilltop writes them to the way JSON does.
+ *
+ * Digits are never touched: no float comes near them, trailing zeros say how precise a measurement is. Only what JSON
+ * forbids changes: `.5` becomes `0.5`, `5.` becomes `5`, `+3` becomes `3`, `007` becomes `7`.
+ */
+import type { Qualifier } from "./HilltopDocument.ts"
+
+const MINUS = 45
+const POINT = 46
+const ZERO = 48
+const NINE = 57
+
+/** Already a JSON number, as nearly every value is. By hand, because a regular expression costs several times as much. */
+const isPlain = (text: string): boolean => {
+  const { length } = text
+  const start = length > 0 && text.charCodeAt(0) === MINUS ? 1 : 0
+  let point = -1
+  for (let at = start; at < length; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= ZERO && code <= NINE) continue
+    if (code !== POINT || point >= 0) return false
+    point = at
+  }
+  const wholeDigits = (point < 0 ? length : point) - start
+  return wholeDigits > 0 && point !== length - 1 && (wholeDigits === 1 || text.charCodeAt(start) !== ZERO)
+}
+
+const LOOSE = /^([+-]?)(?:0*(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d+))?$/i
+
+/** No measurement lies beyond; PostgreSQL's numeric type refuses `1e200000`, and one such value would stop a batch. */
+const LARGEST_EXPONENT = 400
+const LONGEST = 300
+
+/**
+ * A legal JSON number with the same digits, or `undefined` when the text is no decimal number. A reader that takes it for
+ * a float may lose digits, but never gets an infinity.
+ */
+export const decimalText = (text: string): string | undefined => {
+  if (text.length > LONGEST) return undefined
+  if (isPlain(text)) return text
+  const match = LOOSE.exec(text.trim())
+  if (match === null) return undefined
+  const [, sign, whole = "0", fraction, bareFraction, exponent] = match
+  const digits = fraction || bareFraction
+  const decimal = `${sign === "-" ? "-" : ""}${whole}${digits ? `.${digits}` : ""}`
+  if (exponent === undefined) return decimal
+  const scaled = `${decimal}e${exponent}`
+  return Math.abs(Number(exponent)) <= LARGEST_EXPONENT && Number.isFinite(Number(scaled)) ? scaled : undefined
+}
+
+/** A value that may be censored: `<0.002`, `> 2400`. */
+export const censoredDecimal = (
+  text: string
+): { readonly value: string; readonly qualifier?: Qualifier } | undefined => {
+  const trimmed = text.trim()
+  const qualifier = trimmed[0]
+  if (qualifier !== "<" && qualifier !== ">") {
+    const value = decimalText(trimmed)
+    return value === undefined ? undefined : { value }
+  }
+  const value = decimalText(trimmed.slice(1).trim())
+  return value === undefined ? undefined : { value, qualifier }
+}

@@ -1,0 +1,88 @@
+/**
+ * The addresses a Hilltop server is asked at, built from a source's `hts_url`.
+ *
+ * Two encodings meet here. Names (of sites and measurements) are raw text, so every `%` in them is encoded. An `hts_url`
+ * comes from an operator, encoded or not, so its escapes are kept and only what could not stand in an address is encoded.
+ * A space is always `%20`: Hilltop does not read `+` as a space, and answers the wrong form with nothing instead of an error.
+ */
+import { Schema } from "effect"
+import { formatHilltopTime, monthBounds } from "./Nzst.ts"
+
+const PARTS = /^(https?:\/\/)([^/?#\\]+)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i
+
+const fault = (text: string): string | undefined => {
+  const trimmed = text.trim()
+  // oxlint-disable-next-line no-control-regex -- the URL parser would drop tabs and line ends without a word
+  if (/[\u0000-\u001f\u007f]/.test(trimmed)) return "hts_url must not contain control characters"
+  if (!PARTS.test(trimmed) || !URL.canParse(trimmed)) return "hts_url must be an http:// or https:// address"
+  const { username, password } = new URL(trimmed)
+  // It would be stored, logged and published with every message.
+  return username === "" && password === "" ? undefined : "hts_url must not contain a user name or password"
+}
+
+/** The address of a Hilltop file, such as `https://hilltop.example.nz/data.hts`, as the operator wrote it. */
+export const HtsUrl = Schema.String.check(Schema.makeFilter(fault, { expected: "an http(s) address" })).pipe(
+  Schema.brand("HtsUrl")
+)
+export type HtsUrl = typeof HtsUrl.Type
+
+const BARE = /%(2F|3F|3A|40|24|2C|3B)/g
+
+/** A name for use in a query. Slashes, colons and the like stay bare; a lone surrogate becomes U+FFFD. */
+const encodeName = (name: string): string =>
+  encodeURIComponent(name.toWellFormed()).replaceAll(BARE, (escape) => decodeURIComponent(escape))
+
+/** Encodes what may not stand in an address, and leaves escapes that are already there. */
+const encodeRest = (text: string): string =>
+  text
+    .toWellFormed()
+    .replaceAll(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~/?:@!$&'()*+,;=%]/gu, (character) => encodeURIComponent(character))
+
+const partsOf = (htsUrl: HtsUrl): { readonly base: string; readonly query: string } => {
+  const trimmed = htsUrl.trim()
+  const [, scheme = "", authority = "", path = "", query = ""] = PARTS.exec(trimmed) ?? []
+  // A host outside ASCII has a form of its own (punycode), not percent escapes.
+  const host = /^[\w.:[\]-]+$/.test(authority) ? authority : new URL(trimmed).host
+  return { base: `${scheme}${host}${encodeRest(path)}`, query: encodeRest(query).replace(/^&+|&+$/g, "") }
+}
+
+const ask = (htsUrl: HtsUrl, query: string): string => {
+  const { base, query: own } = partsOf(htsUrl)
+  return `${base}?${own === "" ? "" : `${own}&`}Service=Hilltop&${query}`
+}
+
+/** The address without its query: what messages call `hilltopBaseUrl`. */
+export const hilltopBaseUrl = (htsUrl: HtsUrl): string => partsOf(htsUrl).base
+
+/** `scheme://host[:port]` in lower case, without a default port: the unit that politeness counts by. */
+export const serverOrigin = (htsUrl: HtsUrl): string => new URL(htsUrl.trim()).origin
+
+/** SITES_LIST */
+export const sitesListUrl = (htsUrl: HtsUrl): string => ask(htsUrl, "Request=SiteList&Location=Yes")
+
+/** MEASUREMENTS_LIST */
+export const measurementsListUrl = (htsUrl: HtsUrl, siteName: string): string =>
+  ask(htsUrl, `Request=MeasurementList&Site=${encodeName(siteName)}`)
+
+const getData = (htsUrl: HtsUrl, siteName: string, requestAs: string, range: string): string =>
+  ask(htsUrl, `Request=GetData&Site=${encodeName(siteName)}&Measurement=${encodeName(requestAs)}&${range}`)
+
+/** MEASUREMENT_DATA of one month, `2023-08`. */
+export const measurementDataUrl = (htsUrl: HtsUrl, siteName: string, requestAs: string, month: string): string => {
+  const bounds = monthBounds(month)
+  const lastDay = bounds === undefined ? `${month}-31` : formatHilltopTime(bounds.until - 1000).slice(0, 10)
+  return getData(htsUrl, siteName, requestAs, `from=${month}-01T00:00&to=${lastDay}T23:59:59`)
+}
+
+/** MEASUREMENT_DATA of a part of a month, for series whose months are too large: both ends belong to it. */
+export const measurementDataPeriodUrl = (
+  htsUrl: HtsUrl,
+  siteName: string,
+  requestAs: string,
+  period: { readonly from: number; readonly to: number }
+): string =>
+  getData(htsUrl, siteName, requestAs, `from=${formatHilltopTime(period.from)}&to=${formatHilltopTime(period.to)}`)
+
+/** MEASUREMENT_DATA_LATEST: the last 35 days, or fewer where those are too large. */
+export const measurementDataLatestUrl = (htsUrl: HtsUrl, siteName: string, requestAs: string, days = 35): string =>
+  getData(htsUrl, siteName, requestAs, `TimeInterval=P${days}D/now`)

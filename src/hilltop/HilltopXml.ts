@@ -1,0 +1,127 @@
+/**
+ * Turns the text of an answer into the document that was asked for, or says why it is not that document.
+ *
+ * An error document wins over everything but malformed XML: its root differs from that of a good answer, so a wrong root
+ * alone says nothing. Anything that is not XML is told apart before it is scanned, because "disallowed character in tag
+ * name" helps nobody who is looking at a web server's error page.
+ */
+import { Effect, Result } from "effect"
+import { type DataOptions, dataReader } from "./DataXml.ts"
+import type { DocumentReader } from "./DocumentReader.ts"
+import {
+  type DataDocument,
+  HilltopErrorDocument,
+  HilltopParseError,
+  type MeasurementList,
+  type SiteList
+} from "./HilltopDocument.ts"
+import { measurementListReader } from "./MeasurementListXml.ts"
+import { siteListReader } from "./SiteListXml.ts"
+import { type XmlHandler, XmlScanner } from "./XmlScanner.ts"
+
+/** Error texts are kept in a task's history. */
+const LONGEST_MESSAGE = 500
+
+const HTML = "an HTML page where XML was expected"
+
+/** What the text is, when its beginning shows that it is no XML. */
+const notXml = (text: string): string | undefined => {
+  const start = text
+    .slice(0, 1000)
+    .replace(/^\uFEFF/, "")
+    .trimStart()
+  if (start === "") return text.trim() === "" ? "an empty answer" : undefined
+  if (/^<(?:!doctype\s+)?html\b/i.test(start)) return HTML
+  if (/^[{[]/.test(start)) return "JSON where XML was expected"
+  return start.startsWith("<") ? undefined : "plain text where XML was expected"
+}
+
+/** `Error` as the root or directly under any root; some servers answer with a bare `e`. */
+const isError = (name: string, depth: number): boolean => /^error$/i.test(name) || (depth === 1 && name === "e")
+
+/** Feeds a reader, and notes what concerns every kind of document: its root, and an `Error` in it. */
+class Walk implements XmlHandler {
+  root = ""
+  error: string | undefined
+  readonly open: XmlHandler["open"]
+  readonly text: XmlHandler["text"]
+  readonly close: XmlHandler["close"]
+
+  constructor(reader: DocumentReader<unknown>) {
+    let depth = 0
+    let text = ""
+    let isLeaf = false
+    let errorDepth = 0
+    this.open = (name, attributes) => {
+      depth++
+      text = ""
+      isLeaf = true
+      if (depth <= 2) {
+        if (depth === 1) this.root = name
+        if (errorDepth === 0 && isError(name, depth)) {
+          errorDepth = depth
+          this.error ??= ""
+        }
+      }
+      reader.open(name, attributes, depth)
+    }
+    this.text = (piece) => {
+      if (isLeaf) text = text === "" ? piece : text + piece
+      if (errorDepth > 0) this.error += piece
+    }
+    this.close = (name) => {
+      if (isLeaf) {
+        isLeaf = false
+        reader.leaf(name, text.trim(), depth)
+      }
+      reader.close(name, depth)
+      if (errorDepth === depth) errorDepth = 0
+      depth--
+    }
+  }
+}
+
+const read = Effect.fnUntraced(function* <A>(text: string, root: string, reader: DocumentReader<A>) {
+  const prose = notXml(text)
+  if (prose !== undefined) return yield* new HilltopParseError({ message: prose })
+  const scanner = yield* XmlScanner
+  const walk = new Walk(reader)
+  yield* scanner.scan(text, walk).pipe(
+    Effect.mapError(({ message, line }) => {
+      const where = line === undefined ? "" : ` at line ${line}`
+      return new HilltopParseError({
+        message: /^html$/i.test(walk.root) ? HTML : `not well-formed XML${where}: ${message}`
+      })
+    })
+  )
+  if (/^html$/i.test(walk.root)) return yield* new HilltopParseError({ message: HTML })
+  if (walk.error !== undefined) {
+    const message = walk.error.trim().replaceAll(/\s+/g, " ").slice(0, LONGEST_MESSAGE)
+    return yield* new HilltopErrorDocument({ message: message === "" ? "an Error without a text" : message })
+  }
+  if (walk.root !== root) {
+    const found = walk.root.slice(0, 40)
+    return yield* new HilltopParseError({ message: `a <${found}> document where <${root}> was expected` })
+  }
+  return yield* Result.match(reader.finish(), {
+    onSuccess: (document) => Effect.succeed(document),
+    onFailure: (message) => Effect.fail(new HilltopParseError({ message: `a <${root}> document with ${message}` }))
+  })
+})
+
+type Parsed<A> = Effect.Effect<A, HilltopErrorDocument | HilltopParseError, XmlScanner>
+
+/** The answer to a SITES_LIST request. */
+export const parseSiteList: (text: string) => Parsed<SiteList> = Effect.fn("HilltopXml.parseSiteList")((text) =>
+  read(text, "HilltopServer", siteListReader())
+)
+
+/** The answer to a MEASUREMENTS_LIST request. */
+export const parseMeasurementList: (text: string) => Parsed<MeasurementList> = Effect.fn(
+  "HilltopXml.parseMeasurementList"
+)((text) => read(text, "HilltopServer", measurementListReader()))
+
+/** The answer to a MEASUREMENT_DATA request; every series in it, with the rows of one item each. */
+export const parseData: (text: string, options?: DataOptions) => Parsed<DataDocument> = Effect.fn(
+  "HilltopXml.parseData"
+)((text, options = {}) => read(text, "Hilltop", dataReader(options)))

@@ -1,0 +1,38 @@
+/**
+ * Scans XML into plain callbacks: what a Hilltop document parser needs of an XML library, and no more.
+ *
+ * Callbacks are called synchronously, a few hundred thousand times for one document, so they are plain functions: no
+ * Effect per element. The scanner gives the event loop back between pieces of `CHUNK_LENGTH` characters (about 1 ms each).
+ */
+import { Context, type Effect, Schema } from "effect"
+
+/** The text is not well-formed XML, or holds what no Hilltop document needs and an attacker would send. */
+export class XmlMalformed extends Schema.TaggedError<XmlMalformed>()("XmlMalformed", {
+  message: Schema.String,
+  line: Schema.optionalKey(Schema.Int)
+}) {}
+
+/** Entities are resolved; `text` may be called more than once in an element. */
+export interface XmlHandler {
+  readonly open: (name: string, attributes: Readonly<Record<string, string>>) => void
+  readonly text: (text: string) => void
+  readonly close: (name: string) => void
+}
+
+/** Characters scanned without a pause. */
+export const CHUNK_LENGTH = 65_536
+
+/** Deeper documents are refused: Hilltop's go five deep. */
+export const MAX_DEPTH = 64
+
+export class XmlScanner extends Context.Service<
+  XmlScanner,
+  {
+    /**
+     * Calls the handler for every element and text, in order, every `open` with its `close`. Fails with `XmlMalformed` at
+     * the first fault, with a DOCTYPE (entity bombs) or more than `MAX_DEPTH` levels among the faults; what the handler was
+     * told up to then is no document. A handler that throws is a defect.
+     */
+    readonly scan: (text: string, handler: XmlHandler) => Effect.Effect<void, XmlMalformed>
+  }
+>()("penstock/hilltop/XmlScanner") {}

@@ -1,0 +1,66 @@
+/** Bytes become text by what they are, whatever the headers said: macrons and degree signs survive. */
+import { assert, describe, it } from "@effect/vitest"
+import { decodeText } from "../../src/hilltop/HilltopText.ts"
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const single = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
+const wide = (text: string, littleEndian: boolean): Uint8Array => {
+  const view = new DataView(new ArrayBuffer(text.length * 2))
+  for (let at = 0; at < text.length; at++) view.setUint16(at * 2, text.charCodeAt(at), littleEndian)
+  return new Uint8Array(view.buffer)
+}
+
+const document = (declaration: string): string => `${declaration}<Site Name="Awa-a-Tāne" Units="ºC"/>`
+const western = (declaration: string): string => `${declaration}<Site Name="Caf\u00e9" Units="\u00b0C"/>`
+
+describe("bytes", () => {
+  it.each([
+    "",
+    '<?xml version="1.0" ?>\n',
+    '<?xml version="1.0" encoding="utf-8"?>',
+    "<?xml version='1.0' encoding='UTF-8' ?>"
+  ])("are UTF-8 after the declaration %j", (declaration) => {
+    assert.strictEqual(decodeText(utf8(document(declaration))), document(declaration))
+  })
+
+  it("lose a byte order mark", () => {
+    assert.strictEqual(decodeText(utf8(`\uFEFF${document("")}`)), document(""))
+    assert.strictEqual(decodeText(wide(`\uFEFF${document("")}`, true)), document(""))
+    assert.strictEqual(decodeText(wide(`\uFEFF${document("")}`, false)), document(""))
+  })
+
+  it("without a mark are UTF-16 when they begin with half of a <", () => {
+    assert.strictEqual(decodeText(wide(document(""), true)), document(""))
+    assert.strictEqual(decodeText(wide(document(""), false)), document(""))
+  })
+
+  it.each(["windows-1252", "ISO-8859-1", "latin1"])("follow a declared %s", (encoding) => {
+    const text = western(`<?xml version="1.0" encoding="${encoding}"?>`)
+    assert.strictEqual(decodeText(single(text)), text)
+  })
+
+  it("that are not UTF-8 are windows-1252, undeclared or declared wrongly", () => {
+    for (const declaration of [
+      "",
+      '<?xml version="1.0" encoding="utf-8"?>',
+      '<?xml version="1.0" encoding="klingon"?>'
+    ]) {
+      assert.strictEqual(decodeText(single(western(declaration))), western(declaration))
+    }
+    assert.strictEqual(decodeText(Uint8Array.of(0x80, 0x92)), "€’")
+  })
+
+  it("declared as UTF-16 but readable as single bytes are UTF-8", () => {
+    const text = document('<?xml version="1.0" encoding="utf-16"?>')
+    assert.strictEqual(decodeText(utf8(text)), text)
+  })
+
+  it("of a mark win over the declaration", () => {
+    const text = document('<?xml version="1.0" encoding="windows-1252"?>')
+    assert.strictEqual(decodeText(utf8(`\uFEFF${text}`)), text)
+  })
+
+  it("may be none at all", () => {
+    assert.strictEqual(decodeText(new Uint8Array()), "")
+  })
+})
