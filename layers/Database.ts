@@ -72,5 +72,8 @@ const firstQuery = Effect.gen(function* () {
   })
 )
 
-/** A migrated database. */
-export const Database = Layer.effectDiscard(firstQuery).pipe(Layer.provideMerge(pool))
+/** A migrated database, and where it is. */
+export const Database = Layer.effectDiscard(firstQuery).pipe(
+  Layer.provideMerge(pool),
+  Layer.provideMerge(DatabasePlace.layer)
+)

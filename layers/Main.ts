@@ -1,0 +1,43 @@
+/**
+ * The whole service as one value: what it stores, whom it asks, and the loops of the roles it was given.
+ *
+ * Read from the bottom: everything stands on the database, the stores on that, the roles on the stores. What was built last
+ * stops first, so loops give back their claims while the stores still answer.
+ */
+import { Layer } from "effect"
+import { Loops } from "../src/domain/Loop.ts"
+import { Database } from "./Database.ts"
+import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
+import { PgEventInbox } from "./PgEventInbox.ts"
+import { PgHilltopQueue } from "./PgHilltopQueue.ts"
+import { PgHilltopSources } from "./PgHilltopSources.ts"
+import { PgInstances } from "./PgInstances.ts"
+import { PgLockStore } from "./PgLockStore.ts"
+import { PgServerBudget } from "./PgServerBudget.ts"
+import { CrawlRole, inRole, SyncRole } from "./Roles.ts"
+import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
+import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
+import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
+
+/** What the roles do. */
+const Roles = Layer.mergeAll(inRole("sync", SyncRole), inRole("crawl", CrawlRole))
+
+/** What is kept, in PostgreSQL. */
+const Stores = Layer.mergeAll(
+  PgAccountingPointStore,
+  PgEventInbox,
+  PgHilltopQueue,
+  PgHilltopSources,
+  PgInstances,
+  PgLockStore,
+  PgServerBudget
+)
+
+/** Who is asked. */
+const Outside = Layer.mergeAll(UndiciAdapterClient, UndiciHilltopClient, SaxesXmlScanner)
+
+export const Main = Roles.pipe(
+  Layer.provideMerge(Layer.merge(Stores, Outside)),
+  Layer.provideMerge(Database),
+  Layer.provideMerge(Loops.layer)
+)

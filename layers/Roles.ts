@@ -1,0 +1,47 @@
+/**
+ * What an instance does, role by role: the programs of `src` with their options read from the settings.
+ *
+ * A layer here runs as soon as it is built and stops when it is closed; `PENSTOCK_ROLES` says which are built.
+ */
+import { Effect, Layer } from "effect"
+import { Crawler } from "../src/crawl/Crawler.ts"
+import { SourceWatch } from "../src/crawl/SourceWatch.ts"
+import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
+import { type Role, Settings } from "./Settings.ts"
+
+/** The layer if this instance has the role, else nothing. */
+export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) =>
+  Layer.unwrap(
+    Effect.map(Settings.PENSTOCK_ROLES.config, (roles): Layer.Layer<never, E, R> =>
+      roles.has(role) ? layer : Layer.empty
+    )
+  )
+
+/** Keeps accounting points fresh and follows their events. */
+export const SyncRole = Layer.unwrap(
+  Effect.gen(function* () {
+    const options = {
+      interval: yield* Settings.SYNC_INTERVAL.config,
+      within: yield* Settings.SYNC_WITHIN.config,
+      deadAfter: yield* Settings.SYNC_DEAD_AFTER.config,
+      batchSize: yield* Settings.SYNC_BATCH_SIZE.config,
+      concurrency: yield* Settings.ADAPTER_CONCURRENCY.config,
+      lookupRetention: yield* Settings.LOOKUP_RETENTION.config
+    }
+    return SyncScheduler.layerLoops(options).pipe(Layer.provideMerge(SyncScheduler.layer(options)))
+  })
+)
+
+/** Watches the sources and crawls their servers. */
+export const CrawlRole = Layer.unwrap(
+  Effect.gen(function* () {
+    const options = {
+      concurrency: yield* Settings.CRAWL_CONCURRENCY.config,
+      rawTopic: yield* Settings.HILLTOP_RAW_TOPIC.config
+    }
+    return Layer.mergeAll(
+      SourceWatch({ interval: yield* Settings.CRAWL_SOURCES_INTERVAL.config }),
+      Crawler.layerLoops(options)
+    ).pipe(Layer.provideMerge(Crawler.layer(options)))
+  })
+)
