@@ -9,7 +9,7 @@ import { isIP } from "node:net"
 import { ByteSize, Duration, Effect, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { NodeHttpClient } from "@effect/platform-node"
-import { Agent, interceptors } from "undici"
+import { Agent } from "undici"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../src/crawl/HilltopClient.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
 import { retryAfterSeconds } from "./retryAfter.ts"
@@ -38,19 +38,39 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
     : failed("unreachable", `no connection, or it broke off${code === undefined ? "" : ` (${code})`}`)
 }
 
+/** The body as it was before compression; undici leaves that to us. */
+const decompressed = (
+  response: HttpClientResponse.HttpClientResponse
+): Stream.Stream<Uint8Array, HilltopFetchFailed> => {
+  const body = Stream.mapError(response.stream, unreachable)
+  const format = /^(?:x-)?(gzip|deflate)$/.exec(response.headers["content-encoding"]?.trim().toLowerCase() ?? "")?.[1]
+  return format === "gzip" || format === "deflate"
+    ? Stream.unwrap(
+        Effect.map(Stream.toReadableStreamEffect(body), (compressed) =>
+          Stream.fromReadableStream({
+            evaluate: () => compressed.pipeThrough(new DecompressionStream(format)),
+            onError: (error) =>
+              error instanceof HilltopFetchFailed ? error : failed("unreachable", "the compressed answer is damaged")
+          })
+        )
+      )
+    : body
+}
+
 const dispatcher = Layer.effect(
   NodeHttpClient.Dispatcher,
   Effect.gen(function* () {
     const allowPrivate = yield* Settings.CRAWL_ALLOW_PRIVATE.config
     return yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new Agent({
-          keepAliveTimeout: 10_000,
-          connect: {
-            timeout: Duration.toMillis(connectTimeout),
-            ...(allowPrivate ? {} : { lookup: publicLookup })
-          }
-        }).compose(interceptors.decompress({ skipErrorResponses: false }))
+      Effect.sync(
+        () =>
+          new Agent({
+            keepAliveTimeout: 10_000,
+            connect: {
+              timeout: Duration.toMillis(connectTimeout),
+              ...(allowPrivate ? {} : { lookup: publicLookup })
+            }
+          })
       ),
       (agent) => Effect.promise(() => agent.destroy())
     )
@@ -94,8 +114,8 @@ const make = Effect.gen(function* () {
     })
 
   const readBytes = (response: HttpClientResponse.HttpClientResponse) =>
-    response.stream.pipe(
-      Stream.limitBytes<HttpClientError.HttpClientError | HilltopResponseTooLarge, never>(ByteSize.bytes(limit), () =>
+    decompressed(response).pipe(
+      Stream.limitBytes<HilltopFetchFailed | HilltopResponseTooLarge, never>(ByteSize.bytes(limit), () =>
         Stream.fail(new HilltopResponseTooLarge({ limit }))
       ),
       Stream.mkUint8Array
