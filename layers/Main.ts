@@ -7,30 +7,49 @@
 import { Layer } from "effect"
 import { Loops } from "../src/domain/Loop.ts"
 import { Database } from "./Database.ts"
+import { EmbeddedTopics } from "./EmbeddedTopics.ts"
+import { PgAccountingPointCopies } from "./PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
+import { PgControllableUnits } from "./PgControllableUnits.ts"
 import { PgEventInbox } from "./PgEventInbox.ts"
+import { PgHilltopAdministration } from "./PgHilltopAdministration.ts"
 import { PgHilltopQueue } from "./PgHilltopQueue.ts"
 import { PgHilltopSources } from "./PgHilltopSources.ts"
 import { PgInstances } from "./PgInstances.ts"
 import { PgLockStore } from "./PgLockStore.ts"
+import { PgLookupStore } from "./PgLookupStore.ts"
+import { PgObservationStore } from "./PgObservationStore.ts"
+import { PgReadiness } from "./PgReadiness.ts"
 import { PgServerBudget } from "./PgServerBudget.ts"
-import { CrawlRole, inRole, SyncRole } from "./Roles.ts"
+import { ApiRole, CrawlRole, inRole, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
 import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
 import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
 
 /** What the roles do. */
-const Roles = Layer.mergeAll(inRole("sync", SyncRole), inRole("crawl", CrawlRole))
+const Roles = Layer.mergeAll(
+  inRole("api", ApiRole),
+  inRole("sync", SyncRole),
+  inRole("crawl", CrawlRole),
+  inRole("stream", StreamRole)
+)
 
 /** What is kept, in PostgreSQL. */
 const Stores = Layer.mergeAll(
+  PgAccountingPointCopies,
   PgAccountingPointStore,
+  PgControllableUnits,
   PgEventInbox,
+  PgHilltopAdministration,
   PgHilltopQueue,
   PgHilltopSources,
   PgInstances,
   PgLockStore,
-  PgServerBudget
+  PgLookupStore,
+  PgObservationStore,
+  PgReadiness,
+  PgServerBudget,
+  EmbeddedTopics
 )
 
 /** Who is asked. */

@@ -13,6 +13,11 @@ import { mapSqlFailure } from "./sqlFailures.ts"
 
 /** Heartbeats come every 10 s, so a crashed instance's tasks are taken over within half a minute. */
 const leaseSeconds = 30
+/**
+ * How much longer a task of each class may wait than the latest data: those come first, and yet nothing waits for ever.
+ * By `priority`: SITES_LIST, MEASUREMENT_DATA_LATEST, MEASUREMENTS_LIST, MEASUREMENT_DATA.
+ */
+const patienceTable = `VALUES (0, interval '-1 day'), (1, interval '0'), (2, interval '10 minutes'), (3, interval '6 hours')`
 /** Leases that may run out in a row before a task is set aside. */
 const mostTakeovers = 5
 
@@ -68,9 +73,10 @@ export const PgHilltopQueue = Layer.effect(
             FROM hilltop_servers s WHERE cool_down_until IS NULL OR cool_down_until <= now()
             ORDER BY origin FOR UPDATE SKIP LOCKED) refilled
         ), due AS (
-          SELECT task.*, row_number() OVER (PARTITION BY task.origin ORDER BY task.priority, task.next_fetch_at) AS turn
-          FROM server CROSS JOIN (VALUES (0), (1), (2)) AS class (priority) CROSS JOIN LATERAL (
-            SELECT t.id, t.origin, t.priority, t.next_fetch_at FROM hilltop_fetch_tasks t
+          SELECT task.id, task.origin,
+            row_number() OVER (PARTITION BY task.origin ORDER BY task.next_fetch_at + class.patience) AS turn
+          FROM server CROSS JOIN (${sql.literal(patienceTable)}) AS class (priority, patience) CROSS JOIN LATERAL (
+            SELECT t.id, t.origin, t.next_fetch_at FROM hilltop_fetch_tasks t
             WHERE server.room > 0 AND t.origin = server.origin AND t.priority = class.priority
               AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
               AND EXISTS (SELECT FROM hilltop_sources s WHERE s.id = t.source_id AND NOT s.paused)

@@ -4,9 +4,17 @@
  * A layer here runs as soon as it is built and stops when it is closed; `PENSTOCK_ROLES` says which are built.
  */
 import { Effect, Layer } from "effect"
+import { Draining } from "../src/api/Health.ts"
+import { Lookup } from "../src/api/Lookup.ts"
+import { Routes } from "../src/api/Routes.ts"
+import { SharedRefresh } from "../src/api/SharedRefresh.ts"
 import { Crawler } from "../src/crawl/Crawler.ts"
 import { SourceWatch } from "../src/crawl/SourceWatch.ts"
 import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
+import { MappingStage } from "../src/stream/mappingStage.ts"
+import { ObservationStage } from "../src/stream/observationStage.ts"
+import { DigestApiKeys } from "./DigestApiKeys.ts"
+import { serveOnSettings } from "./HttpServer.ts"
 import { type Role, Settings } from "./Settings.ts"
 
 /** The layer if this instance has the role, else nothing. */
@@ -16,6 +24,20 @@ export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) =>
       roles.has(role) ? layer : Layer.empty
     )
   )
+
+/** Answers over HTTP. */
+export const ApiRole = Layer.unwrap(
+  Effect.gen(function* () {
+    const lookup = Lookup.layer({
+      maxAge: yield* Settings.LOOKUP_MAX_AGE.config,
+      staleWithin: yield* Settings.SYNC_WITHIN.config
+    })
+    return serveOnSettings(Routes).pipe(
+      Layer.provide(lookup),
+      Layer.provide([SharedRefresh.layer, DigestApiKeys, Draining.layer])
+    )
+  })
+)
 
 /** Keeps accounting points fresh and follows their events. */
 export const SyncRole = Layer.unwrap(
@@ -43,5 +65,14 @@ export const CrawlRole = Layer.unwrap(
       SourceWatch({ interval: yield* Settings.CRAWL_SOURCES_INTERVAL.config }),
       Crawler.layerLoops(options)
     ).pipe(Layer.provideMerge(Crawler.layer(options)))
+  })
+)
+
+/** Maps raw documents to observations, and stores them. */
+export const StreamRole = Layer.unwrap(
+  Effect.gen(function* () {
+    const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
+    const observationsTopic = yield* Settings.OBSERVATIONS_TOPIC.config
+    return Layer.mergeAll(MappingStage({ rawTopic, observationsTopic }), ObservationStage({ observationsTopic }))
   })
 )

@@ -52,9 +52,9 @@ export default statements(
     previous_history jsonb NOT NULL DEFAULT '[]',
     created_at timestamptz NOT NULL DEFAULT now(),
     origin text NOT NULL GENERATED ALWAYS AS (hilltop_origin(fetch_url)) STORED,
-    /* lists come before data, and the latest data before history */
+    /* the latest data come before lists, and lists before history; how much before is for the claim to say */
     priority smallint NOT NULL GENERATED ALWAYS AS (CASE request_type WHEN 'SITES_LIST' THEN 0
-      WHEN 'MEASUREMENTS_LIST' THEN 1 WHEN 'MEASUREMENT_DATA_LATEST' THEN 1 ELSE 2 END) STORED,
+      WHEN 'MEASUREMENT_DATA_LATEST' THEN 1 WHEN 'MEASUREMENTS_LIST' THEN 2 ELSE 3 END) STORED,
     details jsonb NOT NULL DEFAULT '{}',
     attempts integer NOT NULL DEFAULT 0,
     lease_until timestamptz,

@@ -53,12 +53,14 @@ export class MemoryHilltop extends Context.Service<
 
 const leaseMillis = 30_000
 const mostTakeovers = 5
-const classes: ReadonlyArray<ReadonlyArray<RequestType>> = [
-  ["SITES_LIST"],
-  ["MEASUREMENTS_LIST", "MEASUREMENT_DATA_LATEST"],
-  ["MEASUREMENT_DATA"]
-]
-const urgency = (task: MemoryTask) => classes.findIndex((types) => types.includes(task.requestType))
+/** How much longer a task may wait than the latest data, in milliseconds. */
+const patience: Readonly<Record<RequestType, number>> = {
+  SITES_LIST: -86_400_000,
+  MEASUREMENT_DATA_LATEST: 0,
+  MEASUREMENTS_LIST: 600_000,
+  MEASUREMENT_DATA: 21_600_000
+}
+const waitsUntil = (task: MemoryTask) => task.nextFetchAt + patience[task.requestType]
 const originOf = (url: string) => new URL(url).origin
 const isDue = (task: MemoryTask, now: number) =>
   task.leaseUntil === undefined && !task.setAside && task.nextFetchAt <= now
@@ -144,7 +146,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           Effect.map(Clock.currentTimeMillis, (now) => {
             const due = [...tasks.values()]
               .filter((task) => isDue(task, now) && sources.has(task.sourceId))
-              .sort((a, b) => urgency(a) - urgency(b) || a.nextFetchAt - b.nextFetchAt)
+              .sort((a, b) => waitsUntil(a) - waitsUntil(b))
             const byOrigin = Map.groupBy(due, (task) => originOf(task.fetchUrl))
             const turns = [...byOrigin].flatMap(([origin, list]) =>
               list.slice(0, roomAt(origin, now)).map((task, turn) => ({ task, turn, origin }))

@@ -67,12 +67,22 @@ export const hilltopQueueSuite = <R, E>(
         })
       )
 
-      it.effect("takes lists before the latest data's history", () =>
+      it.effect("takes the latest data before lists, and both before history", () =>
         Effect.gen(function* () {
           const { claimMine, queue, task } = yield* arranged
-          yield* queue.enqueue([task(1), task(2, "MEASUREMENT_DATA_LATEST"), task(3, "SITES_LIST")])
+          yield* queue.enqueue([
+            task(1),
+            task(2, "MEASUREMENTS_LIST"),
+            task(3, "MEASUREMENT_DATA_LATEST"),
+            task(4, "SITES_LIST")
+          ])
           const order = (yield* claimMine()).map((each) => each.requestType)
-          assert.deepStrictEqual(order, ["SITES_LIST", "MEASUREMENT_DATA_LATEST", "MEASUREMENT_DATA"])
+          assert.deepStrictEqual(order, [
+            "SITES_LIST",
+            "MEASUREMENT_DATA_LATEST",
+            "MEASUREMENTS_LIST",
+            "MEASUREMENT_DATA"
+          ])
         })
       )
 

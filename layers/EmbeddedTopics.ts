@@ -1,0 +1,24 @@
+/**
+ * The topics of the stream as the settings name them, kept in PostgreSQL, with as many partitions as they have in Kafka.
+ */
+import { Effect, Layer } from "effect"
+import { rawPartitions } from "../src/domain/HilltopMessage.ts"
+import { observationPartitions } from "../src/domain/Observation.ts"
+import { deadLetterPartitions, deadLetterTopic } from "../src/stream/DeadLetter.ts"
+import { PgTopics } from "./PgTopics.ts"
+import { Settings } from "./Settings.ts"
+
+export const EmbeddedTopics = Layer.unwrap(
+  Effect.gen(function* () {
+    const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
+    const observationsTopic = yield* Settings.OBSERVATIONS_TOPIC.config
+    return PgTopics({
+      topics: {
+        [rawTopic]: rawPartitions,
+        [observationsTopic]: observationPartitions,
+        [deadLetterTopic(rawTopic)]: deadLetterPartitions,
+        [deadLetterTopic(observationsTopic)]: deadLetterPartitions
+      }
+    })
+  })
+)

@@ -1,0 +1,60 @@
+/**
+ * `penstock doctor`: checks the settings and whether everything that the service depends on can be reached.
+ *
+ * Every check is made, whatever the others say; the command fails when one did.
+ */
+import { Cause, Console, Data, Effect, Layer, Option } from "effect"
+import { Command } from "effect/cli"
+import { HttpClient } from "effect/http"
+import { NodeHttpClient } from "@effect/platform-node"
+import { SqlClient } from "effect/sql"
+import { Database, DatabasePlace } from "../../layers/Database.ts"
+import { checkSettings, Settings } from "../../layers/Settings.ts"
+import { Telemetry } from "../../layers/Telemetry.ts"
+
+class SomethingIsWrong extends Data.TaggedError("SomethingIsWrong")<{ readonly message: string }> {}
+
+/** Runs one check and prints how it went; whether it went well. */
+const check = <E, R>(what: string, effect: Effect.Effect<string, E, R>) =>
+  effect.pipe(
+    Effect.map((found) => ({ well: true, line: `ok    ${what}: ${found}` })),
+    Effect.catchCause((cause) =>
+      Effect.succeed({
+        well: false,
+        line: `FAIL  ${what}: ${Option.match(Cause.findErrorOption(cause), {
+          onSome: (error) => (error instanceof Error ? error.message : String(error)),
+          onNone: () => "an unforeseen error"
+        })}`
+      })
+    ),
+    Effect.tap(({ line }) => Console.log(line)),
+    Effect.map(({ well }) => well)
+  )
+
+const database = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const { description } = yield* DatabasePlace
+  const [row] = yield* sql<{ version: string }>`SELECT current_setting('server_version') AS version`
+  return `PostgreSQL ${row?.version}, migrated (${description})`
+}).pipe(Effect.provide(Database))
+
+/** Any answer will do: the adapter has no route that asks for nothing. */
+const adapter = Effect.gen(function* () {
+  const url = yield* Settings.ADAPTER_URL.config
+  if (url === undefined) return "none is configured; flow 1 answers from local data only"
+  const timeout = yield* Settings.ADAPTER_TIMEOUT.config
+  const response = yield* Effect.timeout(HttpClient.get(url), timeout).pipe(
+    Effect.mapError(() => new SomethingIsWrong({ message: "no connection, or no answer in time" }))
+  )
+  return `answers (${response.status})`
+}).pipe(Effect.scoped, Effect.provide(NodeHttpClient.layerUndici))
+
+export const doctor = Command.make("doctor", {}, () =>
+  Effect.gen(function* () {
+    const settings = yield* check("settings", Effect.as(checkSettings, "usable"))
+    const rest = settings ? [yield* check("database", database), yield* check("adapter", adapter)] : []
+    if (![settings, ...rest].every(Boolean)) {
+      return yield* new SomethingIsWrong({ message: "Something the service needs is not there" })
+    }
+  }).pipe(Effect.provide(Layer.orDie(Telemetry)))
+).pipe(Command.withDescription("Check the settings and whether every dependency can be reached"))

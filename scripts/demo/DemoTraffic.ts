@@ -1,0 +1,109 @@
+/**
+ * What happens to Penstock in a demo, all of it over HTTP as its users would: units registered, sources added, lookups by
+ * service providers, events by the adapter.
+ */
+import { Data, Effect, Random, Schedule } from "effect"
+import { HttpClient, HttpClientRequest } from "effect/http"
+import { randomUUID } from "node:crypto"
+import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
+import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
+import { type DemoKeys, registeredUnits } from "./DemoSettings.ts"
+
+/** The demo's own service did not do what it was asked. */
+export class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {}
+
+const call = Effect.fnUntraced(function* (
+  request: HttpClientRequest.HttpClientRequest,
+  key: string,
+  expected: ReadonlyArray<number>
+) {
+  const response = yield* HttpClient.execute(HttpClientRequest.bearerToken(request, key)).pipe(
+    Effect.mapError(() => new DemoFailed({ message: `${request.method} ${request.url}: no answer` }))
+  )
+  if (!expected.includes(response.status)) {
+    return yield* new DemoFailed({ message: `${request.method} ${request.url} answered ${response.status}` })
+  }
+  return response
+}, Effect.scoped)
+
+/** Waits until the service says it is ready, 15 s at most; then the failure tells what it said instead. */
+export const untilReady = (url: string) =>
+  HttpClient.get(`${url}/health/ready`).pipe(
+    Effect.flatMap((response) =>
+      response.status === 200
+        ? Effect.void
+        : Effect.flatMap(response.text, (text) => Effect.fail(new DemoFailed({ message: `not ready: ${text}` })))
+    ),
+    Effect.scoped,
+    Effect.catchTag("HttpClientError", () => Effect.fail(new DemoFailed({ message: "the service does not answer" }))),
+    Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "15 seconds" }))
+  )
+
+/** Adds this run's Hilltop servers and pauses those of earlier runs, which are gone. */
+export const addSources = Effect.fnUntraced(function* (url: string, keys: DemoKeys) {
+  const world = yield* HilltopSimulator
+  const listed = yield* call(HttpClientRequest.get(`${url}/hilltop/source`), keys.admin, [200])
+  const { items } = (yield* Effect.orDie(listed.json)) as { items: ReadonlyArray<{ id: number; paused: boolean }> }
+  for (const { id, paused } of items) {
+    if (!paused) yield* call(HttpClientRequest.delete(`${url}/hilltop/source/${id}`), keys.admin, [204])
+  }
+  for (const { councilId, htsUrl, measurementNames } of world.sources) {
+    const body = {
+      council_id: councilId,
+      hts_url: htsUrl,
+      configuration: { measurementNames, requestsPerSecond: 8, maxConcurrent: 4 }
+    }
+    yield* call(
+      HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post(`${url}/hilltop/source`), body),
+      keys.admin,
+      [201]
+    )
+  }
+})
+
+/** Registers a controllable unit on each of the first accounting points. */
+export const registerUnits = Effect.fnUntraced(function* (url: string, keys: DemoKeys) {
+  const world = yield* AdapterSimulator
+  const register = Effect.fnUntraced(function* (index: number) {
+    const { gsrn } = yield* world.point(index)
+    const body = {
+      accounting_point: gsrn,
+      name: `Demo unit ${index + 1}`,
+      technical_resources: [{ name: "Heat pump" }]
+    }
+    const request = HttpClientRequest.put(`${url}/controllable_unit/${randomUUID()}`)
+    yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.admin, [200, 201])
+  })
+  yield* Effect.forEach(
+    Array.from({ length: registeredUnits }, (_, i) => i),
+    register,
+    { concurrency: 8, discard: true }
+  )
+})
+
+/** Changes a registered accounting point at the source: a switch of supplier, a move; two a second, for ever. */
+export const keepChanging = Effect.gen(function* () {
+  const world = yield* AdapterSimulator
+  const change = Effect.gen(function* () {
+    const { gsrn } = yield* world.point(yield* Random.nextIntBetween(0, registeredUnits - 1))
+    yield* world.change(gsrn, { kind: (yield* Random.nextBoolean) ? "switch" : "move" })
+  })
+  return yield* change.pipe(Effect.ignore, Effect.repeat(Schedule.spaced("500 millis")))
+})
+
+/** Looks up an accounting point, now and then for the wrong end user; two a second, for ever. */
+export const keepLookingUp = Effect.fnUntraced(function* (url: string, keys: DemoKeys, points: number) {
+  const world = yield* AdapterSimulator
+  const lookUp = Effect.gen(function* () {
+    const { gsrn, lookupEndUser } = yield* world.point(yield* Random.nextIntBetween(0, points - 1))
+    if (lookupEndUser === undefined) return
+    const wrong = (yield* Random.next) < 0.05
+    const body = { accounting_point: gsrn, end_user: wrong ? "987654321" : lookupEndUser }
+    const request = HttpClientRequest.post(`${url}/controllable_unit/lookup`)
+    yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.lookup, [200, 403, 429, 503])
+  })
+  return yield* lookUp.pipe(
+    Effect.catchTag("DemoFailed", (failure) => Effect.logWarning(failure.message)),
+    Effect.repeat(Schedule.spaced("500 millis"))
+  )
+})

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The command line. Each command is a file of its own in `commands/`.
+ *
+ * A failure that a person can mend is told in its own words, without a stack; an interrupt is a clean end and exits with 0,
+ * since supervisors and people stop a service that way.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Console, Effect, Exit, Option } from "effect"
+import { Command } from "effect/cli"
+import { version } from "../layers/version.ts"
+import { demo } from "./commands/demo.ts"
+import { doctor } from "./commands/doctor.ts"
+import { migrate } from "./commands/migrate.ts"
+import { start } from "./commands/start.ts"
+
+const penstock = Command.make("penstock").pipe(
+  Command.withDescription("Keeps local copies of data mastered elsewhere, fresh, complete and polite to the source"),
+  Command.withSubcommands([start, demo, migrate, doctor])
+)
+
+/** What a person is told of a failure: the message of a failure that is foreseen, the whole cause of any other. */
+const tell = (cause: Cause.Cause<unknown>): string =>
+  Option.match(Cause.findErrorOption(cause), {
+    onSome: (error) => (error instanceof Error ? error.message : String(error)),
+    onNone: () => Cause.pretty(cause)
+  })
+
+Command.run(penstock, { version }).pipe(
+  Effect.provide(NodeServices.layer),
+  Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(tell(cause)))),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+  })
+)
