@@ -26,14 +26,6 @@ import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
 import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
 import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
 
-/** What the roles do. */
-const Roles = Layer.mergeAll(
-  inRole("api", ApiRole),
-  inRole("sync", SyncRole),
-  inRole("crawl", CrawlRole),
-  inRole("stream", StreamRole)
-)
-
 /** What is kept, in PostgreSQL. */
 const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
@@ -55,8 +47,18 @@ const Stores = Layer.mergeAll(
 /** Who is asked. */
 const Outside = Layer.mergeAll(UndiciAdapterClient, UndiciHilltopClient, SaxesXmlScanner)
 
-export const Main = Roles.pipe(
-  Layer.provideMerge(Layer.merge(Stores, Outside)),
-  Layer.provideMerge(Database),
-  Layer.provideMerge(Loops.layer)
-)
+/** The service, given how it answers over HTTP. */
+export const service = <E, R>(api: Layer.Layer<never, E, R>) =>
+  Layer.mergeAll(
+    inRole("api", api),
+    inRole("sync", SyncRole),
+    inRole("crawl", CrawlRole),
+    inRole("stream", StreamRole)
+  ).pipe(
+    Layer.provideMerge(Layer.merge(Stores, Outside)),
+    Layer.provideMerge(Database),
+    Layer.provideMerge(Loops.layer)
+  )
+
+/** The service on Node. */
+export const Main = service(ApiRole)

@@ -25,19 +25,19 @@ export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) =>
     )
   )
 
-/** Answers over HTTP. */
-export const ApiRole = Layer.unwrap(
+/** What the routes need besides the stores: lookups, keys, and whether the instance is on its way out. */
+export const ApiPrograms = Layer.unwrap(
   Effect.gen(function* () {
     const lookup = Lookup.layer({
       maxAge: yield* Settings.LOOKUP_MAX_AGE.config,
       staleWithin: yield* Settings.SYNC_WITHIN.config
     })
-    return serveOnSettings(Routes).pipe(
-      Layer.provide(lookup),
-      Layer.provide([SharedRefresh.layer, DigestApiKeys, Draining.layer])
-    )
+    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Draining.layer)))
   })
 )
+
+/** Answers over HTTP, on Node's server. */
+export const ApiRole = serveOnSettings(Routes).pipe(Layer.provide(ApiPrograms))
 
 /** Keeps accounting points fresh and follows their events. */
 export const SyncRole = Layer.unwrap(

@@ -1,0 +1,56 @@
+/**
+ * The service on Deno (`deno task start`): the same layers, with `Deno.serve` in front of the fetch handler.
+ *
+ * Deno's own types are declared here as far as they are used, so that the file passes both type checkers.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
+import { Draining } from "../src/api/Health.ts"
+import { fetchHandler } from "../layers/FetchHandler.ts"
+import { service } from "../layers/Main.ts"
+import { ApiPrograms } from "../layers/Roles.ts"
+import { checkSettings, Settings } from "../layers/Settings.ts"
+import { Telemetry } from "../layers/Telemetry.ts"
+
+declare const Deno: {
+  readonly serve: (
+    options: { readonly hostname: string; readonly port: number; readonly onListen: () => void },
+    handler: (request: Request) => Promise<Response>
+  ) => { readonly shutdown: () => Promise<void> }
+}
+
+const denoApi = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const hostname = yield* Settings.HTTP_HOST.config
+    const port = yield* Settings.HTTP_PORT.config
+    const draining = yield* Draining
+    const handler = yield* fetchHandler
+    yield* Effect.acquireRelease(
+      Effect.sync(() => Deno.serve({ hostname, port, onListen: () => {} }, (request) => handler(request))),
+      (server) =>
+        Effect.andThen(
+          draining.begin,
+          Effect.promise(() => server.shutdown())
+        )
+    )
+    yield* Effect.logInfo(`Listening on http://${hostname}:${port}`)
+  })
+).pipe(Layer.provide(ApiPrograms))
+
+checkSettings.pipe(
+  Effect.andThen(Layer.launch(Layer.provide(service(denoApi), Telemetry))),
+  Effect.tapCause((cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.void
+      : Console.error(
+          Option.match(Cause.findErrorOption(cause), {
+            onSome: (error) => error.message,
+            onNone: () => Cause.pretty(cause)
+          })
+        )
+  ),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+  })
+)
