@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // Deno's own tests are run by Deno.
+    exclude: ["test/deno/**"],
     globalSetup: ["test/support/postgres.global.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -5,7 +5,8 @@
  * is described by the names of its fields, never by its values.
  */
 import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, SchemaIssue, Stream } from "effect"
-import { HttpClient, HttpClientError, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import type { HttpClientError } from "effect/http"
+import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { NodeHttpClient } from "@effect/platform-node"
 import { AdapterBody, answerFromBody } from "../src/domain/AccountingPoint.ts"
 import { formatInstant } from "../src/domain/Instant.ts"

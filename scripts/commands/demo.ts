@@ -128,7 +128,6 @@ export const demo = Command.make(
         )
       )
     },
-    Effect.provide(simulators),
-    Effect.provide(NodeHttpClient.layerUndici)
+    Effect.provide(Layer.merge(simulators, NodeHttpClient.layerUndici))
   )
 ).pipe(Command.withDescription("Run everything, with simulated neighbours"))

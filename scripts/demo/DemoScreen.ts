@@ -76,7 +76,7 @@ export const progressText = (progress: DemoProgress, elapsedSeconds: number): st
     row(
       "fetched",
       number(hilltop.fetched),
-      `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} were answered with an error (mostly \"No data\")`
+      `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} were answered with an error (mostly “No data”)`
     ),
     row(
       "due",

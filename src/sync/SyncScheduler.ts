@@ -6,8 +6,8 @@
  */
 import { Context, Duration, Effect, Layer, MutableHashSet, Random, Schedule, Semaphore, Stream } from "effect"
 import { repeatPass } from "../domain/Loop.ts"
-import { AccountingPointStore } from "./AccountingPointStore.ts"
-import { AdapterClient } from "./AdapterClient.ts"
+import type { AccountingPointStore } from "./AccountingPointStore.ts"
+import type { AdapterClient } from "./AdapterClient.ts"
 import { EventInbox } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, LockStore, type StoreUnavailable } from "./LockStore.ts"

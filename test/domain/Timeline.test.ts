@@ -1,6 +1,6 @@
 /** The merge of timelines: the named cases one by one, then any case against a model that looks at single moments. */
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import {
   applyChange,
   findOverlap,
