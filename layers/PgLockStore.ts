@@ -1,6 +1,6 @@
 /**
- * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED` within one statement) and the update lock
- * (`FOR UPDATE` with a lock timeout of 1 s, held by the transaction that `withUpdateLock` opens).
+ * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED`) and the update lock (`FOR UPDATE` with a lock timeout of
+ * 1 s), each within one statement, which is its own transaction.
  */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
@@ -8,6 +8,7 @@ import { Gsrn } from "../src/domain/Identifiers.ts"
 import { PlainDate } from "../src/domain/OsloDay.ts"
 import { type Claim, type FetchTicket, LockStore, LockTimeout, StoreUnavailable } from "../src/sync/LockStore.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { writeCopy } from "./writeCopy.ts"
 
 const unavailable = mapSqlFailure((cause) =>
   cause.reason._tag === "LockTimeoutError" ? new LockTimeout() : new StoreUnavailable({ cause })
@@ -40,7 +41,6 @@ export const PgLockStore = Layer.effect(
     const sql = yield* SqlClient.SqlClient
 
     const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
-    const moment = (at: number) => sql`('epoch'::timestamptz + ${at}::float8 * interval '1 microsecond')`
     const earliestStartDate = sql.literal(`(SELECT min(u.start_date)::text FROM flex.controllable_unit u
       WHERE u.accounting_point_id = a.id AND u.status <> 'terminated')`)
 
@@ -143,23 +143,11 @@ export const PgLockStore = Layer.effect(
           plain
         ),
 
-      withUpdateLock: (accountingPointId, body) =>
-        Effect.gen(function* () {
-          yield* sql`SET LOCAL lock_timeout = '1s'`
-          const [row] = yield* sql<{ version: number; fetched_at: number }>`
-            SELECT version::float8 AS version, ${micros("fetched_at")} AS fetched_at FROM flex.accounting_point_sync
-            WHERE accounting_point_id = ${accountingPointId} FOR UPDATE`
-          if (row === undefined) return yield* Effect.die(new Error("accounting point without a sync row"))
-          return yield* body({ version: row.version, fetchedAt: row.fetched_at })
-        }).pipe(sql.withTransaction, unavailable),
-
-      finalise: (accountingPointId, ticket) =>
-        sql`
-          UPDATE flex.accounting_point_sync SET version = version + 1, last_synced_at = clock_timestamp(),
-            last_sync_start = NULL, failures = 0, next_attempt_at = NULL, last_error = NULL,
-            fetched_at = ${moment(ticket.startedAt)},
-            synced_event_at = ${ticket.seenEventAt === undefined ? sql.literal("synced_event_at") : moment(ticket.seenEventAt)}
-          WHERE accounting_point_id = ${accountingPointId}`.pipe(Effect.asVoid, plain),
+      update: (accountingPointId, update) =>
+        writeCopy(sql, accountingPointId, update).pipe(
+          Effect.map(([row]) => row?.written === 1),
+          unavailable
+        ),
 
       // A version that moved means that someone else succeeded meanwhile: then there is no failure to record.
       fail: (claim, kind, retryIn) =>

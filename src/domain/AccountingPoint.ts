@@ -7,7 +7,14 @@
 import { Schema } from "effect"
 import { EicY, EndUserNumber, Gln, type Gsrn } from "./Identifiers.ts"
 import { Instant } from "./Instant.ts"
-import { findOverlap, type Period } from "./Timeline.ts"
+import {
+  findOverlap,
+  isUnchanged,
+  type KeptPeriod,
+  mergeTimeline,
+  type Period,
+  type TimelineChange
+} from "./Timeline.ts"
 
 export const EntityType = Schema.Literals(["person", "organisation"])
 export type EntityType = typeof EntityType.Type
@@ -110,4 +117,42 @@ export const answerFromBody = (gsrn: Gsrn, body: AdapterBody): AccountingPointAn
     ),
     location: typeof latitude === "number" && typeof longitude === "number" ? { latitude, longitude } : undefined
   }
+}
+
+/** The copy of an accounting point. */
+export interface KeptAccountingPoint {
+  readonly timelines: Readonly<Record<TimelineName, ReadonlyArray<KeptPeriod>>>
+  readonly location: Location | undefined
+}
+
+/** What has to be written to a copy. */
+export interface AccountingPointChange {
+  readonly timelines: Readonly<Partial<Record<TimelineName, TimelineChange>>>
+  /** `undefined` leaves the location as it is, `null` clears it. */
+  readonly location: Location | null | undefined
+  /** Of the end users that may have to be created. */
+  readonly entityTypes: ReadonlyMap<string, EntityType>
+}
+
+/** What must be written so that the copy agrees with an answer for the time from `asked` on; none when it does. */
+export const difference = (
+  kept: KeptAccountingPoint,
+  answer: AccountingPointAnswer,
+  asked: number
+): AccountingPointChange | undefined => {
+  const timelines: Partial<Record<TimelineName, TimelineChange>> = {}
+  for (const name of timelineNames) {
+    const wanted = strands(name, answer.timelines[name])
+    const changes = strands(name, kept.timelines[name]).map((strand, i) => mergeTimeline(strand, wanted[i]!, asked))
+    const change = {
+      remove: changes.flatMap((each) => each.remove),
+      update: changes.flatMap((each) => each.update),
+      insert: changes.flatMap((each) => each.insert)
+    }
+    if (!isUnchanged(change)) timelines[name] = change
+  }
+  const moved =
+    kept.location?.latitude !== answer.location?.latitude || kept.location?.longitude !== answer.location?.longitude
+  if (!moved && Object.keys(timelines).length === 0) return undefined
+  return { timelines, location: moved ? (answer.location ?? null) : undefined, entityTypes: answer.entityTypes }
 }

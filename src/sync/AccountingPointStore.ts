@@ -1,25 +1,16 @@
 /**
- * The kept copy of each accounting point: its timelines and its location.
- *
- * Reading and writing happen under the update lock of `LockStore`, which also owns the transaction.
+ * The kept copy of each accounting point, for reading; writing needs the update lock and is `LockStore`'s.
  */
 import { Context, type Effect } from "effect"
-import type { EntityType, Location, TimelineName } from "../domain/AccountingPoint.ts"
+import type { KeptAccountingPoint } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
-import type { KeptPeriod, TimelineChange } from "../domain/Timeline.ts"
 import type { StoreUnavailable } from "./LockStore.ts"
 
-export interface KeptAccountingPoint {
-  readonly timelines: Readonly<Record<TimelineName, ReadonlyArray<KeptPeriod>>>
-  readonly location: Location | undefined
-}
-
-export interface AccountingPointChange {
-  readonly timelines: Readonly<Partial<Record<TimelineName, TimelineChange>>>
-  /** `undefined` leaves the location as it is, `null` clears it. */
-  readonly location: Location | null | undefined
-  /** Of the end users that may have to be created. */
-  readonly entityTypes: ReadonlyMap<string, EntityType>
+/** A copy and the version of its sync row, which any write moves. */
+export interface CopyAtVersion extends KeptAccountingPoint {
+  readonly version: number
+  /** When the fetch began whose answer is kept, by the store's clock; `-Infinity` before the first. */
+  readonly fetchedAt: number
 }
 
 export class AccountingPointStore extends Context.Service<
@@ -27,12 +18,7 @@ export class AccountingPointStore extends Context.Service<
   {
     /** The id of the accounting point, which is created with its sync row if it was not here, in its own transaction. */
     readonly ensure: (gsrn: Gsrn) => Effect.Effect<number, StoreUnavailable>
-    /** What is kept; empty timelines when nothing was merged yet. The update lock must be held. */
-    readonly read: (accountingPointId: number) => Effect.Effect<KeptAccountingPoint, StoreUnavailable>
-    /**
-     * Writes the change, creating end users, suppliers and grid areas not seen before. The order of rows does not
-     * matter. The update lock must be held.
-     */
-    readonly write: (accountingPointId: number, change: AccountingPointChange) => Effect.Effect<void, StoreUnavailable>
+    /** What is kept, at one moment; empty timelines when nothing was merged yet. The accounting point must exist. */
+    readonly read: (accountingPointId: number) => Effect.Effect<CopyAtVersion, StoreUnavailable>
   }
 >()("penstock/sync/AccountingPointStore") {}

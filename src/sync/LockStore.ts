@@ -1,11 +1,12 @@
 /**
  * The sync row of each accounting point: who may fetch it, who may write it, and how the last attempts went.
  *
- * Two locks. The selection lock is taken and gone within `claim`; the update lock is held while `withUpdateLock` runs the
- * program it is given. Nobody asks the outside while holding either. Times of this contract are the store's own clock, in
- * microseconds since 1970, so that instances with different clocks agree.
+ * Two locks, each taken and gone within one call: the selection lock in `claim`, the update lock in `update`. What a copy
+ * becomes is decided outside of either, from a copy that was read; the version tells whether it is still that copy. Times of
+ * this contract are the store's own clock, in microseconds since 1970, so that instances with different clocks agree.
  */
 import { Context, type Effect, Schema } from "effect"
+import type { AccountingPointChange } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
 
@@ -37,11 +38,11 @@ export interface Claim extends FetchTicket {
   readonly failures: number
 }
 
-/** The sync row as it is while the update lock is held. */
-export interface HeldRow {
+/** What to write to a copy that was read at `version`; without a change only the sync row. */
+export interface CopyUpdate {
   readonly version: number
-  /** When the fetch began whose answer is kept; `-Infinity` before the first. */
-  readonly fetchedAt: number
+  readonly ticket: FetchTicket
+  readonly change: AccountingPointChange | undefined
 }
 
 /**
@@ -63,15 +64,15 @@ export class LockStore extends Context.Service<
     /** Marks due rows as being synced and returns them, most urgent first; no other instance gets them until then. */
     readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<Claim>, StoreUnavailable>
     /**
-     * Runs `body` in a transaction that holds the row's update lock. Fails with `LockTimeout` after 1 s of waiting. What
-     * `body` wrote is undone when it fails or is interrupted. The row must exist.
+     * Takes the row's update lock and, if the row is still at the version given, writes the change (creating end users,
+     * suppliers and grid areas not seen before; the order of rows does not matter) and records the success: times,
+     * `version + 1`, no failures. `false` when the version has moved; nothing is written then. Fails with `LockTimeout`
+     * after 1 s of waiting. All or nothing.
      */
-    readonly withUpdateLock: <A, E, R>(
+    readonly update: (
       accountingPointId: number,
-      body: (held: HeldRow) => Effect.Effect<A, E, R>
-    ) => Effect.Effect<A, E | LockTimeout | StoreUnavailable, R>
-    /** Records a success: times, `version + 1`, no failures. The update lock must be held. */
-    readonly finalise: (accountingPointId: number, ticket: FetchTicket) => Effect.Effect<void, StoreUnavailable>
+      update: CopyUpdate
+    ) => Effect.Effect<boolean, LockTimeout | StoreUnavailable>
     /** Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds. */
     readonly fail: (claim: Claim, kind: string, retryIn: number) => Effect.Effect<void, StoreUnavailable>
     /** Gives claims back untouched, as if never taken. */

@@ -2,10 +2,15 @@
  * `LockStore`, `AccountingPointStore` and `EventInbox` over one state in memory, for testing rules.
  *
  * The same suites run over this and over PostgreSQL. The clock is Effect's, so a test owns it; an update lock is a
- * semaphore that is waited for no longer than a second, and what a failing program wrote is undone.
+ * semaphore that is waited for no longer than a second.
  */
-import { Clock, Context, Effect, Exit, Layer, PubSub, Semaphore, Stream } from "effect"
-import { type Location, type TimelineName, timelineNames } from "../domain/AccountingPoint.ts"
+import { Clock, Context, Effect, Layer, PubSub, Semaphore, Stream } from "effect"
+import {
+  type AccountingPointChange,
+  type Location,
+  type TimelineName,
+  timelineNames
+} from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
 import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
@@ -87,6 +92,19 @@ const duePoints = (
   return [...first, ...rest, ...failing.slice(0, Math.ceil(limit / 4))]
 }
 
+const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, change: AccountingPointChange): void => {
+  const timelines = { ...point.timelines }
+  for (const name of timelineNames) {
+    const timeline = change.timelines[name]
+    if (timeline === undefined) continue
+    timelines[name] = applyChange(timelines[name], timeline).map((period) =>
+      "id" in period ? (period as KeptPeriod) : { ...period, id: ++state.periodIds }
+    )
+  }
+  point.timelines = timelines
+  if (change.location !== undefined) point.location = change.location ?? undefined
+}
+
 const locks = Layer.effect(
   LockStore,
   Effect.gen(function* () {
@@ -117,36 +135,23 @@ const locks = Layer.effect(
           })
         ),
 
-      withUpdateLock: (id, body) => {
+      update: Effect.fnUntraced(function* (id, { change, ticket, version }) {
         const point = byId(id)
-        const undoable = Effect.suspend(() => {
-          const before = { ...point }
-          return Effect.onExit(body({ version: point.version, fetchedAt: point.fetchedAt }), (exit) =>
-            Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => Object.assign(point, before))
-          )
-        })
-        return Effect.scoped(
-          Effect.gen(function* () {
-            yield* point.lock
-              .takeScoped(1)
-              .pipe(Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.fail(new LockTimeout()) }))
-            return yield* undoable
-          })
-        )
-      },
-
-      finalise: (id, ticket) =>
-        Effect.map(micros, (now) => {
-          const point = byId(id)
-          point.version += 1
-          point.lastSyncedAt = now
-          point.lastSyncStart = undefined
-          point.failures = 0
-          point.nextAttemptAt = undefined
-          point.lastError = undefined
-          point.fetchedAt = ticket.startedAt
-          point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
-        }),
+        yield* point.lock
+          .takeScoped(1)
+          .pipe(Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.fail(new LockTimeout()) }))
+        if (point.version !== version) return false
+        if (change !== undefined) write(state, point, change)
+        point.version += 1
+        point.lastSyncedAt = yield* micros
+        point.lastSyncStart = undefined
+        point.failures = 0
+        point.nextAttemptAt = undefined
+        point.lastError = undefined
+        point.fetchedAt = ticket.startedAt
+        point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
+        return true
+      }, Effect.scoped),
 
       fail: (claim, kind, retryIn) =>
         Effect.map(micros, (now) => {
@@ -198,21 +203,7 @@ const store = Layer.effect(
         state.points.set(gsrn, point)
         return point.id
       }),
-      read: (id) => Effect.sync(() => byId(id)),
-      write: (id, change) =>
-        Effect.sync(() => {
-          const point = byId(id)
-          const timelines = { ...point.timelines }
-          for (const name of timelineNames) {
-            const timeline = change.timelines[name]
-            if (timeline === undefined) continue
-            timelines[name] = applyChange(timelines[name], timeline).map((period) =>
-              "id" in period ? (period as KeptPeriod) : { ...period, id: ++state.periodIds }
-            )
-          }
-          point.timelines = timelines
-          if (change.location !== undefined) point.location = change.location ?? undefined
-        })
+      read: (id) => Effect.sync(() => byId(id))
     })
   })
 )

@@ -1,5 +1,5 @@
 /** PostgreSQL keeps the contract of the sync's stores. */
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
 import { PgEventInbox } from "../../layers/PgEventInbox.ts"
@@ -17,6 +17,18 @@ accountingPointsSuite(
   Effect.map(SqlClient.SqlClient, (sql) => ({
     makeRelevant: (gsrn) => sql`
       UPDATE flex.accounting_point_sync SET relevant = true FROM flex.accounting_point a
-      WHERE a.id = accounting_point_id AND a.business_id = ${gsrn}`
+      WHERE a.id = accounting_point_id AND a.business_id = ${gsrn}`,
+    holdLock: Effect.fnUntraced(function* (gsrn) {
+      const held = yield* Deferred.make<void>()
+      const hold = sql`
+        SELECT 1 FROM flex.accounting_point_sync s JOIN flex.accounting_point a ON a.id = s.accounting_point_id
+        WHERE a.business_id = ${gsrn} FOR UPDATE OF s`.pipe(
+        Effect.andThen(Deferred.succeed(held, undefined)),
+        Effect.andThen(Effect.never),
+        sql.withTransaction
+      )
+      yield* Effect.forkScoped(hold)
+      yield* Deferred.await(held)
+    })
   }))
 )

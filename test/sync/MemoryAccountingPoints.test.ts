@@ -10,6 +10,7 @@ accountingPointsSuite(
     makeRelevant: (gsrn) =>
       Effect.sync(() => {
         points.get(gsrn)!.relevant = true
-      })
+      }),
+    holdLock: (gsrn) => Effect.suspend(() => points.get(gsrn)!.lock.takeScoped(1))
   }))
 )

@@ -3,7 +3,8 @@
  * PostgreSQL, on the real clock; each test uses accounting points of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, type Layer } from "effect"
+import { Duration, Effect, type Layer, type Scope } from "effect"
+import type { AccountingPointChange } from "../../src/domain/AccountingPoint.ts"
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
@@ -14,7 +15,9 @@ type Stores = LockStore | AccountingPointStore | EventInbox
 
 export interface Arrange {
   /** Makes the accounting point one that the background sync keeps fresh. */
-  readonly makeRelevant: (gsrn: Gsrn) => Effect.Effect<void, unknown, never>
+  readonly makeRelevant: (gsrn: Gsrn) => Effect.Effect<void, unknown>
+  /** Holds the update lock until the scope closes. */
+  readonly holdLock: (gsrn: Gsrn) => Effect.Effect<void, unknown, Scope.Scope>
 }
 
 const day = 86_400_000
@@ -30,7 +33,17 @@ export const accountingPointsSuite = <R, E>(
       const fresh = Effect.fnUntraced(function* (index: number) {
         const gsrn = gsrnOf(index)
         const store = yield* AccountingPointStore
-        return { gsrn, id: yield* store.ensure(gsrn), store, locks: yield* LockStore }
+        const locks = yield* LockStore
+        const id = yield* store.ensure(gsrn)
+        const write = Effect.fnUntraced(function* (
+          timelines: AccountingPointChange["timelines"],
+          location?: AccountingPointChange["location"]
+        ) {
+          const ticket = yield* locks.ticket(gsrn)
+          const change = { timelines, location, entityTypes: new Map() }
+          return yield* locks.update(id, { version: ticket.version, ticket, change })
+        })
+        return { gsrn, id, store, locks, write }
       })
 
       it.effect("gives an accounting point the same id each time, with a sync row at version 0", () =>
@@ -53,31 +66,29 @@ export const accountingPointsSuite = <R, E>(
 
       it.effect("reads back what was written, whatever the order of rows, and keeps identities", () =>
         Effect.gen(function* () {
-          const { gsrn, id, locks, store } = yield* fresh(3)
-          const write = (change: Parameters<typeof store.write>[1]["timelines"]) =>
-            locks.withUpdateLock(id, () =>
-              store.write(id, { timelines: change, location: undefined, entityTypes: new Map() })
-            )
-          const read = locks.withUpdateLock(id, () => store.read(id))
-          yield* write({
-            energy_supplier: {
-              remove: [],
-              update: [],
-              insert: [
-                { value: supplierA, from: 0, to: 10 * day },
-                { value: supplierB, from: 10 * day, to: undefined }
-              ]
-            },
-            energy_direction: {
-              remove: [],
-              update: [],
-              insert: [
-                { value: "production", from: 0, to: undefined },
-                { value: "consumption", from: 0, to: undefined }
-              ]
-            }
-          })
-          const before = yield* read
+          const { gsrn, id, store, write } = yield* fresh(3)
+          assert.isTrue(
+            yield* write({
+              energy_supplier: {
+                remove: [],
+                update: [],
+                insert: [
+                  { value: supplierA, from: 0, to: 10 * day },
+                  { value: supplierB, from: 10 * day, to: undefined }
+                ]
+              },
+              energy_direction: {
+                remove: [],
+                update: [],
+                insert: [
+                  { value: "production", from: 0, to: undefined },
+                  { value: "consumption", from: 0, to: undefined }
+                ]
+              }
+            })
+          )
+          const before = yield* store.read(id)
+          assert.strictEqual(before.version, 1)
           assert.deepStrictEqual(
             before.timelines.energy_supplier.map(({ from, to, value }) => ({ value, from, to })),
             [
@@ -89,9 +100,8 @@ export const accountingPointsSuite = <R, E>(
           const [a, b] = before.timelines.energy_supplier
           // A reverted switch: the first row grows over the one that goes, in an order that overlaps on the way.
           yield* write({ energy_supplier: { remove: [b!.id], update: [{ ...a!, to: undefined }], insert: [] } })
-          const after = yield* read
-          assert.deepStrictEqual(after.timelines.energy_supplier, [{ ...a!, to: undefined }])
-          // A postponed switch: rows move over each other.
+          assert.deepStrictEqual((yield* store.read(id)).timelines.energy_supplier, [{ ...a!, to: undefined }])
+          // A postponed switch to a supplier that is known by now.
           yield* write({
             energy_supplier: {
               remove: [],
@@ -99,18 +109,35 @@ export const accountingPointsSuite = <R, E>(
               insert: [{ value: supplierB, from: 20 * day, to: undefined }]
             }
           })
-          assert.strictEqual((yield* read).timelines.energy_supplier.length, 2)
-          assert.strictEqual((yield* locks.ticket(gsrn)).version, 0)
+          // Both rows change places and values.
+          const [first, second] = (yield* store.read(id)).timelines.energy_supplier
+          yield* write({
+            energy_supplier: {
+              remove: [],
+              update: [
+                { ...first!, value: supplierB, from: 20 * day, to: undefined },
+                { ...second!, value: supplierA, from: 0, to: 20 * day }
+              ],
+              insert: []
+            }
+          })
+          const after = yield* store.read(id)
+          assert.deepStrictEqual(
+            after.timelines.energy_supplier.map(({ from, value }) => ({ value, from })),
+            [
+              { value: supplierA, from: 0 },
+              { value: supplierB, from: 20 * day }
+            ]
+          )
+          assert.strictEqual((yield* (yield* LockStore).ticket(gsrn)).version, 4)
         })
       )
 
       it.effect("keeps, moves and clears a location", () =>
         Effect.gen(function* () {
-          const { id, locks, store } = yield* fresh(4)
+          const { id, store, write } = yield* fresh(4)
           const set = (location: { latitude: number; longitude: number } | null | undefined) =>
-            locks.withUpdateLock(id, () =>
-              Effect.andThen(store.write(id, { timelines: {}, location, entityTypes: new Map() }), store.read(id))
-            )
+            Effect.andThen(write({}, location), store.read(id))
           assert.deepStrictEqual((yield* set({ latitude: 59.9, longitude: 10.7 })).location, {
             latitude: 59.9,
             longitude: 10.7
@@ -120,43 +147,35 @@ export const accountingPointsSuite = <R, E>(
         })
       )
 
-      it.effect("undoes what a failing program wrote under the update lock", () =>
+      it.effect("writes nothing when the version has moved", () =>
         Effect.gen(function* () {
-          const { id, locks, store } = yield* fresh(5)
+          const { gsrn, id, locks, store } = yield* fresh(5)
+          const ticket = yield* locks.ticket(gsrn)
           const insert = { remove: [], update: [], insert: [{ value: supplierA, from: 0, to: undefined }] }
-          const error = yield* locks
-            .withUpdateLock(id, () =>
-              Effect.andThen(
-                store.write(id, {
-                  timelines: { energy_supplier: insert },
-                  location: undefined,
-                  entityTypes: new Map()
-                }),
-                Effect.fail("no")
-              )
-            )
-            .pipe(Effect.flip)
-          assert.strictEqual(error, "no")
-          assert.deepStrictEqual((yield* locks.withUpdateLock(id, () => store.read(id))).timelines.energy_supplier, [])
+          const change = { timelines: { energy_supplier: insert }, location: undefined, entityTypes: new Map() }
+          assert.isTrue(yield* locks.update(id, { version: 0, ticket, change: undefined }))
+          assert.isFalse(yield* locks.update(id, { version: 0, ticket, change }))
+          const copy = yield* store.read(id)
+          assert.deepStrictEqual(copy.timelines.energy_supplier, [])
+          assert.strictEqual(copy.version, 1)
+          assert.strictEqual(copy.fetchedAt, ticket.startedAt)
         })
       )
 
       it.effect("fails with LockTimeout after a second when another holds the update lock", () =>
         Effect.gen(function* () {
-          const { id, locks } = yield* fresh(6)
-          const held = yield* Deferred.make<void>()
-          const done = yield* Deferred.make<void>()
-          const holder = yield* locks
-            .withUpdateLock(id, () => Effect.andThen(Deferred.succeed(held, undefined), Deferred.await(done)))
-            .pipe(Effect.forkChild)
-          yield* Deferred.await(held)
-          const [took, error] = yield* Effect.timed(Effect.flip(locks.withUpdateLock(id, () => Effect.void)))
+          const { holdLock } = yield* arrange
+          const { gsrn, id, locks } = yield* fresh(6)
+          const ticket = yield* locks.ticket(gsrn)
+          const update = locks.update(id, { version: 0, ticket, change: undefined })
+          const [took, error] = yield* holdLock(gsrn).pipe(
+            Effect.andThen(Effect.timed(Effect.flip(update))),
+            Effect.scoped
+          )
           assert.strictEqual(error._tag, "LockTimeout")
           assert.isAtLeast(Duration.toMillis(took), 900)
           assert.isBelow(Duration.toMillis(took), 3_000)
-          yield* Deferred.succeed(done, undefined)
-          yield* Fiber.join(holder)
-          yield* locks.withUpdateLock(id, () => Effect.void)
+          assert.isTrue(yield* update)
         })
       )
 
@@ -176,7 +195,7 @@ export const accountingPointsSuite = <R, E>(
           const [again] = yield* claimMine
           yield* locks.fail(again!, "unavailable", 3600)
           assert.deepStrictEqual(yield* claimMine, [])
-          yield* locks.withUpdateLock(id, () => locks.finalise(id, again!))
+          yield* locks.update(id, { version: 0, ticket: again!, change: undefined })
           const [third] = yield* claimMine
           assert.strictEqual(third?.version, 1)
           assert.strictEqual(third?.failures, 0)
@@ -221,10 +240,10 @@ export const accountingPointsSuite = <R, E>(
           const [claim] = yield* claimEvents
           assert.strictEqual(claim?.gsrn, gsrn)
           yield* inbox.record([{ gsrn, occurredAt: at + 1 }])
-          yield* locks.withUpdateLock(id, () => locks.finalise(id, claim!))
+          yield* locks.update(id, { version: 0, ticket: claim!, change: undefined })
           const [second] = yield* claimEvents
           assert.strictEqual(second?.version, 1)
-          yield* locks.withUpdateLock(id, () => locks.finalise(id, second!))
+          yield* locks.update(id, { version: 1, ticket: second!, change: undefined })
           assert.deepStrictEqual(yield* claimEvents, [])
         })
       )
