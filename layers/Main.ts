@@ -6,10 +6,13 @@
  */
 import { Layer } from "effect"
 import { Loops } from "../src/domain/Loop.ts"
+import { withinBudget } from "../src/sync/AdapterBudget.ts"
+import { AdapterClient } from "../src/sync/AdapterClient.ts"
 import { Database } from "./Database.ts"
 import { EmbeddedTopics } from "./EmbeddedTopics.ts"
 import { PgAccountingPointCopies } from "./PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
+import { PgAdapterBudget } from "./PgAdapterBudget.ts"
 import { PgControllableUnits } from "./PgControllableUnits.ts"
 import { PgEventInbox } from "./PgEventInbox.ts"
 import { PgHilltopAdministration } from "./PgHilltopAdministration.ts"
@@ -44,8 +47,12 @@ const Stores = Layer.mergeAll(
   EmbeddedTopics
 )
 
-/** Who is asked. */
-const Outside = Layer.mergeAll(UndiciAdapterClient, UndiciHilltopClient, SaxesXmlScanner)
+/** Who is asked; the adapter within its budget, which the database keeps. */
+const Outside = Layer.mergeAll(
+  Layer.effect(AdapterClient, withinBudget).pipe(Layer.provide([UndiciAdapterClient, PgAdapterBudget])),
+  UndiciHilltopClient,
+  SaxesXmlScanner
+)
 
 /** The service, given how it answers over HTTP. */
 export const service = <E, R>(api: Layer.Layer<never, E, R>) =>

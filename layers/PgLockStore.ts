@@ -62,9 +62,9 @@ export const PgLockStore = Layer.effect(
         WHERE relevant AND ${sql.literal(where)} ORDER BY ${sql.literal(order)} LIMIT ${limit} FOR UPDATE SKIP LOCKED)`
 
     const claimRows = SqlSchema.findAll({
-      Request: Schema.Struct({ limit: Schema.Int, all: Schema.Boolean, deadAfter: Schema.Finite }),
+      Request: Schema.Struct({ limit: Schema.Int, all: Schema.Boolean, failing: Schema.Int, deadAfter: Schema.Finite }),
       Result: ClaimRow,
-      execute: ({ limit, all, deadAfter }) => {
+      execute: ({ limit, all, failing: mostFailing, deadAfter }) => {
         const rest = all ? limit : 0
         const healthy = "last_sync_start IS NULL AND failures = 0"
         const dead = sql`dead AS (
@@ -93,7 +93,7 @@ export const PgLockStore = Layer.effect(
           "failing",
           "last_sync_start IS NULL AND failures > 0 AND next_attempt_at <= now()",
           "next_attempt_at",
-          sql`${Math.ceil(rest / 4)}`
+          sql`${mostFailing}`
         )
         return sql`
           WITH ${dead}, ${pending}, ${never}, ${longest}, ${failing}, picked AS (
@@ -128,8 +128,8 @@ export const PgLockStore = Layer.effect(
           plain
         ),
 
-      claim: ({ deadAfter, lanes, limit }) =>
-        claimRows({ limit, all: lanes === "all", deadAfter }).pipe(
+      claim: ({ deadAfter, failing, lanes, limit }) =>
+        claimRows({ limit, all: lanes === "all", failing, deadAfter }).pipe(
           Effect.map((rows) =>
             [...rows]
               .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))

@@ -130,6 +130,11 @@ export const Settings = {
     "16",
     "background calls in flight in one instance"
   ),
+  ADAPTER_RATE: setting(
+    orNone(positive("ADAPTER_RATE")),
+    "unlimited",
+    "calls per second to the adapter, over all instances, lookups and background together"
+  ),
   LOOKUP_API_KEYS: setting(
     apiKeys("LOOKUP_API_KEYS"),
     "none",

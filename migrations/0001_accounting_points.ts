@@ -143,6 +143,11 @@ export default statements(
   )`,
   `CREATE INDEX lookup_audit_recent ON flex.lookup_audit (caller, accounting_point_id, at)`,
 
+  `CREATE TABLE adapter_budget (
+    id boolean PRIMARY KEY DEFAULT true CHECK (id),
+    next_slot_at timestamptz NOT NULL DEFAULT now()
+  )`,
+  `INSERT INTO adapter_budget DEFAULT VALUES`,
   `CREATE TABLE penstock_instances (
     id uuid PRIMARY KEY,
     roles text[] NOT NULL,

@@ -20,9 +20,17 @@ export class AccountingPointUnknown extends Schema.TaggedError<AccountingPointUn
  * - `deadline`: no complete answer within the deadline; try again later
  * - `invalid`: an answer that is not what the contract says, or about another accounting point
  * - `refused`: any other status (a wrong key, say); a person has to look
+ * - `paused`: it was not asked, because its budget is spent or it has been failing; try again later
  * - `not_configured`: no adapter address is set
  */
-export const AdapterFailureKind = Schema.Literals(["unavailable", "deadline", "invalid", "refused", "not_configured"])
+export const AdapterFailureKind = Schema.Literals([
+  "unavailable",
+  "deadline",
+  "invalid",
+  "refused",
+  "paused",
+  "not_configured"
+])
 export type AdapterFailureKind = typeof AdapterFailureKind.Type
 
 /** The adapter could not be used; `detail` is readable and free of what the adapter sent. */

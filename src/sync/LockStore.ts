@@ -46,12 +46,14 @@ export interface CopyUpdate {
 }
 
 /**
- * Which rows to claim: with `events` only those with a pending event; else those, then never synced, then longest unsynced,
- * and on top of these a quarter as many failing ones whose time has come.
+ * Which rows to claim: with `events` only those with a pending event; else those, then never synced, then longest unsynced.
+ * Failing ones whose time has come are claimed on top of these, so that neither holds up the other.
  */
 export interface ClaimRequest {
   readonly limit: number
   readonly lanes: "all" | "events"
+  /** The most failing rows. */
+  readonly failing: number
   /** A sync that began longer ago than this many seconds is dead, and its row claimable again. */
   readonly deadAfter: number
 }

@@ -70,7 +70,7 @@ const ticketOf = (point: MemoryPoint, startedAt: number): Claim => ({
 /** Due points in the order in which they are to be claimed. */
 const duePoints = (
   points: ReadonlyArray<MemoryPoint>,
-  { deadAfter, lanes, limit }: ClaimRequest,
+  { deadAfter, failing: mostFailing, lanes, limit }: ClaimRequest,
   now: number
 ): ReadonlyArray<MemoryPoint> => {
   const relevant = points.filter((point) => point.relevant)
@@ -89,7 +89,7 @@ const duePoints = (
     .sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
   const first = [...dead.slice(0, limit), ...pending.slice(0, limit)]
   const rest = [...never, ...longest].slice(0, Math.max(0, limit - first.length))
-  return [...first, ...rest, ...failing.slice(0, Math.ceil(limit / 4))]
+  return [...first, ...rest, ...failing.slice(0, mostFailing)]
 }
 
 const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, change: AccountingPointChange): void => {

@@ -7,10 +7,11 @@
 import { Context, Duration, Effect, Layer, MutableHashSet, Random, Schedule, Semaphore, Stream } from "effect"
 import { repeatPass } from "../domain/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
-import type { AdapterClient } from "./AdapterClient.ts"
+import { AdapterClient } from "./AdapterClient.ts"
+import { adapterCircuit } from "./AdapterCircuit.ts"
 import { EventInbox } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
-import { type Claim, LockStore, type StoreUnavailable } from "./LockStore.ts"
+import { type Claim, type ClaimRequest, LockStore, type StoreUnavailable } from "./LockStore.ts"
 import { syncClaim, type SyncOutcome } from "./synchronize.ts"
 
 export interface SyncOptions {
@@ -43,22 +44,31 @@ export class SyncScheduler extends Context.Service<
         const locks = yield* LockStore
         const instances = yield* Instances
         const permits = yield* Semaphore.make(options.concurrency)
-        const context = yield* Effect.context<LockStore | AccountingPointStore | AdapterClient>()
+        const context = yield* Effect.context<LockStore | AccountingPointStore>()
+        const circuit = yield* adapterCircuit
 
-        const sync = (claim: Claim) => permits.withPermit(syncOrRecord(claim)).pipe(Effect.provideContext(context))
+        const sync = (claim: Claim) =>
+          permits
+            .withPermit(syncOrRecord(claim))
+            .pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
+        const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"]) {
+          if (limit === 0 || (yield* circuit.isOpen)) return []
+          const failing = lanes === "events" ? 0 : Math.max(limit, options.concurrency * 4)
+          return yield* locks.claim({ limit, lanes, failing, deadAfter })
+        })
         const deadAfter = Duration.toSeconds(options.deadAfter)
 
         return SyncScheduler.of({
           runOnce: Effect.gen(function* () {
             const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
             const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
-            const claims = limit === 0 ? [] : yield* locks.claim({ limit, lanes: "all", deadAfter })
+            const claims = yield* claim(limit, "all")
             const gap = (Duration.toMillis(options.interval) * 0.9) / Math.max(1, claims.length)
             return yield* runAll(locks, claims, (claim, i) => Effect.delay(sync(claim), gap * i))
           }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
-          followEvents: locks
-            .claim({ limit: options.concurrency * 8, lanes: "events", deadAfter })
-            .pipe(Effect.flatMap((claims) => runAll(locks, claims, sync)))
+          followEvents: claim(options.concurrency * 8, "events").pipe(
+            Effect.flatMap((claims) => runAll(locks, claims, sync))
+          )
         })
       })
     )
@@ -118,7 +128,8 @@ const syncOrRecord = (claim: Claim) =>
     Effect.map((outcome): End => outcome),
     Effect.catchTags({
       AccountingPointUnknown: () => recordFailure(claim, "unknown"),
-      AdapterFailure: (failure) => recordFailure(claim, failure.kind, failure.retryAfter),
+      AdapterFailure: (failure) =>
+        failure.kind === "paused" ? giveBack(claim) : recordFailure(claim, failure.kind, failure.retryAfter),
       LockTimeout: () => giveBack(claim),
       StoreUnavailable: () => recordFailure(claim, "store")
     }),

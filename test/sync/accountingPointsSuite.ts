@@ -183,8 +183,9 @@ export const accountingPointsSuite = <R, E>(
         Effect.gen(function* () {
           const { makeRelevant } = yield* arrange
           const { gsrn, id, locks } = yield* fresh(7)
-          const claimMine = Effect.map(locks.claim({ limit: 100, lanes: "all", deadAfter: 60 }), (claims) =>
-            claims.filter((claim) => claim.gsrn === gsrn)
+          const claimMine = Effect.map(
+            locks.claim({ limit: 100, lanes: "all", failing: 100, deadAfter: 60 }),
+            (claims) => claims.filter((claim) => claim.gsrn === gsrn)
           )
           assert.deepStrictEqual(yield* claimMine, [])
           yield* makeRelevant(gsrn)
@@ -209,7 +210,7 @@ export const accountingPointsSuite = <R, E>(
           const { gsrn, locks } = yield* fresh(8)
           yield* makeRelevant(gsrn)
           const claimMine = (deadAfter: number) =>
-            Effect.map(locks.claim({ limit: 100, lanes: "all", deadAfter }), (claims) =>
+            Effect.map(locks.claim({ limit: 100, lanes: "all", failing: 100, deadAfter }), (claims) =>
               claims.filter((claim) => claim.gsrn === gsrn)
             )
           assert.strictEqual((yield* claimMine(60)).length, 1)
@@ -227,8 +228,9 @@ export const accountingPointsSuite = <R, E>(
           const { gsrn, id, locks } = yield* fresh(9)
           yield* makeRelevant(gsrn)
           const at = Date.UTC(2026, 0, 1)
-          const claimEvents = Effect.map(locks.claim({ limit: 100, lanes: "events", deadAfter: 60 }), (claims) =>
-            claims.filter((claim) => claim.gsrn === gsrn)
+          const claimEvents = Effect.map(
+            locks.claim({ limit: 100, lanes: "events", failing: 0, deadAfter: 60 }),
+            (claims) => claims.filter((claim) => claim.gsrn === gsrn)
           )
           assert.deepStrictEqual(yield* claimEvents, [])
           const known = { gsrn, occurredAt: at }

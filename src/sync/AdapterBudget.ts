@@ -1,0 +1,42 @@
+/**
+ * How often the adapter may be asked, over all instances, lookups and background sync together: one call at a time gets
+ * the next free slot of a steady rate.
+ */
+import { Context, Effect, Layer } from "effect"
+import { AdapterClient, AdapterFailure } from "./AdapterClient.ts"
+import type { StoreUnavailable } from "./LockStore.ts"
+
+export class AdapterBudget extends Context.Service<
+  AdapterBudget,
+  {
+    /**
+     * Takes the next slot and tells in how many milliseconds it comes; none is taken, and `undefined` told, when that is
+     * more than `patience` milliseconds away.
+     */
+    readonly reserve: (patience: number) => Effect.Effect<number | undefined, StoreUnavailable>
+  }
+>()("penstock/sync/AdapterBudget") {
+  /** Any call at any time. */
+  static readonly layerUnlimited = Layer.succeed(AdapterBudget, AdapterBudget.of({ reserve: () => Effect.succeed(0) }))
+}
+
+/** Longer than this, in milliseconds, nobody waits for a slot: a caller is told to come again, a claim is given back. */
+const patience = 5_000
+
+/** The client, asked no more often than the budget allows. Fails with `paused` when the budget is spent for a while. */
+export const withinBudget = Effect.gen(function* () {
+  const client = yield* AdapterClient
+  const budget = yield* AdapterBudget
+  const paused = (detail: string) => new AdapterFailure({ kind: "paused", detail, retryAfter: patience / 1000 })
+  return AdapterClient.of({
+    configured: client.configured,
+    fetch: Effect.fnUntraced(function* (gsrn, validFrom) {
+      const wait = yield* budget
+        .reserve(patience)
+        .pipe(Effect.mapError(() => paused("the adapter's budget cannot be read")))
+      if (wait === undefined) return yield* paused("the adapter's budget is spent")
+      if (wait > 0) yield* Effect.sleep(wait)
+      return yield* client.fetch(gsrn, validFrom)
+    })
+  })
+})

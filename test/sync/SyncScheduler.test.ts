@@ -1,0 +1,191 @@
+/** The background sync over memory stores and a test clock: whose turn it is, what failures cost, what an outage costs. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import type { AccountingPointAnswer } from "../../src/domain/AccountingPoint.ts"
+import { Loops } from "../../src/domain/Loop.ts"
+import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
+import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
+import { EventInbox } from "../../src/sync/EventInbox.ts"
+import { Instances } from "../../src/sync/Instances.ts"
+import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
+import { batchSize, type SyncOptions, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
+import { gsrnOf } from "../support/gsrns.ts"
+
+const answer = (gsrn: AccountingPointAnswer["gsrn"]): AccountingPointAnswer => ({
+  gsrn,
+  timelines: { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] },
+  entityTypes: new Map(),
+  location: undefined
+})
+
+/** An adapter that fails for some accounting points, or for all, and counts what it was asked. */
+const scripted = (script: {
+  readonly fails: (gsrn: string) => boolean
+  readonly asked: Map<string, number>
+  readonly latency?: Duration.Input
+}) =>
+  Layer.succeed(
+    AdapterClient,
+    AdapterClient.of({
+      configured: true,
+      fetch: (gsrn) =>
+        Effect.suspend(() => {
+          script.asked.set(gsrn, (script.asked.get(gsrn) ?? 0) + 1)
+          return script.fails(gsrn)
+            ? Effect.fail(new AdapterFailure({ kind: "invalid", detail: "scripted" }))
+            : Effect.succeed(answer(gsrn))
+        }).pipe(Effect.delay(script.latency ?? 0))
+    })
+  )
+
+const options: SyncOptions = {
+  interval: Duration.minutes(5),
+  within: Duration.hours(24),
+  deadAfter: Duration.minutes(10),
+  batchSize: undefined,
+  concurrency: 16,
+  lookupRetention: Duration.days(30)
+}
+
+const world = (adapter: Layer.Layer<AdapterClient>, changed: Partial<SyncOptions> = {}) => {
+  const all = { ...options, ...changed }
+  return SyncScheduler.layer(all).pipe(
+    Layer.provideMerge(Layer.mergeAll(MemoryAccountingPoints.layer, Instances.layerMemory, Loops.layer, adapter))
+  )
+}
+
+const relevant = Effect.fnUntraced(function* (count: number) {
+  const store = yield* AccountingPointStore
+  const { points } = yield* MemoryAccountingPoints
+  for (let i = 0; i < count; i++) {
+    yield* store.ensure(gsrnOf(i))
+    points.get(gsrnOf(i))!.relevant = true
+  }
+  return points
+})
+
+describe("the batch size", () => {
+  it("takes everyone's turn within the day, divided by the instances", () => {
+    assert.strictEqual(batchSize(0, options, 1), 0)
+    assert.strictEqual(batchSize(1, options, 1), 1)
+    assert.strictEqual(batchSize(288, options, 1), 1)
+    assert.strictEqual(batchSize(289, options, 1), 2)
+    assert.strictEqual(batchSize(100_000, options, 1), 348)
+    assert.strictEqual(batchSize(100_000, options, 4), 87)
+  })
+})
+
+describe("the background sync", () => {
+  it.effect("syncs every healthy accounting point within the day beside 700 that always fail", () => {
+    const asked = new Map<string, number>()
+    const failing = new Set(Array.from({ length: 700 }, (_, i) => gsrnOf(i) as string))
+    return Effect.gen(function* () {
+      const points = yield* relevant(1_000)
+      const scheduler = yield* SyncScheduler
+      const day = scheduler.runOnce.pipe(Effect.andThen(Effect.sleep("30 seconds")), Effect.repeat({ times: 287 }))
+      const running = yield* Effect.forkChild(day)
+      yield* TestClock.adjust("25 hours")
+      yield* Fiber.join(running)
+      const healthy = [...points.values()].filter((point) => !failing.has(point.gsrn))
+      assert.isTrue(healthy.every((point) => point.version >= 1))
+      // 30 s doubling to 6 h: about a dozen attempts a day, not one at every interval.
+      const attempts = [...failing].map((gsrn) => asked.get(gsrn) ?? 0)
+      assert.isAtLeast(Math.min(...attempts), 5)
+      assert.isAtMost(Math.max(...attempts), 15)
+    }).pipe(Effect.provide(world(scripted({ asked, fails: (gsrn) => failing.has(gsrn) }))))
+  })
+
+  it.effect("spreads its calls over the interval", () => {
+    const asked = new Map<string, number>()
+    return Effect.gen(function* () {
+      yield* relevant(100)
+      const scheduler = yield* SyncScheduler
+      const pass = yield* Effect.forkChild(scheduler.runOnce)
+      yield* TestClock.adjust("1 millis")
+      assert.isAtMost(asked.size, 1)
+      yield* TestClock.adjust("2 minutes")
+      assert.isAtLeast(asked.size, 40)
+      assert.isAtMost(asked.size, 50)
+      yield* TestClock.adjust("3 minutes")
+      assert.strictEqual((yield* Fiber.join(pass)).changed + (yield* Fiber.join(pass)).unchanged, 100)
+    }).pipe(Effect.provide(world(scripted({ asked, fails: () => false }), { batchSize: 100 })))
+  })
+
+  it.effect("leaves a failing adapter alone, gives its claims back, and finds out with one call", () => {
+    const asked = new Map<string, number>()
+    const down = Ref.makeUnsafe(true)
+    const adapter = Layer.succeed(
+      AdapterClient,
+      AdapterClient.of({
+        configured: true,
+        fetch: Effect.fnUntraced(function* (gsrn) {
+          asked.set(gsrn, (asked.get(gsrn) ?? 0) + 1)
+          return (yield* Ref.get(down))
+            ? yield* new AdapterFailure({ kind: "unavailable", detail: "scripted" })
+            : answer(gsrn)
+        })
+      })
+    )
+    return Effect.gen(function* () {
+      const points = yield* relevant(200)
+      const scheduler = yield* SyncScheduler
+      const first = yield* scheduler.runOnce
+      assert.strictEqual(first.failed, 10)
+      assert.strictEqual(first.released, 190)
+      assert.isTrue([...points.values()].every((point) => point.lastSyncStart === undefined))
+      assert.strictEqual((yield* scheduler.runOnce).claimed, 0)
+      yield* TestClock.adjust("6 seconds")
+      asked.clear()
+      const probe = yield* scheduler.runOnce
+      assert.strictEqual(asked.size, 1)
+      assert.strictEqual(probe.failed, 1)
+      yield* Ref.set(down, false)
+      yield* TestClock.adjust("1 minute")
+      yield* scheduler.runOnce
+      yield* scheduler.runOnce
+      assert.isTrue([...points.values()].filter((point) => point.failures === 0).every((point) => point.version >= 1))
+    }).pipe(Effect.provide(world(adapter, { batchSize: 200, interval: Duration.zero, concurrency: 1 })))
+  })
+
+  it.effect("gives back what it has not finished when it is stopped", () => {
+    const asked = new Map<string, number>()
+    return Effect.gen(function* () {
+      const points = yield* relevant(20)
+      const scheduler = yield* SyncScheduler
+      const pass = yield* Effect.forkChild(scheduler.runOnce)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue([...points.values()].some((point) => point.lastSyncStart !== undefined))
+      yield* Fiber.interrupt(pass)
+      assert.isTrue([...points.values()].every((point) => point.lastSyncStart === undefined && point.failures === 0))
+    }).pipe(Effect.provide(world(scripted({ asked, fails: () => false, latency: "1 hour" }), { batchSize: 20 })))
+  })
+
+  it.effect("records an accounting point that the adapter does not know any more, and keeps its data", () => {
+    const adapter = Layer.succeed(
+      AdapterClient,
+      AdapterClient.of({ configured: true, fetch: () => Effect.fail(new AccountingPointUnknown()) })
+    )
+    return Effect.gen(function* () {
+      const points = yield* relevant(1)
+      assert.strictEqual((yield* (yield* SyncScheduler).runOnce).failed, 1)
+      assert.deepInclude(points.get(gsrnOf(0)), { lastError: "unknown", failures: 1, version: 0 })
+    }).pipe(Effect.provide(world(adapter, { batchSize: 1 })))
+  })
+
+  it.effect("follows an event as soon as it arrives, while the layer lives", () => {
+    const asked = new Map<string, number>()
+    const adapter = scripted({ asked, fails: () => false })
+    const loops = SyncScheduler.layerLoops(options).pipe(Layer.provideMerge(world(adapter)))
+    return Effect.gen(function* () {
+      const points = yield* relevant(50)
+      yield* TestClock.adjust("3 seconds")
+      asked.clear()
+      const inbox = yield* EventInbox
+      yield* inbox.record([{ gsrn: gsrnOf(49), occurredAt: 1_000 }])
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual([...asked.keys()], [gsrnOf(49)])
+      assert.strictEqual(points.get(gsrnOf(49))!.version, 1)
+    }).pipe(Effect.provide(loops))
+  })
+})
