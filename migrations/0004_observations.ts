@@ -45,15 +45,15 @@ export default statements(
     superseded_at timestamptz
   )`,
   `CREATE UNIQUE INDEX observations_current ON observations (series_id, observed_at, superseded_at) NULLS NOT DISTINCT`,
-  /* the newest document of each month of a series: what it covers an older one cannot change, and the same again is
-     known by its digest without looking at a single value */
+  /* the newest document of each month of a series: what it covers an older one cannot change. `day_digests` has 8 bytes
+     for each day, by which a day of values that comes again is known without looking at one; zeros for no such day */
   `CREATE TABLE observation_months (
     series_id integer NOT NULL REFERENCES observation_sites_measurements,
     year_month text NOT NULL,
     seen_at timestamptz NOT NULL,
     covers_from timestamptz NOT NULL,
     covers_until timestamptz NOT NULL,
-    digest bytea,
+    day_digests bytea NOT NULL,
     PRIMARY KEY (series_id, year_month)
   ) WITH (fillfactor = 80)`,
   `CREATE TABLE observation_offsets (

@@ -2,7 +2,8 @@
  * The observations as they can be asked for: sites, their series, and every value with the time it was first seen.
  *
  * Offsets are kept with the data, so a batch that comes again (a crash before the reader moved on) changes nothing.
- * A corrected value never overwrites: the earlier one gets `superseded_at` and stays.
+ * A corrected value never overwrites: the earlier one gets `superseded_at` and stays. What a document says counts from
+ * its `seenAt`, not from when it arrives: an older document fills gaps and overrules nothing that a newer one said.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { Instant } from "../domain/Instant.ts"
@@ -14,28 +15,44 @@ export class ObservationStoreUnavailable extends Schema.TaggedError<ObservationS
   { cause: Schema.Defect() }
 ) {}
 
+/** Something in the batch can never be kept (an impossible time, a text with NUL); nothing of the batch was. */
+export class BatchRefused extends Schema.TaggedError<BatchRefused>()("BatchRefused", {
+  /** Readable, and without values. */
+  reason: Schema.String
+}) {}
+
+export interface StoreMessage {
+  readonly offset: number
+  readonly message: ObservationMessage
+  /** When the document that held it was fetched. */
+  readonly seenAt: Instant
+}
+
 export interface StoreBatch {
   readonly topic: string
   readonly partition: number
-  readonly messages: ReadonlyArray<{
-    readonly offset: number
-    readonly message: ObservationMessage
-    /** When the document that held it was fetched. */
-    readonly seenAt: Instant
-  }>
+  /** By offset. */
+  readonly messages: ReadonlyArray<StoreMessage>
 }
 
 export interface StoreOutcome {
-  /** Values not seen before. */
+  /** Values at moments that had none. */
   readonly added: number
   /** Values that replaced another one at the same time. */
   readonly corrected: number
+  /** Values of a document that came late, which a newer document had contradicted already; not kept. */
+  readonly overruled: number
 }
+
+export const nothingStored: StoreOutcome = { added: 0, corrected: 0, overruled: 0 }
 
 export class ObservationStore extends Context.Service<
   ObservationStore,
   {
-    /** Keeps the batch in one transaction with its offset; messages at offsets already kept are passed over. */
-    readonly store: (batch: StoreBatch) => Effect.Effect<StoreOutcome, ObservationStoreUnavailable>
+    /**
+     * Keeps the batch in one transaction with its offset; messages at offsets already kept are passed over. The result
+     * does not depend on how the messages of a partition are cut into batches.
+     */
+    readonly store: (batch: StoreBatch) => Effect.Effect<StoreOutcome, ObservationStoreUnavailable | BatchRefused>
   }
 >()("penstock/stream/ObservationStore") {}

@@ -30,11 +30,18 @@ export interface RecordBatch {
   readonly records: ReadonlyArray<TopicRecord>
 }
 
+/** Bytes of values that a batch holds unless told otherwise: some eight months of 5-minute data, or one large document. */
+export const maxBatchBytes = 4_000_000
+
 export interface ConsumeOptions {
   readonly topic: string
   readonly group: string
   /** The most records of one batch. */
   readonly maxRecords: number
+  /** The most bytes of values of one batch, `maxBatchBytes` unless told; a record that is larger comes alone. */
+  readonly maxBytes?: number
+  /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */
+  readonly onIdle?: Effect.Effect<void>
 }
 
 export class TopicReader extends Context.Service<
@@ -42,16 +49,17 @@ export class TopicReader extends Context.Service<
   {
     /**
      * Gives `handle` one batch after another until interrupted, those of a partition in order and never two of one
-     * partition at a time, over all instances of the group. When `handle` succeeds, the records it returned are
-     * published and the offset moves past the batch, both or neither. When it fails, `consume` fails with its error
-     * and the batch comes again.
+     * partition at a time, over all instances of the group; several partitions may be handled at once. When `handle`
+     * succeeds, the records it returned are published and the offset moves past the batch, both or neither. When it
+     * fails, `consume` fails with its error, once the handlers of other partitions are done, and the batch comes again. A batch that took so long that another instance
+     * had to take over is discarded, with what `handle` returned.
      */
     readonly consume: <E, R>(
       options: ConsumeOptions,
       handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
     ) => Effect.Effect<never, E | ReaderUnavailable | RecordTooLarge, R>
 
-    /** Records of the topic that the group has not got past yet. */
+    /** Records of the topic that the group has not got past yet; all of them for a group that never read. */
     readonly lag: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<number, ReaderUnavailable>
   }
 >()("penstock/stream/TopicReader") {}

@@ -1,0 +1,226 @@
+/**
+ * Observations in PostgreSQL, a whole batch at a time, in one transaction with the offset it was read at.
+ *
+ * Days of values that come again are known by their digests and cost no look at them; others are compared within the
+ * database, and only what is new or different is sent to be written. Documents about the same month of a series are
+ * stored in rounds, one after another, so that a batch ends as its messages one by one would.
+ */
+import { Effect, Layer, Predicate, Result } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import {
+  BatchRefused,
+  nothingStored,
+  ObservationStore,
+  ObservationStoreUnavailable,
+  type StoreBatch,
+  type StoreMessage
+} from "../src/stream/ObservationStore.ts"
+import { type SeriesDocument, seriesDocuments } from "../src/stream/SeriesDocument.ts"
+import { daysOf, parseDigests } from "./dayDigests.ts"
+import { cellsOf, isLate, knownMonth, type Month, noteStored, partsOf, type Work } from "./monthsOfBatch.ts"
+import {
+  type MonthName,
+  observationStatements,
+  type SeriesName,
+  type SiteLocation,
+  type SiteName
+} from "./observationStatements.ts"
+import { mapSqlFailure } from "./sqlFailures.ts"
+
+/** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
+const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined => {
+  if (Predicate.isTagged(cause, "PgTypesCodecError")) return "a number or time beyond its column"
+  const code = Predicate.hasProperty(cause, "code") ? String(cause.code) : ""
+  return /^(?:22|23|54)/.test(code) ? `a value that the database does not take (SQLSTATE ${code})` : undefined
+}
+const storeFailure = mapSqlFailure((cause) => {
+  const reason = refusal(cause)
+  return reason === undefined ? new ObservationStoreUnavailable({ cause }) : new BatchRefused({ reason })
+})
+
+/** What a batch does to a series. */
+interface Change {
+  readonly seriesId: number
+  units: string | undefined
+  from: number | undefined
+  until: number | undefined
+  added: number
+}
+
+const nothingFound = { missing: [], different: [], overruled: 0 }
+
+const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
+const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
+const siteKey = ({ councilId, siteName }: SiteName) => JSON.stringify([councilId, siteName])
+
+/** The last known location of each site in the batch. */
+const locationsOf = (messages: ReadonlyArray<StoreMessage>): ReadonlyArray<SiteLocation> => {
+  const locations = new Map<string, SiteLocation>()
+  for (const { message, seenAt } of messages) {
+    if (message.type !== "SITE_DETAILS") continue
+    if (message.location === null && message.geographicLocation === undefined) continue
+    const key = siteKey(message)
+    const known = locations.get(key)
+    if (known === undefined || known.seenAt <= seenAt) locations.set(key, { details: message, seenAt })
+  }
+  return [...locations.values()]
+}
+
+/** Distinct things by their key, in the order they first come. */
+const distinct = <A>(list: Iterable<A>, keyOf: (one: A) => string): ReadonlyMap<string, A> => {
+  const found = new Map<string, A>()
+  for (const one of list) {
+    const key = keyOf(one)
+    if (!found.has(key)) found.set(key, one)
+  }
+  return found
+}
+
+export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.SqlClient> = Layer.effect(
+  ObservationStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const statements = observationStatements(sql)
+
+    /** Ids of named things, in the order of the names; those that are not there yet are added. */
+    const idsOf = Effect.fnUntraced(function* <Name, E, E2>(
+      names: ReadonlyArray<Name>,
+      find: (names: ReadonlyArray<Name>) => Effect.Effect<ReadonlyArray<{ position: number; id: number }>, E>,
+      add: (names: ReadonlyArray<Name>) => Effect.Effect<unknown, E2>
+    ) {
+      const found = yield* find(names)
+      const there = new Set(found.map(({ position }) => position))
+      if (there.size < names.length) yield* add(names.filter((_, position) => !there.has(position)))
+      const all = there.size < names.length ? yield* find(names) : found
+      return new Map(all.map(({ id, position }) => [position, id]))
+    })
+
+    const keepSites = Effect.fnUntraced(function* (messages: ReadonlyArray<StoreMessage>) {
+      const sites = distinct(
+        messages.map(({ message }): SiteName => message),
+        siteKey
+      )
+      const ids = yield* idsOf([...sites.values()], statements.findSites, statements.addSites)
+      const locations = locationsOf(messages)
+      if (locations.length > 0) yield* statements.locateSites(locations)
+      return new Map([...sites.keys()].map((key, position) => [key, ids.get(position)!]))
+    })
+
+    const keepSeries = Effect.fnUntraced(function* (
+      documents: ReadonlyArray<SeriesDocument>,
+      siteIds: ReadonlyMap<string, number>
+    ) {
+      const nameOf = ({ message }: SeriesDocument): SeriesName => ({
+        siteId: siteIds.get(siteKey(message))!,
+        measurementName: message.measurementName
+      })
+      const series = distinct(documents.map(nameOf), seriesKey)
+      const ids = yield* idsOf([...series.values()], statements.lockSeries, statements.addSeries)
+      const byKey = new Map([...series.keys()].map((key, position) => [key, ids.get(position)!]))
+      return (document: SeriesDocument) => byKey.get(seriesKey(nameOf(document)))!
+    })
+
+    /** The documents with their months, in rounds: of the documents about one month each is in a round of its own. */
+    const inRounds = Effect.fnUntraced(function* (
+      documents: ReadonlyArray<SeriesDocument>,
+      seriesIdOf: (document: SeriesDocument) => number
+    ) {
+      const months = distinct(
+        documents.map((document): Month => {
+          const { yearMonth } = document
+          return { seriesId: seriesIdOf(document), yearMonth, newest: undefined, digests: [], documents: 0 }
+        }),
+        monthKey
+      )
+      const list = [...months.values()]
+      for (const known of yield* statements.findMonths(list)) {
+        const month = list[known.position]!
+        month.newest = { seenAt: known.seen_at, from: known.covers_from, until: known.covers_until }
+        month.digests.push(...parseDigests(known.day_digests))
+      }
+      const rounds: Array<Array<Work>> = []
+      for (const document of documents) {
+        const month = months.get(monthKey({ seriesId: seriesIdOf(document), yearMonth: document.yearMonth }))!
+        ;(rounds[month.documents++] ??= []).push({ document, days: daysOf(document), month })
+      }
+      return { rounds, months: list }
+    })
+
+    /** Stores documents about different months; `changes` takes down what becomes of the series. */
+    const storeRound = Effect.fnUntraced(function* (round: ReadonlyArray<Work>, changes: Map<number, Change>) {
+      const parts = round.filter(({ month }) => month.newest !== undefined).flatMap(partsOf)
+      const cells = parts.flatMap((one) => one.cells)
+      const comparing = parts.map(({ part }) => part)
+      const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
+      const corrected = compared.different.map((position) => cells[position]!)
+      if (corrected.length > 0) yield* statements.correct(corrected)
+      const added = [
+        ...round.filter(({ month }) => month.newest === undefined).flatMap((work) => cellsOf(work, work.document.rows)),
+        ...compared.missing.map((position) => cells[position]!)
+      ]
+      if (added.length > 0) yield* statements.insert(added)
+
+      for (const work of round) {
+        const { seriesId } = work.month
+        const change = changes.get(seriesId) ?? {
+          seriesId,
+          units: undefined,
+          from: undefined,
+          until: undefined,
+          added: 0
+        }
+        changes.set(seriesId, change)
+        if (!isLate(work)) change.units = work.document.message.units ?? change.units
+        noteStored(work)
+      }
+      for (const { row, seriesId } of added) {
+        const change = changes.get(seriesId)!
+        change.added++
+        if (change.from === undefined || row.at < change.from) change.from = row.at
+        if (change.until === undefined || row.at > change.until) change.until = row.at
+      }
+      return { added: added.length, corrected: corrected.length, overruled: compared.overruled }
+    })
+
+    const storeFresh = Effect.fnUntraced(function* (messages: ReadonlyArray<StoreMessage>) {
+      const documents: Array<SeriesDocument> = []
+      for (const { message, seenAt } of messages) {
+        if (message.type === "SITE_DETAILS") continue
+        const split = seriesDocuments(message, seenAt)
+        if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
+        documents.push(...split.success)
+      }
+      const siteIds = yield* keepSites(messages)
+      if (documents.length === 0) return nothingStored
+      const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
+      const changes = new Map<number, Change>()
+      const outcome = { ...nothingStored }
+      for (const round of rounds) {
+        const { added, corrected, overruled } = yield* storeRound(round, changes)
+        outcome.added += added
+        outcome.corrected += corrected
+        outcome.overruled += overruled
+      }
+      yield* statements.keepMonths(months.flatMap(knownMonth))
+      yield* statements.changeSeries([...changes.values()])
+      return outcome
+    })
+
+    const store = Effect.fn("PgObservationStore.store")(
+      function* ({ messages, partition, topic }: StoreBatch) {
+        const last = messages.at(-1)
+        if (last === undefined) return nothingStored
+        const [position] = yield* statements.lockOffset(topic, partition)
+        const fresh = messages.filter(({ offset }) => offset >= (position?.next ?? 0))
+        if (fresh.length === 0) return nothingStored
+        const outcome = yield* storeFresh(fresh)
+        yield* statements.moveOffset(topic, partition, last.offset + 1)
+        return outcome
+      },
+      sql.withTransaction,
+      storeFailure
+    )
+
+    return ObservationStore.of({ store })
+  })
+)

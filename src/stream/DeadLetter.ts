@@ -1,0 +1,44 @@
+/**
+ * A record that a stage cannot use is set aside whole, with the reason and where it came from, and holds up nobody.
+ *
+ * Key and value stay as they were, so that it can be sent to its topic again after a fix.
+ */
+import { Effect, Metric } from "effect"
+import type { OutgoingRecord } from "./KafkaSink.ts"
+import type { TopicRecord } from "./TopicReader.ts"
+
+/** Where the dead letters of a topic go: one partition, so that they are read in the order they came. */
+export const deadLetterTopic = (topic: string): string => `${topic}_dead_letters`
+export const deadLetterPartitions = 1
+
+/** Reasons are for people, and headers are no place for a document. */
+const longestReason = 500
+
+const deadLetters = Metric.counter("penstock_stream_dead_letters_total", {
+  description: "records that a stage could not use",
+  incremental: true
+})
+
+/** The record as a dead letter, counted. */
+export const toDeadLetter = (record: TopicRecord, reason: string): Effect.Effect<OutgoingRecord> => {
+  const { headers, key, offset, partition, topic, value } = record
+  const letter: OutgoingRecord = {
+    topic: deadLetterTopic(topic),
+    partition: 0,
+    key,
+    value,
+    headers: {
+      ...headers,
+      reason: reason.slice(0, longestReason).toWellFormed(),
+      source_topic: topic,
+      source_partition: String(partition),
+      source_offset: String(offset)
+    }
+  }
+  return Metric.update(Metric.withAttributes(deadLetters, { topic }), 1).pipe(
+    Effect.andThen(
+      Effect.logWarning("a record was set aside", { topic, partition, offset, reason: letter.headers?.["reason"] })
+    ),
+    Effect.as(letter)
+  )
+}

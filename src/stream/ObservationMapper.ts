@@ -1,0 +1,174 @@
+/**
+ * From a raw document to the messages of the observations topic: pure, but for the scanner that reads the XML.
+ *
+ * The raw message decides what things are called; the document has the values. Which of its columns is meant says the
+ * header `item`, since a data source answers with all its items whatever was asked.
+ */
+import { Data, Effect, Schema } from "effect"
+import type { RawValue } from "../domain/HilltopMessage.ts"
+import { RawValue as RawValueSchema } from "../domain/HilltopMessage.ts"
+import { parseInstant } from "../domain/Instant.ts"
+import {
+  formatObservationMessage,
+  type Observation,
+  type ObservationData,
+  observationPartitionKey,
+  observationPartitions,
+  type SiteDetails
+} from "../domain/Observation.ts"
+import type { DataDocument, DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
+import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
+import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
+import type { XmlScanner } from "../hilltop/XmlScanner.ts"
+import type { OutgoingRecord } from "./KafkaSink.ts"
+import { partitionOf } from "./Partitioner.ts"
+import type { TopicRecord } from "./TopicReader.ts"
+
+/** The record can never be mapped as it is. */
+export class Unmappable extends Data.TaggedError("Unmappable")<{ readonly reason: string }> {}
+
+export interface Mapped {
+  readonly records: ReadonlyArray<OutgoingRecord>
+  /** Rows without a number, which no message carries. */
+  readonly leftOut: SkippedRows
+}
+
+const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
+
+/**
+ * Characters of JSON that one message may hold: a month of 1-second data is 150 MB and comes as several messages of the
+ * same key. Far enough below the limit of the topic for the rest of the message.
+ */
+const longestMessage = 8_000_000
+
+const decodeRaw = Schema.decodeUnknownEffect(Schema.fromJsonString(RawValueSchema))
+
+/** The messages that `record` of the raw topic stands for, in the order they are to be sent. */
+export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
+  record: TopicRecord,
+  observationsTopic: string
+): Effect.fn.Return<Mapped, Unmappable, XmlScanner> {
+  const raw = yield* decodeRaw(record.value).pipe(
+    Effect.mapError(() => new Unmappable({ reason: "the value is not a raw message" }))
+  )
+  if (parseInstant(raw.at)._tag === "None") return yield* new Unmappable({ reason: "`at` is no time with an offset" })
+  const { traceparent, units } = record.headers
+  const headers = { fetched_at: raw.at, ...(traceparent === undefined ? {} : { traceparent }) }
+  const outgoing = (key: object, message: SiteDetails | ObservationData): OutgoingRecord => ({
+    topic: observationsTopic,
+    partition: partitionOf(observationPartitionKey(message), observationPartitions),
+    key: JSON.stringify(key),
+    value: formatObservationMessage(message),
+    headers
+  })
+
+  switch (raw.type) {
+    case "MEASUREMENTS_LIST":
+      return { records: [], leftOut: nothingLeftOut }
+    case "SITES_LIST": {
+      const list = yield* parseSiteList(raw.xml).pipe(Effect.mapError(unmappableDocument))
+      return {
+        records: list.sites.map((site) => {
+          const { councilId } = raw
+          const key = { type: "SITE_DETAILS", councilId, siteName: site.name }
+          return outgoing(key, siteDetails(councilId, site, list.projection))
+        }),
+        leftOut: nothingLeftOut
+      }
+    }
+    case "MEASUREMENT_DATA": {
+      const { councilId, measurementName, siteName } = raw
+      const series = yield* askedSeries(raw, record.headers["item"])
+      if (series === undefined) return { records: [], leftOut: nothingLeftOut }
+      const message: Omit<ObservationData, "observations"> = {
+        type: "OBSERVATION_DATA",
+        councilId,
+        siteName,
+        measurementName,
+        ...unitsOf(units, series)
+      }
+      return {
+        records: byMonth(series.rows).map(({ month, observations }) =>
+          outgoing(
+            { type: "OBSERVATION_DATA", councilId, siteName, measurementName, yearMonth: month },
+            { ...message, observations }
+          )
+        ),
+        leftOut: series.skipped
+      }
+    }
+  }
+})
+
+const unmappableDocument = ({ _tag, message }: { readonly _tag: string; readonly message: string }) =>
+  new Unmappable({
+    reason: `${_tag === "HilltopErrorDocument" ? "the server's error" : "no such document"}: ${message}`
+  })
+
+const siteDetails = (councilId: number, { location, name }: Site, projection: string | undefined): SiteDetails => {
+  const site = { type: "SITE_DETAILS", councilId, siteName: name } as const
+  if (location === null) return { ...site, location: null }
+  if ("latitude" in location) return { ...site, location: null, geographicLocation: location }
+  return { ...site, location: { ...location, ...(projection === undefined ? {} : { projection }) } }
+}
+
+type RawData = Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>
+
+/** The series that was asked for; none when the document has no data at all. */
+const askedSeries = Effect.fnUntraced(function* ({ measurementName, siteName, xml }: RawData, item = "1") {
+  if (!/^[1-9][0-9]{0,3}$/.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
+  const document = yield* parseData(xml, { item: Number(item), dataSource: measurementName }).pipe(
+    Effect.mapError(unmappableDocument)
+  )
+  const series = bestMatch(document, siteName, measurementName)
+  const divisor = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.divisor ?? 1
+  return series?.divisorApplied === false && divisor !== 1
+    ? yield* new Unmappable({ reason: "values of the native form, to which their divisor was not applied" })
+    : series
+})
+
+/** A server may answer with several series, or under another name than the one it lists. */
+const bestMatch = ({ measurements }: DataDocument, siteName: string, measurementName: string) => {
+  const named = measurements.filter(({ dataSource }) => dataSource.name === measurementName)
+  return named.find((series) => series.siteName === siteName) ?? named[0] ?? measurements[0]
+}
+
+const unitsOf = (header: string | undefined, { dataSource, item }: DataSeries): { readonly units?: string } => {
+  const units = header ?? dataSource.items.find(({ itemNumber }) => itemNumber === item)?.units
+  return units === undefined ? {} : { units }
+}
+
+const observationOf = ({ observedAt, qualifier, quality, value }: DataRow): Observation => ({
+  observedAt: formatNzst(observedAt),
+  value,
+  ...(qualifier === undefined ? {} : { qualifier }),
+  ...(quality === undefined ? {} : { quality })
+})
+
+interface Month {
+  readonly month: string
+  readonly observations: Array<Observation>
+}
+
+/** The rows by NZST month, each in document order; a month too large for one message in several parts. */
+const byMonth = (rows: ReadonlyArray<DataRow>): ReadonlyArray<Month> => {
+  const months = new Map<string, { parts: Array<Month>; length: number }>()
+  let current: { parts: Array<Month>; length: number } = { parts: [], length: 0 }
+  let bounds = { from: 0, until: 0 }
+  for (const row of rows) {
+    if (row.observedAt < bounds.from || row.observedAt >= bounds.until) {
+      const month = yearMonth(row.observedAt)
+      bounds = monthBounds(month) ?? { from: row.observedAt, until: row.observedAt }
+      current = months.get(month) ?? { parts: [{ month, observations: [] }], length: 0 }
+      months.set(month, current)
+    }
+    // The names, the time and the punctuation of an observation take 87 characters at most.
+    current.length += row.value.length + 87
+    if (current.length > longestMessage) {
+      current.parts.push({ month: yearMonth(row.observedAt), observations: [] })
+      current.length = row.value.length + 87
+    }
+    current.parts.at(-1)!.observations.push(observationOf(row))
+  }
+  return [...months.values()].flatMap(({ parts }) => parts)
+}

@@ -1,0 +1,67 @@
+/**
+ * What one message says of one series in one month: the unit in which observations are stored and compared.
+ *
+ * A message of ours holds one month already; one of anybody else's is split. Water quality data may repeat a time, and
+ * then the last row counts, in every store alike.
+ */
+import { Option, Result } from "effect"
+import { type Instant, parseInstant } from "../domain/Instant.ts"
+import type { Observation, ObservationData, Qualifier } from "../domain/Observation.ts"
+import { monthBounds, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
+
+export interface Row {
+  readonly at: Instant
+  readonly value: string
+  readonly qualifier: Qualifier | undefined
+  readonly quality: number | undefined
+}
+
+export interface SeriesDocument {
+  readonly message: ObservationData
+  readonly seenAt: Instant
+  /** The NZST month of all rows, `2023-08`. */
+  readonly yearMonth: string
+  /** Each moment once, at least one, in order of time. */
+  readonly rows: ReadonlyArray<Row>
+}
+
+/** Our own form, `2023-08-30T00:00:00+12:00`, is read five times as fast as others. */
+const momentOf = (text: string): Instant | undefined => {
+  if (text.length === 25 && text.endsWith("+12:00")) return parseNzst(text.slice(0, 19))
+  return Option.getOrUndefined(parseInstant(text))
+}
+
+const isSorted = (rows: ReadonlyArray<Row>): boolean => {
+  for (let i = 1; i < rows.length; i++) if (rows[i - 1]!.at >= rows[i]!.at) return false
+  return true
+}
+
+const lastOfEachMoment = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
+  isSorted(rows) ? rows : [...new Map(rows.map((row) => [row.at, row])).values()].sort((a, b) => a.at - b.at)
+
+const rowOf = (at: Instant, { value, qualifier, quality }: Observation): Row => ({ at, value, qualifier, quality })
+
+/** The documents of a message, by month; fails with a reason for a time that is none. */
+export const seriesDocuments = (
+  message: ObservationData,
+  seenAt: Instant
+): Result.Result<ReadonlyArray<SeriesDocument>, string> => {
+  const months = new Map<string, Array<Row>>()
+  let current: Array<Row> = []
+  let from = 0
+  let until = 0
+  for (const observation of message.observations) {
+    const at = momentOf(observation.observedAt)
+    if (at === undefined) return Result.fail("an observation at an impossible time")
+    if (at < from || at >= until) {
+      const month = yearMonth(at)
+      current = months.get(month) ?? []
+      months.set(month, current)
+      ;({ from, until } = monthBounds(month) ?? { from: at, until: at + 1 })
+    }
+    current.push(rowOf(at, observation))
+  }
+  return Result.succeed(
+    [...months].map(([yearMonth, rows]) => ({ message, seenAt, yearMonth, rows: lastOfEachMoment(rows) }))
+  )
+}

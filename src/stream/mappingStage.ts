@@ -1,0 +1,66 @@
+/**
+ * Reads the raw topic and publishes what its documents say: each message once, in the order of the documents.
+ *
+ * The mapped records and the group's offset are one transaction of the stream. A record that cannot be mapped, for
+ * whatever reason, goes to the dead letters in that same transaction; only an interruption is not a reason.
+ */
+import { Cause, Effect, Layer, Metric } from "effect"
+import { describe } from "../domain/Loop.ts"
+import { toDeadLetter } from "./DeadLetter.ts"
+import type { OutgoingRecord } from "./KafkaSink.ts"
+import { mapRecord } from "./ObservationMapper.ts"
+import { runStage } from "./runStage.ts"
+import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
+
+export const mapperGroup = "penstock-mapper"
+
+export interface MappingOptions {
+  readonly rawTopic: string
+  readonly observationsTopic: string
+}
+
+/** Documents are large: a batch is bounded by its bytes long before this. */
+const maxRecords = 100
+
+const mapped = Metric.counter("penstock_stream_mapped_total", {
+  description: "messages of the raw topic that were mapped",
+  incremental: true
+})
+const leftOut = Metric.counter("penstock_stream_rows_left_out_total", {
+  description: "rows without a number or a time, by reason",
+  incremental: true
+})
+
+const mapOne = Effect.fnUntraced(function* (record: TopicRecord, observationsTopic: string) {
+  const { leftOut: rows, records } = yield* mapRecord(record, observationsTopic)
+  yield* Metric.update(mapped, 1)
+  for (const [reason, count] of Object.entries(rows)) {
+    if (count > 0) yield* Metric.update(Metric.withAttributes(leftOut, { reason }), count)
+  }
+  return records
+})
+
+/** What a batch of raw records becomes. Fails with nothing: what cannot be mapped is a dead letter. */
+export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, observationsTopic: string) {
+  const outgoing: Array<OutgoingRecord> = []
+  for (const record of records) {
+    const results = yield* mapOne(record, observationsTopic).pipe(
+      Effect.catchTag("Unmappable", ({ reason }) => Effect.map(toDeadLetter(record, reason), (letter) => [letter])),
+      // A document that our code stumbles over must not stop all that come after it.
+      Effect.catchCauseIf(
+        (cause) => !Cause.hasInterrupts(cause),
+        (cause) => Effect.map(toDeadLetter(record, `a defect of the mapping: ${describe(cause)}`), (letter) => [letter])
+      )
+    )
+    outgoing.push(...results)
+    // Writing a month of values as JSON takes some milliseconds, in which nobody else is served.
+    yield* Effect.yieldNow
+  }
+  return outgoing
+})
+
+export const mappingStage = ({ observationsTopic, rawTopic }: MappingOptions) =>
+  runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+
+/** The stage, for as long as the layer lives. */
+export const MappingStage = (options: MappingOptions) => Layer.effectDiscard(Effect.forkScoped(mappingStage(options)))

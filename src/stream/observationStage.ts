@@ -1,0 +1,97 @@
+/**
+ * Reads the observations topic into the store.
+ *
+ * The store keeps its own offsets with the data, so a batch that was stored and comes again changes nothing. A record
+ * that is no message goes to the dead letters with the group's offset; one that the store refuses is found by storing
+ * its batch one by one, and is sent there before what follows it is stored: perhaps twice, never not at all.
+ */
+import { Effect, Layer, Metric, Option } from "effect"
+import { parseInstant } from "../domain/Instant.ts"
+import { parseObservationMessage } from "../domain/Observation.ts"
+import { toDeadLetter } from "./DeadLetter.ts"
+import { KafkaSink, type OutgoingRecord } from "./KafkaSink.ts"
+import { ObservationStore, type StoreMessage, type StoreOutcome } from "./ObservationStore.ts"
+import { runStage } from "./runStage.ts"
+import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
+
+export const storeGroup = "penstock-observations"
+
+export interface ObservationStageOptions {
+  readonly observationsTopic: string
+}
+
+/** Lists of sites come as thousands of small records, data as tens of thousands of values in a few. */
+const maxRecords = 2_000
+/** Some 35,000 values: enough for a transaction, and few enough to encode within 50 ms. */
+const maxBytes = 2_000_000
+
+const stored = Metric.counter("penstock_observations_total", {
+  description: "values that were added, corrected, or overruled by a newer document",
+  incremental: true
+})
+
+const count = (outcome: StoreOutcome) =>
+  Effect.forEach(
+    Object.entries(outcome),
+    ([what, values]) => Metric.update(Metric.withAttributes(stored, { what }), values),
+    { discard: true }
+  )
+
+/** When the document was fetched; for records of others, when they were appended. */
+const seenAtOf = ({ at, headers }: TopicRecord): number =>
+  Option.getOrElse(parseInstant(headers["fetched_at"] ?? ""), () => at)
+
+interface Readable {
+  readonly record: TopicRecord
+  readonly message: StoreMessage
+}
+
+/** Stores a batch; what it returns are dead letters that are still to be published. */
+export const storeBatch = Effect.fnUntraced(function* ({ partition, records, topic }: RecordBatch) {
+  const store = yield* ObservationStore
+  const readable: Array<Readable> = []
+  const deadLetters: Array<OutgoingRecord> = []
+  for (const record of records) {
+    // Reading a month of values takes some 15 ms, in which nobody else is served.
+    yield* Effect.yieldNow
+    yield* parseObservationMessage(record.value).pipe(
+      Effect.matchEffect({
+        onSuccess: (message) =>
+          Effect.sync(() => {
+            readable.push({ record, message: { offset: record.offset, message, seenAt: seenAtOf(record) } })
+          }),
+        onFailure: () =>
+          Effect.map(toDeadLetter(record, "the value is not an observation message"), (letter) => {
+            deadLetters.push(letter)
+          })
+      })
+    )
+  }
+  const keep = (messages: ReadonlyArray<StoreMessage>) =>
+    Effect.flatMap(store.store({ topic, partition, messages }), count)
+
+  yield* keep(readable.map(({ message }) => message)).pipe(
+    Effect.catchTag("BatchRefused", () =>
+      Effect.forEach(
+        readable,
+        ({ message, record }) =>
+          keep([message]).pipe(
+            Effect.catchTag("BatchRefused", ({ reason }) =>
+              Effect.flatMap(toDeadLetter(record, `the store refuses it: ${reason}`), (letter) =>
+                KafkaSink.use((sink) => sink.send([letter]))
+              )
+            )
+          ),
+        { discard: true }
+      )
+    )
+  )
+  return deadLetters
+})
+
+export const observationStage = ({ observationsTopic }: ObservationStageOptions) =>
+  runStage({ name: storeGroup, topic: observationsTopic, maxRecords, maxBytes }, storeBatch)
+
+/** The stage, for as long as the layer lives. */
+export const ObservationStage = (options: ObservationStageOptions) =>
+  Layer.effectDiscard(Effect.forkScoped(observationStage(options)))

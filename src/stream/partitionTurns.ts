@@ -1,0 +1,88 @@
+/**
+ * Who works on which partition of an embedded topic, and how a reader that found nothing waits.
+ *
+ * One fiber looks for work for all workers of a reader, so that an idle reader asks once and not once per worker. It is
+ * woken by an append of this process and by a worker that is done, since the partition that worker held may have more.
+ */
+import { Deferred, Effect, FiberSet, Queue, type Scope, Semaphore } from "effect"
+
+/** Tells readers of this process that a topic has new records. Signals that nobody took yet collapse into one. */
+export interface Arrivals {
+  readonly signal: (topic: string) => void
+  readonly subscribe: (topic: string) => Effect.Effect<Queue.Queue<void>, never, Scope.Scope>
+}
+
+export const makeArrivals = (): Arrivals => {
+  const readers = new Map<string, Set<Queue.Queue<void>>>()
+  return {
+    signal: (topic) => readers.get(topic)?.forEach((queue) => Queue.offerUnsafe(queue, undefined)),
+    subscribe: (topic) =>
+      Effect.acquireRelease(
+        Effect.map(Queue.sliding<void>(1), (queue) => {
+          const queues = readers.get(topic) ?? new Set()
+          readers.set(topic, queues.add(queue))
+          return queue
+        }),
+        (queue) => Effect.sync(() => readers.get(topic)?.delete(queue))
+      )
+  }
+}
+
+export interface Turns<Claim, E, R> {
+  /** Partitions that are worked on at once. */
+  readonly atOnce: number
+  readonly arrivals: Effect.Effect<Queue.Queue<void>, never, Scope.Scope>
+  /** Takes a partition that has records and no worker, if there is one. Not interrupted, so that no claim is lost. */
+  readonly claim: Effect.Effect<Claim | undefined, E, R>
+  /** Works on a claim and lets go of it, however it ends. */
+  readonly work: (claim: Claim) => Effect.Effect<void, E, R>
+  /** Ends the wait for an arrival after `empty` searches that found nothing. */
+  readonly giveUpWaiting: (empty: number) => Effect.Effect<void>
+  readonly onIdle: Effect.Effect<void>
+}
+
+/**
+ * Claims and works until interrupted or until something fails. The other workers then finish what they hold, so that one
+ * partition that always fails does not keep the others from getting on.
+ */
+export const takeTurns = <Claim, E, R>(turns: Turns<Claim, E, R>): Effect.Effect<never, E, R> =>
+  Effect.scoped(searchAndWork(turns))
+
+const searchAndWork = Effect.fnUntraced(function* <Claim, E, R>(turns: Turns<Claim, E, R>) {
+  const wake = yield* turns.arrivals
+  const workers = yield* FiberSet.make<void, E>()
+  const slots = yield* Semaphore.make(turns.atOnce)
+  const failure = yield* Deferred.make<never, E>()
+
+  const startWorker = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      yield* restore(slots.take(1))
+      // From the moment a worker fails nothing more is claimed, least of all the batch that it failed with.
+      if (yield* Deferred.isDone(failure)) return yield* restore(Effect.never)
+      const claim = yield* turns.claim
+      if (claim === undefined) {
+        yield* slots.release(1)
+        return false
+      }
+      const work = restore(turns.work(claim)).pipe(
+        Effect.onError((cause) => Deferred.failCause(failure, cause)),
+        Effect.ensuring(Effect.andThen(slots.release(1), Queue.offer(wake, undefined)))
+      )
+      yield* FiberSet.run(workers, work)
+      return true
+    })
+  )
+
+  const search = Effect.gen(function* () {
+    for (let empty = 0; ;) {
+      empty = (yield* startWorker) ? 0 : empty + 1
+      if (empty === 0) continue
+      yield* turns.onIdle
+      const woken = Effect.as(Queue.take(wake), 0)
+      empty = yield* Effect.raceFirst(woken, Effect.as(turns.giveUpWaiting(empty), empty))
+    }
+  })
+
+  const failed = Deferred.await(failure).pipe(Effect.onError(() => FiberSet.awaitEmpty(workers)))
+  return yield* Effect.raceFirst(search, failed)
+})

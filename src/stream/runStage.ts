@@ -1,0 +1,62 @@
+/**
+ * A stage: a consumer group that reads a topic for as long as the service runs, whatever happens to the stream.
+ *
+ * Reading is one pass that never ends by itself, so its signs of life are the batches it finished and the times it found
+ * nothing to take; the latter count only while no batch hangs. Back-off starts anew after a pass that went well for long.
+ */
+import { Cause, Clock, Effect } from "effect"
+import { beat, describe, Loops, repeatPass } from "../domain/Loop.ts"
+import type { OutgoingRecord } from "./KafkaSink.ts"
+import { type RecordBatch, TopicReader } from "./TopicReader.ts"
+
+export interface StageOptions {
+  /** Also the name of the consumer group. */
+  readonly name: string
+  readonly topic: string
+  readonly maxRecords: number
+  readonly maxBytes?: number
+}
+
+/** A batch takes seconds at most; a stage that shows no sign of life for longer is stuck. */
+const patience = "2 minutes"
+/** A batch that takes this long is given up, and comes again. */
+const longestBatch = "5 minutes"
+/** After a pass of this many milliseconds, a failure is taken for the first of its kind. */
+const goodWhile = 60_000
+
+/** Reads and handles for ever; every failure is logged and tried again with back-off. */
+export const runStage = Effect.fnUntraced(function* <E, R>(
+  { name, ...options }: StageOptions,
+  handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
+) {
+  const loops = yield* Loops
+  const alive = Effect.provideService(beat(name), Loops, loops)
+  let running = 0
+
+  const handleOne = (batch: RecordBatch) =>
+    Effect.suspend(() => {
+      running++
+      return handle(batch)
+    }).pipe(
+      Effect.timeout(longestBatch),
+      Effect.ensuring(Effect.sync(() => running--)),
+      Effect.tap(() => alive),
+      Effect.withSpan(name, { attributes: { partition: batch.partition, records: batch.records.length } })
+    )
+  const onIdle = Effect.suspend(() => (running === 0 ? alive : Effect.void))
+  const reading = TopicReader.use((reader) => reader.consume({ ...options, group: name, onIdle }, handleOne))
+
+  const pass = Effect.gen(function* () {
+    const startedAt = yield* Clock.currentTimeMillis
+    return yield* reading.pipe(
+      Effect.catchCause((cause) =>
+        Effect.gen(function* () {
+          const lasted = (yield* Clock.currentTimeMillis) - startedAt
+          if (Cause.hasInterruptsOnly(cause) || lasted < goodWhile) return yield* Effect.failCause(cause)
+          yield* Effect.logWarning(`${name}: reading failed and begins anew`, describe(cause))
+        })
+      )
+    )
+  })
+  return yield* repeatPass({ name, patience }, pass, () => Effect.sleep("250 millis"))
+})

@@ -1,0 +1,384 @@
+/**
+ * What every ObservationStore promises; run over memory and PostgreSQL, and looked at through `Stored`.
+ *
+ * Every test uses a council of its own, so that one database serves the whole suite.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Context, Effect, type Layer } from "effect"
+import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../../src/domain/Observation.ts"
+import type { StoredSeries, StoredSite } from "../../src/stream/MemoryObservations.ts"
+import { ObservationStore, type StoreMessage } from "../../src/stream/ObservationStore.ts"
+
+/** What is kept, as the tests look at it. */
+export class Stored extends Context.Service<
+  Stored,
+  {
+    readonly site: (councilId: number, siteName: string) => Effect.Effect<StoredSite | undefined>
+    readonly series: (
+      councilId: number,
+      siteName: string,
+      measurement: string
+    ) => Effect.Effect<StoredSeries | undefined>
+  }
+>()("penstock/test/stream/observationStoreSuite") {}
+
+/** The fifth of August 2026 at `hour`, NZST. */
+const august = (hour: number) => `2026-08-05T${String(hour).padStart(2, "0")}:00:00+12:00`
+const instant = (text: string) => Date.parse(text)
+const day = (n: number) => Date.UTC(2026, 8, n)
+
+const observation = (observedAt: string, value: string, more: Partial<Observation> = {}): Observation => ({
+  observedAt,
+  value,
+  ...more
+})
+const data = (
+  councilId: number,
+  observations: ReadonlyArray<Observation>,
+  more: Partial<ObservationData> = {}
+): ObservationData => ({
+  type: "OBSERVATION_DATA",
+  councilId,
+  siteName: "Hutt River at Taita Gorge",
+  measurementName: "Flow",
+  observations,
+  ...more
+})
+const details = (
+  councilId: number,
+  location: SiteDetails["location"],
+  more: Partial<SiteDetails> = {}
+): SiteDetails => ({
+  type: "SITE_DETAILS",
+  councilId,
+  siteName: "Hutt River at Taita Gorge",
+  location,
+  ...more
+})
+
+/** Stores messages of one partition, named after the council; offsets go on from `from`. */
+const store = (
+  councilId: number,
+  from: number,
+  ...messages: ReadonlyArray<readonly [seenAt: number, message: ObservationMessage]>
+) =>
+  ObservationStore.use((observations) =>
+    observations.store({
+      topic: "observations",
+      partition: councilId,
+      messages: messages.map(([seenAt, message], index): StoreMessage => ({ offset: from + index, message, seenAt }))
+    })
+  )
+const stored = (councilId: number) =>
+  Stored.use((view) => view.series(councilId, "Hutt River at Taita Gorge", "Flow")).pipe(
+    Effect.flatMap((series) =>
+      series === undefined ? Effect.die(new Error("no such series")) : Effect.succeed(series)
+    )
+  )
+const site = (councilId: number) => Stored.use((view) => view.site(councilId, "Hutt River at Taita Gorge"))
+
+const dayOf = (at: number) => Math.floor((at - day(0)) / 86_400_000)
+
+/** Versions as `[hour, value, first seen day, superseded day]`. */
+const history = (councilId: number) =>
+  Effect.map(stored(councilId), ({ versions }) => {
+    return versions.map(({ at, firstSeenAt, supersededAt, value }) => [
+      (at - instant(august(0))) / 3_600_000,
+      value,
+      dayOf(firstSeenAt),
+      ...(supersededAt === undefined ? [] : [dayOf(supersededAt)])
+    ])
+  })
+
+export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<ObservationStore | Stored, E>) =>
+  layer(stores, { excludeTestServices: true })(name, (it) => {
+    it.effect("keeps values with their digits, qualifiers, qualities and the time they were first seen", () =>
+      Effect.gen(function* () {
+        const outcome = yield* store(1, 0, [
+          day(1),
+          data(
+            1,
+            [
+              observation(august(1), "12.50"),
+              observation(august(2), "0.002", { qualifier: "<" }),
+              observation(august(3), "-1234567890123456789.000000000000000000001", { quality: 500 })
+            ],
+            { units: "l/s" }
+          )
+        ])
+        assert.deepStrictEqual(outcome, { added: 3, corrected: 0, overruled: 0 })
+        const series = yield* stored(1)
+        const seen = { firstSeenAt: day(1), supersededAt: undefined }
+        assert.deepStrictEqual(series, {
+          units: "l/s",
+          firstObservedAt: instant(august(1)),
+          lastObservedAt: instant(august(3)),
+          count: 3,
+          versions: [
+            { at: instant(august(1)), value: "12.50", qualifier: undefined, quality: undefined, ...seen },
+            { at: instant(august(2)), value: "0.002", qualifier: "<", quality: undefined, ...seen },
+            {
+              at: instant(august(3)),
+              value: "-1234567890123456789.000000000000000000001",
+              qualifier: undefined,
+              quality: 500,
+              ...seen
+            }
+          ]
+        })
+      })
+    )
+
+    it.effect("takes first and last observation by time, whatever their positions", () =>
+      Effect.gen(function* () {
+        const values = [5, 2, 9, 4].map((hour) => observation(august(hour), "1"))
+        yield* store(2, 0, [day(1), data(2, values)])
+        yield* store(2, 1, [day(2), data(2, [observation(august(3), "1")])])
+        const series = yield* stored(2)
+        assert.strictEqual(series.firstObservedAt, instant(august(2)))
+        assert.strictEqual(series.lastObservedAt, instant(august(9)))
+        assert.strictEqual(series.count, 5)
+      })
+    )
+
+    it.effect("creates the site of an observation it does not know", () =>
+      Effect.gen(function* () {
+        assert.isUndefined(yield* site(3))
+        yield* store(3, 0, [day(1), data(3, [])])
+        assert.isUndefined((yield* site(3))?.location ?? undefined)
+        yield* store(3, 1, [day(2), data(3, [observation(august(1), "1")])])
+        assert.isNotNull(yield* site(3))
+      })
+    )
+
+    it.effect("moves a site to a later location, never to none or to an older one", () =>
+      Effect.gen(function* () {
+        const wellington = { easting: 1_776_000.5, northing: 5_440_000, projection: "NZTM2000" }
+        yield* store(4, 0, [day(2), details(4, wellington)])
+        yield* store(4, 1, [day(3), details(4, null)], [day(1), details(4, { easting: 1, northing: 2 })])
+        assert.deepStrictEqual((yield* site(4))?.location, wellington)
+        yield* store(4, 3, [day(4), details(4, { easting: 3, northing: 4 })])
+        assert.deepStrictEqual((yield* site(4))?.location, { easting: 3, northing: 4, projection: "NZTM2000" })
+        yield* store(
+          4,
+          4,
+          [day(6), details(4, null, { geographicLocation: { latitude: -41.25, longitude: 174.5 } })],
+          [day(5), details(4, wellington)]
+        )
+        const last = yield* site(4)
+        assert.deepStrictEqual(
+          [last?.location, last?.geographicLocation],
+          [null, { latitude: -41.25, longitude: 174.5 }]
+        )
+      })
+    )
+
+    it.effect("writes nothing for values that are the same again", () =>
+      Effect.gen(function* () {
+        const values = [observation(august(1), "12.50", { quality: 200 }), observation(august(2), "7")]
+        yield* store(5, 0, [day(1), data(5, values)])
+        const before = yield* stored(5)
+        const nothing = { added: 0, corrected: 0, overruled: 0 }
+        assert.deepStrictEqual(yield* store(5, 1, [day(2), data(5, values)]), nothing)
+        const shorter = [observation(august(1), "12.5", { quality: 200 })]
+        assert.deepStrictEqual(yield* store(5, 2, [day(3), data(5, shorter)], [day(4), data(5, values)]), nothing)
+        assert.deepStrictEqual(yield* stored(5), before)
+      })
+    )
+
+    it.effect("supersedes a corrected value and keeps it: value, qualifier and quality all count", () =>
+      Effect.gen(function* () {
+        yield* store(6, 0, [day(1), data(6, [observation(august(1), "1"), observation(august(2), "2")])])
+        const corrected = yield* store(
+          6,
+          1,
+          [day(2), data(6, [observation(august(1), "1.1"), observation(august(2), "2"), observation(august(3), "3")])],
+          [day(3), data(6, [observation(august(1), "1.1", { qualifier: "<" })])],
+          [day(4), data(6, [observation(august(1), "1.1", { qualifier: "<", quality: 600 })])]
+        )
+        assert.deepStrictEqual(corrected, { added: 1, corrected: 3, overruled: 0 })
+        assert.deepStrictEqual(yield* history(6), [
+          [1, "1", 1, 2],
+          [1, "1.1", 2, 3],
+          [1, "1.1", 3, 4],
+          [1, "1.1", 4],
+          [2, "2", 1],
+          [3, "3", 2]
+        ])
+        assert.strictEqual((yield* stored(6)).count, 3)
+      })
+    )
+
+    it.effect("lets an older document fill gaps, and replace nothing that is newer", () =>
+      Effect.gen(function* () {
+        yield* store(7, 0, [day(5), data(7, [observation(august(1), "1"), observation(august(4), "4")])])
+        const late = data(7, [observation(august(1), "0"), observation(august(2), "2"), observation(august(4), "4")])
+        assert.deepStrictEqual(yield* store(7, 1, [day(3), late]), { added: 1, corrected: 0, overruled: 1 })
+        assert.deepStrictEqual(yield* history(7), [
+          [1, "1", 5],
+          [2, "2", 3],
+          [4, "4", 5]
+        ])
+      })
+    )
+
+    it.effect(
+      "does not let a late document replace what a newer one has confirmed, though it was first seen before",
+      () =>
+        Effect.gen(function* () {
+          const confirmed = data(8, [observation(august(1), "1"), observation(august(2), "2")])
+          yield* store(8, 0, [day(1), confirmed], [day(5), confirmed])
+          const late = data(8, [observation(august(1), "99")])
+          assert.deepStrictEqual(yield* store(8, 2, [day(3), late]), { added: 0, corrected: 0, overruled: 1 })
+          assert.deepStrictEqual(yield* history(8), [
+            [1, "1", 1],
+            [2, "2", 1]
+          ])
+        })
+    )
+
+    it.effect("lets a late document correct what no newer one covers", () =>
+      Effect.gen(function* () {
+        yield* store(
+          9,
+          0,
+          [day(1), data(9, [observation(august(1), "1"), observation(august(2), "2")])],
+          [day(5), data(9, [observation(august(2), "2"), observation(august(3), "3")])]
+        )
+        yield* store(9, 2, [day(3), data(9, [observation(august(1), "1.5"), observation(august(2), "2.5")])])
+        assert.deepStrictEqual(yield* history(9), [
+          [1, "1", 1, 3],
+          [1, "1.5", 3],
+          [2, "2", 1],
+          [3, "3", 5]
+        ])
+      })
+    )
+
+    it.effect("takes a value back that a late document had corrected, when a newer one says so again", () =>
+      Effect.gen(function* () {
+        const first = data(18, [observation(august(1), "1")])
+        const later = data(18, [observation("2026-08-20T00:00:00+12:00", "20")])
+        yield* store(18, 0, [day(1), first], [day(5), later], [day(3), data(18, [observation(august(1), "1.5")])])
+        assert.strictEqual((yield* store(18, 3, [day(6), first])).corrected, 1)
+        assert.deepStrictEqual((yield* history(18)).slice(0, 3), [
+          [1, "1", 1, 3],
+          [1, "1.5", 3, 6],
+          [1, "1", 6]
+        ])
+      })
+    )
+
+    it.effect("passes over offsets it has kept, of a whole batch and of a part", () =>
+      Effect.gen(function* () {
+        const first = [day(1), data(10, [observation(august(1), "1")])] as const
+        const second = [day(2), data(10, [observation(august(1), "2")])] as const
+        const third = [day(3), data(10, [observation(august(1), "1")])] as const
+        yield* store(10, 100, first, second)
+        const before = yield* stored(10)
+        const nothing = { added: 0, corrected: 0, overruled: 0 }
+        assert.deepStrictEqual(yield* store(10, 100, first, second), nothing)
+        assert.deepStrictEqual(yield* store(10, 100, first), nothing)
+        assert.deepStrictEqual(yield* stored(10), before)
+        assert.strictEqual((yield* store(10, 100, first, second, third)).corrected, 1)
+        assert.deepStrictEqual(yield* history(10), [
+          [1, "1", 1, 2],
+          [1, "2", 2, 3],
+          [1, "1", 3]
+        ])
+      })
+    )
+
+    it.effect("counts the last row of a message that repeats a time", () =>
+      Effect.gen(function* () {
+        const repeating = data(11, [
+          observation(august(2), "5"),
+          observation(august(1), "1"),
+          observation(august(1), "2"),
+          observation(august(1), "3")
+        ])
+        assert.strictEqual((yield* store(11, 0, [day(1), repeating])).added, 2)
+        assert.deepStrictEqual(yield* store(11, 1, [day(2), repeating]), { added: 0, corrected: 0, overruled: 0 })
+        assert.deepStrictEqual(yield* history(11), [
+          [1, "3", 1],
+          [2, "5", 1]
+        ])
+      })
+    )
+
+    it.effect("takes a second document of the same millisecond for a correction", () =>
+      Effect.gen(function* () {
+        const values = ["1", "2", "3"].map((value) => [day(1), data(12, [observation(august(1), value)])] as const)
+        assert.deepStrictEqual(yield* store(12, 0, ...values), { added: 1, corrected: 2, overruled: 0 })
+        const { versions } = yield* stored(12)
+        assert.deepStrictEqual(
+          versions.map(({ value }) => value),
+          ["1", "2", "3"]
+        )
+        assert.strictEqual(versions.filter(({ supersededAt }) => supersededAt === undefined).length, 1)
+      })
+    )
+
+    it.effect("splits a message over several months, and reads times with any offset", () =>
+      Effect.gen(function* () {
+        const values = ["2026-07-31T23:59:59+12:00", "2026-07-31T12:00:00Z", "2026-09-01T00:00:00+12:00"]
+        const message = data(
+          13,
+          values.map((at, index) => observation(at, String(index)))
+        )
+        assert.strictEqual((yield* store(13, 0, [day(1), message])).added, 3)
+        const late = data(13, [observation("2026-08-01T00:00:00+12:00", "9")])
+        assert.strictEqual((yield* store(13, 1, [day(0), late])).overruled, 1)
+        assert.deepStrictEqual(
+          (yield* stored(13)).versions.map(({ at, value }) => [at, value]),
+          values.map((at, index) => [Date.parse(at), String(index)])
+        )
+      })
+    )
+
+    it.effect("keeps series of one site and sites of one council apart", () =>
+      Effect.gen(function* () {
+        const values = [observation(august(1), "1")]
+        yield* store(
+          14,
+          0,
+          [day(1), data(14, values)],
+          [day(1), data(14, values, { measurementName: "Stage" })],
+          [day(1), data(14, values, { siteName: "Tāmaki 🌊 'x\" & \\ " })],
+          [day(1), data(15, values)]
+        )
+        const view = yield* Stored
+        assert.strictEqual((yield* view.series(14, "Hutt River at Taita Gorge", "Stage"))?.count, 1)
+        assert.strictEqual((yield* view.series(14, "Tāmaki 🌊 'x\" & \\ ", "Flow"))?.count, 1)
+        assert.strictEqual((yield* view.series(15, "Hutt River at Taita Gorge", "Flow"))?.count, 1)
+        assert.isUndefined(yield* view.series(15, "Hutt River at Taita Gorge", "Stage"))
+      })
+    )
+
+    it.effect("keeps known units when a message has none, and those of the newest document", () =>
+      Effect.gen(function* () {
+        const values = [observation(august(1), "1")]
+        yield* store(16, 0, [day(2), data(16, values, { units: "m³/s" })], [day(3), data(16, values)])
+        assert.strictEqual((yield* stored(16)).units, "m³/s")
+        yield* store(16, 2, [day(1), data(16, values, { units: "old" })], [day(4), data(16, values, { units: "l/s" })])
+        assert.strictEqual((yield* stored(16)).units, "l/s")
+      })
+    )
+
+    it.effect("refuses a batch with something impossible in it, keeps nothing of it, and goes on", () =>
+      Effect.gen(function* () {
+        const good = [day(1), data(17, [observation(august(1), "1")])] as const
+        const impossible = [
+          data(17, [observation("2026-02-30T00:00:00+12:00", "1")]),
+          data(17, [observation("yesterday", "1")]),
+          data(17, [observation(august(1), "1")], { measurementName: "a\0b" })
+        ]
+        for (const message of impossible) {
+          const error = yield* Effect.flip(store(17, 0, good, [day(1), message]))
+          assert.strictEqual(error._tag, "BatchRefused")
+          assert.isUndefined(yield* site(17))
+        }
+        assert.strictEqual((yield* store(17, 0, good)).added, 1)
+      })
+    )
+  })
