@@ -1,0 +1,40 @@
+/**
+ * The HTTP server on Node: binds as the settings say, and ends gracefully.
+ *
+ * At shutdown the instance first says that it is draining, then stops accepting, and lets the requests in flight finish
+ * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
+ */
+import { NodeHttpServer } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { HttpRouter } from "effect/http"
+import { createServer } from "node:http"
+import { Draining } from "../src/api/Health.ts"
+import { Settings } from "./Settings.ts"
+
+const listening = Layer.unwrap(
+  Effect.gen(function* () {
+    const host = yield* Settings.HTTP_HOST.config
+    const port = yield* Settings.HTTP_PORT.config
+    return nodeHttpServer({ host, port })
+  })
+)
+
+/** A server on `host` and `port`; port 0 takes a free one, which `HttpServer.address` tells. */
+export const nodeHttpServer = (address: { readonly host: string; readonly port: number }) =>
+  NodeHttpServer.layer(createServer, { ...address, gracefulShutdownTimeout: "20 seconds" })
+
+/** Serves the routes where the settings say. */
+export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  serve(routes).pipe(Layer.provideMerge(listening))
+
+/** Serves the routes on the server there is. */
+export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })))
+
+/** Built after the server, so it is the first to hear of the end. */
+const drainFirst = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const draining = yield* Draining
+    yield* Effect.addFinalizer(() => draining.begin)
+  })
+)

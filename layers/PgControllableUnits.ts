@@ -1,0 +1,90 @@
+/**
+ * Controllable units in PostgreSQL. The upsert locks the unit's row, so that the technical resources of two
+ * registrations at the same time never mix.
+ */
+import { Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { ControllableUnits, RegisteredUnit } from "../src/api/ControllableUnits.ts"
+import { ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
+import { PlainDate } from "../src/domain/OsloDay.ts"
+import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { mapSqlFailure } from "./sqlFailures.ts"
+
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+export const PgControllableUnits = Layer.effect(
+  ControllableUnits,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    /** Nothing is written, and no row comes back, when the accounting point is not here. */
+    const upsert = SqlSchema.findOneOption({
+      Request: Schema.Struct({
+        businessId: ControllableUnitId,
+        gsrn: Gsrn,
+        name: Schema.String,
+        startDate: Schema.NullOr(PlainDate)
+      }),
+      Result: Schema.Struct({ id: Schema.Int, created: Schema.Boolean }),
+      execute: ({ businessId, gsrn, name, startDate }) => sql`
+        WITH before AS (
+          SELECT id FROM flex.controllable_unit WHERE business_id = ${businessId}::uuid AND status <> 'terminated'
+        )
+        INSERT INTO flex.controllable_unit AS u (business_id, name, start_date, accounting_point_id)
+        SELECT ${businessId}::uuid, ${name}, ${startDate}::date, id FROM flex.accounting_point WHERE business_id = ${gsrn}
+        ON CONFLICT (business_id) DO UPDATE SET name = excluded.name, start_date = excluded.start_date,
+          accounting_point_id = excluded.accounting_point_id, updated_at = now(),
+          status = CASE u.status WHEN 'terminated' THEN 'new' ELSE u.status END
+        RETURNING u.id, NOT EXISTS (SELECT FROM before) AS created`
+    })
+
+    const replaceResources = (unitId: number, names: ReadonlyArray<string>) =>
+      Effect.andThen(
+        sql`DELETE FROM flex.technical_resource WHERE controllable_unit_id = ${unitId}`,
+        sql`INSERT INTO flex.technical_resource (name, controllable_unit_id)
+          SELECT name, ${unitId}::int4 FROM unnest(${names}::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place`
+      )
+
+    const registered = SqlSchema.findOne({
+      Request: Schema.Int,
+      Result: RegisteredUnit,
+      execute: (id) => sql`
+        SELECT u.id, u.business_id::text AS business_id, u.name, u.status, u.start_date::text AS start_date,
+          jsonb_build_object('id', a.id, 'business_id', a.business_id) AS accounting_point,
+          coalesce((SELECT jsonb_agg(jsonb_build_object('id', r.id, 'name', r.name) ORDER BY r.id)
+            FROM flex.technical_resource r WHERE r.controllable_unit_id = u.id), '[]') AS technical_resources
+        FROM flex.controllable_unit u JOIN flex.accounting_point a ON a.id = u.accounting_point_id
+        WHERE u.id = ${id}`
+    })
+
+    return ControllableUnits.of({
+      put: (businessId, registration) =>
+        Effect.gen(function* () {
+          const { accounting_point: gsrn, name, start_date, technical_resources } = registration
+          const written = yield* upsert({ businessId, gsrn, name, startDate: start_date ?? null })
+          if (Option.isNone(written)) return undefined
+          const { created, id } = written.value
+          if (technical_resources !== undefined) {
+            yield* replaceResources(
+              id,
+              technical_resources.map((resource) => resource.name)
+            )
+          }
+          return { unit: yield* registered(id), created }
+        }).pipe(
+          sql.withTransaction,
+          Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
+          plain
+        ),
+
+      terminate: (businessId) =>
+        sql`
+          UPDATE flex.controllable_unit SET updated_at = CASE status WHEN 'terminated' THEN updated_at ELSE now() END,
+            status = 'terminated'
+          WHERE business_id = ${businessId}::uuid RETURNING id`.pipe(
+          Effect.map((rows) => rows.length > 0),
+          plain
+        )
+    })
+  })
+)

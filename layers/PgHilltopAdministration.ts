@@ -1,0 +1,132 @@
+/**
+ * Sources and tasks of the crawl in PostgreSQL, for operators. What is changed here is noticed by the database's triggers,
+ * like changes made by hand.
+ */
+import { Effect, Layer, Option, Schema } from "effect"
+import { SqlClient, SqlSchema, type Statement } from "effect/sql"
+import {
+  HilltopAdministration,
+  SourceExists,
+  type SourceRegistration,
+  type SourceView,
+  TaskStatus,
+  type TaskView
+} from "../src/api/HilltopAdministration.ts"
+import { RequestType } from "../src/domain/FetchTask.ts"
+import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { mapSqlFailure } from "./sqlFailures.ts"
+
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+const orExists = mapSqlFailure((cause) =>
+  cause.reason._tag === "UniqueViolation" ? new SourceExists() : new StoreUnavailable({ cause })
+)
+
+const SourceRow = Schema.Struct({
+  id: Schema.Int,
+  council_id: Schema.Int,
+  hts_url: Schema.String,
+  configuration: Schema.Json,
+  paused: Schema.Boolean,
+  problem: Schema.NullOr(Schema.String),
+  created_at: Schema.Finite,
+  updated_at: Schema.Finite
+})
+
+const TaskRow = Schema.Struct({
+  id: Schema.Finite,
+  source_id: Schema.Int,
+  request_type: RequestType,
+  fetch_url: Schema.String,
+  next_fetch_at: Schema.Finite,
+  status: TaskStatus,
+  attempts: Schema.Int,
+  history: Schema.Json
+})
+
+const taskFrom = (row: typeof TaskRow.Type): TaskView => ({
+  ...row,
+  history: Array.isArray(row.history) ? row.history : []
+})
+
+const first = <A>(rows: ReadonlyArray<A>): A | undefined => rows[0]
+
+const millis = (column: string) => `floor(1000 * extract(epoch FROM ${column}))::float8 AS ${column}`
+const sourceColumns = `id, council_id, hts_url, configuration, paused, problem, ${millis("created_at")}, ${millis("updated_at")}`
+const status = `CASE WHEN lease_until > now() THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
+  WHEN attempts > 0 THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
+/** A task that an operator put off for ever has a time all the same. */
+const due = `floor(1000 * extract(epoch FROM least(next_fetch_at, '9999-12-31T00:00:00Z')))::float8`
+const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${due} AS next_fetch_at, ${status} AS status,
+  attempts, previous_history AS history`
+
+export const PgHilltopAdministration = Layer.effect(
+  HilltopAdministration,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const sources = (statement: Statement.Fragment) =>
+      SqlSchema.findAll({ Request: Schema.Void, Result: SourceRow, execute: () => sql`${statement}` })().pipe(
+        Effect.catchTag("SchemaError", Effect.die)
+      )
+    const tasks = (statement: Statement.Fragment) =>
+      SqlSchema.findAll({ Request: Schema.Void, Result: TaskRow, execute: () => sql`${statement}` })().pipe(
+        Effect.map((rows) => rows.map(taskFrom)),
+        Effect.catchTag("SchemaError", Effect.die)
+      )
+
+    const values = ({ configuration, council_id, hts_url, paused }: SourceRegistration) =>
+      sql`${council_id}::int4, ${hts_url}, ${JSON.stringify(configuration)}::jsonb, ${paused ?? false}`
+
+    return HilltopAdministration.of({
+      listSources: ({ after, limit }) =>
+        sources(
+          sql`SELECT ${sql.literal(sourceColumns)} FROM hilltop_sources WHERE id > ${after}::int8 ORDER BY id LIMIT ${limit}`
+        ).pipe(plain),
+
+      findSource: (id) =>
+        sources(sql`SELECT ${sql.literal(sourceColumns)} FROM hilltop_sources WHERE id = ${id}`).pipe(
+          Effect.map(first<SourceView>),
+          plain
+        ),
+
+      addSource: (registration) =>
+        sources(sql`
+          INSERT INTO hilltop_sources (council_id, hts_url, configuration, paused) VALUES (${values(registration)})
+          RETURNING ${sql.literal(sourceColumns)}`).pipe(
+          Effect.flatMap((rows) => Effect.fromOption(Option.fromNullishOr(first<SourceView>(rows)))),
+          Effect.catchTag("NoSuchElementError", Effect.die),
+          orExists
+        ),
+
+      replaceSource: (id, registration) =>
+        sources(sql`
+          UPDATE hilltop_sources SET (council_id, hts_url, configuration, paused) = ROW (${values(registration)}),
+            problem = NULL, updated_at = now()
+          WHERE id = ${id} RETURNING ${sql.literal(sourceColumns)}`).pipe(Effect.map(first<SourceView>), orExists),
+
+      pauseSource: (id) =>
+        sql`UPDATE hilltop_sources SET paused = true, updated_at = now() WHERE id = ${id} RETURNING id`.pipe(
+          Effect.map((rows) => rows.length > 0),
+          plain
+        ),
+
+      listTasks: ({ after, limit, source, status: wanted, type }) =>
+        tasks(sql`
+          SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks
+          WHERE id > ${after}::int8 AND ${sql.and([
+            sql.literal("true"),
+            ...(source === undefined ? [] : [sql`source_id = ${source}`]),
+            ...(type === undefined ? [] : [sql`request_type = ${type}`]),
+            ...(wanted === undefined ? [] : [sql`${sql.literal(status)} = ${wanted}`])
+          ])}
+          ORDER BY id LIMIT ${limit}`).pipe(plain),
+
+      // One that runs at this moment keeps its lease: its settlement decides when it runs again.
+      runTask: (id) =>
+        tasks(sql`
+          UPDATE hilltop_fetch_tasks SET next_fetch_at = least(next_fetch_at, now()), set_aside_at = NULL,
+            takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END
+          WHERE id = ${id}::int8 RETURNING ${sql.literal(taskColumns)}`).pipe(Effect.map(first<TaskView>), plain)
+    })
+  })
+)

@@ -1,0 +1,55 @@
+/**
+ * The kept copy of an accounting point as readers see it: timelines, and how its sync is getting on.
+ *
+ * A person appears as an internal id and nothing else; the number never leaves the store.
+ */
+import { Context, type Effect, Schema } from "effect"
+import { Direction, EntityType } from "../domain/AccountingPoint.ts"
+import type { Gsrn } from "../domain/Identifiers.ts"
+import { Instant } from "../domain/Instant.ts"
+import type { StoreUnavailable } from "../sync/LockStore.ts"
+
+const validity = { valid_from: Instant, valid_to: Schema.NullOr(Instant) }
+
+export const AccountingPointCopy = Schema.Struct({
+  id: Schema.Int,
+  business_id: Schema.String,
+  location: Schema.NullOr(Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })),
+  end_user: Schema.Array(
+    Schema.Struct({
+      id: Schema.Int,
+      type: EntityType,
+      /** Of organisations only. */
+      business_id: Schema.optionalKey(Schema.String),
+      ...validity
+    })
+  ),
+  energy_supplier: Schema.Array(Schema.Struct({ id: Schema.Int, business_id: Schema.String, ...validity })),
+  metering_grid_area: Schema.Array(Schema.Struct({ id: Schema.Int, business_id: Schema.String, ...validity })),
+  energy_direction: Schema.Array(Schema.Struct({ direction: Direction, ...validity })),
+  sync: Schema.Struct({
+    version: Schema.Int,
+    last_synced_at: Schema.NullOr(Instant),
+    last_sync_start: Schema.NullOr(Instant),
+    last_event_at: Schema.NullOr(Instant),
+    failures: Schema.Int,
+    next_attempt_at: Schema.NullOr(Instant),
+    /** Kind of the last failure, as long as it was not made good. */
+    last_error: Schema.NullOr(Schema.String)
+  })
+})
+export type AccountingPointCopy = typeof AccountingPointCopy.Type
+
+export interface TaggedCopy {
+  readonly copy: AccountingPointCopy
+  /** Changes whenever the copy does; a quoted string as the `ETag` header has it. */
+  readonly etag: string
+}
+
+export class AccountingPointCopies extends Context.Service<
+  AccountingPointCopies,
+  {
+    /** The copy, nothing when the accounting point is not here. */
+    readonly find: (gsrn: Gsrn) => Effect.Effect<TaggedCopy | undefined, StoreUnavailable>
+  }
+>()("penstock/api/AccountingPointCopies") {}

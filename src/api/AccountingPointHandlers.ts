@@ -1,0 +1,201 @@
+/**
+ * Answers requests about accounting points: picks what the programs need, and says their failures as problems.
+ *
+ * The only place of flow 1 that knows HTTP statuses. Answers of a lookup are never to be cached by anybody.
+ */
+import { Cause, Clock, Effect, Layer } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import { describe } from "../domain/Loop.ts"
+import { fromCloudEvent, fromPlainEvent, maxClockSkew, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
+import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
+import { EventInbox } from "../sync/EventInbox.ts"
+import type { StoreUnavailable } from "../sync/LockStore.ts"
+import { AccountingPointCopies } from "./AccountingPointCopies.ts"
+import { present } from "./AccountingPointApi.ts"
+import { Api } from "./Api.ts"
+import { CallerName } from "./ApiKeys.ts"
+import { ControllableUnits } from "./ControllableUnits.ts"
+import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "./Lookup.ts"
+import type { LookupSubject } from "./LookupStore.ts"
+import { refuse } from "./Problems.ts"
+import { registerUnit } from "./registerUnit.ts"
+import type { SharedRefresh } from "./SharedRefresh.ts"
+
+/** The database is down or overloaded; the caller loses nothing by asking again. */
+export const storeUnavailable = (error: StoreUnavailable) =>
+  Effect.andThen(
+    Effect.logWarning("http: the database could not be used", describe(Cause.fail(error))),
+    refuse("database-unavailable", "the database cannot be used at this moment", { "retry-after": 5 })
+  )
+
+const beingSynced = () => refuse("being-synced", "the accounting point is being synced elsewhere", { "retry-after": 1 })
+
+const notFoundDetails = {
+  unknown: "neither here nor at the adapter is this accounting point known",
+  withdrawn: "the adapter does not know this accounting point any more, and the copy here is too old",
+  no_adapter: "this accounting point is not here, and no adapter is configured that could be asked"
+}
+const notFound = ({ reason }: AccountingPointNotFound) => refuse("accounting-point-unknown", notFoundDetails[reason])
+
+const adapterDetails = {
+  unavailable: "the adapter cannot be reached or reports an error of its own",
+  deadline: "the adapter gave no complete answer in time",
+  invalid: "the adapter gave an answer that cannot be used",
+  refused: "the adapter refused the request",
+  paused: "the adapter is not asked for a while, since its budget is spent",
+  not_configured: "no adapter is configured"
+}
+const adapterFailed = ({ kind, retryAfter }: AdapterFailure) => {
+  const headers = { "retry-after": Math.max(1, Math.ceil(retryAfter ?? 10)) }
+  return kind === "deadline"
+    ? refuse("adapter-deadline", adapterDetails[kind], headers)
+    : refuse("adapter-unusable", adapterDetails[kind], headers)
+}
+
+const wantsFresh = (request: HttpServerRequest.HttpServerRequest): boolean =>
+  (request.headers["cache-control"] ?? "")
+    .toLowerCase()
+    .split(",")
+    .some((directive) => directive.trim() === "no-cache")
+
+const subjectOf = (gsrn: Gsrn | undefined, unit: ControllableUnitId | undefined): LookupSubject | undefined =>
+  gsrn !== undefined ? { accountingPoint: gsrn } : unit !== undefined ? { controllableUnit: unit } : undefined
+
+const lookupResponse = ({ accountingPoint, age, endUserId, stale, units }: LookupAnswer) =>
+  HttpApiSchema.withHeaders({
+    body: {
+      accounting_point: { id: accountingPoint.id, business_id: accountingPoint.gsrn },
+      end_user: { id: endUserId },
+      controllable_units: units,
+      ...(stale ? { stale: true as const } : {})
+    },
+    headers: { "cache-control": "no-store", ...(stale && age !== undefined ? { age: Math.floor(age) } : {}) }
+  })
+
+const lookup = HttpApiBuilder.group(
+  Api,
+  "lookup",
+  Effect.fnUntraced(function* (handlers) {
+    const lookups = yield* Lookup
+    return handlers.handle(
+      "ask",
+      Effect.fnUntraced(
+        function* ({ payload, request }) {
+          const subject = subjectOf(present(payload.accounting_point), present(payload.controllable_unit))
+          if (subject === undefined) return yield* Effect.die(new Error("a lookup without a subject passed its schema"))
+          const claim: EndUserClaim = payload.end_user
+          const caller = yield* CallerName
+          return lookupResponse(yield* lookups.ask({ caller, claim, subject, forceRefresh: wantsFresh(request) }))
+        },
+        Effect.catchTags({
+          ControllableUnitUnknown: () =>
+            refuse("controllable-unit-unknown", "no controllable unit has this id, or it is terminated"),
+          AccountingPointNotFound: notFound,
+          EndUserMismatch: () => refuse("end-user-mismatch", "this is not the end user of the accounting point now"),
+          TooManyMismatches: ({ retryAfter }) =>
+            refuse("too-many-mismatches", "too many wrong end users for this accounting point within an hour", {
+              "retry-after": Math.max(1, Math.ceil(retryAfter))
+            }),
+          AdapterFailure: adapterFailed,
+          LockTimeout: beingSynced,
+          StoreUnavailable: storeUnavailable
+        })
+      )
+    )
+  })
+)
+
+/** PostgreSQL writes earlier times in a form of its own. */
+const yearOne = Date.parse("0001-01-01T00:00:00Z")
+
+type AnyEvent = typeof PlainEvent.Type | typeof CloudEvent.Type
+const thinEvent = (event: AnyEvent) => ("subject" in event ? fromCloudEvent(event) : fromPlainEvent(event))
+
+const events = HttpApiBuilder.group(
+  Api,
+  "events",
+  Effect.fnUntraced(function* (handlers) {
+    const inbox = yield* EventInbox
+    return handlers.handle(
+      "record",
+      Effect.fnUntraced(
+        function* ({ payload }) {
+          const batch: ReadonlyArray<AnyEvent> = Array.isArray(payload) ? payload : [payload]
+          const told = batch.map(thinEvent)
+          const latest = (yield* Clock.currentTimeMillis) + maxClockSkew
+          const wrong = told.findIndex(({ occurredAt }) => occurredAt > latest || occurredAt < yearOne)
+          if (wrong >= 0) {
+            const rule = told[wrong]!.occurredAt > latest ? "more than 5 minutes in the future" : "before the year 1"
+            return yield* refuse("malformed-request", `[${wrong}]: the time is ${rule}`)
+          }
+          return yield* inbox.record(told)
+        },
+        Effect.catchTag("StoreUnavailable", storeUnavailable)
+      )
+    )
+  })
+)
+
+/** Whether an `If-None-Match` header names the tag; weak tags count, as they do for reading. */
+const namesTag = (header: string | undefined, etag: string): boolean =>
+  header !== undefined &&
+  header.split(",").some((one) => {
+    const tag = one.trim()
+    return tag === "*" || tag === etag || tag === `W/${etag}`
+  })
+
+const copies = HttpApiBuilder.group(
+  Api,
+  "accountingPoints",
+  Effect.fnUntraced(function* (handlers) {
+    const store = yield* AccountingPointCopies
+    return handlers.handle(
+      "read",
+      Effect.fnUntraced(
+        function* ({ headers, params }) {
+          const found = yield* store.find(params.gsrn)
+          if (found === undefined) return yield* refuse("accounting-point-unknown", "this accounting point is not here")
+          const { copy, etag } = found
+          return namesTag(headers["if-none-match"], etag)
+            ? HttpServerResponse.empty({ status: 304, headers: { etag } })
+            : HttpApiSchema.withHeaders({ body: copy, headers: { etag, "cache-control": "private, no-cache" } })
+        },
+        Effect.catchTag("StoreUnavailable", storeUnavailable)
+      )
+    )
+  })
+)
+
+const units = HttpApiBuilder.group(
+  Api,
+  "controllableUnits",
+  Effect.fnUntraced(function* (handlers) {
+    const store = yield* ControllableUnits
+    const services = yield* Effect.context<ControllableUnits | SharedRefresh | AdapterClient>()
+    return handlers.handleAll({
+      put: Effect.fnUntraced(
+        function* ({ params, payload }) {
+          const { created, unit } = yield* Effect.provideContext(registerUnit(params.business_id, payload), services)
+          return HttpServerResponse.jsonUnsafe(unit, { status: created ? 201 : 200 })
+        },
+        Effect.catchTags({
+          AccountingPointNotFound: notFound,
+          AdapterFailure: adapterFailed,
+          LockTimeout: beingSynced,
+          StoreUnavailable: storeUnavailable
+        })
+      ),
+      terminate: Effect.fnUntraced(
+        function* ({ params }) {
+          if (yield* store.terminate(params.business_id)) return
+          return yield* refuse("controllable-unit-unknown", "no controllable unit has this id")
+        },
+        Effect.catchTag("StoreUnavailable", storeUnavailable)
+      )
+    })
+  })
+)
+
+export const AccountingPointHandlers = Layer.mergeAll(lookup, events, copies, units)

@@ -1,0 +1,92 @@
+/**
+ * Who may do what: bearer keys, each good for one scope. No key configured means that nobody gets in.
+ *
+ * A name may have several keys at a time, so that one can be replaced without a gap. Which scope an endpoint needs stands
+ * at its group (`RequiredScope`); the caller's name goes into the log and the audit trail, the key nowhere.
+ */
+import { Context, Effect, Layer, Redacted } from "effect"
+import { HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"
+import { CurrentRequest } from "./CurrentRequest.ts"
+import { problems, refuse } from "./Problems.ts"
+
+export const scopes = ["lookup", "event", "read", "admin"] as const
+export type Scope = (typeof scopes)[number]
+
+export interface GrantedKey {
+  readonly scope: Scope
+  readonly name: string
+  readonly key: Redacted.Redacted
+}
+
+/** What a key opens: the name it goes by, in each scope it was granted. */
+export type Grants = ReadonlyMap<Scope, string>
+
+export class ApiKeys extends Context.Service<
+  ApiKeys,
+  {
+    /** What the key opens; nothing when nobody has it. How long it takes says nothing about the keys there are. */
+    readonly grantsOf: (key: Redacted.Redacted) => Effect.Effect<Grants>
+  }
+>()("penstock/api/ApiKeys") {
+  /** Plain comparison, for tests of what stands behind the keys. */
+  static readonly layerMemory = (keys: ReadonlyArray<GrantedKey>) =>
+    Layer.succeed(
+      ApiKeys,
+      ApiKeys.of({
+        grantsOf: (shown) =>
+          Effect.sync(() => {
+            const theirs = keys.filter(({ key }) => Redacted.value(key) === Redacted.value(shown))
+            return new Map(theirs.map(({ name, scope }) => [scope, name]))
+          })
+      })
+    )
+}
+
+/** The name of the key that was shown. */
+export class CallerName extends Context.Service<CallerName, string>()("penstock/api/CallerName") {}
+
+/** The scope that the endpoints of a group need. */
+export class RequiredScope extends Context.Service<RequiredScope, Scope>()("penstock/api/RequiredScope") {}
+
+const bearer = HttpApiSecurity.bearer.pipe(
+  HttpApiSecurity.annotateMerge(
+    OpenApi.annotations({ description: "A key of the scope that the operation needs: lookup, event, read or admin." })
+  )
+)
+
+export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CallerName }>()(
+  "penstock/api/Authorization",
+  { security: { bearer }, error: [problems[401], problems[403]] }
+) {
+  static readonly layer = Layer.effect(
+    Authorization,
+    Effect.gen(function* () {
+      const keys = yield* ApiKeys
+      return Authorization.of({
+        bearer: Effect.fnUntraced(function* (answer, { credential, group }) {
+          if (Redacted.value(credential) === "") {
+            return yield* refuse("unauthorized", "a bearer key is needed", {
+              "www-authenticate": `Bearer realm="penstock"`
+            })
+          }
+          const grants = yield* keys.grantsOf(credential)
+          if (grants.size === 0) {
+            return yield* refuse("unauthorized", "this key is not valid", {
+              "www-authenticate": `Bearer realm="penstock", error="invalid_token"`
+            })
+          }
+          const scope = Context.getUnsafe(group.annotations, RequiredScope)
+          const name = grants.get(scope)
+          const request = yield* CurrentRequest
+          request.caller = name ?? grants.values().next().value
+          if (name === undefined) {
+            return yield* refuse("insufficient-scope", `insufficient scope: a key of the scope ${scope} is needed`, {
+              "www-authenticate": `Bearer realm="penstock", error="insufficient_scope", scope="${scope}"`
+            })
+          }
+          return yield* Effect.provideService(answer, CallerName, name)
+        })
+      })
+    })
+  )
+}

@@ -1,0 +1,33 @@
+/**
+ * Whether this instance is alive, may be sent requests, and gets on with its work: three different questions.
+ *
+ * Being alive asks for nothing but the process. Being ready asks the database and never an upstream. Progress asks the loops:
+ * a service that answers while its work has stopped is not healthy.
+ */
+import { Context, Effect, Layer, Ref } from "effect"
+
+/** Whether this instance is on its way out; begun first of all at shutdown, so that no new requests are sent to it. */
+export class Draining extends Context.Service<
+  Draining,
+  {
+    readonly begin: Effect.Effect<void>
+    readonly begun: Effect.Effect<boolean>
+  }
+>()("penstock/api/Draining") {
+  static readonly layer = Layer.effect(
+    Draining,
+    Effect.map(Ref.make(false), (draining) => Draining.of({ begin: Ref.set(draining, true), begun: Ref.get(draining) }))
+  )
+}
+
+export class Readiness extends Context.Service<
+  Readiness,
+  {
+    /** What keeps this instance from serving, in readable words; empty when nothing does. Answers within 2 s. */
+    readonly obstacles: Effect.Effect<ReadonlyArray<string>>
+  }
+>()("penstock/api/Readiness") {
+  /** Held up by what is in `obstacles`. */
+  static readonly layerMemory = (obstacles: Ref.Ref<ReadonlyArray<string>>) =>
+    Layer.succeed(Readiness, Readiness.of({ obstacles: Ref.get(obstacles) }))
+}

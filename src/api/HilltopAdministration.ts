@@ -1,0 +1,98 @@
+/**
+ * Sources and tasks of the crawl, as operators see and change them while it runs.
+ *
+ * A source that was inserted by other means may have a configuration that cannot be used: it is shown as it is, with the
+ * problem beside it. Lists go by id, so that a page does not shift while tasks move in the queue.
+ */
+import { Context, type Effect, Schema } from "effect"
+import { RequestType } from "../domain/FetchTask.ts"
+import { SourceConfiguration } from "../domain/HilltopSource.ts"
+import { Instant } from "../domain/Instant.ts"
+import { HtsUrl } from "../hilltop/HilltopUrl.ts"
+import type { StoreUnavailable } from "../sync/LockStore.ts"
+
+/** Another source has the same council and address. */
+export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExists", {}) {}
+
+const HilltopAddress = HtsUrl.check(Schema.isMaxLength(2_000, { message: "must not be longer than 2000 characters" }))
+
+const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 }))
+
+/** Kept as it was entered, with fields that later versions may read. */
+const Configuration = Schema.StructWithRest(SourceConfiguration, [Schema.Record(Schema.String, Schema.Json)])
+
+/** A source as operators enter it. */
+export const SourceRegistration = Schema.Struct({
+  council_id: CouncilId,
+  hts_url: HilltopAddress,
+  configuration: Configuration,
+  paused: Schema.optional(Schema.Boolean)
+})
+export type SourceRegistration = typeof SourceRegistration.Type
+
+export const SourceView = Schema.Struct({
+  id: Schema.Int,
+  council_id: Schema.Int,
+  hts_url: Schema.String,
+  configuration: Schema.Json,
+  paused: Schema.Boolean,
+  /** Why the configuration cannot be used. */
+  problem: Schema.NullOr(Schema.String),
+  created_at: Instant,
+  updated_at: Instant
+})
+export type SourceView = typeof SourceView.Type
+
+/**
+ * - `claimed`: a worker runs it at this moment
+ * - `set_aside`: given up on, until somebody runs it
+ * - `failing`: its last runs failed; it is tried again
+ * - `due`: waits for a worker, `scheduled`: for its time
+ */
+export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"])
+export type TaskStatus = typeof TaskStatus.Type
+
+export const TaskView = Schema.Struct({
+  id: Schema.Int,
+  source_id: Schema.Int,
+  request_type: RequestType,
+  fetch_url: Schema.String,
+  next_fetch_at: Instant,
+  status: TaskStatus,
+  attempts: Schema.Int,
+  /** The last 50 runs: when, with which result, and more. */
+  history: Schema.Array(Schema.Json)
+})
+export type TaskView = typeof TaskView.Type
+
+/** Part of a list, in the order of ids: those after `after`. */
+export interface Window {
+  readonly after: number
+  readonly limit: number
+}
+
+export interface TaskFilter extends Window {
+  readonly source: number | undefined
+  readonly type: RequestType | undefined
+  readonly status: TaskStatus | undefined
+}
+
+export class HilltopAdministration extends Context.Service<
+  HilltopAdministration,
+  {
+    readonly listSources: (window: Window) => Effect.Effect<ReadonlyArray<SourceView>, StoreUnavailable>
+    /** Nothing when there is no such source. */
+    readonly findSource: (id: number) => Effect.Effect<SourceView | undefined, StoreUnavailable>
+    readonly addSource: (registration: SourceRegistration) => Effect.Effect<SourceView, SourceExists | StoreUnavailable>
+    /** Nothing when there is no such source. */
+    readonly replaceSource: (
+      id: number,
+      registration: SourceRegistration
+    ) => Effect.Effect<SourceView | undefined, SourceExists | StoreUnavailable>
+    /** Stops asking the source, and keeps its tasks and data; `false` when there is no such source. */
+    readonly pauseSource: (id: number) => Effect.Effect<boolean, StoreUnavailable>
+    readonly listTasks: (filter: TaskFilter) => Effect.Effect<ReadonlyArray<TaskView>, StoreUnavailable>
+    /** Makes the task due now, also one that was set aside; nothing when there is no such task. */
+    readonly runTask: (id: number) => Effect.Effect<TaskView | undefined, StoreUnavailable>
+  }
+>()("penstock/api/HilltopAdministration") {}

@@ -1,0 +1,126 @@
+/**
+ * What a caller is told when it does not get what it asked for: RFC 9457 problems, every kind in one catalogue.
+ *
+ * A handler fails with a problem (`refuse`), which the endpoint declares by its status, so that the OpenAPI document
+ * lists it. A detail states the rule that was broken; nothing the caller sent is ever repeated in it.
+ */
+import { Effect, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiSchema } from "effect/http-api"
+import { CurrentRequest } from "./CurrentRequest.ts"
+
+const catalogue = {
+  "malformed-request": { status: 400, title: "Malformed request" },
+  unauthorized: { status: 401, title: "Unauthorized" },
+  "insufficient-scope": { status: 403, title: "Insufficient scope" },
+  "end-user-mismatch": { status: 403, title: "Not the end user" },
+  "route-unknown": { status: 404, title: "Not found" },
+  "accounting-point-unknown": { status: 404, title: "Accounting point unknown" },
+  "controllable-unit-unknown": { status: 404, title: "Controllable unit unknown" },
+  "source-unknown": { status: 404, title: "Source unknown" },
+  "task-unknown": { status: 404, title: "Task unknown" },
+  "method-not-allowed": { status: 405, title: "Method not allowed" },
+  "source-exists": { status: 409, title: "Source exists already" },
+  "body-too-large": { status: 413, title: "Body too large" },
+  "media-type-unsupported": { status: 415, title: "Media type not supported" },
+  "too-many-mismatches": { status: 429, title: "Too many mismatches" },
+  "internal-error": { status: 500, title: "Internal error" },
+  "adapter-unusable": { status: 502, title: "Adapter not usable" },
+  "being-synced": { status: 503, title: "Being synced" },
+  "database-unavailable": { status: 503, title: "Database not available" },
+  "not-ready": { status: 503, title: "Not ready" },
+  "no-progress": { status: 503, title: "No progress" },
+  "shutting-down": { status: 503, title: "Shutting down" },
+  "adapter-deadline": { status: 504, title: "Adapter too slow" }
+} as const
+
+export type ProblemKind = keyof typeof catalogue
+
+const contentType = "application/problem+json"
+
+const declared = <const Status extends number, Headers extends Schema.Struct.Fields>(
+  status: Status,
+  description: string,
+  headers: Headers
+) =>
+  HttpApiSchema.WithHeaders(
+    Schema.Struct({
+      type: Schema.String,
+      title: Schema.String,
+      status: Schema.Literal(status),
+      detail: Schema.String,
+      trace_id: Schema.String
+    })
+      .annotate({ description })
+      .pipe(HttpApiSchema.asJson({ contentType }), HttpApiSchema.status(status)),
+    headers
+  )
+
+const RetryAfter = { "retry-after": Schema.Int }
+const Challenge = { "www-authenticate": Schema.String }
+
+/** The problems an endpoint may declare, by status, with the headers that come with them. */
+export const problems = {
+  400: declared(400, "A field is missing or malformed.", {}),
+  401: declared(401, "No valid key.", Challenge),
+  403: declared(403, "The key or the end user does not give access.", {
+    "www-authenticate": Schema.optionalKey(Schema.String)
+  }),
+  404: declared(404, "Unknown.", {}),
+  405: declared(405, "The resource has no such method.", { allow: Schema.String }),
+  409: declared(409, "It contradicts what is here.", {}),
+  413: declared(413, "The body is larger than 1 MiB.", {}),
+  415: declared(415, "The body is of a media type that is not read here.", {}),
+  429: declared(429, "Too many tries.", RetryAfter),
+  500: declared(500, "A defect of the service.", {}),
+  502: declared(502, "The adapter is needed and cannot be used.", RetryAfter),
+  503: declared(503, "Try again later.", RetryAfter),
+  504: declared(504, "The adapter is needed and did not answer in time.", RetryAfter)
+}
+
+/** Of endpoints that read a body. */
+export const bodyProblems = [problems[413], problems[415]] as const
+
+type StatusOf<K extends ProblemKind> = (typeof catalogue)[K]["status"]
+export type ProblemOf<K extends ProblemKind> = (typeof problems)[StatusOf<K>]["Type"]
+type HeadersOf<K extends ProblemKind> = ProblemOf<K>["headers"]
+type HeadersArgument<K extends ProblemKind> =
+  {} extends HeadersOf<K> ? [headers?: HeadersOf<K>] : [headers: HeadersOf<K>]
+
+const bodyOf = (kind: ProblemKind, detail: string, traceId: string) => ({
+  type: `urn:penstock:problem:${kind}`,
+  title: catalogue[kind].title,
+  status: catalogue[kind].status,
+  detail,
+  trace_id: traceId
+})
+
+/** Fails with the problem; for handlers and middleware of endpoints that declare its status. */
+export const refuse = <K extends ProblemKind>(
+  kind: K,
+  detail: string,
+  ...[headers]: HeadersArgument<K>
+): Effect.Effect<never, ProblemOf<K>> =>
+  Effect.flatMap(CurrentRequest, ({ traceId }) =>
+    Effect.fail(
+      HttpApiSchema.withHeaders({ body: bodyOf(kind, detail, traceId), headers: headers ?? {} }) as ProblemOf<K>
+    )
+  )
+
+/** The problem as a response; for what happens outside of any endpoint. */
+export const problemResponse = (
+  kind: ProblemKind,
+  detail: string,
+  headers: Readonly<Record<string, string>> = {}
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.map(CurrentRequest, ({ traceId }) =>
+    HttpServerResponse.jsonUnsafe(bodyOf(kind, detail, traceId), {
+      status: catalogue[kind].status,
+      contentType,
+      headers
+    })
+  )
+
+/** Whether a response needs no further dressing. */
+export const isProblem = (response: HttpServerResponse.HttpServerResponse): boolean =>
+  response.headers["content-type"] === contentType

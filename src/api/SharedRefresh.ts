@@ -1,0 +1,49 @@
+/**
+ * Fetches on behalf of whoever waits, once for all who wait for the same accounting point.
+ *
+ * The fetch belongs to this service, not to the caller that came first: a caller that leaves takes nothing away from the
+ * others, and a fetch nobody waits for any more still ends up in the copy.
+ */
+import { Context, Effect, Fiber, FiberMap, Layer, Option, Tracer } from "effect"
+import type { Gsrn } from "../domain/Identifiers.ts"
+import type { AccountingPointStore } from "../sync/AccountingPointStore.ts"
+import type { AdapterClient, AdapterError } from "../sync/AdapterClient.ts"
+import type { LockStore, LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
+import { refresh } from "../sync/synchronize.ts"
+
+export type RefreshError = AdapterError | LockTimeout | StoreUnavailable
+
+/** `joined`: the fetch was under way already, and may have begun before the latest event. */
+export type RefreshShare = "started" | "joined"
+
+export class SharedRefresh extends Context.Service<
+  SharedRefresh,
+  {
+    /** Brings the accounting point up to date, creating it if it was not here; fails as `refresh` does. */
+    readonly run: (gsrn: Gsrn) => Effect.Effect<RefreshShare, RefreshError>
+  }
+>()("penstock/api/SharedRefresh") {
+  static readonly layer = Layer.effect(
+    SharedRefresh,
+    Effect.gen(function* () {
+      const running = yield* FiberMap.make<Gsrn, unknown, RefreshError>()
+      const fork = yield* FiberMap.runtime(running)<LockStore | AccountingPointStore | AdapterClient>()
+
+      // Looking and starting happen in one step, so that no two fibers can start the same fetch.
+      const startOrJoin = (gsrn: Gsrn, span: Option.Option<Tracer.AnySpan>) =>
+        Effect.suspend(() => {
+          const known = FiberMap.getUnsafe(running, gsrn)
+          if (Option.isSome(known)) return Effect.as(Fiber.join(known.value), "joined" as const)
+          const traced = Option.match(span, {
+            onNone: () => refresh(gsrn),
+            onSome: (parent) => Effect.withParentSpan(refresh(gsrn), parent)
+          })
+          return Effect.as(Fiber.join(fork(gsrn, traced)), "started" as const)
+        })
+
+      return SharedRefresh.of({
+        run: (gsrn) => Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (span) => startOrJoin(gsrn, span))
+      })
+    })
+  )
+}

@@ -1,0 +1,256 @@
+/**
+ * The whole API as a fetch handler over a real PostgreSQL and an adapter in memory whose answers the tests write.
+ *
+ * Everything that is logged, at any level, is kept as JSON lines, so that tests can look for what must not be there.
+ */
+import { assert } from "@effect/vitest"
+import { Context, Duration, Effect, Latch, Layer, Logger, Redacted, Ref, References, Schema } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { SqlClient } from "effect/sql"
+import { digestApiKeys } from "../../layers/DigestApiKeys.ts"
+import { PgAccountingPointCopies } from "../../layers/PgAccountingPointCopies.ts"
+import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
+import { PgControllableUnits } from "../../layers/PgControllableUnits.ts"
+import { PgEventInbox } from "../../layers/PgEventInbox.ts"
+import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
+import { PgLockStore } from "../../layers/PgLockStore.ts"
+import { PgLookupStore } from "../../layers/PgLookupStore.ts"
+import { PgReadiness } from "../../layers/PgReadiness.ts"
+import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
+import { Draining } from "../../src/api/Health.ts"
+import { Lookup } from "../../src/api/Lookup.ts"
+import { Routes } from "../../src/api/Routes.ts"
+import { SharedRefresh } from "../../src/api/SharedRefresh.ts"
+import { type AccountingPointAnswer, entityTypeOf } from "../../src/domain/AccountingPoint.ts"
+import { Loops } from "../../src/domain/Loop.ts"
+import { AdapterClient, type AdapterError } from "../../src/sync/AdapterClient.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+/** What the tests decide of the adapter, and what they learn of it. */
+export class AdapterSwitches extends Context.Service<
+  AdapterSwitches,
+  {
+    readonly answers: Ref.Ref<ReadonlyMap<string, AccountingPointAnswer>>
+    readonly failWith: Ref.Ref<AdapterError | undefined>
+    /** How often each GSRN was asked for. */
+    readonly calls: Ref.Ref<ReadonlyMap<string, number>>
+    /** While it is closed, the adapter does not answer. */
+    readonly gate: Latch.Latch
+  }
+>()("penstock/test/api/AdapterSwitches") {
+  static readonly layer = Layer.effect(
+    AdapterSwitches,
+    Effect.gen(function* () {
+      return AdapterSwitches.of({
+        answers: yield* Ref.make<ReadonlyMap<string, AccountingPointAnswer>>(new Map()),
+        failWith: yield* Ref.make<AdapterError | undefined>(undefined),
+        calls: yield* Ref.make<ReadonlyMap<string, number>>(new Map()),
+        gate: yield* Latch.make(true)
+      })
+    })
+  )
+}
+
+const adapter = Layer.unwrap(
+  Effect.gen(function* () {
+    const switches = yield* AdapterSwitches
+    const counted = Effect.map(AdapterClient, (memory) =>
+      AdapterClient.of({
+        configured: true,
+        fetch: (gsrn, validFrom) =>
+          Ref.update(switches.calls, (calls) => new Map(calls).set(gsrn, (calls.get(gsrn) ?? 0) + 1)).pipe(
+            Effect.andThen(switches.gate.await),
+            Effect.andThen(memory.fetch(gsrn, validFrom))
+          )
+      })
+    )
+    return Layer.effect(AdapterClient, counted).pipe(Layer.provide(AdapterClient.layerMemory(switches)))
+  })
+)
+
+export const lookupOptions = { maxAge: Duration.hours(2), staleWithin: Duration.hours(24) }
+
+/** One key of each scope, named after it, and a second one of the lookup scope under the same name. */
+export const keys: ReadonlyArray<GrantedKey> = [
+  ...scopes.map((scope) => ({ scope, name: `${scope}-caller`, key: Redacted.make(`${scope}-key-0001`) })),
+  { scope: "lookup", name: "lookup-caller", key: Redacted.make("lookup-key-0002") },
+  ...["guesser", "burst", "other"].map((name) => ({
+    scope: "lookup" as const,
+    name,
+    key: Redacted.make(`lookup-key-${name}`)
+  }))
+]
+export const keyOf = (scope: Scope): string => `${scope}-key-0001`
+
+const stores = Layer.mergeAll(
+  PgAccountingPointStore,
+  PgAccountingPointCopies,
+  PgControllableUnits,
+  PgEventInbox,
+  PgHilltopAdministration,
+  PgLockStore,
+  PgLookupStore,
+  PgReadiness
+)
+
+const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
+  Lookup.layer(lookupOptions).pipe(
+    Layer.provideMerge(SharedRefresh.layer),
+    Layer.provideMerge(
+      Layer.mergeAll(stores, client, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
+    )
+  )
+
+/** Everything the routes need, with the adapter in memory. */
+export const ApiServices = servicesOver(adapter).pipe(
+  Layer.provideMerge(Layer.merge(TestDatabase.layer, AdapterSwitches.layer))
+)
+/** The same without an adapter. */
+export const ApiServicesAlone = servicesOver(AdapterClient.layerNone).pipe(Layer.provideMerge(TestDatabase.layer))
+
+export interface Asked {
+  readonly method?: string
+  readonly key?: string | undefined
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON, unless it is text or bytes already. */
+  readonly body?: unknown
+}
+
+export interface Answered {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly json: unknown
+}
+
+/** The API behind its keys, and what it logged. */
+export class ApiUnderTest extends Context.Service<
+  ApiUnderTest,
+  {
+    readonly ask: (path: string, asked?: Asked) => Effect.Effect<Answered>
+    readonly fetch: (request: Request) => Promise<Response>
+    readonly logged: ReadonlyArray<string>
+  }
+>()("penstock/test/api/ApiUnderTest") {}
+
+const isRaw = (body: unknown): body is string | Uint8Array<ArrayBuffer> | ReadableStream =>
+  typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream
+
+export const requestOf = (origin: string, path: string, { body, headers, key, method }: Asked): Request =>
+  new Request(`${origin}${path}`, {
+    method: method ?? (body === undefined ? "GET" : "POST"),
+    headers: {
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers
+    },
+    ...(body === undefined ? {} : { body: isRaw(body) ? body : JSON.stringify(body), duplex: "half" })
+  } as RequestInit)
+
+export const answeredBy = (response: Response): Effect.Effect<Answered> =>
+  Effect.promise(() => response.text()).pipe(
+    Effect.map((text) => ({
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: text !== "" && (response.headers.get("content-type") ?? "").includes("json") ? JSON.parse(text) : undefined
+    }))
+  )
+
+const Problem = Schema.Struct({
+  type: Schema.String.check(Schema.isStartingWith("urn:penstock:problem:")),
+  title: Schema.NonEmptyString,
+  status: Schema.Int,
+  detail: Schema.NonEmptyString,
+  trace_id: Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))
+})
+
+/** The problem in an answer, which must be a whole one of the same status. */
+export const problemIn = (answered: Answered): typeof Problem.Type => {
+  assert.strictEqual(answered.headers.get("content-type"), "application/problem+json")
+  const problem = Schema.decodeUnknownSync(Problem, { onExcessProperty: "error" })(answered.json)
+  assert.strictEqual(problem.status, answered.status)
+  return problem
+}
+
+/** The answer as the API's own schema reads it. */
+export const bodyAs =
+  <S extends Schema.ConstraintCodec<unknown, unknown, never, never>>(schema: S) =>
+  (answered: Answered): S["Type"] =>
+    Schema.decodeUnknownSync(Schema.toCodecJson(schema), { onExcessProperty: "error" })(answered.json)
+
+type RoutesNeed = Exclude<
+  Layer.Services<typeof Routes>,
+  Layer.Success<typeof HttpServer.layerServices> | HttpRouter.HttpRouter
+>
+
+const handlerOver = Effect.fnUntraced(function* (logged: Array<string>) {
+  const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+  const services = yield* Effect.context<RoutesNeed>()
+  const routes = Routes.pipe(
+    Layer.provide(Layer.succeedContext(services)),
+    Layer.provide(Layer.merge(log, Layer.succeed(References.MinimumLogLevel, "Trace"))),
+    Layer.provide(HttpServer.layerServices)
+  )
+  const web = yield* Effect.acquireRelease(
+    Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true })),
+    ({ dispose }) => Effect.promise(dispose)
+  )
+  return (request: Request) => web.handler(request)
+})
+
+const api = Layer.effect(
+  ApiUnderTest,
+  Effect.gen(function* () {
+    const logged: Array<string> = []
+    const fetch = yield* handlerOver(logged)
+    return ApiUnderTest.of({
+      fetch,
+      logged,
+      ask: (path, asked = {}) =>
+        Effect.flatMap(
+          Effect.promise(() => fetch(requestOf("http://penstock.test", path, asked))),
+          answeredBy
+        )
+    })
+  })
+)
+
+export const layer = api.pipe(Layer.provideMerge(ApiServices))
+export const layerAlone = api.pipe(Layer.provideMerge(ApiServicesAlone))
+
+const since2020 = (value: string) => [{ value, from: Date.UTC(2020, 0, 1), to: undefined }]
+
+/** An answer of the adapter: this end user and no other, since 2020. */
+export const answerFor = (gsrn: AccountingPointAnswer["gsrn"], endUser: string): AccountingPointAnswer => ({
+  gsrn,
+  timelines: {
+    end_user: since2020(endUser),
+    energy_supplier: since2020("7080000000001"),
+    metering_grid_area: since2020("42Y1234567890123"),
+    energy_direction: since2020("consumption")
+  },
+  entityTypes: new Map([[endUser, entityTypeOf(endUser)]]),
+  location: { latitude: 60.1, longitude: 10.2 }
+})
+
+/** Lets the adapter know the accounting point. */
+export const adapterKnows = (answer: AccountingPointAnswer) =>
+  Effect.flatMap(AdapterSwitches, ({ answers }) =>
+    Ref.update(answers, (known) => new Map(known).set(answer.gsrn, answer))
+  )
+
+export const adapterFails = (error: AdapterError | undefined) =>
+  Effect.flatMap(AdapterSwitches, ({ failWith }) => Ref.set(failWith, error))
+
+export const callsFor = (gsrn: string) =>
+  Effect.flatMap(AdapterSwitches, ({ calls }) => Effect.map(Ref.get(calls), (all) => all.get(gsrn) ?? 0))
+
+/** Pretends that the copy was synced so long ago. */
+export const ageCopy = (gsrn: string, age: string) =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => sql`
+      UPDATE flex.accounting_point_sync s SET last_synced_at = now() - ${age}::interval FROM flex.accounting_point a
+      WHERE a.id = s.accounting_point_id AND a.business_id = ${gsrn}`
+  )

@@ -1,0 +1,154 @@
+/**
+ * The same routes on a socket: what only a real connection shows, and how the server ends.
+ */
+import { assert, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
+import { HttpServer } from "effect/http"
+import { connect } from "node:net"
+import { nodeHttpServer, serve } from "../../layers/HttpServer.ts"
+import { Draining } from "../../src/api/Health.ts"
+import { Routes } from "../../src/api/Routes.ts"
+import { gsrnOf } from "../support/gsrns.ts"
+import {
+  adapterKnows,
+  AdapterSwitches,
+  answerFor,
+  answeredBy,
+  ApiServices,
+  type Asked,
+  callsFor,
+  keyOf,
+  problemIn,
+  requestOf
+} from "./ApiUnderTest.ts"
+
+const organisation = "912345678"
+
+/** A server of its own, which ends with its scope. */
+const start = Effect.fnUntraced(function* () {
+  const services = yield* Layer.build(Layer.fresh(Draining.layer))
+  const server = yield* Layer.build(
+    serve(Routes).pipe(
+      Layer.provideMerge(nodeHttpServer({ host: "127.0.0.1", port: 0 })),
+      Layer.provideMerge(Layer.succeedContext(services)),
+      Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
+    )
+  )
+  const { address } = Context.get(server, HttpServer.HttpServer)
+  const origin = HttpServer.formatAddress(address).replace("0.0.0.0", "127.0.0.1")
+  return {
+    origin,
+    draining: Context.get(services, Draining),
+    ask: (path: string, asked: Asked = {}) =>
+      Effect.flatMap(
+        Effect.promise((signal) => fetch(new Request(requestOf(origin, path, asked), { signal }))),
+        answeredBy
+      )
+  }
+})
+
+/** Says these lines on a connection of its own and reads until it is closed or quiet about what was asked. */
+const say = (origin: string, text: string, until: string) =>
+  Effect.callback<string>((resume) => {
+    const { hostname, port } = new URL(origin)
+    const socket = connect(Number(port), hostname, () => socket.write(text))
+    let heard = ""
+    const end = () => {
+      socket.destroy()
+      resume(Effect.succeed(heard))
+    }
+    socket.on("data", (chunk) => {
+      heard += chunk.toString("latin1")
+      if (heard.includes(until)) end()
+    })
+    socket.on("close", end)
+    socket.on("error", end)
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** The head of a request that posts events, with these lines in it. */
+const eventHead = (extra: string) =>
+  `POST /accounting_point/event HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${extra}` +
+  `Authorization: Bearer ${keyOf("event")}\r\n\r\n`
+
+it.layer(ApiServices, { excludeTestServices: true })("the server", (it) => {
+  it.effect("answers on a socket as the fetch handler does", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* start()
+      const gsrn = gsrnOf(1)
+      yield* adapterKnows(answerFor(gsrn, organisation))
+      const body = { end_user: organisation, accounting_point: gsrn }
+      const answered = yield* ask("/controllable_unit/lookup", { key: keyOf("lookup"), body })
+      assert.strictEqual(answered.status, 200)
+      assert.strictEqual((yield* ask("/health/ready")).status, 200)
+      assert.strictEqual(problemIn(yield* ask("/nowhere")).status, 404)
+      assert.strictEqual((yield* ask("/controllable_unit/lookup")).headers.get("allow"), "POST")
+      const head = yield* ask(`/accounting_point/${gsrn}`, { method: "HEAD", key: keyOf("read") })
+      assert.strictEqual(head.status, 200)
+      assert.strictEqual(head.text, "")
+      assert.isNotNull(head.headers.get("etag"))
+    })
+  )
+
+  it.effect("stops reading a body without a length at 1 MiB", () =>
+    Effect.gen(function* () {
+      const { ask, origin } = yield* start()
+      const chunk = `10000\r\n${" ".repeat(0x10000)}\r\n`
+      const endless = yield* say(origin, eventHead("Transfer-Encoding: chunked\r\n") + chunk.repeat(20), '"trace_id"')
+      assert.match(endless, /^HTTP\/1\.1 413 /)
+      assert.include(endless, "application/problem+json")
+      const announced = yield* say(origin, eventHead("Content-Length: 5000000\r\n"), '"trace_id"')
+      assert.match(announced, /^HTTP\/1\.1 413 /)
+      assert.strictEqual((yield* ask("/health/live")).status, 200)
+    })
+  )
+
+  it.effect("keeps a fetch going that others wait for when a caller hangs up", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* start()
+      const { gate } = yield* AdapterSwitches
+      const gsrn = gsrnOf(2)
+      yield* adapterKnows(answerFor(gsrn, organisation))
+      const lookup = ask("/controllable_unit/lookup", {
+        key: keyOf("lookup"),
+        body: { end_user: organisation, accounting_point: gsrn }
+      })
+      yield* gate.close
+      const first = yield* Effect.forkChild(lookup)
+      yield* Effect.repeat(callsFor(gsrn), { until: (calls) => calls === 1 })
+      const second = yield* Effect.forkChild(lookup)
+      yield* Fiber.interrupt(first)
+      yield* gate.open
+      assert.strictEqual((yield* Fiber.join(second)).status, 200)
+    })
+  )
+
+  it.effect("says that it is draining, finishes what it began, and then listens no more", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { ask, draining, origin } = yield* Scope.provide(start(), scope)
+      const { gate } = yield* AdapterSwitches
+      const gsrn = gsrnOf(3)
+      yield* adapterKnows(answerFor(gsrn, organisation))
+      yield* gate.close
+      const answered = yield* Deferred.make<number>()
+      yield* ask("/controllable_unit/lookup", {
+        key: keyOf("lookup"),
+        body: { end_user: organisation, accounting_point: gsrn },
+        headers: { connection: "close" }
+      }).pipe(
+        Effect.flatMap(({ status }) => Deferred.succeed(answered, status)),
+        Effect.forkChild
+      )
+      yield* Effect.repeat(callsFor(gsrn), { until: (calls) => calls === 1 })
+      assert.isFalse(yield* draining.begun)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* Effect.repeat(draining.begun, { until: (begun) => begun })
+      yield* gate.open
+      assert.strictEqual(yield* Deferred.await(answered), 200)
+      yield* Fiber.join(closing)
+      const refused = yield* Effect.exit(Effect.tryPromise(() => fetch(`${origin}/health/live`)))
+      assert.isTrue(Exit.isFailure(refused))
+    })
+  )
+})

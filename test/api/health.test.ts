@@ -1,0 +1,65 @@
+/**
+ * Alive, ready, progressing: three questions that are answered apart.
+ */
+import { assert, it } from "@effect/vitest"
+import { Clock, Effect, HashMap, Ref } from "effect"
+import { SqlClient } from "effect/sql"
+import { Draining } from "../../src/api/Health.ts"
+import { Loops } from "../../src/domain/Loop.ts"
+import { ApiUnderTest, layer, problemIn } from "./ApiUnderTest.ts"
+
+const ask = (path: string) => Effect.flatMap(ApiUnderTest, (api) => api.ask(path))
+
+const loop = (lastPassAt: number) => ({ lastPassAt, failuresInRow: 0, patience: 60_000 })
+
+it.layer(layer, { excludeTestServices: true })("an instance", (it) => {
+  it.effect("is ready while its database has every migration, and alive in any case", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const ready = yield* ask("/health/ready")
+      assert.strictEqual(ready.status, 200)
+      assert.deepStrictEqual(ready.json, { status: "ready" })
+      const [notReady, live] = yield* Effect.acquireUseRelease(
+        sql`ALTER TABLE penstock_migrations RENAME TO elsewhere`,
+        () => Effect.all([ask("/health/ready"), ask("/health/live")]),
+        () => Effect.orDie(sql`ALTER TABLE elsewhere RENAME TO penstock_migrations`)
+      )
+      assert.strictEqual(notReady.status, 503)
+      assert.strictEqual(problemIn(notReady).detail, "migrations are pending")
+      assert.isNotNull(notReady.headers.get("retry-after"))
+      assert.strictEqual(live.status, 200)
+
+      const behind = yield* Effect.andThen(
+        sql`DELETE FROM penstock_migrations WHERE migration_id = 1`,
+        ask("/health/ready")
+      ).pipe(
+        Effect.ensuring(Effect.orDie(sql`INSERT INTO penstock_migrations (migration_id, name) VALUES (1, 'again')`))
+      )
+      assert.strictEqual(problemIn(behind).detail, "migrations are pending")
+      assert.strictEqual((yield* ask("/health/ready")).status, 200)
+    })
+  )
+
+  it.effect("progresses while its loops do, and names those that do not", () =>
+    Effect.gen(function* () {
+      const { states } = yield* Loops
+      const now = yield* Clock.currentTimeMillis
+      yield* Ref.set(states, HashMap.make(["sync", loop(now)]))
+      assert.deepStrictEqual((yield* ask("/health/progress")).json, { status: "progressing" })
+      yield* Ref.set(states, HashMap.make(["sync", loop(now - 61_000)], ["crawl", loop(now)], ["events", loop(0)]))
+      const stuck = yield* ask("/health/progress")
+      assert.strictEqual(stuck.status, 503)
+      assert.strictEqual(problemIn(stuck).detail, "no progress in: events, sync")
+    })
+  )
+
+  it.effect("is not ready any more once it drains", () =>
+    Effect.gen(function* () {
+      yield* (yield* Draining).begin
+      const draining = yield* ask("/health/ready")
+      assert.strictEqual(draining.status, 503)
+      assert.strictEqual(problemIn(draining).type, "urn:penstock:problem:not-ready")
+      assert.strictEqual((yield* ask("/health/live")).status, 200)
+    })
+  )
+})
