@@ -62,6 +62,7 @@ export const PgHilltopQueue = Layer.effect(
     const claimRows = SqlSchema.findAll({
       Request: Schema.Int,
       Result: TaskRow,
+      // An array for the ids: the planner takes an unknown LIMIT for a tenth of the table, an array for ten rows.
       // The bucket holds half a second's worth and at least one token, so that a burst stays within the budget of a second.
       execute: (limit) => sql`
         WITH server AS (
@@ -90,8 +91,8 @@ export const PgHilltopQueue = Layer.effect(
           WHERE s.origin = server.origin
         )
         UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds}), fence = t.fence + 1
-        FROM picked JOIN hilltop_fetch_tasks p ON p.id = picked.id JOIN hilltop_sources s ON s.id = p.source_id
-        WHERE t.id = picked.id
+        FROM picked, hilltop_sources s
+        WHERE t.id = ANY(ARRAY(SELECT id FROM picked)) AND t.id = picked.id AND s.id = t.source_id
         RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
           t.previous_data_hash, t.attempts, s.council_id, s.hts_url, s.configuration, picked.turn::float8 AS turn`
     })

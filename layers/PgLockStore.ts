@@ -41,15 +41,16 @@ export const PgLockStore = Layer.effect(
     const sql = yield* SqlClient.SqlClient
 
     const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
-    const earliestStartDate = sql.literal(`(SELECT min(u.start_date)::text FROM flex.controllable_unit u
-      WHERE u.accounting_point_id = a.id AND u.status <> 'terminated')`)
+    const earliestStartDate = (point: string) =>
+      sql.literal(`(SELECT min(u.start_date)::text FROM flex.controllable_unit u
+      WHERE u.accounting_point_id = ${point} AND u.status <> 'terminated')`)
 
     const ticketRow = SqlSchema.findOne({
       Request: Gsrn,
       Result: TicketRow,
       execute: (gsrn) => sql`
         SELECT a.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
-          ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate} AS earliest_start_date
+          ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate("a.id")} AS earliest_start_date
         FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
         LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
         LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
@@ -61,6 +62,8 @@ export const PgLockStore = Layer.effect(
         SELECT accounting_point_id, ${sql.literal(order)} AS due FROM flex.accounting_point_sync
         WHERE relevant AND ${sql.literal(where)} ORDER BY ${sql.literal(order)} LIMIT ${limit} FOR UPDATE SKIP LOCKED)`
 
+    // The planner takes a LIMIT that it does not know for a tenth of the table and would scan it all to update that much;
+    // an array it takes for ten rows, which it finds by the primary key.
     const claimRows = SqlSchema.findAll({
       Request: Schema.Struct({ limit: Schema.Int, all: Schema.Boolean, failing: Schema.Int, deadAfter: Schema.Finite }),
       Result: ClaimRow,
@@ -102,12 +105,13 @@ export const PgLockStore = Layer.effect(
             UNION ALL SELECT accounting_point_id, 2, due::float8 FROM never
             UNION ALL SELECT accounting_point_id, 3, ${micros("due")} FROM longest
             UNION ALL SELECT accounting_point_id, 4, ${micros("due")} FROM failing)
-          UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp()
-          FROM picked p JOIN flex.accounting_point a ON a.id = p.accounting_point_id
-          WHERE s.accounting_point_id = p.accounting_point_id
-          RETURNING s.accounting_point_id, a.business_id, s.version::float8 AS version,
-            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
-            ${earliestStartDate} AS earliest_start_date, s.failures, p.lane, p.due`
+          UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM picked p
+          WHERE s.accounting_point_id = ANY(ARRAY(SELECT accounting_point_id FROM picked))
+            AND s.accounting_point_id = p.accounting_point_id
+          RETURNING s.accounting_point_id,
+            (SELECT a.business_id FROM flex.accounting_point a WHERE a.id = s.accounting_point_id) AS business_id,
+            s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
+            ${micros("s.last_sync_start")} AS started_at, ${earliestStartDate("s.accounting_point_id")} AS earliest_start_date, s.failures, p.lane, p.due`
       }
     })
 

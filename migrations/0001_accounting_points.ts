@@ -141,7 +141,7 @@ export default statements(
     outcome text NOT NULL CHECK (outcome IN ('match', 'mismatch')),
     at timestamptz NOT NULL DEFAULT now()
   )`,
-  `CREATE INDEX lookup_audit_recent ON flex.lookup_audit (caller, accounting_point_id, at)`,
+  `CREATE INDEX lookup_audit_mismatches ON flex.lookup_audit (caller, accounting_point_id, at) WHERE outcome = 'mismatch'`,
 
   `CREATE TABLE adapter_budget (
     id boolean PRIMARY KEY DEFAULT true CHECK (id),

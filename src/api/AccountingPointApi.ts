@@ -113,17 +113,11 @@ const copies = HttpApiGroup.make("accountingPoints")
   .annotate(RequiredScope, "read")
   .middleware(Authorization)
 
-/** PostgreSQL counts no year 0. */
-const hasYear = Schema.makeFilter(
-  ({ start_date }: UnitRegistration) =>
-    start_date?.startsWith("0000") !== true || { path: ["start_date"], issue: "must be of the year 1 or later" }
-)
-
 const units = HttpApiGroup.make("controllableUnits")
   .add(
     HttpApiEndpoint.put("put", "/controllable_unit/:business_id", {
       params: { business_id: ControllableUnitId },
-      payload: UnitRegistration.check(storable, hasYear),
+      payload: UnitRegistration.check(storable),
       success: [RegisteredUnit, RegisteredUnit.pipe(HttpApiSchema.status(201))],
       error: [problems[404], ...bodyProblems, problems[502], problems[503], problems[504]]
     }).annotateMerge(

@@ -19,26 +19,26 @@ const hasGs1CheckDigit = (text: string) => gs1CheckDigit(text.slice(0, -1)) === 
 
 /** Global Service Relation Number of an accounting point: 18 digits, the first not 0, the last a GS1 check digit. */
 export const Gsrn = Schema.String.check(
-  Schema.isPattern(/^[1-9][0-9]{17}$/, { message: "must be a GSRN: 18 digits, the first not 0" }),
+  Schema.isPattern(/^[1-9][0-9]{17}$/u, { message: "must be a GSRN: 18 digits, the first not 0" }),
   Schema.makeFilter((text: string) => hasGs1CheckDigit(text) || "must be a GSRN with a valid GS1 check digit")
 ).pipe(Schema.brand("Gsrn"))
 export type Gsrn = typeof Gsrn.Type
 
 /** Global Location Number of an energy supplier: 13 digits, the first not 0. */
 export const Gln = Schema.String.check(
-  Schema.isPattern(/^[1-9][0-9]{12}$/, { message: "must be a GLN: 13 digits, the first not 0" })
+  Schema.isPattern(/^[1-9][0-9]{12}$/u, { message: "must be a GLN: 13 digits, the first not 0" })
 ).pipe(Schema.brand("Gln"))
 export type Gln = typeof Gln.Type
 
 /** Energy Identification Code of type Y, which names a metering grid area. */
 export const EicY = Schema.String.check(
-  Schema.isPattern(/^[0-9]{2}Y[0-9A-Z-]{13}$/, { message: "must be an EIC code of type Y: 16 characters" })
+  Schema.isPattern(/^[0-9]{2}Y[0-9A-Z-]{13}$/u, { message: "must be an EIC code of type Y: 16 characters" })
 ).pipe(Schema.brand("EicY"))
 export type EicY = typeof EicY.Type
 
 /** The number of an end user as the datahub keeps it: 9 digits for an organisation, 11 for a person. */
 export const EndUserNumber = Schema.String.check(
-  Schema.isPattern(/^(?:[1-9][0-9]{8}|[0-9]{11})$/, {
+  Schema.isPattern(/^(?:[1-9][0-9]{8}|[0-9]{11})$/u, {
     message: "must be an organisation number (9 digits, the first not 0) or a personal number (11 digits)"
   })
 ).pipe(Schema.brand("EndUserNumber"))
@@ -46,7 +46,7 @@ export type EndUserNumber = typeof EndUserNumber.Type
 
 /** What a caller of the lookup knows of an end user: an organisation number, or a person's birth date as DDMMYY. */
 export const EndUserClaim = Schema.String.check(
-  Schema.isPattern(/^(?:[0-9]{6}|[1-9][0-9]{8})$/, {
+  Schema.isPattern(/^(?:[0-9]{6}|[1-9][0-9]{8})$/u, {
     message: "must be a birth date as DDMMYY (6 digits) or an organisation number (9 digits, the first not 0)"
   })
 ).pipe(Schema.brand("EndUserClaim"))
@@ -54,7 +54,7 @@ export type EndUserClaim = typeof EndUserClaim.Type
 
 /** Business id of a controllable unit: a version 4 UUID in lower case. */
 export const ControllableUnitId = Schema.String.check(
-  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, {
+  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u, {
     message: "must be a version 4 UUID in lower case"
   })
 ).pipe(Schema.brand("ControllableUnitId"))

@@ -8,11 +8,21 @@ import { DateTime, Option, Schema, SchemaIssue, SchemaTransformation, Effect } f
 
 export type Instant = number
 
-const rfc3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/
+const rfc3339 = /^(?!0000)(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/
+
+/** Whether the calendar has this day, `YYYY-MM-DD`, in years from 1 on; parsers would make 2 March of 30 February. */
+export const isCalendarDay = (text: string): boolean =>
+  /^(?!0000)\d{4}-\d{2}-\d{2}$/.test(text) &&
+  Option.exists(DateTime.make(`${text}T00:00:00Z`), (midnight) => DateTime.formatIsoDateUtc(midnight) === text)
+
+/** Years 1 to 9999 in UTC: what ISO 8601 and PostgreSQL write alike. */
+const isWritable = (instant: Instant): boolean => instant >= -62_135_596_800_000 && instant < 253_402_300_800_000
 
 /** The moment an RFC 3339 text names, or none when it is not one or names no real time. */
 export const parseInstant = (text: string): Option.Option<Instant> =>
-  rfc3339.test(text) ? Option.map(DateTime.make(text.toUpperCase()), DateTime.toEpochMillis) : Option.none()
+  isCalendarDay(rfc3339.exec(text)?.[1] ?? "")
+    ? Option.filter(Option.map(DateTime.make(text.toUpperCase()), DateTime.toEpochMillis), isWritable)
+    : Option.none()
 
 /** The moment as RFC 3339 in UTC with milliseconds. */
 export const formatInstant = (instant: Instant): string => DateTime.formatIso(DateTime.makeUnsafe(instant))

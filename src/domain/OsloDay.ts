@@ -4,22 +4,15 @@
  * The zone is loaded once; a day's start is the earlier moment where a clock change repeats an hour.
  */
 import { DateTime, Schema } from "effect"
-import type { Instant } from "./Instant.ts"
+import { type Instant, isCalendarDay } from "./Instant.ts"
 
 const oslo = DateTime.zoneMakeNamedUnsafe("Europe/Oslo")
 
 /** A calendar date without a time, `YYYY-MM-DD`. */
 export const PlainDate = Schema.String.check(
-  Schema.makeFilter(
-    (text: string) => (/^\d{4}-\d{2}-\d{2}$/.test(text) && isRealDate(text)) || "must be a calendar date as YYYY-MM-DD"
-  )
+  Schema.makeFilter((text: string) => isCalendarDay(text) || "must be a calendar date as YYYY-MM-DD")
 ).pipe(Schema.brand("PlainDate"))
 export type PlainDate = typeof PlainDate.Type
-
-const isRealDate = (text: string): boolean => {
-  const midnight = DateTime.make(`${text}T00:00:00Z`)
-  return midnight._tag === "Some" && DateTime.formatIsoDateUtc(midnight.value) === text
-}
 
 /** The moment at which `date` begins in Oslo. */
 export const startOfOsloDay = (date: PlainDate): Instant =>

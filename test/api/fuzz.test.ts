@@ -57,19 +57,18 @@ const body = fc.oneof(
     paused: nearly(fc.boolean())
   })
 )
+/** The text as one segment of a path. */
+const encoded = (text: string): string => encodeURIComponent(text.toWellFormed())
+
 const segment = fc.oneof(
   gsrn,
   fc.constantFrom("a0000000-0000-4000-8000-000000000001", "1", "2", "0", "-1", "1e3", "9007199254740993", "%00", "%zz"),
-  fc.string({ minLength: 1, maxLength: 150 }).map(encodeURIComponentSafely)
+  fc.string({ minLength: 1, maxLength: 150 }).map(encoded)
 )
 const query = fc.dictionary(
   fc.constantFrom("source", "type", "status", "limit", "cursor", "x"),
   fc.oneof(fc.constantFrom("1", "due", "SITES_LIST", "9007199254740991"), fc.string())
 )
-
-function encodeURIComponentSafely(text: string): string {
-  return encodeURIComponent(text.toWellFormed()) || "x"
-}
 
 const keyFor = (path: string, method: string) =>
   keyOf(

@@ -20,7 +20,8 @@ import {
   keyOf,
   layer,
   layerAlone,
-  problemIn
+  problemIn,
+  requestOf
 } from "./ApiUnderTest.ts"
 
 const lookupIn = bodyAs(LookupResponse)
@@ -246,29 +247,16 @@ it.layer(layer, { excludeTestServices: true })("a lookup", (it) => {
         const { gate } = yield* AdapterSwitches
         const api = yield* ApiUnderTest
         yield* gate.close
-        const leaving = new AbortController()
-        const first = yield* Effect.forkChild(
-          Effect.exit(
-            Effect.tryPromise(() =>
-              api.fetch(
-                new Request("http://penstock.test/controllable_unit/lookup", {
-                  method: "POST",
-                  headers: { authorization: `Bearer ${keyOf("lookup")}`, "content-type": "application/json" },
-                  body: JSON.stringify({ end_user: organisation, accounting_point: gsrn }),
-                  signal: leaving.signal
-                })
-              )
-            )
-          )
-        )
+        const asked = { key: keyOf("lookup"), body: { end_user: organisation, accounting_point: gsrn } }
+        const request = requestOf("http://penstock.test", "/controllable_unit/lookup", asked)
+        const first = yield* Effect.forkChild(Effect.promise((signal) => api.fetch(new Request(request, { signal }))))
         yield* Effect.repeat(callsFor(gsrn), { until: (calls) => calls === 1 })
         const others = yield* Effect.forkChild(
           Effect.all(Effect.replicate(lookup(gsrn, organisation, { "cache-control": "no-cache" }), 20), {
             concurrency: "unbounded"
           })
         )
-        yield* Effect.sync(() => leaving.abort())
-        yield* Fiber.join(first)
+        yield* Fiber.interrupt(first)
         yield* gate.open
         const answered = yield* Fiber.join(others)
         assert.deepStrictEqual([...new Set(answered.map(({ status }) => status))], [200])
