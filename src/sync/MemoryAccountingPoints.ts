@@ -40,12 +40,17 @@ export interface MemoryPoint {
 /** The state, for tests to look at and to arrange. */
 export class MemoryAccountingPoints extends Context.Service<
   MemoryAccountingPoints,
-  { readonly points: Map<Gsrn, MemoryPoint>; readonly arrivals: PubSub.PubSub<void>; periodIds: number }
+  {
+    readonly points: Map<Gsrn, MemoryPoint>
+    readonly byId: Map<number, MemoryPoint>
+    readonly arrivals: PubSub.PubSub<void>
+    periodIds: number
+  }
 >()("penstock/sync/MemoryAccountingPoints") {
   static readonly layerState = Layer.effect(
     MemoryAccountingPoints,
     Effect.map(PubSub.unbounded<void>(), (arrivals) =>
-      MemoryAccountingPoints.of({ points: new Map(), arrivals, periodIds: 0 })
+      MemoryAccountingPoints.of({ points: new Map(), byId: new Map(), arrivals, periodIds: 0 })
     )
   )
 
@@ -109,7 +114,7 @@ const locks = Layer.effect(
   LockStore,
   Effect.gen(function* () {
     const state = yield* MemoryAccountingPoints
-    const byId = (id: number) => [...state.points.values()].find((point) => point.id === id)!
+    const byId = (id: number) => state.byId.get(id)!
 
     return LockStore.of({
       ticket: (gsrn) =>
@@ -177,7 +182,7 @@ const store = Layer.effect(
   AccountingPointStore,
   Effect.gen(function* () {
     const state = yield* MemoryAccountingPoints
-    const byId = (id: number) => [...state.points.values()].find((point) => point.id === id)!
+    const byId = (id: number) => state.byId.get(id)!
 
     return AccountingPointStore.of({
       ensure: Effect.fnUntraced(function* (gsrn) {
@@ -201,6 +206,7 @@ const store = Layer.effect(
           location: undefined
         }
         state.points.set(gsrn, point)
+        state.byId.set(point.id, point)
         return point.id
       }),
       read: (id) => Effect.sync(() => byId(id))

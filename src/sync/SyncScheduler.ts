@@ -63,7 +63,7 @@ export class SyncScheduler extends Context.Service<
             const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
             const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
             const claims = yield* claim(limit, "all")
-            const gap = (Duration.toMillis(options.interval) * 0.9) / Math.max(1, claims.length)
+            const gap = (Duration.toMillis(options.interval) * spread) / Math.max(1, claims.length)
             return yield* runAll(locks, claims, (claim, i) => Effect.delay(sync(claim), gap * i))
           }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
           followEvents: claim(options.concurrency * 8, "events").pipe(
@@ -92,6 +92,9 @@ export class SyncScheduler extends Context.Service<
       })
     )
 }
+
+/** The part of an interval over which calls are spread; the rest is for the last answers to come in. */
+const spread = 0.98
 
 /** Pending events are looked for this often even when no notification came. */
 const eventPoll = Duration.seconds(2)

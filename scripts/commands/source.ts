@@ -1,0 +1,195 @@
+/**
+ * `penstock source …`: the Hilltop servers that are crawled. A running service notices every change at once.
+ */
+import { Effect, Option, Schema, SchemaIssue } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { SqlClient } from "effect/sql"
+import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
+import { HilltopAdministration, SourceRegistration, SourceView } from "../../src/api/HilltopAdministration.ts"
+import { print, printJson, printTable } from "./output.ts"
+import { CommandFailed, withDatabase } from "./withDatabase.ts"
+
+const onSources = <A, E, R>(command: Effect.Effect<A, E, R>) =>
+  withDatabase(Effect.provide(command, PgHilltopAdministration))
+
+const id = Argument.Int("id").pipe(Argument.withDescription("Number of the source, as `source list` shows it"))
+const unknown = (id: number) =>
+  new CommandFailed({ message: `There is no source ${id}. \`penstock source list\` shows them.` })
+
+const flags = {
+  council: Flag.Int("council").pipe(Flag.withDescription("Number of the council; part of every message")),
+  url: Flag.String("url").pipe(Flag.withDescription("Address of its Hilltop file, such as https://…/data.hts")),
+  measurement: Flag.String("measurement").pipe(
+    Flag.withDescription("Name of a measurement that is wanted; repeat it for more"),
+    Flag.atLeast(1)
+  ),
+  exclude: Flag.String("exclude").pipe(
+    Flag.withDescription("Name of a site that is left out; repeat it for more"),
+    Flag.atLeast(0)
+  ),
+  rate: Flag.Finite("rate").pipe(
+    Flag.withDescription("Requests per second to its server, instead of CRAWL_SERVER_RATE"),
+    Flag.optional
+  ),
+  concurrent: Flag.Int("concurrent").pipe(
+    Flag.withDescription("Requests in flight to its server, instead of CRAWL_SERVER_CONCURRENCY"),
+    Flag.optional
+  ),
+  paused: Flag.Boolean("paused").pipe(
+    Flag.withDescription("Do not ask it before `source resume`"),
+    Flag.withDefault(false)
+  )
+}
+
+/** By which flag a field of a registration is given. */
+const flagOf = (path: ReadonlyArray<unknown>): string => {
+  const names = {
+    council_id: "council",
+    hts_url: "url",
+    measurementNames: "measurement",
+    excludedSitesNames: "exclude"
+  }
+  const more = { requestsPerSecond: "rate", maxConcurrent: "concurrent" }
+  const found = Object.entries({ ...names, ...more }).find(([field]) => path.includes(field))
+  return found === undefined ? path.join(".") : `--${found[1]}`
+}
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const toldByFlag = ({ issue }: Schema.SchemaError) => {
+  const lines = formatIssue(issue).issues.map(({ message, path = [] }) => {
+    const names = path.map((part) => (typeof part === "object" ? part.key : part))
+    return `${flagOf(names)}: ${message.replace(/^hts_url /, "")}`
+  })
+  return new CommandFailed({ message: lines.join("\n") })
+}
+
+const add = Command.make(
+  "add",
+  flags,
+  Effect.fnUntraced(function* ({ concurrent, council, exclude, measurement, paused, rate, url }) {
+    const registration = yield* Schema.decodeEffect(SourceRegistration, { errors: "all" })({
+      council_id: council,
+      hts_url: url,
+      configuration: {
+        measurementNames: measurement,
+        ...(exclude.length === 0 ? {} : { excludedSitesNames: exclude }),
+        ...Option.match(rate, { onNone: () => ({}), onSome: (requestsPerSecond) => ({ requestsPerSecond }) }),
+        ...Option.match(concurrent, { onNone: () => ({}), onSome: (maxConcurrent) => ({ maxConcurrent }) })
+      },
+      paused
+    }).pipe(Effect.mapError(toldByFlag))
+    const added = HilltopAdministration.use((administration) => administration.addSource(registration)).pipe(
+      Effect.catchTag("SourceExists", () =>
+        Effect.fail(new CommandFailed({ message: `Council ${council} has a source with this address already.` }))
+      )
+    )
+    yield* print(String((yield* onSources(added)).id))
+  })
+).pipe(
+  Command.withDescription("Add a Hilltop server to be crawled, and print the number it got"),
+  Command.withExamples([
+    {
+      command:
+        'penstock source add --council 9 --url https://hilltop.gw.govt.nz/WaterUse.hts --measurement "Water Meter Volume" --measurement "Water Meter Reading"',
+      description: "Two measurements of one server, at the usual pace"
+    }
+  ])
+)
+
+interface TaskCounts {
+  readonly source_id: number
+  readonly tasks: number
+  readonly due: number
+}
+
+/** Due is what a worker could take now; of a paused source nothing is taken. */
+const countTasks = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const rows = yield* sql<TaskCounts>`
+    SELECT source_id, count(*)::int4 AS tasks,
+      count(*) FILTER (WHERE next_fetch_at <= now() AND set_aside_at IS NULL AND NOT s.paused
+        AND (lease_until IS NULL OR lease_until <= now()))::int4 AS due
+    FROM hilltop_fetch_tasks JOIN hilltop_sources s ON s.id = source_id GROUP BY source_id`
+  return new Map(rows.map((row) => [row.source_id, row]))
+})
+
+const allSources = Effect.gen(function* () {
+  const administration = yield* HilltopAdministration
+  const found: Array<SourceView> = []
+  for (let page = 1_000; page === 1_000;) {
+    const sources = yield* administration.listSources({ after: found.at(-1)?.id ?? 0, limit: 1_000 })
+    found.push(...sources)
+    page = sources.length
+  }
+  return found
+})
+
+const list = Command.make(
+  "list",
+  {
+    json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object per line"), Flag.withDefault(false))
+  },
+  Effect.fnUntraced(function* ({ json }) {
+    const counts = yield* countTasks
+    const sources = (yield* allSources).map((view) => {
+      const { due = 0, tasks = 0 } = counts.get(view.id) ?? {}
+      return { view, tasks, due }
+    })
+    if (json) {
+      const encode = Schema.encodeEffect(SourceView)
+      const objects = yield* Effect.forEach(sources, ({ view, ...counted }) =>
+        Effect.map(encode(view), (encoded) => ({ ...encoded, ...counted }))
+      )
+      return yield* printJson(objects)
+    }
+    if (sources.length === 0)
+      return yield* print("There are no sources yet. `penstock source add --help` says how to add one.")
+    yield* printTable(
+      ["id", "council", "url", "paused", "tasks", "due", "problem"],
+      sources.map(({ due, tasks, view }) => [
+        view.id,
+        view.council_id,
+        view.hts_url,
+        view.paused,
+        tasks,
+        due,
+        view.problem
+      ])
+    )
+  }, onSources)
+).pipe(Command.withDescription("Show all sources, with how many tasks they have and how many of them are due"))
+
+const pause = Command.make(
+  "pause",
+  { id },
+  Effect.fnUntraced(function* ({ id }) {
+    const administration = yield* HilltopAdministration
+    if (!(yield* administration.pauseSource(id))) return yield* unknown(id)
+    yield* print(`Source ${id} is paused. Its tasks and data are kept.`)
+  }, onSources)
+).pipe(Command.withDescription("Stop asking a source; its tasks and data are kept"))
+
+/** One statement rather than `replaceSource`: a change made at the same time is kept, and a faulty configuration no obstacle. */
+const resumeSource = Effect.fnUntraced(function* (id: number) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ problem: string | null }>`
+    UPDATE hilltop_sources SET paused = false, updated_at = now() WHERE id = ${id} RETURNING problem`
+  return row
+})
+
+const resume = Command.make(
+  "resume",
+  { id },
+  Effect.fnUntraced(function* ({ id }) {
+    const resumed = yield* resumeSource(id)
+    if (resumed === undefined) return yield* unknown(id)
+    yield* print(`Source ${id} is asked again.`)
+    if (resumed.problem !== null) yield* print(`It had a problem: ${resumed.problem}`)
+  }, onSources)
+).pipe(Command.withDescription("Ask a paused source again"))
+
+export const source = Command.make("source").pipe(
+  Command.withDescription("Hilltop servers that are crawled: add, list, pause, resume"),
+  Command.withSubcommands([add, list, pause, resume])
+)

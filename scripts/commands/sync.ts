@@ -1,0 +1,183 @@
+/**
+ * `penstock sync …`: how fresh the copies of accounting points are, and a pass of the background sync on demand.
+ *
+ * Shows counts, never whose they are. A pass from here takes the share of one instance, as `PENSTOCK_ROLES=sync` would, but
+ * all at once and without announcing itself, so that the others keep theirs.
+ */
+import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { SqlClient } from "effect/sql"
+import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
+import { PgLockStore } from "../../layers/PgLockStore.ts"
+import { Settings } from "../../layers/Settings.ts"
+import { UndiciAdapterClient } from "../../layers/UndiciAdapterClient.ts"
+import { Gsrn } from "../../src/domain/Identifiers.ts"
+import { AdapterClient } from "../../src/sync/AdapterClient.ts"
+import { Instances } from "../../src/sync/Instances.ts"
+import { LockStore } from "../../src/sync/LockStore.ts"
+import { batchSize, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
+import { refresh } from "../../src/sync/synchronize.ts"
+import { type Cell, print, printJson, printTable } from "./output.ts"
+import { CommandFailed, withDatabase } from "./withDatabase.ts"
+
+interface Freshness {
+  readonly kept: number
+  readonly relevant: number
+  readonly never_synced: number
+  readonly late: number
+  readonly pending_events: number
+  readonly running: number
+  readonly longest_unsynced_seconds: number | null
+  readonly oldest_pending_seconds: number | null
+}
+
+/** Late is what was not synced within SYNC_WITHIN, counted from when it came here for what never was. */
+const readFreshness = Effect.fnUntraced(function* (within: Duration.Duration) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<Freshness>`
+    SELECT count(*)::int4 AS kept, count(*) FILTER (WHERE relevant)::int4 AS relevant,
+      count(*) FILTER (WHERE relevant AND last_synced_at IS NULL)::int4 AS never_synced,
+      count(*) FILTER (WHERE relevant AND coalesce(last_synced_at, created_at)
+        < now() - make_interval(secs => ${Duration.toSeconds(within)}::float8))::int4 AS late,
+      count(*) FILTER (WHERE pending)::int4 AS pending_events,
+      count(*) FILTER (WHERE last_sync_start IS NOT NULL)::int4 AS running,
+      extract(epoch FROM now() - min(last_synced_at) FILTER (WHERE relevant))::float8 AS longest_unsynced_seconds,
+      max(greatest(0, extract(epoch FROM now() - last_event_at))) FILTER (WHERE pending)::float8 AS oldest_pending_seconds
+    FROM (SELECT s.*, a.created_at, relevant AND last_event_at > synced_event_at AS pending
+      FROM flex.accounting_point_sync s JOIN flex.accounting_point a ON a.id = s.accounting_point_id) AS point`
+  return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
+})
+
+/** How many fail, by the kind of their last error. */
+const readFailures = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql<{ kind: string; points: number }>`
+    SELECT coalesce(last_error, 'other') AS kind, count(*)::int4 AS points FROM flex.accounting_point_sync
+    WHERE relevant AND failures > 0 GROUP BY 1 ORDER BY points DESC, kind`
+})
+
+/** An instance says every 10 seconds that it is there. */
+const readInstances = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql<{ roles: ReadonlyArray<string>; running_seconds: number }>`
+    SELECT roles, extract(epoch FROM now() - started_at)::float8 AS running_seconds FROM penstock_instances
+    WHERE seen_at > now() - interval '30 seconds' ORDER BY started_at`
+})
+
+/** To the second below an hour, else to the minute. */
+const span = (seconds: number): string => {
+  const whole = seconds < 3_600 ? Math.round(seconds) : Math.round(seconds / 60) * 60
+  return whole === 0 ? "less than a second" : Duration.format(Duration.seconds(whole))
+}
+const since = (what: string, seconds: number | null) => (seconds === null ? "" : `${what} for ${span(seconds)}`)
+
+const status = Command.make(
+  "status",
+  { json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object"), Flag.withDefault(false)) },
+  Effect.fnUntraced(function* ({ json }) {
+    const within = yield* Settings.SYNC_WITHIN.config
+    const fresh = yield* readFreshness(within)
+    const failures = yield* readFailures
+    const instances = yield* readInstances
+    if (json) {
+      const failing = Object.fromEntries(failures.map(({ kind, points }) => [kind, points]))
+      return yield* printJson([{ ...fresh, failing, instances }])
+    }
+    const failing = failures.reduce((sum, { points }) => sum + points, 0)
+    const kinds = failures.map(({ kind, points }) => `${points} ${kind}`).join(", ")
+    const alive = instances.map(({ roles, running_seconds }) => since(roles.join("+"), running_seconds)).join(", ")
+    const rows: ReadonlyArray<ReadonlyArray<Cell>> = [
+      ["kept", fresh.kept, "copies of accounting points, relevant or not"],
+      ["relevant", fresh.relevant, since("the longest unsynced", fresh.longest_unsynced_seconds)],
+      ["never synced", fresh.never_synced, ""],
+      ["late", fresh.late, `not synced for over ${Duration.format(within)}`],
+      ["pending events", fresh.pending_events, since("the oldest pending", fresh.oldest_pending_seconds)],
+      ["running", fresh.running, ""],
+      ["failing", failing, kinds],
+      ["instances alive", instances.length, alive]
+    ]
+    yield* printTable(["accounting points", "", ""], rows)
+  }, withDatabase)
+).pipe(Command.withDescription("Show what is fresh, late, pending and failing, and which instances are alive"))
+
+/** Text as typed may be anything, a personal number as well: it is not repeated. */
+const decodeGsrn = (text: string) =>
+  Schema.decodeEffect(Gsrn)(text).pipe(
+    Effect.mapError(
+      () =>
+        new CommandFailed({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
+    )
+  )
+
+/** Only what is kept is refreshed: a copy is made for a lookup or a controllable unit, not from here. */
+const refreshOne = Effect.fnUntraced(
+  function* (gsrn: Gsrn) {
+    const { accountingPointId } = yield* LockStore.use((locks) => locks.ticket(gsrn))
+    if (accountingPointId === undefined) {
+      return yield* new CommandFailed({ message: "No accounting point with this GSRN is kept here." })
+    }
+    yield* print(yield* refresh(gsrn))
+  },
+  Effect.catchTags({
+    AccountingPointUnknown: () =>
+      Effect.fail(new CommandFailed({ message: "The adapter does not know this accounting point." })),
+    AdapterFailure: ({ detail, kind }) =>
+      Effect.fail(new CommandFailed({ message: `The adapter could not be used (${kind}): ${detail}` })),
+    LockTimeout: () =>
+      Effect.fail(new CommandFailed({ message: "Somebody else is writing this accounting point. Try again." }))
+  })
+)
+
+const runPass = Effect.gen(function* () {
+  const locks = yield* LockStore
+  const interval = yield* Settings.SYNC_INTERVAL.config
+  const within = yield* Settings.SYNC_WITHIN.config
+  const lookupRetention = yield* Settings.LOOKUP_RETENTION.config
+  const relevant = yield* locks.countRelevant(Duration.toSeconds(lookupRetention))
+  const syncing = (yield* readInstances).filter(({ roles }) => roles.includes("sync")).length
+  const scheduler = SyncScheduler.layer({
+    // Nothing is spread over no time.
+    interval: Duration.zero,
+    within,
+    deadAfter: yield* Settings.SYNC_DEAD_AFTER.config,
+    batchSize: (yield* Settings.SYNC_BATCH_SIZE.config) ?? batchSize(relevant, { interval, within }, syncing),
+    concurrency: yield* Settings.ADAPTER_CONCURRENCY.config,
+    lookupRetention
+  }).pipe(Layer.provide(Instances.layerMemory))
+  const pass = yield* SyncScheduler.use(({ runOnce }) => runOnce).pipe(Effect.provide(scheduler))
+  const { changed, claimed, failed, released, superseded, unchanged } = pass
+  yield* print(
+    `${claimed} claimed of ${relevant} relevant: ${changed} changed, ${unchanged} unchanged, ${superseded} superseded, ${failed} failed, ${released} given back`
+  )
+})
+
+const run = Command.make(
+  "run",
+  {
+    gsrn: Flag.String("gsrn").pipe(
+      Flag.withDescription("Only this accounting point, due or not"),
+      Flag.withMetavar("GSRN"),
+      Flag.optional
+    )
+  },
+  Effect.fnUntraced(function* ({ gsrn }) {
+    const one = yield* Effect.transposeOption(Option.map(gsrn, decodeGsrn))
+    const command = Effect.gen(function* () {
+      const { configured } = yield* AdapterClient
+      if (!configured) return yield* new CommandFailed({ message: "ADAPTER_URL is not set: there is nobody to ask." })
+      yield* Option.match(one, { onNone: () => runPass, onSome: refreshOne })
+    })
+    yield* withDatabase(
+      Effect.provide(command, Layer.mergeAll(PgLockStore, PgAccountingPointStore, UndiciAdapterClient))
+    )
+  })
+).pipe(
+  Command.withDescription(
+    "Sync one batch of accounting points now, or the one that is named; prints what became of them"
+  )
+)
+
+export const sync = Command.make("sync").pipe(
+  Command.withDescription("Copies of accounting points: how fresh they are, and a sync now"),
+  Command.withSubcommands([status, run])
+)
