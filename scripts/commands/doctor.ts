@@ -3,14 +3,14 @@
  *
  * Every check is made, whatever the others say; the command fails when one did.
  */
-import { Cause, Console, Data, Effect, Layer, Option } from "effect"
+import { Cause, Console, Data, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
 import { NodeHttpClient } from "@effect/platform-node"
 import { SqlClient } from "effect/sql"
-import { Database, DatabasePlace } from "../../layers/Database.ts"
+import { DatabasePlace } from "../../layers/Database.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
-import { Telemetry } from "../../layers/Telemetry.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 class SomethingIsWrong extends Data.TaggedError("SomethingIsWrong")<{ readonly message: string }> {}
 
@@ -36,7 +36,7 @@ const database = Effect.gen(function* () {
   const { description } = yield* DatabasePlace
   const [row] = yield* sql<{ version: string }>`SELECT current_setting('server_version') AS version`
   return `PostgreSQL ${row?.version}, migrated (${description})`
-}).pipe(Effect.provide(Database))
+}).pipe(withDatabase)
 
 /** Any answer will do: the adapter has no route that asks for nothing. */
 const adapter = Effect.gen(function* () {
@@ -56,5 +56,5 @@ export const doctor = Command.make("doctor", {}, () =>
     if (![settings, ...rest].every(Boolean)) {
       return yield* new SomethingIsWrong({ message: "Something the service needs is not there" })
     }
-  }).pipe(Effect.provide(Layer.orDie(Telemetry)))
+  })
 ).pipe(Command.withDescription("Check the settings and whether every dependency can be reached"))

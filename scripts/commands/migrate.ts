@@ -1,18 +1,11 @@
 /**
  * `penstock migrate`: brings the database up to this version and stops.
  */
-import { Console, Effect } from "effect"
+import { Console } from "effect"
 import { Command } from "effect/cli"
-import { Database, DatabasePlace } from "../../layers/Database.ts"
-import { checkSettings } from "../../layers/Settings.ts"
-import { Telemetry } from "../../layers/Telemetry.ts"
+import { DatabasePlace } from "../../layers/Database.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 export const migrate = Command.make("migrate", {}, () =>
-  Effect.andThen(
-    checkSettings,
-    DatabasePlace.use(({ description }) => Console.log(`Migrated: ${description}`)).pipe(
-      Effect.provide(Database),
-      Effect.provide(Telemetry)
-    )
-  )
+  withDatabase(DatabasePlace.use(({ description }) => Console.log(`Migrated: ${description}`)))
 ).pipe(Command.withDescription("Apply migrations and stop"))
