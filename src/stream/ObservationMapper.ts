@@ -5,8 +5,7 @@
  * header `item`, since a data source answers with all its items whatever was asked.
  */
 import { Data, Effect, Schema } from "effect"
-import type { RawValue } from "../domain/HilltopMessage.ts"
-import { RawValue as RawValueSchema } from "../domain/HilltopMessage.ts"
+import { RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
 import {
   formatObservationMessage,
@@ -41,7 +40,7 @@ const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0
  */
 const longestMessage = 8_000_000
 
-const decodeRaw = Schema.decodeUnknownEffect(Schema.fromJsonString(RawValueSchema))
+const decodeRaw = Schema.decodeUnknownEffect(Schema.fromJsonString(RawValue))
 
 /** The messages that `record` of the raw topic stands for, in the order they are to be sent. */
 export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (

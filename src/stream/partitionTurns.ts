@@ -83,6 +83,9 @@ const searchAndWork = Effect.fnUntraced(function* <Claim, E, R>(turns: Turns<Cla
     }
   })
 
-  const failed = Deferred.await(failure).pipe(Effect.onError(() => FiberSet.awaitEmpty(workers)))
+  const failed = Effect.exit(Deferred.await(failure)).pipe(
+    Effect.tap(() => FiberSet.awaitEmpty(workers)),
+    Effect.flatten
+  )
   return yield* Effect.raceFirst(search, failed)
 })

@@ -6,7 +6,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Random, Schedule } from "effect"
+import { Effect, Layer, Random, References, Schedule } from "effect"
 import { PgObservationStore } from "../../layers/PgObservationStore.ts"
 import { PgTopics } from "../../layers/PgTopics.ts"
 import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
@@ -174,6 +174,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the stream over Postgr
       yield* Effect.provide(settled, Layer.fresh(onDatabase))
       assert.deepStrictEqual(yield* Effect.retry(rowsOf(2), { times: 3 }), expected.rows)
       assert.deepStrictEqual(yield* messagesOf(2), expected.messages)
-    })
+      // Every kill is logged, as it should be; here that is noise.
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
   )
 })

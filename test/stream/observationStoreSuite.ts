@@ -4,7 +4,7 @@
  * Every test uses a council of its own, so that one database serves the whole suite.
  */
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, type Layer } from "effect"
+import { Context, Effect, type Layer, Option } from "effect"
 import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../../src/domain/Observation.ts"
 import type { StoredSeries, StoredSite } from "../../src/stream/MemoryObservations.ts"
 import { ObservationStore, type StoreMessage } from "../../src/stream/ObservationStore.ts"
@@ -71,9 +71,8 @@ const store = (
   )
 const stored = (councilId: number) =>
   Stored.use((view) => view.series(councilId, "Hutt River at Taita Gorge", "Flow")).pipe(
-    Effect.flatMap((series) =>
-      series === undefined ? Effect.die(new Error("no such series")) : Effect.succeed(series)
-    )
+    Effect.map(Option.fromUndefinedOr),
+    Effect.flatMap(Option.match({ onNone: () => Effect.die(new Error("no such series")), onSome: Effect.succeed }))
   )
 const site = (councilId: number) => Stored.use((view) => view.site(councilId, "Hutt River at Taita Gorge"))
 
