@@ -74,24 +74,32 @@ const ticketOf = (point: MemoryPoint, startedAt: number): Claim => ({
 
 /** Due points in the order in which they are to be claimed. */
 const duePoints = (
-  points: ReadonlyArray<MemoryPoint>,
+  points: Iterable<MemoryPoint>,
   { deadAfter, failing: mostFailing, lanes, limit }: ClaimRequest,
   now: number
 ): ReadonlyArray<MemoryPoint> => {
-  const relevant = points.filter((point) => point.relevant)
-  const free = relevant.filter((point) => point.lastSyncStart === undefined)
-  const healthy = free.filter((point) => point.failures === 0)
-  const pending = healthy.filter(isPending).sort((a, b) => a.lastEventAt! - b.lastEventAt!)
+  const dead: Array<MemoryPoint> = []
+  const pending: Array<MemoryPoint> = []
+  const never: Array<MemoryPoint> = []
+  const longest: Array<MemoryPoint> = []
+  const failing: Array<MemoryPoint> = []
+  for (const point of points) {
+    if (!point.relevant) continue
+    if (point.lastSyncStart !== undefined) {
+      if (point.lastSyncStart < now - deadAfter * 1e6) dead.push(point)
+    } else if (point.failures > 0) {
+      if ((point.nextAttemptAt ?? 0) <= now) failing.push(point)
+    } else if (isPending(point)) {
+      pending.push(point)
+    } else if (lanes === "all") {
+      if (point.lastSyncedAt === undefined) never.push(point)
+      else longest.push(point)
+    }
+  }
+  pending.sort((a, b) => a.lastEventAt! - b.lastEventAt!)
   if (lanes === "events") return pending.slice(0, limit)
-  const dead = relevant.filter((point) => (point.lastSyncStart ?? Infinity) < now - deadAfter * 1e6)
-  const quiet = healthy.filter((point) => !isPending(point))
-  const never = quiet.filter((point) => point.lastSyncedAt === undefined)
-  const longest = quiet
-    .filter((point) => point.lastSyncedAt !== undefined)
-    .sort((a, b) => a.lastSyncedAt! - b.lastSyncedAt!)
-  const failing = free
-    .filter((point) => point.failures > 0 && (point.nextAttemptAt ?? 0) <= now)
-    .sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
+  longest.sort((a, b) => a.lastSyncedAt! - b.lastSyncedAt!)
+  failing.sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
   const first = [...dead.slice(0, limit), ...pending.slice(0, limit)]
   const rest = [...never, ...longest].slice(0, Math.max(0, limit - first.length))
   return [...first, ...rest, ...failing.slice(0, mostFailing)]
@@ -134,7 +142,7 @@ const locks = Layer.effect(
 
       claim: (request) =>
         Effect.map(micros, (now) =>
-          duePoints([...state.points.values()], request, now).map((point) => {
+          duePoints(state.points.values(), request, now).map((point) => {
             point.lastSyncStart = now
             return ticketOf(point, now)
           })

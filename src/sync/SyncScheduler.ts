@@ -4,7 +4,7 @@
  * Each pass claims its share with one statement and spreads the calls over the interval, so that the source sees a
  * steady trickle. A claim ends in exactly one of three ways: finalised, recorded as failed, or given back.
  */
-import { Context, Duration, Effect, Layer, MutableHashSet, Random, Schedule, Semaphore, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, MutableHashSet, Random, Semaphore, Stream } from "effect"
 import { repeatPass } from "../domain/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { AdapterClient } from "./AdapterClient.ts"
@@ -79,10 +79,17 @@ export class SyncScheduler extends Context.Service<
       Effect.gen(function* () {
         const scheduler = yield* SyncScheduler
         const inbox = yield* EventInbox
-        const rounds = yield* Schedule.toStepWithSleep(Schedule.fixed(options.interval))
-        yield* repeatPass({ name: "sync", patience: Duration.times(options.interval, 3) }, scheduler.runOnce, () =>
-          Effect.orDie(Effect.asVoid(rounds(undefined)))
-        ).pipe(Effect.forkScoped)
+        const interval = Duration.toMillis(options.interval)
+        const pass = Effect.gen(function* () {
+          const startedAt = yield* Clock.currentTimeMillis
+          yield* scheduler.runOnce
+          return startedAt
+        })
+        const untilNextRound = (startedAt: number) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + interval - now)))
+        yield* repeatPass({ name: "sync", patience: Duration.times(options.interval, 3) }, pass, untilNextRound).pipe(
+          Effect.forkScoped
+        )
 
         const arrival = yield* Stream.toPull(inbox.arrivals)
         const nextArrival = arrival.pipe(Effect.ignoreCause, Effect.timeoutOption(eventPoll), Effect.asVoid)
