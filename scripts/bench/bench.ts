@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+/**
+ * `npm run bench`, or `npm run bench -- lookups parse` for some groups: measures, prints tables, and writes
+ * `bench/results/<group>.json`.
+ *
+ * Never part of `npm test`: figures of a shared machine are for reading, not for failing. A target that is missed is
+ * marked in the table; only a group that could not be measured makes the command fail.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
+import { Argument, Command } from "effect/cli"
+import { version } from "../../layers/version.ts"
+import { benchLookups } from "./benchLookups.ts"
+import { benchObservations } from "./benchObservations.ts"
+import { benchParse } from "./benchParse.ts"
+import { benchStart } from "./benchStart.ts"
+import { benchSync } from "./benchSync.ts"
+import { type GroupResult, report } from "./Report.ts"
+
+type BenchGroup = Effect.Effect<GroupResult, unknown, NodeServices.NodeServices | Scope.Scope>
+
+/** In the order in which they run. */
+const groups: Readonly<Record<string, BenchGroup>> = {
+  parse: benchParse,
+  observations: benchObservations,
+  sync: benchSync,
+  lookups: benchLookups,
+  start: benchStart
+}
+const groupNames = Object.keys(groups)
+
+class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: string }> {}
+
+/** A group is cut off after this long: something hangs. */
+const patience = "2 minutes"
+
+const measure = (name: string, group: BenchGroup) =>
+  Effect.gen(function* () {
+    yield* Console.error(`${name} …`)
+    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patience))
+    yield* report(name, result)
+  }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
+
+const bench = Command.make(
+  "bench",
+  {
+    names: Argument.Literals("group", groupNames).pipe(
+      Argument.variadic(),
+      Argument.withDescription(`What to measure; all unless said: ${groupNames.join(", ")}`)
+    )
+  },
+  Effect.fnUntraced(function* ({ names }) {
+    const chosen = names.length === 0 ? groupNames : [...new Set(names)]
+    const failed: Array<string> = []
+    for (const name of chosen) {
+      const exit = yield* Effect.exit(measure(name, groups[name]!))
+      if (Exit.isFailure(exit)) failed.push(name)
+    }
+    if (failed.length > 0) return yield* new NotMeasured({ message: `Not measured: ${failed.join(", ")}` })
+  })
+).pipe(Command.withDescription("Measure Penstock beside yardsticks of the same run"))
+
+Command.run(bench, { version }).pipe(
+  Effect.provide(NodeServices.layer),
+  Effect.provideService(References.MinimumLogLevel, "Warn"),
+  Effect.tapError((error) => Console.error(error.message)),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

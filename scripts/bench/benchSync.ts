@@ -1,0 +1,113 @@
+/**
+ * Accounting points synced a second from an adapter that takes 50 ms for every answer: the real scheduler with 64 calls in
+ * flight against the same scheduler with one, as the original works.
+ *
+ * First those that were never synced, so that everything is written, into tables that are empty and unknown to PostgreSQL's
+ * planner, as on the first day; then the same ones again, when nothing has changed and the planner knows the tables. The
+ * adapter is a process of its own. The interval is tiny, or the scheduler would spread the calls over it.
+ */
+import { Context, Duration, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
+import { PgLockStore } from "../../layers/PgLockStore.ts"
+import { UndiciAdapterClient } from "../../layers/UndiciAdapterClient.ts"
+import { Instances } from "../../src/sync/Instances.ts"
+import { SyncScheduler } from "../../src/sync/SyncScheduler.ts"
+import { gsrnOf } from "../simulators/adapter/InventedNumbers.ts"
+import { BenchDatabase, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchFailed, inRepository, startUntilLine } from "./BenchProcess.ts"
+import type { Figure } from "./Figure.ts"
+import { perSecond, takeTurns } from "./Measure.ts"
+import type { GroupResult } from "./Report.ts"
+
+const concurrency = 64
+/** At 64 in flight and 50 ms, 1,280 a second is the most there can be. */
+const batchSize = 800
+const oneByOne = 20
+const rounds = 4
+const warmUps = 1
+const points = (batchSize + oneByOne) * (rounds + warmUps)
+const key = "key-of-the-bench"
+
+const startAdapter = startUntilLine(
+  [
+    inRepository("scripts/simulators/adapter.ts"),
+    "--points",
+    String(points),
+    "--seed",
+    "11",
+    "--port",
+    "0",
+    "--latency",
+    "50ms",
+    "--changes",
+    "0",
+    "--key",
+    key
+  ],
+  /^ADAPTER_URL=(.+)$/
+)
+
+/** A scheduler with connections of its own to the adapter, for as long as the scope is open. */
+const schedulerOf = (url: string, options: { readonly concurrency: number; readonly batchSize: number }) => {
+  const adapter = UndiciAdapterClient.pipe(
+    Layer.provide(
+      settings({ ADAPTER_URL: url, ADAPTER_API_KEY: key, ADAPTER_CONCURRENCY: String(options.concurrency) })
+    ),
+    Layer.fresh
+  )
+  const layer = SyncScheduler.layer({
+    ...options,
+    interval: Duration.millis(1),
+    within: Duration.days(1),
+    deadAfter: Duration.minutes(10),
+    lookupRetention: Duration.days(30)
+  }).pipe(Layer.provide([PgLockStore, PgAccountingPointStore, Instances.layerMemory, adapter]))
+  return Effect.map(Layer.build(layer), (context) => Context.get(context, SyncScheduler))
+}
+
+/** One pass; fails unless all that was claimed ended as it should. */
+const pass = (scheduler: SyncScheduler["Service"], size: number, ending: "changed" | "unchanged") =>
+  perSecond(
+    Effect.gen(function* () {
+      const outcome = yield* scheduler.runOnce
+      if (outcome.claimed === size && outcome[ending] === size) return size
+      return yield* new BenchFailed({ message: `a pass of ${size} ended as ${JSON.stringify(outcome)}` })
+    })
+  )
+
+const measured = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const { line: url } = yield* startAdapter
+  const gsrns = Array.from({ length: points }, (_, index) => gsrnOf(index))
+  yield* sql`INSERT INTO flex.accounting_point (business_id) SELECT unnest(${gsrns}::text[])`
+  yield* sql`UPDATE flex.accounting_point_sync SET relevant = true`
+  yield* sql`ANALYZE`
+
+  const many = yield* schedulerOf(url, { concurrency, batchSize })
+  const one = yield* schedulerOf(url, { concurrency: 1, batchSize: oneByOne })
+  const turnsOf = (name: string, ending: "changed" | "unchanged") =>
+    takeTurns(
+      { name: `sync, ${name}`, rounds, warmUps },
+      { many: pass(many, batchSize, ending), one: pass(one, oneByOne, ending) }
+    )
+  const first = yield* turnsOf("first time", "changed")
+  yield* sql`ANALYZE`
+  const again = yield* turnsOf("nothing changed", "unchanged")
+
+  const figureOf = (name: string, turns: typeof first): Figure => ({
+    name: `${name}, 64 in flight`,
+    yardstick: "one after another",
+    unit: "points/s",
+    better: "higher",
+    targets: [
+      { of: "figure", bound: 500 },
+      { of: "ratio", bound: 30 }
+    ],
+    rounds: turns.map(({ many, one }) => ({ figure: many, yardstick: one }))
+  })
+  const figures = [figureOf("first time", first), figureOf("nothing changed", again)]
+  return { figures, postgres: yield* postgresVersion } satisfies GroupResult
+})
+
+export const benchSync = Effect.provide(measured, BenchDatabase)
