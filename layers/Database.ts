@@ -4,7 +4,7 @@
  * The client connects lazily, so a first query is made here: a database that is away stops the start with one sentence.
  * Migrations are applied before anybody else gets the pool.
  */
-import { NodeServices } from "@effect/platform-node"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { PgClient } from "@effect/sql-pg"
 import type { Redacted } from "effect"
 import { Context, Data, Effect, Layer } from "effect"
@@ -52,7 +52,15 @@ const pool = Layer.unwrap(
       url,
       maxConnections: yield* Settings.DATABASE_POOL.config,
       applicationName: `penstock ${version}`,
-      startupParameters: { timezone: "UTC", statement_timeout: "60s", idle_in_transaction_session_timeout: "60s" }
+      startupParameters: {
+        timezone: "UTC",
+        statement_timeout: "60s",
+        idle_in_transaction_session_timeout: "60s",
+        // A prepared statement keeps the plan that was made while its tables were empty, and scans them for ever when they
+        // are full. Each statement has an index; where one has none, it is scanned all the same.
+        enable_seqscan: "off",
+        jit: "off"
+      }
     })
   })
 )

@@ -4,7 +4,7 @@
  * At shutdown the instance first says that it is draining, then stops accepting, and lets the requests in flight finish
  * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
  */
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"

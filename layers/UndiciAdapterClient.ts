@@ -7,7 +7,7 @@
 import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, SchemaIssue, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
-import { NodeHttpClient } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { AdapterBody, answerFromBody } from "../src/domain/AccountingPoint.ts"
 import { formatInstant } from "../src/domain/Instant.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../src/sync/AdapterClient.ts"

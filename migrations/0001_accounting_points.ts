@@ -47,6 +47,7 @@ export default statements(
     business_id text NOT NULL UNIQUE
   )`,
   ...timeline("end_user", "end_user_id integer NOT NULL REFERENCES flex.end_user", "accounting_point_id WITH ="),
+  `CREATE INDEX accounting_point_end_user_by_end_user ON flex.accounting_point_end_user (end_user_id)`,
   ...timeline(
     "energy_supplier",
     "energy_supplier_id integer NOT NULL REFERENCES flex.energy_supplier",
@@ -73,7 +74,7 @@ export default statements(
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
   )`,
-  `CREATE INDEX controllable_unit_living ON flex.controllable_unit (accounting_point_id) WHERE status <> 'terminated'`,
+  `CREATE INDEX controllable_unit_by_point ON flex.controllable_unit (accounting_point_id)`,
   `CREATE TABLE flex.technical_resource (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
@@ -94,6 +95,8 @@ export default statements(
     next_attempt_at timestamptz,
     last_error text,
     last_lookup_at timestamptz,
+    /* when it came here, or last lost a living controllable unit */
+    unneeded_since timestamptz NOT NULL DEFAULT now(),
     /* a living controllable unit, or a lookup within the retention: others are left alone */
     relevant boolean NOT NULL DEFAULT false
   ) WITH (fillfactor = 80)`,
@@ -108,10 +111,12 @@ export default statements(
   `CREATE INDEX accounting_point_sync_running ON flex.accounting_point_sync (last_sync_start)
     WHERE last_sync_start IS NOT NULL`,
   `CREATE INDEX accounting_point_sync_lookups ON flex.accounting_point_sync (last_lookup_at) WHERE relevant`,
+  `CREATE INDEX accounting_point_sync_unneeded
+    ON flex.accounting_point_sync (greatest(unneeded_since, last_lookup_at), accounting_point_id) WHERE NOT relevant`,
 
   `CREATE FUNCTION flex.create_sync_row() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      INSERT INTO flex.accounting_point_sync (accounting_point_id) VALUES (NEW.id);
+      INSERT INTO flex.accounting_point_sync (accounting_point_id, unneeded_since) VALUES (NEW.id, NEW.created_at);
       RETURN NULL;
     END $$`,
   `CREATE TRIGGER accounting_point_sync_row AFTER INSERT ON flex.accounting_point
@@ -120,9 +125,12 @@ export default statements(
   // A point that loses its last living unit is found by the sweep for old lookups, which knows the retention.
   `CREATE FUNCTION flex.note_relevance() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      IF TG_OP <> 'INSERT' AND OLD.status <> 'terminated' THEN
-        UPDATE flex.accounting_point_sync SET last_lookup_at = coalesce(last_lookup_at, '-infinity')
-        WHERE accounting_point_id = OLD.accounting_point_id AND last_lookup_at IS NULL;
+      IF TG_OP <> 'INSERT' AND OLD.status <> 'terminated'
+        AND (TG_OP = 'DELETE' OR NEW.status = 'terminated' OR NEW.accounting_point_id <> OLD.accounting_point_id)
+      THEN
+        UPDATE flex.accounting_point_sync
+        SET last_lookup_at = coalesce(last_lookup_at, '-infinity'), unneeded_since = now()
+        WHERE accounting_point_id = OLD.accounting_point_id;
       END IF;
       IF TG_OP <> 'DELETE' AND NEW.status <> 'terminated' THEN
         UPDATE flex.accounting_point_sync SET relevant = true
@@ -141,6 +149,8 @@ export default statements(
     outcome text NOT NULL CHECK (outcome IN ('match', 'mismatch')),
     at timestamptz NOT NULL DEFAULT now()
   )`,
+  `CREATE INDEX lookup_audit_by_point ON flex.lookup_audit (accounting_point_id)`,
+  `CREATE INDEX lookup_audit_by_end_user ON flex.lookup_audit (end_user_id)`,
   `CREATE INDEX lookup_audit_mismatches ON flex.lookup_audit (caller, accounting_point_id, at) WHERE outcome = 'mismatch'`,
 
   `CREATE TABLE adapter_budget (

@@ -33,8 +33,8 @@ export default statements(
     coalesce(regexp_replace(lower(substring(url from '^[A-Za-z]+://[^/?#]+')), '^(http://.*):80$|^(https://.*):443$', '\\1\\2'), '')`,
   `CREATE TABLE hilltop_servers (
     origin text PRIMARY KEY,
-    requests_per_second double precision,
-    max_concurrent integer,
+    requests_per_second double precision CHECK (requests_per_second > 0 AND requests_per_second <= 10000),
+    max_concurrent integer CHECK (max_concurrent > 0 AND max_concurrent <= 10000),
     /* the token bucket: what was left at the last claim; full at first, whatever its size */
     tokens double precision NOT NULL DEFAULT 'Infinity',
     refilled_at timestamptz NOT NULL DEFAULT now(),

@@ -5,7 +5,8 @@
  * A failure that a person can mend is told in its own words, without a stack; an interrupt is a clean end and exits with 0,
  * since supervisors and people stop a service that way.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import { version } from "../layers/version.ts"

@@ -3,7 +3,7 @@
  *
  * Deno's own types are declared here as far as they are used, so that the file passes both type checkers.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
 import { Draining } from "../src/api/Health.ts"
 import { fetchHandler } from "../layers/FetchHandler.ts"

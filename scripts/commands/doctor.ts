@@ -6,7 +6,7 @@
 import { Cause, Console, Data, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
-import { NodeHttpClient } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { SqlClient } from "effect/sql"
 import { DatabasePlace } from "../../layers/Database.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"

@@ -4,7 +4,7 @@
  * An embedded database has one owner. If that is a running service, its server is used; if nobody has one running, it is
  * started for as long as the command takes.
  */
-import { NodeServices } from "@effect/platform-node"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Data, Effect, Layer, Option, Redacted } from "effect"
 import { GlobalFlag } from "effect/cli"
 import { SqlError } from "effect/sql"

@@ -12,9 +12,14 @@ export const SourceConfiguration = Schema.Struct({
   ),
   excludedSitesNames: Schema.optional(Schema.Array(Schema.String)),
   requestsPerSecond: Schema.optional(
-    Schema.Finite.check(Schema.isGreaterThan(0, { message: "must be greater than 0" }))
+    Schema.Finite.check(
+      Schema.isGreaterThan(0, { message: "must be greater than 0" }),
+      Schema.isLessThanOrEqualTo(10_000, { message: "must be at most 10000" })
+    )
   ),
-  maxConcurrent: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { message: "must be at least 1" })))
+  maxConcurrent: Schema.optional(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }, { message: "must be from 1 to 10000" }))
+  )
 })
 export type SourceConfiguration = typeof SourceConfiguration.Type
 

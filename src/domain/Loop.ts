@@ -85,7 +85,7 @@ export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
   )
 })
 
-/** What a log may say of a failure: its tag, and the tag beneath; never a message of a driver, which may carry values. */
+/** What a log may say of a failure: its tag, and the tag or code beneath; never a message of a driver, which may carry values. */
 export const describe = (cause: Cause.Cause<unknown>): string =>
   Option.match(Cause.findErrorOption(cause), {
     onSome: tagOf,
@@ -94,7 +94,14 @@ export const describe = (cause: Cause.Cause<unknown>): string =>
 
 const tagOf = (error: unknown): string => {
   if (typeof error !== "object" || error === null) return "unknown"
-  const tag = "_tag" in error ? String(error._tag) : error instanceof Error ? error.name : "unknown"
+  const tag =
+    "_tag" in error
+      ? String(error._tag)
+      : "code" in error
+        ? `code ${String(error.code)}`
+        : error instanceof Error
+          ? error.name
+          : "unknown"
   const beneath = "reason" in error ? error.reason : "cause" in error ? error.cause : undefined
   return typeof beneath === "object" && beneath !== null ? `${tag} (${tagOf(beneath)})` : tag
 }

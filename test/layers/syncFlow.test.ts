@@ -36,7 +36,7 @@ const adapter = Layer.unwrap(
           ConfigProvider.fromEnvRecord({
             ADAPTER_URL: url,
             ADAPTER_API_KEY: apiKey,
-            ADAPTER_TIMEOUT: "500 millis"
+            ADAPTER_TIMEOUT: "3 seconds"
           })
         )
       )
