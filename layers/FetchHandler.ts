@@ -5,21 +5,22 @@
  */
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
-import { Routes } from "../src/api/Routes.ts"
 
-/** What the routes need of the one who makes the handler; the rest comes with it. */
+import type { Routes } from "../src/api/Routes.ts"
+
+/** What the routes need of the one who makes the handler; the platform comes with it. */
 type Needed = Exclude<
   Layer.Services<typeof Routes>,
   HttpRouter.HttpRouter | Layer.Success<typeof HttpServer.layerServices>
 >
 
-/** The handler; requests that come after the scope has closed are interrupted. */
-export const fetchHandler = Effect.gen(function* () {
+/** The handler of these routes; requests that come after the scope has closed are interrupted. */
+export const fetchHandler = Effect.fnUntraced(function* (routes: typeof Routes) {
   const context = yield* Effect.context<Needed>()
   const { handler } = yield* Effect.acquireRelease(
     Effect.sync(() =>
       HttpRouter.toWebHandler(
-        Routes.pipe(Layer.provide(HttpServer.layerServices), Layer.provide(Layer.succeedContext(context))),
+        routes.pipe(Layer.provide(HttpServer.layerServices), Layer.provide(Layer.succeedContext(context))),
         { disableLogger: true }
       )
     ),

@@ -24,7 +24,7 @@ import { PgLookupStore } from "./PgLookupStore.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
 import { PgReadiness } from "./PgReadiness.ts"
 import { PgServerBudget } from "./PgServerBudget.ts"
-import { ApiRole, CrawlRole, inRole, StreamRole, SyncRole } from "./Roles.ts"
+import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
 import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
 import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
@@ -56,16 +56,11 @@ const Outside = Layer.mergeAll(
 
 /** The service, given how it answers over HTTP. */
 export const service = <E, R>(api: Layer.Layer<never, E, R>) =>
-  Layer.mergeAll(
-    inRole("api", api),
-    inRole("sync", SyncRole),
-    inRole("crawl", CrawlRole),
-    inRole("stream", StreamRole)
-  ).pipe(
+  Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
     Layer.provideMerge(Loops.layer)
   )
 
 /** The service on Node. */
-export const Main = service(ApiRole)
+export const Main = service(NodeApi)

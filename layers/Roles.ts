@@ -4,9 +4,10 @@
  * A layer here runs as soon as it is built and stops when it is closed; `PENSTOCK_ROLES` says which are built.
  */
 import { Effect, Layer } from "effect"
+import { EventStage } from "../src/api/eventStage.ts"
 import { Draining } from "../src/api/Health.ts"
 import { Lookup } from "../src/api/Lookup.ts"
-import { Routes } from "../src/api/Routes.ts"
+import { Routes, WatchRoutes } from "../src/api/Routes.ts"
 import { SharedRefresh } from "../src/api/SharedRefresh.ts"
 import { Crawler } from "../src/crawl/Crawler.ts"
 import { SourceWatch } from "../src/crawl/SourceWatch.ts"
@@ -17,13 +18,20 @@ import { DigestApiKeys } from "./DigestApiKeys.ts"
 import { serveOnSettings } from "./HttpServer.ts"
 import { type Role, Settings } from "./Settings.ts"
 
-/** The layer if this instance has the role, else nothing. */
-export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) =>
+/** The first layer if this instance has the role, else the second. */
+export const roleOr = <E, R, E2, R2>(
+  role: Role,
+  having: Layer.Layer<never, E, R>,
+  lacking: Layer.Layer<never, E2, R2>
+) =>
   Layer.unwrap(
-    Effect.map(Settings.PENSTOCK_ROLES.config, (roles): Layer.Layer<never, E, R> =>
-      roles.has(role) ? layer : Layer.empty
+    Effect.map(Settings.PENSTOCK_ROLES.config, (roles): Layer.Layer<never, E | E2, R | R2> =>
+      roles.has(role) ? having : lacking
     )
   )
+
+/** The layer if this instance has the role, else nothing. */
+export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) => roleOr(role, layer, Layer.empty)
 
 /** What the routes need besides the stores: lookups, keys, and whether the instance is on its way out. */
 export const ApiPrograms = Layer.unwrap(
@@ -36,10 +44,14 @@ export const ApiPrograms = Layer.unwrap(
   })
 )
 
-/** Answers over HTTP, on Node's server. */
-export const ApiRole = serveOnSettings(Routes).pipe(Layer.provide(ApiPrograms))
+/** Answers over HTTP, on Node's server; without the role, only those who watch over the instance. */
+export const NodeApi = roleOr(
+  "api",
+  serveOnSettings(Routes).pipe(Layer.provide(ApiPrograms)),
+  serveOnSettings(WatchRoutes).pipe(Layer.provide(Draining.layer))
+)
 
-/** Keeps accounting points fresh and follows their events. */
+/** Keeps accounting points fresh and follows their events, those of a topic as well where one is set. */
 export const SyncRole = Layer.unwrap(
   Effect.gen(function* () {
     const options = {
@@ -50,7 +62,11 @@ export const SyncRole = Layer.unwrap(
       concurrency: yield* Settings.ADAPTER_CONCURRENCY.config,
       lookupRetention: yield* Settings.LOOKUP_RETENTION.config
     }
-    return SyncScheduler.layerLoops(options).pipe(Layer.provideMerge(SyncScheduler.layer(options)))
+    const eventTopic = yield* Settings.ACCOUNTING_POINT_EVENTS_TOPIC.config
+    return Layer.merge(
+      SyncScheduler.layerLoops(options).pipe(Layer.provideMerge(SyncScheduler.layer(options))),
+      eventTopic === undefined ? Layer.empty : EventStage({ eventTopic })
+    )
   })
 )
 

@@ -114,6 +114,11 @@ export const Settings = {
     "`observations`",
     "topic of the mapped sites and observations"
   ),
+  ACCOUNTING_POINT_EVENTS_TOPIC: setting(
+    orNone(topic("ACCOUNTING_POINT_EVENTS_TOPIC")),
+    "off",
+    "when set, thin events are also read from this topic"
+  ),
   ADAPTER_URL: setting(
     orNone(httpUrl("ADAPTER_URL")),
     "none",

@@ -6,9 +6,10 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
 import { Draining } from "../src/api/Health.ts"
+import { Routes, WatchRoutes } from "../src/api/Routes.ts"
 import { fetchHandler } from "../layers/FetchHandler.ts"
 import { service } from "../layers/Main.ts"
-import { ApiPrograms } from "../layers/Roles.ts"
+import { ApiPrograms, roleOr } from "../layers/Roles.ts"
 import { checkSettings, Settings } from "../layers/Settings.ts"
 import { Telemetry } from "../layers/Telemetry.ts"
 
@@ -19,23 +20,26 @@ declare const Deno: {
   ) => { readonly shutdown: () => Promise<void> }
 }
 
-const denoApi = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const hostname = yield* Settings.HTTP_HOST.config
-    const port = yield* Settings.HTTP_PORT.config
-    const draining = yield* Draining
-    const handler = yield* fetchHandler
-    yield* Effect.acquireRelease(
-      Effect.sync(() => Deno.serve({ hostname, port, onListen: () => {} }, (request) => handler(request))),
-      (server) =>
-        Effect.andThen(
-          draining.begin,
-          Effect.promise(() => server.shutdown())
-        )
-    )
-    yield* Effect.logInfo(`Listening on http://${hostname}:${port}`)
-  })
-).pipe(Layer.provide(ApiPrograms))
+const denoServer = (routes: typeof Routes) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const hostname = yield* Settings.HTTP_HOST.config
+      const port = yield* Settings.HTTP_PORT.config
+      const draining = yield* Draining
+      const handler = yield* fetchHandler(routes)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => Deno.serve({ hostname, port, onListen: () => {} }, (request) => handler(request))),
+        (server) =>
+          Effect.andThen(
+            draining.begin,
+            Effect.promise(() => server.shutdown())
+          )
+      )
+      yield* Effect.logInfo(`Listening on http://${hostname}:${port}`)
+    })
+  )
+
+const denoApi = roleOr("api", denoServer(Routes), denoServer(WatchRoutes)).pipe(Layer.provide(ApiPrograms))
 
 checkSettings.pipe(
   Effect.andThen(Layer.launch(Layer.provide(service(denoApi), Telemetry))),

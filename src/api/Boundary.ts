@@ -16,7 +16,7 @@ const maxBodyBytes = ByteSize.toNumberUnsafe(maxBody)
 
 /** Hex digits, as trace and span ids have them. */
 const randomHex = (length: number): Effect.Effect<string> =>
-  Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, 0x1_0000_0000), length / 8), (words) =>
+  Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, 0x1_0000_0000, { halfOpen: true }), length / 8), (words) =>
     words.map((word) => word.toString(16).padStart(8, "0")).join("")
   )
 

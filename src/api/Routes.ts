@@ -10,7 +10,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { AccountingPointHandlers } from "./AccountingPointHandlers.ts"
-import { Api, version } from "./Api.ts"
+import { Api, version, WatchApi } from "./Api.ts"
 import { Authorization } from "./ApiKeys.ts"
 import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
@@ -46,4 +46,12 @@ const withBoundary = <E, R>(routes: Layer.Layer<never, E, R>) =>
 /** The page at `/docs` carries its script with it; nothing is loaded from elsewhere. */
 export const Routes = withBoundary(
   Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
+)
+
+/** The routes of an instance that does not serve the API: its health and its metrics. */
+export const WatchRoutes = withBoundary(
+  Layer.mergeAll(
+    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
+    PrometheusMetrics.layerHttp()
+  )
 )
