@@ -9,13 +9,14 @@ import { Data, Deferred, Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { createServer } from "node:net"
 import { resolve } from "node:path"
+import { fileURLToPath } from "node:url"
 import { environment, run } from "../../layers/SystemProcess.ts"
 
 /** A benchmark cannot go on, or measured something else than it meant to. */
 export class BenchFailed extends Data.TaggedError("BenchFailed")<{ readonly message: string }> {}
 
 /** Of the repository. */
-export const root = resolve(import.meta.dirname, "../..")
+export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** A path below the repository's root. */
 export const inRepository = (path: string): string => resolve(root, path)

@@ -4,6 +4,7 @@
  * An embedded database has one owner. If that is a running service, its server is used; if nobody has one running, it is
  * started for as long as the command takes.
  */
+import console from "node:console"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Data, Effect, Layer, Option, Redacted } from "effect"
 import { GlobalFlag } from "effect/cli"
@@ -87,5 +88,5 @@ export const withDatabase = <A, E, R>(command: Effect.Effect<A, E, R>) =>
         Effect.provide(CommandLog)
       )
     ),
-    Effect.provideService(Console.Console, { ...globalThis.console, log: globalThis.console.error })
+    Effect.provideService(Console.Console, { ...console, log: console.error })
   )
