@@ -104,6 +104,18 @@ export const Settings = {
     "`.penstock`",
     "directory of the embedded database"
   ),
+  KAFKA_BROKERS: setting(
+    // No text matches: whoever sets it must not find their messages elsewhere than they think.
+    orNone(
+      text(
+        "KAFKA_BROKERS",
+        /(?!)/,
+        "cannot be used yet: this version keeps its topics in PostgreSQL, so it must not be set"
+      )
+    ),
+    "embedded topics",
+    "not yet: topics are kept in PostgreSQL, and a value stops the start"
+  ),
   HILLTOP_RAW_TOPIC: setting(
     withDefault(topic("HILLTOP_RAW_TOPIC"), "hilltop_raw"),
     "`hilltop_raw`",
