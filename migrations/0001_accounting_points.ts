@@ -27,11 +27,12 @@ export default statements(
   `CREATE SCHEMA flex`,
 
   `CREATE TABLE flex.accounting_point (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id integer GENERATED ALWAYS AS IDENTITY,
     business_id text NOT NULL UNIQUE CHECK (business_id ~ '^[1-9][0-9]{17}$'),
     latitude double precision,
     longitude double precision,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (id) INCLUDE (business_id)
   )`,
   `CREATE TABLE flex.end_user (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -74,7 +75,7 @@ export default statements(
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
   )`,
-  `CREATE INDEX controllable_unit_by_point ON flex.controllable_unit (accounting_point_id)`,
+  `CREATE INDEX controllable_unit_by_point ON flex.controllable_unit (accounting_point_id) INCLUDE (status, start_date)`,
   `CREATE TABLE flex.technical_resource (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
@@ -98,7 +99,9 @@ export default statements(
     /* when it came here, or last lost a living controllable unit */
     unneeded_since timestamptz NOT NULL DEFAULT now(),
     /* a living controllable unit, or a lookup within the retention: others are left alone */
-    relevant boolean NOT NULL DEFAULT false
+    relevant boolean NOT NULL DEFAULT false,
+    /* true: a controllable unit lives; false: one may live, which the sweep for old lookups finds out */
+    has_unit boolean NOT NULL DEFAULT false
   ) WITH (fillfactor = 80)`,
   `CREATE INDEX accounting_point_sync_pending ON flex.accounting_point_sync (last_event_at)
     WHERE ${waiting} AND last_event_at > synced_event_at`,
@@ -110,7 +113,9 @@ export default statements(
     WHERE relevant AND last_sync_start IS NULL AND failures > 0`,
   `CREATE INDEX accounting_point_sync_running ON flex.accounting_point_sync (last_sync_start)
     WHERE last_sync_start IS NOT NULL`,
-  `CREATE INDEX accounting_point_sync_lookups ON flex.accounting_point_sync (last_lookup_at) WHERE relevant`,
+  // Most points came by a lookup and have had a unit since: without those there is next to nothing to sweep or to write.
+  `CREATE INDEX accounting_point_sync_lookups ON flex.accounting_point_sync (last_lookup_at)
+    WHERE relevant AND NOT has_unit`,
   `CREATE INDEX accounting_point_sync_unneeded
     ON flex.accounting_point_sync (greatest(unneeded_since, last_lookup_at), accounting_point_id) WHERE NOT relevant`,
 
@@ -122,19 +127,20 @@ export default statements(
   `CREATE TRIGGER accounting_point_sync_row AFTER INSERT ON flex.accounting_point
     FOR EACH ROW EXECUTE FUNCTION flex.create_sync_row()`,
 
-  // A point that loses its last living unit is found by the sweep for old lookups, which knows the retention.
+  // A point that loses a unit is found by the sweep for old lookups, which knows the retention and whether another unit is
+  // left: two that end at one moment would each see the other alive. Writing the row makes units and the sweep take turns.
   `CREATE FUNCTION flex.note_relevance() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       IF TG_OP <> 'INSERT' AND OLD.status <> 'terminated'
         AND (TG_OP = 'DELETE' OR NEW.status = 'terminated' OR NEW.accounting_point_id <> OLD.accounting_point_id)
       THEN
         UPDATE flex.accounting_point_sync
-        SET last_lookup_at = coalesce(last_lookup_at, '-infinity'), unneeded_since = now()
+        SET last_lookup_at = coalesce(last_lookup_at, '-infinity'), unneeded_since = now(), has_unit = false
         WHERE accounting_point_id = OLD.accounting_point_id;
       END IF;
       IF TG_OP <> 'DELETE' AND NEW.status <> 'terminated' THEN
-        UPDATE flex.accounting_point_sync SET relevant = true
-        WHERE accounting_point_id = NEW.accounting_point_id AND NOT relevant;
+        UPDATE flex.accounting_point_sync SET relevant = true, has_unit = true
+        WHERE accounting_point_id = NEW.accounting_point_id AND NOT (relevant AND has_unit);
       END IF;
       RETURN NULL;
     END $$`,

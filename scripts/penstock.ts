@@ -11,9 +11,11 @@ import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
 import { CliError, Command } from "effect/cli"
 import { version } from "../layers/version.ts"
 import { describe } from "../src/domain/Loop.ts"
+import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { demo } from "./commands/demo.ts"
 import { doctor } from "./commands/doctor.ts"
 import { migrate } from "./commands/migrate.ts"
+import { purge } from "./commands/purge.ts"
 import { source } from "./commands/source.ts"
 import { start } from "./commands/start.ts"
 import { sync } from "./commands/sync.ts"
@@ -22,7 +24,7 @@ import { topic } from "./commands/topic.ts"
 
 const penstock = Command.make("penstock").pipe(
   Command.withDescription("Keeps local copies of data mastered elsewhere, fresh, complete and polite to the source"),
-  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic])
+  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic, purge])
 )
 
 /** What a person is told of a failure: the message of a failure that is foreseen, the whole cause of any other. */
@@ -38,7 +40,7 @@ const isTold = (cause: Cause.Cause<unknown>): boolean =>
 
 Command.run(penstock, { version }).pipe(
   Effect.provide(NodeServices.layer),
-  Effect.tapCause((cause) => (isTold(cause) ? Effect.void : Console.error(tell(cause)))),
+  Effect.tapCause((cause) => (isTold(cause) ? Effect.void : Console.error(blotPersonalNumbers(tell(cause))))),
   NodeRuntime.runMain({
     disableErrorReporting: true,
     teardown: (exit, onExit) =>

@@ -10,7 +10,10 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
+import { benchClaim } from "./benchClaim.ts"
+import { benchEvents } from "./benchEvents.ts"
 import { benchLookups } from "./benchLookups.ts"
+import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
 import { benchParse } from "./benchParse.ts"
 import { benchStart } from "./benchStart.ts"
@@ -24,8 +27,11 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   parse: benchParse,
   observations: benchObservations,
   sync: benchSync,
+  claim: benchClaim,
+  events: benchEvents,
   lookups: benchLookups,
-  start: benchStart
+  start: benchStart,
+  memory: benchMemory
 }
 const groupNames = Object.keys(groups)
 

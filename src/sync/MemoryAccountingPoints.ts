@@ -32,6 +32,12 @@ export interface MemoryPoint {
   nextAttemptAt: number | undefined
   lastError: string | undefined
   relevant: boolean
+  lastLookupAt: number | undefined
+  /** When it came here, or last lost a living controllable unit. */
+  unneededSince: number
+  terminatedUnits: number
+  /** Entries of the audit trail. */
+  lookups: number
   earliestStartDate: PlainDate | undefined
   timelines: Readonly<Record<TimelineName, ReadonlyArray<KeptPeriod>>>
   location: Location | undefined
@@ -43,14 +49,24 @@ export class MemoryAccountingPoints extends Context.Service<
   {
     readonly points: Map<Gsrn, MemoryPoint>
     readonly byId: Map<number, MemoryPoint>
+    /** Every end user that was ever written and not deleted. */
+    readonly endUsers: Set<string>
     readonly arrivals: PubSub.PubSub<void>
+    pointIds: number
     periodIds: number
   }
 >()("penstock/sync/MemoryAccountingPoints") {
   static readonly layerState = Layer.effect(
     MemoryAccountingPoints,
     Effect.map(PubSub.unbounded<void>(), (arrivals) =>
-      MemoryAccountingPoints.of({ points: new Map(), byId: new Map(), arrivals, periodIds: 0 })
+      MemoryAccountingPoints.of({
+        points: new Map(),
+        byId: new Map(),
+        endUsers: new Set(),
+        arrivals,
+        pointIds: 0,
+        periodIds: 0
+      })
     )
   )
 
@@ -115,6 +131,7 @@ const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, cha
     )
   }
   point.timelines = timelines
+  for (const { value } of timelines.end_user) state.endUsers.add(value)
   if (change.location !== undefined) point.location = change.location ?? undefined
 }
 
@@ -195,8 +212,9 @@ const store = Layer.effect(
     return AccountingPointStore.of({
       ensure: Effect.fnUntraced(function* (gsrn) {
         const lock = yield* Semaphore.make(1)
+        const now = yield* micros
         const point = state.points.get(gsrn) ?? {
-          id: state.points.size + 1,
+          id: ++state.pointIds,
           gsrn,
           lock,
           version: 0,
@@ -209,6 +227,10 @@ const store = Layer.effect(
           nextAttemptAt: undefined,
           lastError: undefined,
           relevant: false,
+          lastLookupAt: undefined,
+          unneededSince: now,
+          terminatedUnits: 0,
+          lookups: 0,
           earliestStartDate: undefined,
           timelines: { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] },
           location: undefined
