@@ -1,12 +1,16 @@
 /**
- * Lookups in PostgreSQL: one statement for everything a local answer needs, one for the trail it leaves.
+ * Lookups in PostgreSQL: one statement for everything that local answers need, one for the trail they leave, each for as
+ * many lookups as are waiting for it. With 32 waiting, 23,000 answers and 20,000 entries a second; one by one it was 7,000
+ * and 2,400, most of which went to planning, messages and commits.
  *
  * The trail never waits for a sync of the same accounting point: its row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
  */
-import { Cause, Effect, Layer, Option, Redacted, Schema } from "effect"
-import { SqlClient, SqlSchema, type Statement } from "effect/sql"
-import { type LookupCopy, LookupStore, mismatchLimit } from "../src/api/LookupStore.ts"
+import { PgTypes } from "@effect/sql-pg"
+import { Array, Cause, Effect, Layer, Redacted, Result, Schema } from "effect"
+import { SqlClient, SqlError, SqlSchema, type Statement } from "effect/sql"
+import { type LookupCopy, type LookupRecord, LookupStore, mismatchLimit } from "../src/api/LookupStore.ts"
+import { batched } from "../src/domain/batched.ts"
 import { ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
 import { describe } from "../src/domain/Loop.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
@@ -14,7 +18,23 @@ import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
+/** Of lookups to a statement. Those that come while one is under way are the next one, so this is for floods only. */
+const maxSize = 256
+
+const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
+const int4s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
+
+/** Such as an accounting point that was purged just then, or a purge that was waited for crosswise. */
+const mayBeOfOne = (error: SqlError.SqlError | Schema.SchemaError) =>
+  SqlError.isSqlError(error) && (error.reason._tag === "ConstraintError" || error.reason._tag === "DeadlockError")
+
+interface Asked<Subject> {
+  readonly subject: Subject
+  readonly caller: string
+}
+
 const CopyRow = Schema.Struct({
+  place: Schema.Int,
   accounting_point_id: Schema.Int,
   gsrn: Gsrn,
   age: Schema.NullOr(Schema.Finite),
@@ -47,93 +67,123 @@ const copyFrom = (row: typeof CopyRow.Type): LookupCopy => ({
   blockedFor: row.blocked_for ?? undefined
 })
 
+/** What each of so many asked for, in their order. */
+const inPlace = (count: number) => (rows: ReadonlyArray<typeof CopyRow.Type>) => {
+  const copies = Array.makeBy(count, (): LookupCopy | undefined => undefined)
+  for (const row of rows) copies[row.place - 1] = copyFrom(row)
+  return copies
+}
+
 export const PgLookupStore = Layer.effect(
   LookupStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-
-    /** Seconds until the oldest of the caller's latest mismatches is an hour old, when it has used up its tries. */
-    const blockedFor = (caller: string, accountingPointId: Statement.Fragment) => sql`
-      (SELECT CASE WHEN count(*) >= ${sql.literal(String(mismatchLimit))}
-        THEN extract(epoch FROM min(m.at) + interval '1 hour' - now())::float8 END
-      FROM (SELECT at FROM flex.lookup_audit WHERE caller = ${caller} AND outcome = 'mismatch'
-          AND accounting_point_id = ${accountingPointId}
-          AND at > now() - interval '1 hour'
-        ORDER BY at DESC LIMIT ${sql.literal(String(mismatchLimit))}) m)`
+    const limit = sql.literal(String(mismatchLimit))
 
     /**
-     * `chosen` names the accounting point as `a`; `unit` says which of its living units are shown.
-     *
-     * `ANY (ARRAY[…])` keeps the planner off the exclusion constraint's GiST index, which cannot serve it. With 100,000
-     * accounting points: seven index scans, 22 buffers, 0.15 ms; by way of GiST 54 buffers, 0.6 ms.
+     * How often caller `i.caller` was wrong about accounting point `point` within the hour, up to the limit, and since when.
+     * No more rows are read than that, however many there are.
      */
-    const copyOf = (chosen: Statement.Fragment, unit: Statement.Fragment, caller: string) => sql`
-      SELECT a.id AS accounting_point_id, a.business_id AS gsrn,
+    const mismatches = (point: Statement.Fragment) => sql`
+      (SELECT count(*)::int4 AS number, min(at) AS since
+      FROM (SELECT at FROM flex.lookup_audit WHERE caller = i.caller AND outcome = 'mismatch'
+          AND accounting_point_id = ${point}
+          AND at > now() - interval '1 hour'
+        ORDER BY at DESC LIMIT ${limit}) latest)`
+    const untilAnHourAfter = (since: string) =>
+      sql.literal(`extract(epoch FROM ${since} + interval '1 hour' - now())::float8`)
+
+    /**
+     * `asked` has a row for each question, as `i`, and the accounting point that it is about, as `a`; `unit` says which of its
+     * living units are shown.
+     *
+     * `ANY (ARRAY[…])` keeps the planner off the exclusion constraint's GiST index, which cannot serve it. The arrays come
+     * by way of `(SELECT …)`, so that their lengths do not enter the estimate: PostgreSQL would find a plan made for a short one
+     * cheaper than the general one, and plan each time anew, for 0.6 ms. Of 10,000 accounting points 17 at a time: seven index
+     * scans and 20 buffers each, 0.4 ms for all.
+     */
+    const copiesOf = (asked: Statement.Fragment, unit: Statement.Fragment) => sql`
+      SELECT i.place::int4 AS place, a.id AS accounting_point_id, a.business_id AS gsrn,
         extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 AS age,
         coalesce(s.last_event_at > s.synced_event_at, false) AS pending_event,
         e.id AS end_user_id, e.business_id AS end_user,
-        coalesce((SELECT jsonb_agg(jsonb_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,
-            'technical_resources', coalesce((SELECT jsonb_agg(jsonb_build_object('id', r.id, 'name', r.name) ORDER BY r.id)
+        coalesce((SELECT json_agg(json_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,
+            'technical_resources', coalesce((SELECT json_agg(json_build_object('id', r.id, 'name', r.name) ORDER BY r.id)
               FROM flex.technical_resource r WHERE r.controllable_unit_id = u.id), '[]')) ORDER BY u.id)
           FROM flex.controllable_unit u
           WHERE u.accounting_point_id = a.id AND u.status <> 'terminated' AND ${unit}), '[]') AS units,
-        ${blockedFor(caller, sql.literal("a.id"))} AS blocked_for
-      FROM ${chosen}
+        CASE WHEN m.number >= ${limit} THEN ${untilAnHourAfter("m.since")} END AS blocked_for
+      FROM ${asked}
       JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id
       LEFT JOIN flex.accounting_point_end_user t ON t.accounting_point_id = ANY (ARRAY[a.id])
         AND t.valid_time_range @> now()
-      LEFT JOIN flex.end_user e ON e.id = t.end_user_id`
+      LEFT JOIN flex.end_user e ON e.id = t.end_user_id
+      CROSS JOIN LATERAL ${mismatches(sql.literal("a.id"))} m`
 
-    const copyOfPoint = SqlSchema.findOneOption({
-      Request: Schema.Struct({ gsrn: Gsrn, caller: Schema.String }),
+    const copiesOfPoints = SqlSchema.findAll({
+      Request: Schema.Struct({ gsrns: Schema.Array(Gsrn), callers: Schema.Array(Schema.String) }),
       Result: CopyRow,
-      execute: ({ caller, gsrn }) =>
-        copyOf(
-          sql`(SELECT id, business_id FROM flex.accounting_point WHERE business_id = ${gsrn}) a`,
-          sql.literal("true"),
-          caller
+      execute: ({ callers, gsrns }) =>
+        copiesOf(
+          sql`unnest((SELECT ${texts(gsrns)}), (SELECT ${texts(callers)})) WITH ORDINALITY AS i (gsrn, caller, place)
+            JOIN flex.accounting_point a ON a.business_id = i.gsrn`,
+          sql.literal("true")
         )
     })
 
-    const copyOfUnit = SqlSchema.findOneOption({
-      Request: Schema.Struct({ unit: ControllableUnitId, caller: Schema.String }),
+    const copiesOfUnits = SqlSchema.findAll({
+      Request: Schema.Struct({ units: Schema.Array(ControllableUnitId), callers: Schema.Array(Schema.String) }),
       Result: CopyRow,
-      execute: ({ caller, unit }) =>
-        copyOf(
-          sql`(SELECT p.id, p.business_id FROM flex.controllable_unit c
-            JOIN flex.accounting_point p ON p.id = c.accounting_point_id
-            WHERE c.business_id = ${unit}::uuid AND c.status <> 'terminated') a`,
-          sql`u.business_id = ${unit}::uuid`,
-          caller
+      execute: ({ callers, units }) =>
+        copiesOf(
+          sql`unnest((SELECT ${texts(units)}::uuid[]), (SELECT ${texts(callers)})) WITH ORDINALITY AS i (unit, caller, place)
+            JOIN flex.controllable_unit c ON c.business_id = i.unit AND c.status <> 'terminated'
+            JOIN flex.accounting_point a ON a.id = c.accounting_point_id`,
+          sql.literal("u.business_id = i.unit")
         )
     })
 
-    const recordRow = SqlSchema.findOne({
+    /**
+     * In the order of asking: `ahead` counts the mismatches of the same caller about the same accounting point before it in
+     * this batch, which are about to be tries used up. Rows are locked in the order of their ids, and only if nobody holds
+     * them. 17 at a time: 0.5 ms, of which 0.2 ms for the foreign keys of the trail, and one commit.
+     */
+    const recordRows = SqlSchema.findAll({
       Request: Schema.Struct({
-        caller: Schema.String,
-        accountingPointId: Schema.Int,
-        endUserId: Schema.NullOr(Schema.Int),
-        outcome: Schema.Literals(["match", "mismatch"])
+        callers: Schema.Array(Schema.String),
+        points: Schema.Array(Schema.Int),
+        endUsers: Schema.Array(Schema.NullOr(Schema.Int)),
+        outcomes: Schema.Array(Schema.Literals(["match", "mismatch"]))
       }),
       Result: RecordRow,
-      execute: ({ accountingPointId, caller, endUserId, outcome }) => sql`
-        WITH tries AS MATERIALIZED (
-          SELECT ${blockedFor(caller, sql`${accountingPointId}`)} AS blocked_for
+      execute: ({ callers, endUsers, outcomes, points }) => sql`
+        WITH told AS MATERIALIZED (
+          SELECT caller, point, end_user, outcome, place, count(*) FILTER (WHERE outcome = 'mismatch') OVER (
+            PARTITION BY caller, point ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
+          FROM unnest((SELECT ${texts(callers)}), (SELECT ${int4s(points)}), (SELECT ${int4s(endUsers)}),
+            (SELECT ${texts(outcomes)}))
+            WITH ORDINALITY AS told (caller, point, end_user, outcome, place)
+        ), tries AS MATERIALIZED (
+          SELECT i.*, CASE WHEN m.number + i.ahead >= ${limit}
+            THEN ${untilAnHourAfter("coalesce(m.since, now())")} END AS blocked_for
+          FROM told i CROSS JOIN LATERAL ${mismatches(sql.literal("i.point"))} m
         ), audit AS (
           INSERT INTO flex.lookup_audit (caller, accounting_point_id, end_user_id, outcome)
-          SELECT ${caller}, ${accountingPointId}, ${endUserId}::int4, ${outcome} FROM tries WHERE blocked_for IS NULL
-        ), wanted AS (
-          SELECT s.accounting_point_id FROM flex.accounting_point_sync s, tries
-          WHERE s.accounting_point_id = ${accountingPointId} AND tries.blocked_for IS NULL AND ${lookedUpLongAgo}
-        ), free AS (
+          SELECT caller, point, end_user, outcome FROM tries WHERE blocked_for IS NULL ORDER BY place
+        ), wanted AS MATERIALIZED (
+          SELECT DISTINCT s.accounting_point_id FROM tries JOIN flex.accounting_point_sync s ON s.accounting_point_id = tries.point
+          WHERE tries.blocked_for IS NULL AND ${lookedUpLongAgo}
+        ), free AS MATERIALIZED (
           SELECT s.accounting_point_id FROM flex.accounting_point_sync s
-          WHERE s.accounting_point_id IN (SELECT accounting_point_id FROM wanted) FOR NO KEY UPDATE SKIP LOCKED
+          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM wanted))
+          ORDER BY s.accounting_point_id FOR NO KEY UPDATE SKIP LOCKED
         ), marked AS (
-          UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true FROM free
-          WHERE s.accounting_point_id = free.accounting_point_id
-          RETURNING 1
+          UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true
+          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM free))
         )
-        SELECT blocked_for, EXISTS (SELECT FROM wanted) AND NOT EXISTS (SELECT FROM marked) AS skipped FROM tries`
+        SELECT blocked_for, point = ANY (ARRAY(SELECT accounting_point_id FROM wanted EXCEPT SELECT accounting_point_id FROM free))
+          AS skipped
+        FROM tries ORDER BY place`
     })
 
     const lookedUpLongAgo = sql.literal(
@@ -154,21 +204,48 @@ export const PgLookupStore = Layer.effect(
         )
       )
 
+    const findPoints = yield* batched({
+      name: "LookupStore.findPoints",
+      maxSize,
+      mayBeOfOne,
+      run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
+        copiesOfPoints({ gsrns: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
+          Effect.map(inPlace(asked.length))
+        )
+    })
+    const findUnits = yield* batched({
+      name: "LookupStore.findUnits",
+      maxSize,
+      mayBeOfOne,
+      run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
+        copiesOfUnits({ units: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
+          Effect.map(inPlace(asked.length))
+        )
+    })
+    const record = yield* batched({
+      name: "LookupStore.record",
+      maxSize,
+      mayBeOfOne,
+      run: (records: Array.NonEmptyReadonlyArray<LookupRecord>) =>
+        recordRows({
+          callers: records.map(({ caller }) => caller),
+          points: records.map(({ accountingPointId }) => accountingPointId),
+          endUsers: records.map(({ endUserId }) => endUserId ?? null),
+          outcomes: records.map(({ outcome }) => outcome)
+        })
+    })
+
     return LookupStore.of({
       find: (subject, caller) =>
         ("accountingPoint" in subject
-          ? copyOfPoint({ gsrn: subject.accountingPoint, caller })
-          : copyOfUnit({ unit: subject.controllableUnit, caller })
-        ).pipe(
-          Effect.map(Option.match({ onNone: () => undefined, onSome: copyFrom })),
+          ? findPoints({ subject: subject.accountingPoint, caller })
+          : findUnits({ subject: subject.controllableUnit, caller })
+        ).pipe(Effect.catchTag("SchemaError", Effect.die), plain),
+      record: (one) =>
+        record(one).pipe(
           Effect.catchTag("SchemaError", Effect.die),
-          plain
-        ),
-      record: (record) =>
-        recordRow({ ...record, endUserId: record.endUserId ?? null }).pipe(
-          Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain,
-          Effect.tap(({ skipped }) => (skipped ? markLater(record.accountingPointId) : Effect.void)),
+          Effect.tap(({ skipped }) => (skipped ? markLater(one.accountingPointId) : Effect.void)),
           Effect.map(({ blocked_for }) => blocked_for ?? undefined)
         )
     })

@@ -78,9 +78,11 @@ export const Boundary: Layer.Layer<never, never, HttpRouter.HttpRouter | RouteTa
       )
       return yield* respond(table, request, answer).pipe(
         Effect.tap((response) =>
-          Effect.flatMap(Clock.currentTimeNanos, (now) =>
-            reportRequest(request.method, notes, response.status, Number(now - startedAt) / 1e9)
-          )
+          Effect.flatMap(Clock.currentTimeNanos, (now) => {
+            // The template: what a span knows of the address itself is not passed on, since it names accounting points.
+            if (span._tag === "Span") span.attribute("http.route", notes.route)
+            return reportRequest(request.method, notes, response.status, Number(now - startedAt) / 1e9)
+          })
         ),
         Effect.map(HttpServerResponse.setHeader("x-request-id", notes.id)),
         Effect.provideContext(Context.merge(surroundings, own))

@@ -2,7 +2,8 @@
  * What a lookup needs of the kept copy, and the trail it leaves.
  *
  * Callers are told apart by the name of their key. Who guesses birth dates is stopped here as well as before: `record`
- * counts again, so that guesses sent at the same time gain nothing.
+ * counts again, one record after the other, so that guesses sent at the same time to one instance gain nothing. Many calls
+ * may share a statement; what becomes of one of them, or of its caller, is nothing to the others.
  */
 import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, Gsrn } from "../domain/Identifiers.ts"
@@ -50,7 +51,7 @@ export class LookupStore extends Context.Service<
     /** Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. */
     readonly find: (subject: LookupSubject, caller: string) => Effect.Effect<LookupCopy | undefined, StoreUnavailable>
     /**
-     * Writes the audit entry and makes the accounting point relevant. When the caller has no tries left, it does neither
+     * Writes the audit entry for good and makes the accounting point relevant. When the caller has no tries left, it does neither
      * and returns the seconds until it may try again.
      */
     readonly record: (record: LookupRecord) => Effect.Effect<number | undefined, StoreUnavailable>
