@@ -8,6 +8,7 @@
 import { Context, Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
 import { PgTypes } from "@effect/sql-pg"
 import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
+import { describe } from "../src/domain/Loop.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../src/stream/KafkaSink.ts"
 import { makeArrivals, takeTurns } from "../src/stream/partitionTurns.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../src/stream/TopicReader.ts"
@@ -182,7 +183,7 @@ export const PgTopics = (
       const release = (claim: Claim) =>
         sql`UPDATE topic_groups SET lease_until = NULL WHERE ${held(claim)}`.pipe(
           inTime,
-          Effect.catchCause((cause) => Effect.logDebug("a partition could not be released", cause))
+          Effect.catchCause((cause) => Effect.logDebug("a partition could not be released", describe(cause)))
         )
 
       const settle = (claim: Claim, next: number, outputs: ReadonlyArray<OutgoingRecord>) =>

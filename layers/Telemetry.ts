@@ -6,13 +6,10 @@
 import { Effect, Layer, Logger, References } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
+import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
+import { DiscreetOtlp } from "./DiscreetOtlp.ts"
 import { Settings } from "./Settings.ts"
 import { version } from "./version.ts"
-
-const personalNumber = /(?<![0-9])[0-9]{11}(?![0-9])/g
-
-/** The text with every run of exactly 11 digits blotted out. */
-export const blotPersonalNumbers = (text: string): string => text.replaceAll(personalNumber, "[personal number]")
 
 const json = Logger.withConsoleLog(Logger.map(Logger.formatJson, blotPersonalNumbers))
 
@@ -43,11 +40,11 @@ const otlp = Layer.unwrap(
   Effect.map(Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config, (baseUrl) =>
     baseUrl === undefined
       ? Layer.empty
-      : Otlp.layerJson({
+      : Otlp.layer({
           baseUrl,
           resource: { serviceName: "penstock", serviceVersion: version },
           loggerMergeWithExisting: true
-        }).pipe(Layer.provide(FetchHttpClient.layer))
+        }).pipe(Layer.provide([FetchHttpClient.layer, DiscreetOtlp]))
   )
 )
 

@@ -21,7 +21,7 @@ import {
 } from "effect"
 import { DatabasePlace } from "../../layers/Database.ts"
 import { Main } from "../../layers/Main.ts"
-import { blotPersonalNumbers } from "../../layers/Telemetry.ts"
+import { blotPersonalNumbers } from "../../src/domain/PersonalNumber.ts"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { readProgress } from "./DemoProgress.ts"

@@ -9,6 +9,7 @@ import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.t
 import { type RawKey, rawPartitionKey, rawPartitions } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../domain/Loop.ts"
+import { blotPersonalNumbers } from "../domain/PersonalNumber.ts"
 import { decodeText } from "../hilltop/HilltopText.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { partitionOf } from "../stream/Partitioner.ts"
@@ -150,10 +151,23 @@ const settlement = Effect.fnUntraced(function* (
       hash: seen.hash ?? null,
       millis: now - startedAt,
       ...(seen.bytes === undefined ? {} : { bytes: seen.bytes }),
-      ...(outcome.good ? {} : { detail: outcome.detail })
+      ...(outcome.good ? {} : { detail: withoutSecrets(outcome.detail, task.htsUrl) })
     },
     delay: Duration.millis(delay),
     hash: outcome.good ? outcome.hash : undefined,
     attempts: outcome.good ? 0 : task.attempts + 1
   } satisfies Settlement
 })
+
+/** Shorter ones are words such as `Hilltop`, and no secrets. */
+const shortestSecret = 8
+
+/** A server may quote in its error what it was asked with: keys in the source's address, or somebody's number. */
+const withoutSecrets = (detail: string, htsUrl: string): string => {
+  if (!URL.canParse(htsUrl)) return blotPersonalNumbers(detail)
+  const { password, searchParams } = new URL(htsUrl)
+  const secrets = [password, ...[...searchParams.values()].flatMap((value) => [value, encodeURIComponent(value)])]
+  return secrets
+    .filter((secret) => secret.length >= shortestSecret)
+    .reduce((text, secret) => text.replaceAll(secret, "[secret]"), blotPersonalNumbers(detail))
+}

@@ -110,12 +110,12 @@ layer(services, { excludeTestServices: true })("penstock source", (it) => {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const [paused, resumed, unknown] = yield* Effect.all(
-        [asked("source pause 2"), asked("source resume 1"), asked("source pause 99999999999")],
+        [asked("source pause 2"), asked("source resume 1"), asked("source pause 999999999999")],
         atOnce
       )
       assert.deepStrictEqual(paused, succeeded("Source 2 is paused. Its tasks and data are kept.\n"))
       assert.strictEqual(resumed.out, "Source 1 is asked again.\nIt had a problem: measurementNames is missing\n")
-      const told = "There is no source 99999999999. `penstock source list` shows them."
+      const told = "There is no source 999999999999. `penstock source list` shows them."
       assert.deepStrictEqual(unknown, failed(told))
       assert.deepStrictEqual(yield* sql`SELECT id, paused FROM hilltop_sources ORDER BY id`, [
         { id: 1, paused: false },
