@@ -82,7 +82,11 @@ export const PgAccountingPointStore = Layer.effect(
               location: latitude !== null && longitude !== null ? { latitude, longitude } : undefined
             }
           }),
-          Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
+          Effect.catchTags({
+            SchemaError: Effect.die,
+            // Purged since its id was read: whoever tries again creates it anew.
+            NoSuchElementError: (cause) => Effect.fail(new StoreUnavailable({ cause }))
+          }),
           plain
         )
     })
