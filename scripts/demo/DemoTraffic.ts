@@ -10,7 +10,10 @@ import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { type DemoKeys, registeredUnits } from "./DemoSettings.ts"
 
 /** The demo's own service did not do what it was asked. */
-export class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {}
+export class DemoFailed extends Data.TaggedError("DemoFailed")<{
+  readonly message: string
+  readonly status?: number
+}> {}
 
 const call = Effect.fnUntraced(function* (
   request: HttpClientRequest.HttpClientRequest,
@@ -21,10 +24,16 @@ const call = Effect.fnUntraced(function* (
     Effect.mapError(() => new DemoFailed({ message: `${request.method} ${request.url}: no answer` }))
   )
   if (!expected.includes(response.status)) {
-    return yield* new DemoFailed({ message: `${request.method} ${request.url} answered ${response.status}` })
+    return yield* new DemoFailed({
+      message: `${request.method} ${request.url} answered ${response.status}`,
+      status: response.status
+    })
   }
   return response
 }, Effect.scoped)
+
+/** 503 means "in a second": someone else holds what is needed. */
+const whenBusy = { while: ({ status }: DemoFailed) => status === 503, schedule: Schedule.spaced("1 second"), times: 20 }
 
 /** Waits until the service says it is ready, 15 s at most; then the failure tells what it said instead. */
 export const untilReady = (url: string) =>
@@ -72,7 +81,7 @@ export const registerUnits = Effect.fnUntraced(function* (url: string, keys: Dem
       technical_resources: [{ name: "Heat pump" }]
     }
     const request = HttpClientRequest.put(`${url}/controllable_unit/${randomUUID()}`)
-    yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.admin, [200, 201])
+    yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.admin, [200, 201]).pipe(Effect.retry(whenBusy))
   })
   yield* Effect.forEach(
     Array.from({ length: registeredUnits }, (_, i) => i),
