@@ -3,9 +3,8 @@
  */
 import { Effect, Layer } from "effect"
 import { eventPartitions } from "../src/api/eventStage.ts"
-import { rawPartitions } from "../src/domain/HilltopMessage.ts"
-import { observationPartitions } from "../src/domain/Observation.ts"
 import { deadLetterPartitions, deadLetterTopic } from "../src/stream/DeadLetter.ts"
+import { streamTopics } from "../src/stream/streamTopics.ts"
 import { PgTopics } from "./PgTopics.ts"
 import { Settings } from "./Settings.ts"
 
@@ -21,10 +20,7 @@ export const EmbeddedTopics = Layer.unwrap(
     return PgTopics({
       topics: {
         ...events,
-        [rawTopic]: rawPartitions,
-        [observationsTopic]: observationPartitions,
-        [deadLetterTopic(rawTopic)]: deadLetterPartitions,
-        [deadLetterTopic(observationsTopic)]: deadLetterPartitions
+        ...streamTopics({ rawTopic, observationsTopic })
       }
     })
   })

@@ -4,7 +4,7 @@
  * A unit that is not terminated is what makes an accounting point relevant, so that its data may be kept at all.
  */
 import { Schema } from "effect"
-import { ControllableUnitId, Gsrn } from "./Identifiers.ts"
+import { Gsrn } from "./Identifiers.ts"
 import { PlainDate } from "./OsloDay.ts"
 
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(512))
@@ -17,12 +17,3 @@ export const UnitRegistration = Schema.Struct({
   technical_resources: Schema.optional(Schema.Array(Schema.Struct({ name: Name })).check(Schema.isMaxLength(1_000)))
 })
 export type UnitRegistration = typeof UnitRegistration.Type
-
-/** A unit as a lookup shows it. */
-export const UnitView = Schema.Struct({
-  id: Schema.Int,
-  business_id: ControllableUnitId,
-  name: Schema.String,
-  technical_resources: Schema.Array(Schema.Struct({ id: Schema.Int, name: Schema.String }))
-})
-export type UnitView = typeof UnitView.Type
