@@ -3,8 +3,8 @@
  *
  * A source that cannot be used is reported on its own row and disturbs no other.
  */
-import { Duration, Effect, Layer, Stream } from "effect"
-import { repeatPass } from "../domain/Loop.ts"
+import { type Duration, Effect, Layer, Stream } from "effect"
+import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import { serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
@@ -57,7 +57,7 @@ export const SourceWatch = (options: { readonly interval: Duration.Duration }) =
     Effect.gen(function* () {
       const sources = yield* HilltopSources
       const nextChange = yield* Stream.toPull(sources.changes)
-      yield* repeatPass({ name: "sources", patience: Duration.times(options.interval, 3) }, checkSources, () =>
+      yield* repeatPass({ name: "sources", patience: patienceFor(options.interval) }, checkSources, () =>
         nextChange.pipe(Effect.ignoreCause, Effect.timeoutOption(options.interval), Effect.asVoid)
       ).pipe(Effect.forkScoped)
     })

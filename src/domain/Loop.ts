@@ -41,6 +41,10 @@ const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.space
   Schedule.jittered
 )
 
+/** How long a loop with this interval may take to show progress: three rounds, and 2 minutes at least. */
+export const patienceFor = (interval: Duration.Duration): Duration.Duration =>
+  Duration.max(Duration.times(interval, 3), Duration.minutes(2))
+
 /** Tells health that the loop `name` is getting on; for passes that are long by design. */
 export const beat = Effect.fnUntraced(function* (name: string) {
   const now = yield* Clock.currentTimeMillis

@@ -5,7 +5,7 @@
  * steady trickle. A claim ends in exactly one of three ways: finalised, recorded as failed, or given back.
  */
 import { Clock, Context, Duration, Effect, Layer, MutableHashSet, Random, Semaphore, Stream } from "effect"
-import { repeatPass } from "../domain/Loop.ts"
+import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
@@ -30,7 +30,10 @@ export type SyncPass = Readonly<Record<SyncOutcome | "claimed" | "failed" | "rel
 export class SyncScheduler extends Context.Service<
   SyncScheduler,
   {
-    /** Claims this instance's share and syncs it, spread over the interval. Fails only when nothing could be claimed. */
+    /**
+     * Claims this instance's share and syncs it, spread over the interval. Without an adapter there is nothing to do. Fails
+     * only when nothing could be claimed.
+     */
     readonly runOnce: Effect.Effect<SyncPass, StoreUnavailable>
     /** Claims what has pending events and syncs it at once. */
     readonly followEvents: Effect.Effect<SyncPass, StoreUnavailable>
@@ -52,7 +55,7 @@ export class SyncScheduler extends Context.Service<
             .withPermit(syncOrRecord(claim))
             .pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
         const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"]) {
-          if (limit === 0 || (yield* circuit.isOpen)) return []
+          if (limit === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
           const failing = lanes === "events" ? 0 : Math.max(limit, options.concurrency * 4)
           return yield* locks.claim({ limit, lanes, failing, deadAfter })
         })
@@ -87,7 +90,7 @@ export class SyncScheduler extends Context.Service<
         })
         const untilNextRound = (startedAt: number) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + interval - now)))
-        yield* repeatPass({ name: "sync", patience: Duration.times(options.interval, 3) }, pass, untilNextRound).pipe(
+        yield* repeatPass({ name: "sync", patience: patienceFor(options.interval) }, pass, untilNextRound).pipe(
           Effect.forkScoped
         )
 

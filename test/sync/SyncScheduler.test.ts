@@ -161,6 +161,16 @@ describe("the background sync", () => {
     }).pipe(Effect.provide(world(scripted({ asked, fails: () => false, latency: "1 hour" }), { batchSize: 20 })))
   })
 
+  it.effect("leaves the rows alone where no adapter is configured", () =>
+    Effect.gen(function* () {
+      const points = yield* relevant(3)
+      const scheduler = yield* SyncScheduler
+      assert.strictEqual((yield* scheduler.runOnce).claimed, 0)
+      assert.strictEqual((yield* scheduler.followEvents).claimed, 0)
+      assert.isTrue([...points.values()].every((point) => point.failures === 0))
+    }).pipe(Effect.provide(world(AdapterClient.layerNone, { batchSize: 3 })))
+  )
+
   it.effect("records an accounting point that the adapter does not know any more, and keeps its data", () => {
     const adapter = Layer.succeed(
       AdapterClient,
