@@ -12,7 +12,7 @@ import {
   TaskStatus,
   type TaskView
 } from "../src/api/HilltopAdministration.ts"
-import { RequestType } from "../src/domain/FetchTask.ts"
+import { RequestType, SetAsideReason } from "../src/domain/FetchTask.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -40,6 +40,7 @@ const TaskRow = Schema.Struct({
   next_fetch_at: Schema.Finite,
   status: TaskStatus,
   attempts: Schema.Int,
+  set_aside_reason: Schema.NullOr(SetAsideReason),
   history: Schema.Json
 })
 
@@ -57,7 +58,7 @@ const status = `CASE WHEN lease_until > now() THEN 'claimed' WHEN set_aside_at I
 /** A task that an operator put off for ever has a time all the same. */
 const due = `floor(1000 * extract(epoch FROM least(next_fetch_at, '9999-12-31T00:00:00Z')))::float8`
 const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${due} AS next_fetch_at, ${status} AS status,
-  attempts, previous_history AS history`
+  attempts, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason, previous_history AS history`
 
 export const PgHilltopAdministration = Layer.effect(
   HilltopAdministration,
@@ -121,10 +122,11 @@ export const PgHilltopAdministration = Layer.effect(
           ])}
           ORDER BY id LIMIT ${limit}`).pipe(plain),
 
-      // One that runs at this moment keeps its lease: its settlement decides when it runs again.
+      // One that runs at this moment keeps its lease, and is due again as soon as it is settled.
       runTask: (id) =>
         tasks(sql`
-          UPDATE hilltop_fetch_tasks SET next_fetch_at = least(next_fetch_at, now()), set_aside_at = NULL,
+          UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN least(next_fetch_at, now()) ELSE 'epoch' END,
+            set_aside_at = NULL, set_aside_reason = NULL,
             takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END
           WHERE id = ${id}::int8 RETURNING ${sql.literal(taskColumns)}`).pipe(Effect.map(first<TaskView>), plain)
     })

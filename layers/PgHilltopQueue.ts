@@ -31,6 +31,7 @@ const TaskRow = Schema.Struct({
   fetch_url: Schema.String,
   details: TaskDetails,
   previous_data_hash: Schema.NullOr(Schema.String),
+  previous_digest: Schema.NullOr(Schema.String),
   attempts: Schema.Int,
   council_id: Schema.Int,
   hts_url: Schema.String,
@@ -46,6 +47,7 @@ const taskFrom = (row: typeof TaskRow.Type): ClaimedTask => ({
   fetchUrl: row.fetch_url,
   details: row.details,
   previousHash: row.previous_data_hash ?? undefined,
+  previousDigest: row.previous_digest ?? undefined,
   attempts: row.attempts,
   councilId: row.council_id,
   htsUrl: row.hts_url,
@@ -80,7 +82,7 @@ export const PgHilltopQueue = Layer.effect(
             SELECT t.id, t.origin, t.next_fetch_at FROM hilltop_fetch_tasks t
             WHERE server.room > 0 AND t.origin = server.origin AND t.priority = class.priority
               AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
-              AND EXISTS (SELECT FROM hilltop_sources s WHERE s.id = t.source_id AND NOT s.paused)
+              AND EXISTS (SELECT FROM hilltop_sources s WHERE s.id = t.source_id AND NOT s.paused AND s.problem IS NULL)
             ORDER BY t.next_fetch_at LIMIT greatest(0, server.room) FOR UPDATE OF t SKIP LOCKED) task
         ), picked AS (
           SELECT due.id, due.origin, due.turn FROM due JOIN server USING (origin) WHERE due.turn <= server.room
@@ -94,7 +96,7 @@ export const PgHilltopQueue = Layer.effect(
         FROM picked, hilltop_sources s
         WHERE t.id = ANY(ARRAY(SELECT id FROM picked)) AND t.id = picked.id AND s.id = t.source_id
         RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
-          t.previous_data_hash, t.attempts, s.council_id, s.hts_url, s.configuration, picked.turn::float8 AS turn`
+          t.previous_data_hash, t.previous_digest, t.attempts, s.council_id, s.hts_url, s.configuration, picked.turn::float8 AS turn`
     })
 
     const leases = (list: ReadonlyArray<{ readonly id: number; readonly fence: number }>) =>
@@ -113,10 +115,17 @@ export const PgHilltopQueue = Layer.effect(
         tasks.length === 0
           ? Effect.succeed(0)
           : sql<{ id: unknown }>`
-              INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, details)
-              SELECT * FROM unnest(${tasks.map((task) => task.sourceId)}::int4[],
-                ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
-                ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[])
+              WITH wanted AS (
+                SELECT * FROM unnest(${tasks.map((task) => task.sourceId)}::int4[],
+                  ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
+                  ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[])
+                  AS task (source_id, request_type, fetch_url, details)
+              ), corrected AS (
+                UPDATE hilltop_fetch_tasks t SET details = wanted.details FROM wanted
+                WHERE t.source_id = wanted.source_id AND t.request_type = wanted.request_type
+                  AND t.fetch_url = wanted.fetch_url AND t.details <> wanted.details
+              )
+              INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, details) SELECT * FROM wanted
               ON CONFLICT DO NOTHING RETURNING id`.pipe(
               Effect.map((rows) => rows.length),
               unavailable
@@ -142,18 +151,26 @@ export const PgHilltopQueue = Layer.effect(
       settle: (settlements) =>
         sql<{ id: number }>`
           UPDATE hilltop_fetch_tasks t SET lease_until = NULL, takeovers = 0, attempts = run.attempts,
-            next_fetch_at = clock_timestamp() + run.delay * interval '1 millisecond',
+            next_fetch_at = CASE WHEN t.next_fetch_at = 'epoch' THEN clock_timestamp()
+              ELSE clock_timestamp() + run.delay * interval '1 millisecond' END,
             previous_data_hash = coalesce(run.hash, t.previous_data_hash),
-            previous_history = CASE WHEN jsonb_array_length(t.previous_history) < ${historyLength}
-              THEN t.previous_history ELSE t.previous_history - 0 END || run.entry
+            previous_digest = coalesce(run.digest, t.previous_digest),
+            set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason IS NOT NULL THEN now() END),
+            set_aside_reason = coalesce(t.set_aside_reason, run.reason),
+            previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
+              WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
+              ELSE (t.previous_history - 0) || run.entry END
           FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
             ${settlements.map(({ task }) => String(task.fence))}::bigint[],
             ${settlements.map(({ attempts }) => attempts)}::int4[],
             ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
             ${settlements.map(({ hash }) => hash ?? "")}::text[],
-            ${settlements.map(({ run }) => JSON.stringify(run))}::jsonb[])
-            AS given (id, fence, attempts, delay, given_hash, entry)
-            CROSS JOIN LATERAL (SELECT nullif(given_hash, '') AS hash, given.*) run
+            ${settlements.map(({ digest }) => digest ?? "")}::text[],
+            ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
+            ${settlements.map(({ run }) => JSON.stringify(run ?? null))}::jsonb[])
+            AS given (id, fence, attempts, delay, given_hash, given_digest, given_reason, entry)
+            CROSS JOIN LATERAL (SELECT nullif(given_hash, '') AS hash, nullif(given_digest, '') AS digest,
+              nullif(given_reason, '') AS reason, given.*) run
           WHERE t.id = run.id AND t.fence = run.fence AND t.lease_until IS NOT NULL
           RETURNING t.id::float8 AS id`.pipe(
           Effect.map((rows) =>
@@ -172,7 +189,8 @@ export const PgHilltopQueue = Layer.effect(
 
       takeOver: sql<{ id: unknown }>`
         UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
-          set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers} THEN now() END
+          set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers} THEN now() ELSE set_aside_at END,
+          set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers} THEN 'lost' ELSE set_aside_reason END
         WHERE lease_until <= now() RETURNING id`.pipe(
         Effect.map((rows) => rows.length),
         unavailable

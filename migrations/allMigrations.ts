@@ -3,10 +3,12 @@ import accountingPoints from "./0001_accounting_points.ts"
 import hilltop from "./0002_hilltop.ts"
 import topics from "./0003_topics.ts"
 import observations from "./0004_observations.ts"
+import hilltopPlan from "./0005_hilltop_plan.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
   "0002_hilltop": hilltop,
   "0003_topics": topics,
-  "0004_observations": observations
+  "0004_observations": observations,
+  "0005_hilltop_plan": hilltopPlan
 }

@@ -21,7 +21,7 @@ const flags = {
   ),
   status: Flag.Literals("status", TaskStatus.literals).pipe(
     Flag.withDescription(
-      "due: waits for a worker; scheduled: for its time; claimed: runs now; failing: failed, is tried again; set_aside: given up on"
+      "due: waits for a worker; scheduled: for its time; claimed: runs now; failing: failed, is tried again; set_aside: rests, and `list` says why"
     ),
     Flag.optional
   ),
@@ -66,7 +66,7 @@ const rowOf = (task: TaskView): ReadonlyArray<Cell> => [
   task.id,
   task.source_id,
   task.request_type,
-  task.status,
+  task.set_aside_reason === null ? task.status : `${task.status} (${task.set_aside_reason})`,
   formatInstant(task.next_fetch_at).slice(0, 19).replace("T", " "),
   task.attempts,
   lastResult(task),

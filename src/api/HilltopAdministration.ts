@@ -5,7 +5,7 @@
  * problem beside it. Lists go by id, so that a page does not shift while tasks move in the queue.
  */
 import { Context, type Effect, Schema } from "effect"
-import { RequestType } from "../domain/FetchTask.ts"
+import { RequestType, SetAsideReason } from "../domain/FetchTask.ts"
 import { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { Instant } from "../domain/Instant.ts"
 import { HtsUrl } from "../hilltop/HilltopUrl.ts"
@@ -45,7 +45,7 @@ export type SourceView = typeof SourceView.Type
 
 /**
  * - `claimed`: a worker runs it at this moment
- * - `set_aside`: given up on, until somebody runs it
+ * - `set_aside`: rests, see `set_aside_reason`, until that ends or somebody runs it
  * - `failing`: its last runs failed; it is tried again
  * - `due`: waits for a worker, `scheduled`: for its time
  */
@@ -60,6 +60,8 @@ export const TaskView = Schema.Struct({
   next_fetch_at: Instant,
   status: TaskStatus,
   attempts: Schema.Int,
+  /** Why it rests: `lost` by its workers too often, its site `excluded`, `unwanted` now, or `divided` into smaller ones. */
+  set_aside_reason: Schema.NullOr(SetAsideReason),
   /** The last 50 runs: when, with which result, and more. */
   history: Schema.Array(Schema.Json)
 })

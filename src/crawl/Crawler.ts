@@ -49,7 +49,10 @@ export class Crawler extends Context.Service<
         const run = (task: ClaimedTask) =>
           runTask(task, options.rawTopic).pipe(
             Effect.flatMap((settlement) =>
-              Effect.andThen(queue.settle([settlement]), Metric.update(runs(settlement.run.result), 1))
+              Effect.andThen(
+                queue.settle([settlement]),
+                settlement.run === undefined ? Effect.void : Metric.update(runs(settlement.run.result), 1)
+              )
             ),
             Effect.catchTag("QueueUnavailable", () =>
               Effect.andThen(

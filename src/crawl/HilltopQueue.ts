@@ -18,13 +18,19 @@ export type Lease = Pick<ClaimedTask, "id" | "fence">
 export class HilltopQueue extends Context.Service<
   HilltopQueue,
   {
-    /** Queues the tasks that are not on the queue yet, due at once; returns how many were new. */
+    /**
+     * Queues the tasks that are not on the queue yet, due at once; returns how many were new. Those that are there already
+     * take the new details.
+     */
     readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, QueueUnavailable>
     /** Takes at most `limit` due tasks that their servers' budgets allow now, fairly between servers; none when none is. */
     readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, QueueUnavailable>
     /** Extends the leases; returns the ids of those that were lost meanwhile. */
     readonly heartbeat: (leases: ReadonlyArray<Lease>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
-    /** Records runs and requeues their tasks; returns the ids of those refused because the lease was lost. */
+    /**
+     * Records runs and requeues or sets aside their tasks; returns the ids of those refused because the lease was lost. A
+     * task that was asked for again while it ran is due at once.
+     */
     readonly settle: (settlements: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
     /** Gives tasks back untouched, due as before. */
     readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, QueueUnavailable>

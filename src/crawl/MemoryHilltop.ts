@@ -4,20 +4,30 @@
  * The same suite runs over this and over PostgreSQL. The clock is Effect's, so a test owns it.
  */
 import { Clock, Context, Duration, Effect, Layer, PubSub, Stream } from "effect"
-import { type ClaimedTask, historyLength, type NewTask, type RequestType, type TaskRun } from "../domain/FetchTask.ts"
+import {
+  type ClaimedTask,
+  historyLength,
+  type NewTask,
+  type RequestType,
+  type SetAsideReason,
+  type TaskDetails,
+  type TaskRun
+} from "../domain/FetchTask.ts"
 import { HilltopQueue, type Lease } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget, type ServerLimits } from "./ServerBudget.ts"
 
 export interface MemoryTask extends NewTask {
   readonly id: number
+  details: TaskDetails
   fence: number
   nextFetchAt: number
   leaseUntil: number | undefined
   takeovers: number
-  setAside: boolean
+  setAside: SetAsideReason | undefined
   attempts: number
   previousHash: string | undefined
+  previousDigest: string | undefined
   history: ReadonlyArray<TaskRun>
 }
 
@@ -63,7 +73,11 @@ const patience: Readonly<Record<RequestType, number>> = {
 const waitsUntil = (task: MemoryTask) => task.nextFetchAt + patience[task.requestType]
 const originOf = (url: string) => new URL(url).origin
 const isDue = (task: MemoryTask, now: number) =>
-  task.leaseUntil === undefined && !task.setAside && task.nextFetchAt <= now
+  task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
+
+const isUsable = (source: SourceRow | undefined) => source !== undefined && source.problem === undefined
+/** Set on a task that is claimed: it is due again at its settlement. */
+const wantedAgain = -Infinity
 
 const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number): MemoryServer => {
   const origin = originOf(url)
@@ -111,6 +125,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           fetchUrl: task.fetchUrl,
           details: task.details,
           previousHash: task.previousHash,
+          previousDigest: task.previousDigest,
           attempts: task.attempts,
           councilId: source.councilId,
           htsUrl: source.htsUrl,
@@ -122,9 +137,13 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
         enqueue: (wanted) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             const key = (task: NewTask) => `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
-            const known = new Set([...tasks.values()].map(key))
-            const added = wanted.filter((task) => !known.has(key(task)) && known.add(key(task)))
-            for (const task of added) {
+            const known = new Map([...tasks.values()].map((task) => [key(task), task]))
+            const added = new Map(wanted.filter((task) => !known.has(key(task))).map((task) => [key(task), task]))
+            for (const task of wanted) {
+              const there = known.get(key(task))
+              if (there !== undefined) there.details = task.details
+            }
+            for (const task of added.values()) {
               const id = tasks.size + 1
               tasks.set(id, {
                 ...task,
@@ -133,19 +152,20 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
                 nextFetchAt: now,
                 leaseUntil: undefined,
                 takeovers: 0,
-                setAside: false,
+                setAside: undefined,
                 attempts: 0,
                 previousHash: undefined,
+                previousDigest: undefined,
                 history: []
               })
             }
-            return added.length
+            return added.size
           }),
 
         claim: (limit) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             const due = [...tasks.values()]
-              .filter((task) => isDue(task, now) && sources.has(task.sourceId))
+              .filter((task) => isDue(task, now) && isUsable(sources.get(task.sourceId)))
               .sort((a, b) => waitsUntil(a) - waitsUntil(b))
             const byOrigin = Map.groupBy(due, (task) => originOf(task.fetchUrl))
             const turns = [...byOrigin].flatMap(([origin, list]) =>
@@ -180,9 +200,11 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               task.leaseUntil = undefined
               task.takeovers = 0
               task.attempts = settlement.attempts
-              task.nextFetchAt = now + Duration.toMillis(settlement.delay)
+              task.nextFetchAt = task.nextFetchAt === wantedAgain ? now : now + Duration.toMillis(settlement.delay)
               task.previousHash = settlement.hash ?? task.previousHash
-              task.history = [...task.history, settlement.run].slice(-historyLength)
+              task.previousDigest = settlement.digest ?? task.previousDigest
+              task.setAside ??= settlement.setAside
+              if (settlement.run !== undefined) task.history = [...task.history, settlement.run].slice(-historyLength)
               return []
             })
           ),
@@ -201,7 +223,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
             task.leaseUntil = undefined
             task.fence += 1
             task.takeovers += 1
-            task.setAside = task.takeovers >= mostTakeovers
+            if (task.takeovers >= mostTakeovers) task.setAside ??= "lost"
           }
           return lost.length
         })

@@ -156,7 +156,7 @@ const settlement = Effect.fnUntraced(function* (
     delay: Duration.millis(delay),
     hash: outcome.good ? outcome.hash : undefined,
     attempts: outcome.good ? 0 : task.attempts + 1
-  } satisfies Settlement
+  } satisfies Settlement as Settlement
 })
 
 /** Shorter ones are words such as `Hilltop`, and no secrets. */

@@ -29,6 +29,8 @@ export const TaskDetails = Schema.Struct({
   siteName: Schema.optional(Schema.String),
   /** Name of the DataSource that was chosen. */
   measurementName: Schema.optional(Schema.String),
+  /** Name of its measurement that is asked for. */
+  measurement: Schema.optional(Schema.String),
   /** Which column of the DataSource holds the measurement, counted from 1. */
   item: Schema.optional(Schema.Int),
   units: Schema.optional(Schema.String)
@@ -42,10 +44,27 @@ export const TaskRun = Schema.Struct({
   hash: Schema.optional(Schema.NullOr(Schema.String)),
   bytes: Schema.optional(Schema.Int),
   millis: Schema.optional(Schema.Int),
+  /** Rows that are newer than all that was known. */
+  added: Schema.optional(Schema.Int),
+  /** Whether anything that was known before has changed or gone. */
+  revised: Schema.optional(Schema.Boolean),
+  /** Time of the newest row, as Hilltop writes it (NZST). */
+  newest: Schema.optional(Schema.String),
   /** Why it failed, readable; never what a caller sent or a key. */
   detail: Schema.optional(Schema.String)
 })
 export type TaskRun = typeof TaskRun.Type
+
+/**
+ * Why a task rests until somebody runs it or its reason ends.
+ *
+ * - `lost`: its lease ran out so often that it may be what kills its workers
+ * - `excluded`: its site is excluded by the source's configuration
+ * - `unwanted`: its measurement, or its address, is no longer one of the source's configuration
+ * - `divided`: its answer is too large; tasks for parts of it run in its place
+ */
+export const SetAsideReason = Schema.Literals(["lost", "excluded", "unwanted", "divided"])
+export type SetAsideReason = typeof SetAsideReason.Type
 
 /** How many runs the history of a task keeps. */
 export const historyLength = 50
@@ -63,6 +82,8 @@ export interface ClaimedTask extends NewTask {
   readonly id: number
   readonly fence: number
   readonly previousHash: string | undefined
+  /** What the document meant that came last, see `DocumentDigest`. */
+  readonly previousDigest: string | undefined
   /** Failed runs since the last one that succeeded. */
   readonly attempts: number
   readonly councilId: number
@@ -74,10 +95,15 @@ export interface ClaimedTask extends NewTask {
 /** What a run leaves behind. */
 export interface Settlement {
   readonly task: Pick<ClaimedTask, "id" | "fence">
-  readonly run: TaskRun
+  /** Nothing when the task was not run after all: its site was excluded between the claim and now. */
+  readonly run: TaskRun | undefined
   /** Until the task is due again, counted by the queue's clock. */
   readonly delay: Duration.Duration
   /** The hash to compare the next answer with; none keeps the previous one, as after a failure. */
   readonly hash: string | undefined
+  /** What the document means; none keeps the previous one. */
+  readonly digest?: string | undefined
   readonly attempts: number
+  /** The task is to rest from now on. */
+  readonly setAside?: SetAsideReason | undefined
 }

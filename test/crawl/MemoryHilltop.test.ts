@@ -26,10 +26,18 @@ hilltopQueueSuite(
         each(sourceId, (task) => {
           task.nextFetchAt = 0
         }),
+      askAgain: (sourceId) =>
+        each(sourceId, (task) => {
+          if (task.leaseUntil !== undefined) task.nextFetchAt = -Infinity
+        }),
+      setProblem: (sourceId, problem) =>
+        Effect.sync(() => {
+          sources.set(sourceId, { ...sources.get(sourceId)!, problem })
+        }),
       task: (id) =>
         Effect.sync(() => {
           const { history, previousHash, setAside } = tasks.get(id)!
-          return { hash: previousHash, runs: history.length, setAside }
+          return { hash: previousHash, runs: history.length, setAside: setAside !== undefined }
         })
     }
   })

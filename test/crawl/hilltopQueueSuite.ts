@@ -15,6 +15,9 @@ export interface Arrange {
   readonly expireLeases: (sourceId: number) => Effect.Effect<void, unknown>
   readonly makeDue: (sourceId: number) => Effect.Effect<void, unknown>
   readonly task: (id: number) => Effect.Effect<{ hash: string | undefined; runs: number; setAside: boolean }, unknown>
+  /** Says of every task of the source that runs that it is wanted again. */
+  readonly askAgain: (sourceId: number) => Effect.Effect<void, unknown>
+  readonly setProblem: (sourceId: number, problem: string | undefined) => Effect.Effect<void, unknown>
 }
 
 const generous = { requestsPerSecond: 10_000, maxConcurrent: 1_000 }
@@ -98,6 +101,68 @@ export const hilltopQueueSuite = <R, E>(
           assert.strictEqual(second?.previousHash, "abc")
           yield* queue.settle([settlementOf(second!, { hash: undefined, attempts: 1 })])
           assert.deepStrictEqual(yield* tools.task(first!.id), { hash: "abc", runs: 2, setAside: false })
+        })
+      )
+
+      it.effect("keeps what a document meant until another one comes", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          const [first] = yield* claimMine()
+          assert.isUndefined(first?.previousDigest)
+          yield* queue.settle([settlementOf(first!, { digest: "meaning" })])
+          yield* tools.makeDue(sourceId)
+          const [second] = yield* claimMine()
+          assert.strictEqual(second?.previousDigest, "meaning")
+          yield* queue.settle([settlementOf(second!)])
+          yield* tools.makeDue(sourceId)
+          assert.strictEqual((yield* claimMine())[0]?.previousDigest, "meaning")
+        })
+      )
+
+      it.effect("sets a task aside when its settlement says so, without a run where there was none", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          const [claimed] = yield* claimMine()
+          yield* queue.settle([settlementOf(claimed!, { run: undefined, hash: undefined, setAside: "excluded" })])
+          assert.deepStrictEqual(yield* tools.task(claimed!.id), { hash: undefined, runs: 0, setAside: true })
+          yield* tools.makeDue(sourceId)
+          assert.deepStrictEqual(yield* claimMine(), [])
+        })
+      )
+
+      it.effect("makes a task due at its settlement that was asked for again while it ran", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          const [first] = yield* claimMine()
+          yield* tools.askAgain(sourceId)
+          yield* queue.settle([settlementOf(first!)])
+          const [second] = yield* claimMine()
+          assert.strictEqual(second?.id, first!.id)
+          yield* queue.settle([settlementOf(second!)])
+          assert.deepStrictEqual(yield* claimMine(), [])
+        })
+      )
+
+      it.effect("takes new details for a task that is queued already", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          yield* queue.enqueue([{ ...task(1), details: { siteName: "Awa at Bridge", item: 3 } }])
+          assert.deepStrictEqual((yield* claimMine())[0]?.details, { siteName: "Awa at Bridge", item: 3 })
+        })
+      )
+
+      it.effect("leaves the tasks of a source alone whose configuration cannot be used", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1)])
+          yield* tools.setProblem(sourceId, "names no measurement")
+          assert.deepStrictEqual(yield* claimMine(), [])
+          yield* tools.setProblem(sourceId, undefined)
+          assert.strictEqual((yield* claimMine()).length, 1)
         })
       )
 

@@ -19,6 +19,10 @@ hilltopQueueSuite(
       UPDATE hilltop_fetch_tasks SET lease_until = now() - interval '1 second'
       WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
     makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
+    askAgain: (sourceId) => sql`
+      UPDATE hilltop_fetch_tasks SET next_fetch_at = 'epoch' WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
+    setProblem: (sourceId, problem) =>
+      sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${sourceId}`,
     task: (id) =>
       sql<{ hash: string | null; runs: number; aside: boolean }>`
         SELECT previous_data_hash AS hash, jsonb_array_length(previous_history) AS runs, set_aside_at IS NOT NULL AS aside
