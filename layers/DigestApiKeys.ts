@@ -3,11 +3,11 @@
  * matches, so that the time taken tells nothing about them.
  */
 import { Effect, Layer, Redacted } from "effect"
-import { createHash, timingSafeEqual } from "node:crypto"
+import { hash, timingSafeEqual } from "node:crypto"
 import { ApiKeys, type GrantedKey, type Scope } from "../src/api/ApiKeys.ts"
 import { type ApiKey, Settings } from "./Settings.ts"
 
-const digestOf = (key: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(key)).digest()
+const digestOf = (key: Redacted.Redacted): Buffer => hash("sha256", Redacted.value(key), "buffer")
 
 export const digestApiKeys = (granted: ReadonlyArray<GrantedKey>): ApiKeys["Service"] => {
   const known = granted.map(({ key, name, scope }) => ({ name, scope, digest: digestOf(key) }))

@@ -8,6 +8,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
+import { BodyLimit } from "../src/api/Boundary.ts"
 import { Draining } from "../src/api/Health.ts"
 import { Settings } from "./Settings.ts"
 
@@ -29,7 +30,7 @@ export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
 
 /** Serves the routes on the server there is. */
 export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
-  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })))
+  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })), Layer.provide(BodyLimit))
 
 /** Built after the server, so it is the first to hear of the end. */
 const drainFirst = Layer.effectDiscard(

@@ -25,8 +25,12 @@ const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array
 const int4s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
 
 /** Such as an accounting point that was purged just then, or a purge that was waited for crosswise. */
-const mayBeOfOne = (error: SqlError.SqlError | Schema.SchemaError) =>
-  SqlError.isSqlError(error) && (error.reason._tag === "ConstraintError" || error.reason._tag === "DeadlockError")
+const mayBeOfOne = ({ cause }: StoreUnavailable) =>
+  SqlError.isSqlError(cause) && (cause.reason._tag === "ConstraintError" || cause.reason._tag === "DeadlockError")
+
+/** How a statement fails, once for all who share it. */
+const asStore = <A>(statement: Effect.Effect<A, SqlError.SqlError | Schema.SchemaError>) =>
+  plain(Effect.catchTag(statement, "SchemaError", Effect.die))
 
 interface Asked<Subject> {
   readonly subject: Subject
@@ -210,7 +214,8 @@ export const PgLookupStore = Layer.effect(
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
         copiesOfPoints({ gsrns: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
-          Effect.map(inPlace(asked.length))
+          Effect.map(inPlace(asked.length)),
+          asStore
         )
     })
     const findUnits = yield* batched({
@@ -219,7 +224,8 @@ export const PgLookupStore = Layer.effect(
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
         copiesOfUnits({ units: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
-          Effect.map(inPlace(asked.length))
+          Effect.map(inPlace(asked.length)),
+          asStore
         )
     })
     const record = yield* batched({
@@ -232,21 +238,17 @@ export const PgLookupStore = Layer.effect(
           points: records.map(({ accountingPointId }) => accountingPointId),
           endUsers: records.map(({ endUserId }) => endUserId ?? null),
           outcomes: records.map(({ outcome }) => outcome)
-        })
+        }).pipe(asStore)
     })
 
     return LookupStore.of({
       find: (subject, caller) =>
-        ("accountingPoint" in subject
+        "accountingPoint" in subject
           ? findPoints({ subject: subject.accountingPoint, caller })
-          : findUnits({ subject: subject.controllableUnit, caller })
-        ).pipe(Effect.catchTag("SchemaError", Effect.die), plain),
+          : findUnits({ subject: subject.controllableUnit, caller }),
       record: (one) =>
-        record(one).pipe(
-          Effect.catchTag("SchemaError", Effect.die),
-          plain,
-          Effect.tap(({ skipped }) => (skipped ? markLater(one.accountingPointId) : Effect.void)),
-          Effect.map(({ blocked_for }) => blocked_for ?? undefined)
+        Effect.flatMap(record(one), ({ blocked_for, skipped }) =>
+          Effect.as(skipped ? markLater(one.accountingPointId) : Effect.void, blocked_for ?? undefined)
         )
     })
   })

@@ -13,7 +13,7 @@ import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
 import { EventInbox } from "../sync/EventInbox.ts"
 import type { StoreUnavailable } from "../sync/LockStore.ts"
 import { AccountingPointCopies } from "./AccountingPointCopies.ts"
-import { present } from "./AccountingPointApi.ts"
+import { type LookupResponse, present } from "./AccountingPointApi.ts"
 import { Api } from "./Api.ts"
 import { CallerName } from "./ApiKeys.ts"
 import { ControllableUnits } from "./ControllableUnits.ts"
@@ -63,16 +63,18 @@ const wantsFresh = (request: HttpServerRequest.HttpServerRequest): boolean =>
 const subjectOf = (gsrn: Gsrn | undefined, unit: ControllableUnitId | undefined): LookupSubject | undefined =>
   gsrn !== undefined ? { accountingPoint: gsrn } : unit !== undefined ? { controllableUnit: unit } : undefined
 
-const lookupResponse = ({ accountingPoint, age, endUserId, stale, units }: LookupAnswer) =>
-  HttpApiSchema.withHeaders({
-    body: {
-      accounting_point: { id: accountingPoint.id, business_id: accountingPoint.gsrn },
-      end_user: { id: endUserId },
-      controllable_units: units,
-      ...(stale ? { stale: true as const } : {})
-    },
-    headers: { "cache-control": "no-store", ...(stale && age !== undefined ? { age: Math.floor(age) } : {}) }
+/** Made whole here, with a body of the declared type: encoding body and headers by their schemas would change nothing in them. */
+const lookupResponse = ({ accountingPoint, age, endUserId, stale, units }: LookupAnswer) => {
+  const body: typeof LookupResponse.Type = {
+    accounting_point: { id: accountingPoint.id, business_id: accountingPoint.gsrn },
+    end_user: { id: endUserId },
+    controllable_units: units,
+    ...(stale ? { stale: true as const } : {})
+  }
+  return HttpServerResponse.jsonUnsafe(body, {
+    headers: { "cache-control": "no-store", ...(stale && age !== undefined ? { age: String(Math.floor(age)) } : {}) }
   })
+}
 
 const lookup = HttpApiBuilder.group(
   Api,

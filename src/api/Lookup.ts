@@ -6,6 +6,7 @@
  */
 import { Context, Data, Duration, Effect, Layer, Redacted } from "effect"
 import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import { spanWhereTraced } from "../domain/spanWhereTraced.ts"
 import { type AccountingPointUnknown, AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
 import type { LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
 import { type LookupCopy, LookupStore, type LookupSubject, type KeptUnit } from "./LookupStore.ts"
@@ -73,12 +74,16 @@ export class Lookup extends Context.Service<
         const maxAge = Duration.toSeconds(options.maxAge)
         const staleWithin = Duration.toSeconds(options.staleWithin)
 
-        const find = Effect.fnUntraced(function* ({ caller, subject }: LookupQuestion) {
-          const copy = yield* store.find(subject, caller)
-          if (copy === undefined && "controllableUnit" in subject) return yield* new ControllableUnitUnknown()
-          if (copy?.blockedFor !== undefined) return yield* new TooManyMismatches({ retryAfter: copy.blockedFor })
-          return copy
-        })
+        const find = ({ caller, subject }: LookupQuestion) =>
+          Effect.flatMap(
+            store.find(subject, caller),
+            (copy): Effect.Effect<LookupCopy | undefined, ControllableUnitUnknown | TooManyMismatches> =>
+              copy === undefined && "controllableUnit" in subject
+                ? Effect.fail(new ControllableUnitUnknown())
+                : copy?.blockedFor !== undefined
+                  ? Effect.fail(new TooManyMismatches({ retryAfter: copy.blockedFor }))
+                  : Effect.succeed(copy)
+          )
 
         const isFresh = (copy: LookupCopy) => copy.age !== undefined && copy.age < maxAge && !copy.pendingEvent
 
@@ -132,7 +137,7 @@ export class Lookup extends Context.Service<
           )
         })
 
-        const ask = Effect.fn("Lookup.ask")(function* (question: LookupQuestion) {
+        const ask = Effect.fnUntraced(function* (question: LookupQuestion) {
           const { copy, stale } = yield* current(question)
           const { accountingPointId, endUser } = copy
           const matches = endUser !== undefined && isClaimedBy(Redacted.value(endUser.number), question.claim)
@@ -151,7 +156,7 @@ export class Lookup extends Context.Service<
             stale,
             age: copy.age
           }
-        })
+        }, spanWhereTraced("Lookup.ask"))
 
         return Lookup.of({ ask })
       })

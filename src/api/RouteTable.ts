@@ -71,11 +71,10 @@ export class RouteTable extends Context.Service<
 
   /** Tells each request which route it took. */
   static readonly layerNotes = HttpRouter.middleware((answer) =>
-    Effect.gen(function* () {
-      const { route } = yield* HttpRouter.RouteContext
-      const request = yield* CurrentRequest
-      request.route = route.path
-      return yield* answer
+    Effect.withFiber((fiber) => {
+      const { route } = Context.getUnsafe(fiber.context, HttpRouter.RouteContext)
+      Context.get(fiber.context, CurrentRequest).route = route.path
+      return answer
     })
   ).layer
 }

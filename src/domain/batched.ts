@@ -5,7 +5,8 @@
  * event loop. The runs belong to the scope and not to a caller, so a caller that leaves takes nothing from the others; one
  * that leaves before its run begins was never in it. They come one after the other, in the order of asking.
  */
-import { Array, Cause, Effect, Exit, FiberSet, Iterable, Option, type Scope, Tracer } from "effect"
+import { Array, Cause, Context, Effect, Exit, FiberSet, Iterable, Option, type Scope, Tracer } from "effect"
+import { spanWhereTraced } from "./spanWhereTraced.ts"
 
 export interface BatchOptions<A, B, E, R> {
   /** Of the span around each run, which is linked to the callers' spans. */
@@ -20,7 +21,7 @@ export interface BatchOptions<A, B, E, R> {
 
 interface Waiter<A, B, E> {
   readonly input: A
-  readonly span: Option.Option<Tracer.AnySpan>
+  readonly span: Tracer.AnySpan | undefined
   readonly settle: (exit: Exit.Exit<B, E>) => void
 }
 
@@ -55,14 +56,10 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
           ? Effect.void
           : Effect.die(new Error(`${options.name}: ${outputs.length} outputs for ${batch.length} inputs`))
       ),
-      Effect.withSpan(
-        options.name,
-        {
-          attributes: { size: batch.length },
-          links: batch.flatMap(({ span }) => (Option.isSome(span) ? [{ span: span.value, attributes: {} }] : []))
-        },
-        { captureStackTrace: false }
-      )
+      spanWhereTraced(options.name, () => ({
+        attributes: { size: batch.length },
+        links: batch.flatMap(({ span }) => (span === undefined ? [] : [{ span, attributes: {} }]))
+      }))
     )
 
   const settleAll = (batch: Batch, exit: Exit.Exit<never, E>) => batch.forEach(({ settle }) => settle(exit))
@@ -93,8 +90,9 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   }
 
   return (input) =>
-    Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (span) =>
-      Effect.callback<B, E>((resume) => {
+    Effect.withFiber((fiber) => {
+      const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+      return Effect.callback<B, E>((resume) => {
         if (!open) return resume(Effect.interrupt)
         const waiter: Waiter<A, B, E> = { input, span, settle: resume }
         waiting.add(waiter)
@@ -103,5 +101,5 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
           waiting.delete(waiter)
         })
       })
-    )
+    })
 })

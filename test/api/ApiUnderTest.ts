@@ -5,9 +5,9 @@
  */
 import { assert } from "@effect/vitest"
 import { Context, Duration, Effect, Latch, Layer, Logger, Redacted, Ref, References, Schema } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { digestApiKeys } from "../../layers/DigestApiKeys.ts"
+import { fetchHandler } from "../../layers/FetchHandler.ts"
 import { PgAccountingPointCopies } from "../../layers/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "../../layers/PgControllableUnits.ts"
@@ -179,25 +179,15 @@ export const bodyAs =
   (answered: Answered): S["Type"] =>
     Schema.decodeUnknownSync(Schema.toCodecJson(schema), { onExcessProperty: "error" })(answered.json)
 
-type RoutesNeed = Exclude<
-  Layer.Services<typeof Routes>,
-  Layer.Success<typeof HttpServer.layerServices> | HttpRouter.HttpRouter
->
-
-const handlerOver = Effect.fnUntraced(function* (logged: Array<string>) {
-  const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
-  const services = yield* Effect.context<RoutesNeed>()
-  const routes = Routes.pipe(
-    Layer.provide(Layer.succeedContext(services)),
-    Layer.provide(Layer.merge(log, Layer.succeed(References.MinimumLogLevel, "Trace"))),
-    Layer.provide(HttpServer.layerServices)
+/** Answers as the service does, except that every line at any level is kept. */
+const handlerOver = (logged: Array<string>) =>
+  Effect.provide(
+    fetchHandler(Routes),
+    Layer.merge(
+      Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))]),
+      Layer.succeed(References.MinimumLogLevel, "Trace")
+    )
   )
-  const web = yield* Effect.acquireRelease(
-    Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true })),
-    ({ dispose }) => Effect.promise(dispose)
-  )
-  return (request: Request) => web.handler(request)
-})
 
 const api = Layer.effect(
   ApiUnderTest,
