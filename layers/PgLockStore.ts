@@ -41,16 +41,13 @@ export const PgLockStore = Layer.effect(
     const sql = yield* SqlClient.SqlClient
 
     const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
-    const earliestStartDate = (point: string) =>
-      sql.literal(`(SELECT min(u.start_date)::text FROM flex.controllable_unit u
-      WHERE u.accounting_point_id = ${point} AND u.status <> 'terminated')`)
 
     const ticketRow = SqlSchema.findOne({
       Request: Gsrn,
       Result: TicketRow,
       execute: (gsrn) => sql`
         SELECT a.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
-          ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate("a.id")} AS earliest_start_date
+          ${micros("clock_timestamp()")} AS started_at, s.earliest_start_date::text AS earliest_start_date
         FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
         LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
         LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
@@ -114,10 +111,9 @@ export const PgLockStore = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM picked p
           WHERE s.accounting_point_id = ANY(ARRAY(SELECT accounting_point_id FROM picked))
             AND s.accounting_point_id = p.accounting_point_id
-          RETURNING s.accounting_point_id,
-            (SELECT a.business_id FROM flex.accounting_point a WHERE a.id = s.accounting_point_id) AS business_id,
-            s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
-            ${micros("s.last_sync_start")} AS started_at, ${earliestStartDate("s.accounting_point_id")} AS earliest_start_date, s.failures, p.lane, p.due`
+          RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            s.earliest_start_date::text AS earliest_start_date, s.failures, p.lane, p.due`
       }
     })
 

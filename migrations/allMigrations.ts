@@ -4,11 +4,13 @@ import hilltop from "./0002_hilltop.ts"
 import topics from "./0003_topics.ts"
 import observations from "./0004_observations.ts"
 import hilltopPlan from "./0005_hilltop_plan.ts"
+import syncRows from "./0006_sync_rows.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
   "0002_hilltop": hilltop,
   "0003_topics": topics,
   "0004_observations": observations,
-  "0005_hilltop_plan": hilltopPlan
+  "0005_hilltop_plan": hilltopPlan,
+  "0006_sync_rows": syncRows
 }

@@ -22,9 +22,9 @@ export const inventSyncRows = Effect.fnUntraced(function* (count: number) {
         yield* sql`SET LOCAL session_replication_role = replica`
         yield* sql`INSERT INTO flex.accounting_point (business_id) SELECT unnest(${gsrns}::text[])`
         yield* sql`
-          INSERT INTO flex.accounting_point_sync (accounting_point_id, relevant, has_unit, last_lookup_at, version, last_synced_at, fetched_at, failures,
-            next_attempt_at, last_error)
-          SELECT id, true, true, at - interval '1 year', 1 + id % 30, at, at - interval '100 milliseconds', CASE WHEN fails THEN 3 ELSE 0 END,
+          INSERT INTO flex.accounting_point_sync (accounting_point_id, business_id, earliest_start_date, relevant, has_unit,
+            last_lookup_at, version, last_synced_at, fetched_at, failures, next_attempt_at, last_error)
+          SELECT id, business_id, '2025-01-01', true, true, at - interval '1 year', 1 + id % 30, at, at - interval '100 milliseconds', CASE WHEN fails THEN 3 ELSE 0 END,
             CASE WHEN fails THEN now() + interval '1 hour' + random() * interval '5 hours' END,
             CASE WHEN fails THEN 'status' END
           FROM flex.accounting_point,
