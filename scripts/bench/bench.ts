@@ -38,7 +38,7 @@ const groupNames = Object.keys(groups)
 class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: string }> {}
 
 /** A group is cut off after this long: something hangs. */
-const patience = "2 minutes"
+const patience = "5 minutes"
 
 const measure = (name: string, group: BenchGroup) =>
   Effect.gen(function* () {

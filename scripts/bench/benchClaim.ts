@@ -2,8 +2,10 @@
  * The selection lock's claim with a million accounting points in the tables, against the same claim with 10,000: 350 rows,
  * of which 10 have a pending event, and 350 rows that all have one. `BENCH_POINTS` makes it fewer than a million.
  *
- * What is claimed is written back, untimed, as its sync would do it, so the next claim finds other rows, as in service.
- * Events are about any points at random: at a million, 350 of them lie on 350 pages, at 10,000 on a third of that.
+ * What is claimed is written back, untimed, as its sync would do it, so the next claim finds other rows, as in service. A
+ * whole day passes so before the first claim that counts, on both sides: rows that were just loaded lie on pages that are
+ * exactly full, and each write to one would have to tidy its page up first. Events are about any points at random: at a
+ * million, 350 of them lie on 350 pages, at 10,000 on half of that.
  */
 import { Config, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
@@ -55,6 +57,10 @@ const openSide = Effect.fnUntraced(function* (name: string, points: number) {
     UPDATE flex.accounting_point_sync SET version = version + 1, last_synced_at = clock_timestamp(), last_sync_start = NULL,
       fetched_at = clock_timestamp(), synced_event_at = coalesce(last_event_at, synced_event_at)
     WHERE accounting_point_id = ANY(${rows.map(({ accountingPointId }) => accountingPointId)}::int4[])`
+
+  for (let passed = 0; passed < points; passed += claimed) yield* Effect.flatMap(claim("all", claimed), finish)
+  yield* sql`VACUUM (ANALYZE) flex.accounting_point_sync`
+  yield* sql`CHECKPOINT`
 
   const oneClaim = Effect.fnUntraced(function* (lanes: ClaimRequest["lanes"], events: number) {
     yield* Effect.flatMap(randomEvents(points, events), inbox.record)
