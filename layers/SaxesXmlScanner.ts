@@ -9,42 +9,102 @@ import { Effect, Layer } from "effect"
 import saxes from "saxes"
 import { CHUNK_LENGTH, MAX_DEPTH, type XmlHandler, XmlMalformed, XmlScanner } from "../src/hilltop/XmlScanner.ts"
 
-const makeParser = (handler: XmlHandler) => {
-  const parser = new saxes.SaxesParser({ position: false, xmlns: false })
-  const refuse = (message: string) => {
-    throw new XmlMalformed({ message, line: parser.line })
+const lineEnds = /\r\n?|\n/g
+
+class Scan {
+  readonly #parser = new saxes.SaxesParser({ position: false, xmlns: false })
+  readonly #text: string
+  readonly #handler: XmlHandler
+  /** What the shortcut took: where it began and ended, in turn. */
+  readonly #taken: Array<number> = []
+  #depth = 0
+  #opened = ""
+
+  constructor(text: string, handler: XmlHandler) {
+    this.#text = text
+    this.#handler = handler
+    this.#parser.on("error", (error) => this.#refuse(error.message.replace(/\.$/, "")))
+    this.#parser.on("doctype", () => this.#refuse("a document type declaration is not allowed"))
+    this.#parser.on("opentag", (tag) => {
+      this.#depth++
+      if (this.#depth > MAX_DEPTH) this.#refuse(`elements are nested more than ${MAX_DEPTH} deep`)
+      this.#opened = tag.name
+      handler.open(tag.name, tag.attributes)
+    })
+    this.#parser.on("closetag", (tag) => {
+      this.#depth--
+      handler.close(tag.name)
+    })
+    this.#parser.on("text", handler.text)
+    this.#parser.on("cdata", handler.text)
   }
-  let depth = 0
-  parser.on("error", (error) => refuse(error.message.replace(/\.$/, "")))
-  parser.on("doctype", () => refuse("a document type declaration is not allowed"))
-  parser.on("opentag", (tag) => {
-    depth++
-    if (depth > MAX_DEPTH) refuse(`elements are nested more than ${MAX_DEPTH} deep`)
-    handler.open(tag.name, tag.attributes)
-  })
-  parser.on("closetag", (tag) => {
-    depth--
-    handler.close(tag.name)
-  })
-  parser.on("text", handler.text)
-  parser.on("cdata", handler.text)
-  return parser
+
+  /** Scans from `at` to `end`, or not far beyond; where it came to. */
+  piece(from: number, end: number): number {
+    const { shortcut } = this.#handler
+    let at = from
+    if (shortcut !== undefined) {
+      const tag = `<${shortcut.element}>`
+      const piece = this.#text.slice(from, end)
+      while (at < end) {
+        const found = piece.indexOf(tag, at - from)
+        if (found < 0) break
+        const inside = this.#enter(tag, at, from + found)
+        const next = inside === undefined ? undefined : shortcut.read(this.#text, inside, end)
+        at = inside ?? from + found + tag.length
+        // Where one row is unusual the others mostly are: no second try in this piece.
+        if (next === undefined || next === at) break
+        this.#taken.push(at, next)
+        at = next
+      }
+    }
+    if (at < end) this.#parser.write(this.#text.slice(at, end))
+    return Math.max(at, end)
+  }
+
+  close(): void {
+    this.#parser.close()
+  }
+
+  line(): number {
+    let line = this.#parser.line
+    for (let at = 0; at < this.#taken.length; at += 2) {
+      line += this.#text.slice(this.#taken[at], this.#taken[at + 1]).match(lineEnds)?.length ?? 0
+    }
+    return line
+  }
+
+  /**
+   * Feeds everything before the tag, then the tag alone: only if just that opens an element is it the start tag that it
+   * looks like, and not a part of a comment, of CDATA or of another tag. Where its content begins then, else `undefined`.
+   */
+  #enter(tag: string, from: number, at: number): number | undefined {
+    if (from < at) this.#parser.write(this.#text.slice(from, at))
+    this.#opened = ""
+    this.#parser.write(tag)
+    return this.#opened === tag.slice(1, -1) ? at + tag.length : undefined
+  }
+
+  #refuse(message: string): never {
+    throw new XmlMalformed({ message, line: this.line() })
+  }
 }
 
 /** Only our own fault is a failure; anything else thrown in there stays a defect, of the handler or of saxes. */
-const step = (run: () => void): Effect.Effect<void, XmlMalformed> =>
+const step = <A>(run: () => A): Effect.Effect<A, XmlMalformed> =>
   Effect.sync(run).pipe(
     Effect.catchDefect((thrown) => (thrown instanceof XmlMalformed ? Effect.fail(thrown) : Effect.die(thrown)))
   )
 
 const scan = Effect.fnUntraced(function* (text: string, handler: XmlHandler) {
-  const parser = makeParser(handler)
-  for (let at = 0; at < text.length; at += CHUNK_LENGTH) {
+  const parser = new Scan(text, handler)
+  for (let at = 0; at < text.length;) {
     if (at > 0) yield* Effect.yieldNow
-    yield* step(() => parser.write(text.slice(at, at + CHUNK_LENGTH)))
+    const from = at
+    at = yield* step(() => parser.piece(from, Math.min(from + CHUNK_LENGTH, text.length)))
   }
   yield* step(() => parser.close()).pipe(
-    Effect.mapError(({ message }) => new XmlMalformed({ message: `it breaks off: ${message}`, line: parser.line }))
+    Effect.mapError(({ message }) => new XmlMalformed({ message: `it breaks off: ${message}`, line: parser.line() }))
   )
 })
 

@@ -9,7 +9,10 @@ import type { Types } from "effect"
 import { censoredDecimal, decimalText } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
 import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
-import { parseMowsecs, parseNzst } from "./Nzst.ts"
+import { isoLength, parseIsoAt, parseMowsecs, parseNzst } from "./Nzst.ts"
+
+const CAPITAL_D = 68
+const CAPITAL_T = 84
 
 export class DataRows {
   readonly item: number
@@ -19,32 +22,57 @@ export class DataRows {
   divisorApplied = true
   readonly #column: string
   readonly #qualityColumn: string
-  readonly #parseTime: (text: string) => number | undefined
-  #time = ""
+  readonly #inMowsecs: boolean
+  readonly #holdsDates: boolean
+  #pending = false
+  #observedAt: number | undefined
   #value = ""
   #quality = ""
+  #lastQuality = ""
+  #lastQualityCode: number | undefined
 
-  constructor(item: number, dateFormat: string | undefined) {
+  /** `holdsDates`: the item's values are times. Those are no numbers, though in mowsecs they look like some. */
+  constructor(item: number, dateFormat: string | undefined, holdsDates = false) {
     this.item = item
     this.#column = `I${item}`
     this.#qualityColumn = `Q${item}`
-    this.#parseTime = /^mowsecs$/i.test(dateFormat ?? "") ? (text) => parseMowsecs(text) ?? parseNzst(text) : parseNzst
+    this.#inMowsecs = /^mowsecs$/i.test(dateFormat ?? "")
+    this.#holdsDates = holdsDates
   }
 
   begin(): void {
-    this.#time = this.#value = this.#quality = ""
+    this.#pending = true
+    this.#observedAt = undefined
+    this.#value = this.#quality = ""
   }
 
   cell(name: string, text: string): void {
-    if (name === "T" || name === "D") this.#time = text
+    if (name === "T" || name === "D") this.#observedAt = this.#parseTime(text)
     else if (name === this.#column || name === "Value") this.#value = text
     else if (name === this.#qualityColumn || name === "QualityCode") this.#quality = text
     // The quality series belongs to the data source, so the first quality stands for items without their own.
     else if (name === "Q1" && this.#quality === "") this.#quality = text
   }
 
+  /** `cell` for a name (at least one character) and a text that are parts of a longer text. */
+  cellAt(text: string, name: number, nameEnd: number, start: number, end: number): void {
+    if (nameEnd - name === 1) {
+      const code = text.charCodeAt(name)
+      if (code !== CAPITAL_T && code !== CAPITAL_D) return
+      const iso = end - start === isoLength && !this.#inMowsecs ? parseIsoAt(text, start) : undefined
+      this.#observedAt = iso ?? this.#parseTime(text.slice(start, end))
+    } else if (nameEnd - name === this.#column.length && text.startsWith(this.#column, name)) {
+      this.#value = text.slice(start, end)
+    } else this.cell(text.slice(name, nameEnd), text.slice(start, end))
+  }
+
   end(): void {
-    this.#add(this.#parseTime(this.#time))
+    if (this.#pending) this.add()
+  }
+
+  /** What is told to `end` next is no row: it was added already. */
+  settle(): void {
+    this.#pending = false
   }
 
   /** `mowsecs v1 v2 …` */
@@ -53,23 +81,26 @@ export class DataRows {
     this.#value = values[this.item - 1] ?? ""
     this.#quality = ""
     this.divisorApplied = false
-    this.#add(parseMowsecs(time))
+    this.#observedAt = parseMowsecs(time)
+    this.add()
   }
 
   gap(): void {
     if (this.gapsBefore.at(-1) !== this.rows.length) this.gapsBefore.push(this.rows.length)
   }
 
-  #add(observedAt: number | undefined): void {
-    const text = this.#value
+  add(): void {
+    const value = this.#value
+    const observedAt = this.#observedAt
     if (observedAt === undefined) this.skipped.unreadableTime++
-    else if (text === "") this.skipped.noValue++
-    else if (text === "*") this.skipped.asterisk++
+    else if (value === "") this.skipped.noValue++
+    else if (value === "*") this.skipped.asterisk++
+    else if (this.#holdsDates) this.skipped.notANumber++
     else {
-      const plain = decimalText(text)
+      const plain = decimalText(value)
       if (plain !== undefined) this.#push(observedAt, plain, undefined)
       else {
-        const censored = censoredDecimal(text)
+        const censored = censoredDecimal(value)
         if (censored === undefined) this.skipped.notANumber++
         else this.#push(observedAt, censored.value, censored.qualifier)
       }
@@ -77,10 +108,25 @@ export class DataRows {
   }
 
   #push(observedAt: number, value: string, qualifier: Qualifier | undefined): void {
-    const row: Types.Mutable<DataRow> = { observedAt, value }
-    if (qualifier !== undefined) row.qualifier = qualifier
-    const quality = this.#quality === "" ? undefined : wholeNumber(this.#quality)
-    if (quality !== undefined) row.quality = quality
-    this.rows.push(row)
+    const quality = this.#quality === "" ? undefined : this.#qualityCode(this.#quality)
+    if (quality === undefined)
+      this.rows.push(qualifier === undefined ? { observedAt, value } : { observedAt, value, qualifier })
+    else
+      this.rows.push(
+        qualifier === undefined ? { observedAt, value, quality } : { observedAt, value, qualifier, quality }
+      )
+  }
+
+  /** Neighbours mostly have the same one. */
+  #qualityCode(text: string): number | undefined {
+    if (text !== this.#lastQuality) {
+      this.#lastQuality = text
+      this.#lastQualityCode = wholeNumber(text)
+    }
+    return this.#lastQualityCode
+  }
+
+  #parseTime(text: string): number | undefined {
+    return this.#inMowsecs ? (parseMowsecs(text) ?? parseNzst(text)) : parseNzst(text)
   }
 }

@@ -8,6 +8,7 @@ import { Result, type Types } from "effect"
 import { DataRows } from "./DataRows.ts"
 import { type DocumentReader, wholeNumber } from "./DocumentReader.ts"
 import type { DataDocument, DataItem, DataSeries, DataSourceInfo } from "./HilltopDocument.ts"
+import { readPlainRows } from "./PlainRows.ts"
 
 export interface DataOptions {
   /** The number of the wanted item, from the measurement list. Without it the item called `itemName`, else item 1. */
@@ -51,6 +52,8 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
   let item: Types.Mutable<DataItem> | undefined
   let rows: DataRows | undefined
   let inData = false
+  /** The element opened last is a row. */
+  let inRow = false
   let profile = false
   let problem: string | undefined
 
@@ -88,6 +91,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
 
   return {
     open: (element, attributes, depth) => {
+      inRow = inData && depth === 4 && element === "E"
       if (!inData) openPart(element, attributes, depth)
       else if (depth === 4 && rows !== undefined) {
         if (element === "E") rows.begin()
@@ -95,6 +99,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
         else if (element === "Section") profile = true
       }
     },
+    rows: (text, at, until) => (inRow && rows !== undefined ? readPlainRows(text, at, until, rows) : at),
     leaf: (element, text, depth) => {
       if (inData) {
         if (rows === undefined) return

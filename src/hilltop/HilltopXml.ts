@@ -46,8 +46,10 @@ class Walk implements XmlHandler {
   readonly open: XmlHandler["open"]
   readonly text: XmlHandler["text"]
   readonly close: XmlHandler["close"]
+  readonly shortcut: XmlHandler["shortcut"]
 
   constructor(reader: DocumentReader<unknown>) {
+    const { rows } = reader
     let depth = 0
     let text = ""
     let isLeaf = false
@@ -78,6 +80,11 @@ class Walk implements XmlHandler {
       if (errorDepth === depth) errorDepth = 0
       depth--
     }
+    // The text of an Error is wanted whole, whatever it holds.
+    this.shortcut =
+      rows === undefined
+        ? undefined
+        : { element: "E", read: (whole, at, until) => (errorDepth === 0 ? rows(whole, at, until) : at) }
   }
 }
 

@@ -83,27 +83,36 @@ const COLON = 58
 const SPACE = 32
 const CAPITAL_T = 84
 
+/** Characters of `2025-01-01T00:05:00`. */
+export const isoLength = 19
+
+/** The time written as `2025-01-01T00:05:00` (or with a space) at an index of a text, `undefined` where there is none. */
+export const parseIsoAt = (text: string, at: number): number | undefined => {
+  if (text.charCodeAt(at + 4) !== DASH || text.charCodeAt(at + 7) !== DASH) return undefined
+  const between = text.charCodeAt(at + 10)
+  if (between !== CAPITAL_T && between !== SPACE) return undefined
+  if (text.charCodeAt(at + 13) !== COLON || text.charCodeAt(at + 16) !== COLON) return undefined
+  const century = two(text, at)
+  const ofCentury = two(text, at + 2)
+  const year = century < 0 || ofCentury < 0 ? -1 : century * 100 + ofCentury
+  return instant(
+    year,
+    two(text, at + 5),
+    two(text, at + 8),
+    two(text, at + 11),
+    two(text, at + 14),
+    two(text, at + 17),
+    0
+  )
+}
+
 /**
  * A Hilltop time as epoch milliseconds: `2025-01-01T00:05:00` (or with a space, without seconds, with a fraction),
  * `2025-01-01`, `T24:00:00`, `1/2/2012` (day first) with an optional time, or mowsecs of nine digits or more. A time
  * that does carry an offset, as newer servers write in some answers, is taken at its word.
  */
-export const parseNzst = (text: string): number | undefined => {
-  if (text.length === 19 && text.charCodeAt(4) === DASH && text.charCodeAt(7) === DASH) {
-    const between = text.charCodeAt(10)
-    if (
-      (between === CAPITAL_T || between === SPACE) &&
-      text.charCodeAt(13) === COLON &&
-      text.charCodeAt(16) === COLON
-    ) {
-      const century = two(text, 0)
-      const ofCentury = two(text, 2)
-      const year = century < 0 || ofCentury < 0 ? -1 : century * 100 + ofCentury
-      return instant(year, two(text, 5), two(text, 8), two(text, 11), two(text, 14), two(text, 17), 0)
-    }
-  }
-  return parseRarer(text.trim())
-}
+export const parseNzst = (text: string): number | undefined =>
+  (text.length === isoLength ? parseIsoAt(text, 0) : undefined) ?? parseRarer(text.trim())
 
 const TIME = String.raw`(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)? *(Z|[+-]\d{2}:?\d{2})?)?`
 const YEAR_FIRST = new RegExp(String.raw`^(\d{4})-(\d{1,2})-(\d{1,2})${TIME}$`)

@@ -1,0 +1,120 @@
+/**
+ * Rows read from the text itself, without an XML parser: four times as fast, and nearly all rows of all servers are so.
+ *
+ * Plain is an `E` whose cells hold printable ASCII and nothing else: no attributes, references, comments or line ends in
+ * them. Whatever differs in the slightest is left to the parser, so this neither accepts nor refuses anything by itself. A
+ * property test holds both ways against each other.
+ */
+import type { DataRows } from "./DataRows.ts"
+
+const TAB = 9
+const LINE_FEED = 10
+const RETURN = 13
+const SPACE = 32
+const AMPERSAND = 38
+const SLASH = 47
+const LESS = 60
+const GREATER = 62
+const TILDE = 126
+
+const isSpace = (code: number): boolean => code === LINE_FEED || code === SPACE || code === RETURN || code === TAB
+
+const afterSpace = (text: string, from: number): number => {
+  let at = from
+  while (isSpace(text.charCodeAt(at))) at++
+  return at
+}
+
+const isNameCharacter = (code: number): boolean =>
+  (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || (code >= 48 && code <= 57)
+
+/** The end of a name that begins with a letter, or `from` when there is none. */
+const afterName = (text: string, from: number): number => {
+  const first = text.charCodeAt(from)
+  if (!isNameCharacter(first) || first <= 57) return from
+  let at = from + 1
+  while (isNameCharacter(text.charCodeAt(at))) at++
+  return at
+}
+
+/** The end of a text that needs neither decoding nor trimming, -1 when there is none. */
+const afterPlainText = (text: string, from: number): number => {
+  let at = from
+  for (; ; at++) {
+    const code = text.charCodeAt(at)
+    if (code === LESS) break
+    // The end of the text is NaN, and fails here.
+    if (!(code >= SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER) return -1
+  }
+  return at > from && (text.charCodeAt(from) === SPACE || text.charCodeAt(at - 1) === SPACE) ? -1 : at
+}
+
+/**
+ * Takes rows from `at`, right behind an `<E>`, until `until` or the first that is not plain. Answers the place of the
+ * `</E>` of the last row it took; that row's end, when it is told, adds no row again.
+ */
+export const readPlainRows = (text: string, at: number, until: number, rows: DataRows): number => {
+  const taken = takeRows(text, at, until, rows)
+  rows.begin()
+  if (taken > at) rows.settle()
+  return taken
+}
+
+const takeRows = (text: string, at: number, until: number, rows: DataRows): number => {
+  let taken = at
+  let from = at
+  while (from < until) {
+    const end = readRow(text, from, rows)
+    if (end < 0) return taken
+    taken = end
+    // Behind `</E>`.
+    from = afterSpace(text, end + 4)
+    while (text.startsWith("<Gap/>", from)) {
+      rows.gap()
+      from = afterSpace(text, from + 6)
+    }
+    if (!text.startsWith("<E>", from)) return taken
+    from += 3
+  }
+  return taken
+}
+
+/** The cells of one row: adds it, and answers the place of its `</E>`; or does nothing and answers -1. */
+const readRow = (text: string, from: number, rows: DataRows): number => {
+  rows.begin()
+  let at = afterSpace(text, from)
+  for (;;) {
+    if (text.charCodeAt(at) !== LESS) return -1
+    const name = at + 1
+    if (text.charCodeAt(name) === SLASH) {
+      if (!text.startsWith("</E>", at)) return -1
+      rows.add()
+      return at
+    }
+    const nameEnd = afterName(text, name)
+    if (nameEnd === name) return -1
+    const next = text.charCodeAt(nameEnd)
+    if (next === SLASH) {
+      if (text.charCodeAt(nameEnd + 1) !== GREATER) return -1
+      rows.cellAt(text, name, nameEnd, nameEnd, nameEnd)
+      at = afterSpace(text, nameEnd + 2)
+      continue
+    }
+    if (next !== GREATER) return -1
+    const start = nameEnd + 1
+    const end = afterPlainText(text, start)
+    if (end < 0 || !isEndTag(text, end, name, nameEnd)) return -1
+    rows.cellAt(text, name, nameEnd, start, end)
+    at = afterSpace(text, end + 3 + nameEnd - name)
+  }
+}
+
+/** Whether the tag at `at` ends the element named by `text.slice(name, nameEnd)`. */
+const isEndTag = (text: string, at: number, name: number, nameEnd: number): boolean => {
+  if (text.charCodeAt(at + 1) !== SLASH) return false
+  const shift = at + 2 - name
+  for (let each = name; each < nameEnd; each++) {
+    if (text.charCodeAt(each) !== text.charCodeAt(each + shift)) return false
+  }
+  return text.charCodeAt(nameEnd + shift) === GREATER
+}
