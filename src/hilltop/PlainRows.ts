@@ -54,18 +54,12 @@ const afterPlainText = (text: string, from: number): number => {
  * `</E>` of the last row it took; that row's end, when it is told, adds no row again.
  */
 export const readPlainRows = (text: string, at: number, until: number, rows: DataRows): number => {
-  const taken = takeRows(text, at, until, rows)
-  rows.begin()
-  if (taken > at) rows.settle()
-  return taken
-}
-
-const takeRows = (text: string, at: number, until: number, rows: DataRows): number => {
-  let taken = at
+  // An empty row ends where it began, so the place alone does not say that it was taken.
+  let taken = -1
   let from = at
   while (from < until) {
     const end = readRow(text, from, rows)
-    if (end < 0) return taken
+    if (end < 0) break
     taken = end
     // Behind `</E>`.
     from = afterSpace(text, end + 4)
@@ -73,9 +67,12 @@ const takeRows = (text: string, at: number, until: number, rows: DataRows): numb
       rows.gap()
       from = afterSpace(text, from + 6)
     }
-    if (!text.startsWith("<E>", from)) return taken
+    if (!text.startsWith("<E>", from)) break
     from += 3
   }
+  rows.begin()
+  if (taken < 0) return at
+  rows.settle()
   return taken
 }
 

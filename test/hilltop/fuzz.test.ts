@@ -6,25 +6,18 @@
  * names its seed and number: `spoiltDocument(seed, number)`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer } from "effect"
+import { Effect, Exit } from "effect"
 import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { decodeText } from "../../src/hilltop/HilltopText.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"
-import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
+import type { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
+import { ParserAlone } from "../support/ParserAlone.ts"
 import { spoiltDocument } from "../support/spoiltDocuments.ts"
 
 const count = Number(process.env["PENSTOCK_FUZZ"] ?? 5_000)
 const seed = process.env["PENSTOCK_FUZZ_SEED"] ?? "1"
 /** Of one document of 200 kB at most; the longest seen alone was 30 ms. */
 const longestMillis = 2_000
-
-/** The scanner as it is where every element goes through the XML parser. */
-const ParserAlone = Layer.effect(
-  XmlScanner,
-  Effect.map(XmlScanner, ({ scan }) =>
-    XmlScanner.of({ scan: (text, { close, open, text: onText }) => scan(text, { open, text: onText, close }) })
-  )
-).pipe(Layer.provide(SaxesXmlScanner))
 
 /** Mostly as the request that the document looks like an answer to. */
 const parse = (text: string, number: number): Effect.Effect<object, object, XmlScanner> => {

@@ -114,7 +114,10 @@ const cells = [
   "<I1/>",
   "<I1></I1>",
   "<I1> 5 </I1>",
+  "<I1> * </I1>",
   "<I1>five</I1>",
+  "<I1>5></I1>",
+  "<I1>5]]></I1>",
   "<I1>5<!-- or 6 --></I1>",
   "<I2>7</I2>",
   "<I2>*</I2>",
@@ -132,6 +135,7 @@ const cells = [
   "<T><b>2025</b></T>",
   "<Gap/>",
   "<!-- <E> -->",
+  "<!--<E><T>2025-01-01T00:00:00</T><I1>1</I1></E>-->",
   "<![CDATA[<E>]]>",
   "text",
   "\u00e9"
@@ -186,6 +190,7 @@ const spoils: ReadonlyArray<Spoil> = [
     const row = place(bytes, random, "<E>")
     return cut(bytes, row, row, bytesOf(oddRow(random) + oddRow(random)))
   },
+  (bytes) => Buffer.from(bytes.toString("latin1").replaceAll(/(<\/?)Hilltop\b/g, "$1Error"), "latin1"),
   // Rows until they reach beyond one piece of the scanner.
   (bytes, random) => {
     const row = Math.max(bytes.indexOf("<E>"), 0)

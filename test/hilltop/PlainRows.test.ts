@@ -1,0 +1,96 @@
+/** Rows read past the XML parser: the same as with it, at whatever stands between plain ones. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Exit } from "effect"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { parseData } from "../../src/hilltop/HilltopXml.ts"
+import { CHUNK_LENGTH } from "../../src/hilltop/XmlScanner.ts"
+import { ParserAlone } from "../support/ParserAlone.ts"
+
+const plainRow = "<E><T>2025-01-01T00:05:00</T><I1>584</I1></E>\n"
+
+const series = (rows: string): string =>
+  '<Measurement SiteName="S"><DataSource Name="Stage" NumItems="1"><TSType>StdSeries</TSType></DataSource>' +
+  `<Data DateFormat="Calendar" NumItems="1">\n${rows}</Data></Measurement>`
+
+const document = (rows: string, root = "Hilltop"): string =>
+  `<?xml version="1.0" ?>\n<${root}>\n<Agency>A</Agency>\n${series(rows)}\n</${root}>`
+
+const plain = (exit: Exit.Exit<object, object>): unknown => JSON.parse(JSON.stringify(exit))
+
+const same = Effect.fnUntraced(function* (text: string) {
+  const [past, through] = yield* Effect.all([
+    Effect.exit(parseData(text)).pipe(Effect.provide(SaxesXmlScanner)),
+    Effect.exit(parseData(text)).pipe(Effect.provide(ParserAlone))
+  ])
+  assert.deepStrictEqual(plain(past), plain(through))
+  return past
+})
+
+describe("between plain rows,", () => {
+  it.effect.each([
+    plainRow,
+    "<E><T>2025-01-01T00:05:00</T></E>",
+    "<E/>",
+    "<E></E>",
+    "<E> \r\n\t<I1>5</I1>\t<T>2025-01-01T00:05:00</T>\r\n</E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>1</I1><I1>2</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1/></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1> </I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1> * </I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5></I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5]]></I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>&#53;</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>\u00e95</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5\u0001</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I2></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I1 ></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I1></F>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5<!-- or 6 --></I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1><![CDATA[5]]></I1></E>",
+    "<E><T>2025-01-01T00:05:00</T>text<I1>5</I1></E>",
+    "<E><T><b>2025</b></T><I1>5</I1></E>",
+    "<E><E>1</E><T>2025-01-01T00:05:00</T><I1>5</I1></E>",
+    '<E a="1"><E><T>2025-01-01T00:05:00</T><I1>5</I1></E></E>',
+    `<E ><!--${plainRow}--></E>`,
+    `<E ><![CDATA[${plainRow}]]></E>`,
+    `<E ><?x ${plainRow}?></E>`,
+    `<E a='<E>'/>`,
+    `<!--${plainRow}-->`,
+    `<X>${plainRow}</X>`,
+    "<Gap/>",
+    "<Gap></Gap><Gap/>",
+    "<Gap/><Gap/><E x='1'/>",
+    "<V>2682504000 612</V>",
+    `</Data><Data>${plainRow}`,
+    `</Data></Measurement>${series(plainRow).replace(/<\/Data>.*$/, "")}`
+  ])("%j is read as the parser reads it", (odd) =>
+    Effect.gen(function* () {
+      for (const rows of [odd, odd + plainRow, plainRow + odd, plainRow + odd + plainRow, plainRow + odd + odd]) {
+        yield* same(document(rows))
+        yield* same(document(rows, "Error"))
+      }
+    })
+  )
+})
+
+describe("a long document", () => {
+  it.effect("is read whole, wherever the scanner pauses", () =>
+    Effect.gen(function* () {
+      const rows = Math.ceil((2 * CHUNK_LENGTH) / plainRow.length)
+      for (let shift = 0; shift < plainRow.length + 5; shift++) {
+        const exit = yield* same(document(" ".repeat(shift) + plainRow.repeat(rows)))
+        assert.strictEqual(exit._tag === "Success" ? exit.value.measurements[0]?.rows.length : 0, rows)
+      }
+    })
+  )
+
+  it.effect("names the line of a fault behind rows that no parser saw", () =>
+    Effect.gen(function* () {
+      for (const end of ["\n", "\r\n", "\r"]) {
+        const text = document(plainRow.repeat(5_000) + "<E></F>").replaceAll("\n", end)
+        const exit = yield* same(text)
+        assert.include(JSON.stringify(exit), "at line 5005")
+      }
+    })
+  )
+})
