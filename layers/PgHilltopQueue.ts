@@ -1,25 +1,22 @@
 /**
  * The queue of Hilltop requests in PostgreSQL. A claim spends the servers' budgets in the same statement.
  *
- * A claim looks at each server that has tokens and room, takes its most urgent due tasks through one index, and deals the
- * servers out in turn, so that none waits for another's backlog. All times are the database's.
+ * Budgets are exact over all instances: what a server has left is read from its row under that row's lock. Locks are taken
+ * in one order (tasks by a settlement, then servers by origin), and a claim waits for none. All times are the database's.
  */
+import { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { type SqlError, SqlSchema } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails } from "../src/domain/FetchTask.ts"
-import { HilltopQueue, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
+import { HilltopQueue, leaseTime, mostTakeovers, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
+import { signalsOf } from "../src/crawl/ServerPace.ts"
+import { claimStatement } from "./claimStatement.ts"
+import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
+import { listen } from "./listen.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
-/** Heartbeats come every 10 s, so a crashed instance's tasks are taken over within half a minute. */
-const leaseSeconds = 30
-/**
- * How much longer a task of each class may wait than the latest data: those come first, and yet nothing waits for ever.
- * By `priority`: SITES_LIST, MEASUREMENT_DATA_LATEST, MEASUREMENTS_LIST, MEASUREMENT_DATA.
- */
-const patienceTable = `VALUES (0, interval '-1 day'), (1, interval '0'), (2, interval '10 minutes'), (3, interval '6 hours')`
-/** Leases that may run out in a row before a task is set aside. */
-const mostTakeovers = 5
+const leaseSeconds = Duration.toSeconds(leaseTime)
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
 
@@ -36,7 +33,9 @@ const TaskRow = Schema.Struct({
   council_id: Schema.Int,
   hts_url: Schema.String,
   configuration: Schema.Unknown,
-  turn: Schema.Finite
+  origin: Schema.String,
+  epoch: Schema.Finite,
+  place: Schema.Finite
 })
 
 const taskFrom = (row: typeof TaskRow.Type): ClaimedTask => ({
@@ -51,52 +50,23 @@ const taskFrom = (row: typeof TaskRow.Type): ClaimedTask => ({
   attempts: row.attempts,
   councilId: row.council_id,
   htsUrl: row.hts_url,
-  configuration: row.configuration
+  configuration: row.configuration,
+  server: { origin: row.origin, epoch: row.epoch }
 })
 
 export const PgHilltopQueue = Layer.effect(
   HilltopQueue,
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const rate = yield* Settings.CRAWL_SERVER_RATE.config
-    const concurrency = yield* Settings.CRAWL_SERVER_CONCURRENCY.config
+    const sql = yield* PgClient.PgClient
+    const budget = budgetOf(sql, {
+      requestsPerSecond: yield* Settings.CRAWL_SERVER_RATE.config,
+      maxConcurrent: yield* Settings.CRAWL_SERVER_CONCURRENCY.config
+    })
 
     const claimRows = SqlSchema.findAll({
       Request: Schema.Int,
       Result: TaskRow,
-      // An array for the ids: the planner takes an unknown LIMIT for a tenth of the table, an array for ten rows.
-      // The bucket holds half a second's worth and at least one token, so that a burst stays within the budget of a second.
-      execute: (limit) => sql`
-        WITH server AS (
-          SELECT origin, tokens, least(floor(tokens), max_concurrent - in_flight)::int AS room FROM (
-            SELECT origin, coalesce(max_concurrent, ${concurrency}::int) AS max_concurrent,
-              least(greatest(1, coalesce(requests_per_second, ${rate}::float8) / 2), tokens + coalesce(requests_per_second, ${rate}::float8)
-                * extract(epoch FROM clock_timestamp() - refilled_at)) AS tokens,
-              (SELECT count(*) FROM hilltop_fetch_tasks f WHERE f.lease_until > now() AND f.origin = s.origin) AS in_flight
-            FROM hilltop_servers s WHERE cool_down_until IS NULL OR cool_down_until <= now()
-            ORDER BY origin FOR UPDATE SKIP LOCKED) refilled
-        ), due AS (
-          SELECT task.id, task.origin,
-            row_number() OVER (PARTITION BY task.origin ORDER BY task.next_fetch_at + class.patience) AS turn
-          FROM server CROSS JOIN (${sql.literal(patienceTable)}) AS class (priority, patience) CROSS JOIN LATERAL (
-            SELECT t.id, t.origin, t.next_fetch_at FROM hilltop_fetch_tasks t
-            WHERE server.room > 0 AND t.origin = server.origin AND t.priority = class.priority
-              AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
-              AND EXISTS (SELECT FROM hilltop_sources s WHERE s.id = t.source_id AND NOT s.paused AND s.problem IS NULL)
-            ORDER BY t.next_fetch_at LIMIT greatest(0, server.room) FOR UPDATE OF t SKIP LOCKED) task
-        ), picked AS (
-          SELECT due.id, due.origin, due.turn FROM due JOIN server USING (origin) WHERE due.turn <= server.room
-          ORDER BY due.turn, due.origin LIMIT ${limit}
-        ), spent AS (
-          UPDATE hilltop_servers s SET tokens = server.tokens - taken.n, refilled_at = clock_timestamp()
-          FROM server JOIN (SELECT origin, count(*) AS n FROM picked GROUP BY origin) taken USING (origin)
-          WHERE s.origin = server.origin
-        )
-        UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds}), fence = t.fence + 1
-        FROM picked, hilltop_sources s
-        WHERE t.id = ANY(ARRAY(SELECT id FROM picked)) AND t.id = picked.id AND s.id = t.source_id
-        RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
-          t.previous_data_hash, t.previous_digest, t.attempts, s.council_id, s.hts_url, s.configuration, picked.turn::float8 AS turn`
+      execute: (limit) => claimStatement(sql, budget, { limit, leaseSeconds })
     })
 
     const leases = (list: ReadonlyArray<{ readonly id: number; readonly fence: number }>) =>
@@ -109,6 +79,26 @@ export const PgHilltopQueue = Layer.effect(
       const held = new Set(found.map(({ id }) => id))
       return asked.map(({ id }) => id).filter((id) => !held.has(id))
     }
+
+    /**
+     * Leases and slots change together, so in one snapshot they agree, unless a row was changed by hand. Then the slots are
+     * counted again under the server's lock, in a statement whose snapshot is younger than the lock.
+     */
+    const countSlotsAgain = Effect.gen(function* () {
+      const wrong = yield* sql<{ origin: string }>`
+        SELECT s.origin FROM hilltop_servers s LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_tasks
+          WHERE lease_until IS NOT NULL GROUP BY origin) held USING (origin)
+        WHERE s.in_flight <> coalesce(held.n, 0)`
+      if (wrong.length === 0) return
+      const origins = wrong.map(({ origin }) => origin)
+      yield* sql`SELECT FROM hilltop_servers WHERE origin = ANY(${origins}::text[]) ORDER BY origin FOR UPDATE`.pipe(
+        Effect.andThen(sql`
+          UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_tasks t
+            WHERE t.lease_until IS NOT NULL AND t.origin = s.origin)
+          WHERE s.origin = ANY(${origins}::text[])`),
+        sql.withTransaction
+      )
+    })
 
     return HilltopQueue.of({
       enqueue: (tasks) =>
@@ -133,7 +123,7 @@ export const PgHilltopQueue = Layer.effect(
 
       claim: (limit) =>
         claimRows(limit).pipe(
-          Effect.map((rows) => [...rows].sort((a, b) => a.turn - b.turn).map(taskFrom)),
+          Effect.map((rows) => [...rows].sort((a, b) => a.place - b.place).map(taskFrom)),
           Effect.catchTag("SchemaError", Effect.die),
           unavailable
         ),
@@ -149,52 +139,72 @@ export const PgHilltopQueue = Layer.effect(
         ),
 
       settle: (settlements) =>
-        sql<{ id: number }>`
-          UPDATE hilltop_fetch_tasks t SET lease_until = NULL, takeovers = 0, attempts = run.attempts,
-            next_fetch_at = CASE WHEN t.next_fetch_at = 'epoch' THEN clock_timestamp()
-              ELSE clock_timestamp() + run.delay * interval '1 millisecond' END,
-            previous_data_hash = coalesce(run.hash, t.previous_data_hash),
-            previous_digest = coalesce(run.digest, t.previous_digest),
-            set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason IS NOT NULL THEN now() END),
-            set_aside_reason = coalesce(t.set_aside_reason, run.reason),
-            previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
-              WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
-              ELSE (t.previous_history - 0) || run.entry END
-          FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
-            ${settlements.map(({ task }) => String(task.fence))}::bigint[],
-            ${settlements.map(({ attempts }) => attempts)}::int4[],
-            ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
-            ${settlements.map(({ hash }) => hash ?? "")}::text[],
-            ${settlements.map(({ digest }) => digest ?? "")}::text[],
-            ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
-            ${settlements.map(({ run }) => JSON.stringify(run ?? null))}::jsonb[])
-            AS given (id, fence, attempts, delay, given_hash, given_digest, given_reason, entry)
-            CROSS JOIN LATERAL (SELECT nullif(given_hash, '') AS hash, nullif(given_digest, '') AS digest,
-              nullif(given_reason, '') AS reason, given.*) run
-          WHERE t.id = run.id AND t.fence = run.fence AND t.lease_until IS NOT NULL
-          RETURNING t.id::float8 AS id`.pipe(
-          Effect.map((rows) =>
-            missing(
-              settlements.map(({ task }) => task),
-              rows
-            )
-          ),
-          unavailable
-        ),
+        settlements.length === 0
+          ? Effect.succeed([])
+          : sql<{ id: number }>`
+              WITH settled AS (
+                UPDATE hilltop_fetch_tasks t SET lease_until = NULL, takeovers = 0, attempts = run.attempts,
+                  next_fetch_at = CASE WHEN t.next_fetch_at = 'epoch' THEN clock_timestamp()
+                    ELSE clock_timestamp() + run.delay * interval '1 millisecond' END,
+                  previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
+                  previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
+                  set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
+                  set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
+                  previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
+                    WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
+                    ELSE (t.previous_history - 0) || run.entry END
+                FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
+                  ${settlements.map(({ task }) => String(task.fence))}::bigint[],
+                  ${settlements.map(({ attempts }) => attempts)}::int4[],
+                  ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
+                  ${settlements.map(({ hash }) => hash ?? "")}::text[],
+                  ${settlements.map(({ digest }) => digest ?? "")}::text[],
+                  ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
+                  ${settlements.map(({ run }) => JSON.stringify(run ?? null))}::jsonb[])
+                  AS run (id, fence, attempts, delay, hash, digest, reason, entry)
+                WHERE t.id = run.id AND t.fence = run.fence AND t.lease_until IS NOT NULL
+                RETURNING t.id, t.origin
+              ), ${slotsSettled(sql, "settled", signalsOf(settlements))}
+              SELECT id::float8 AS id FROM settled`.pipe(
+              againAfterDeadlock,
+              Effect.map((rows) =>
+                missing(
+                  settlements.map(({ task }) => task),
+                  rows
+                )
+              ),
+              unavailable
+            ),
 
       release: (held) =>
         sql`
-          UPDATE hilltop_fetch_tasks t SET lease_until = NULL FROM ${leases(held)} AS lease (id, fence)
-          WHERE t.id = lease.id AND t.fence = lease.fence`.pipe(Effect.asVoid, unavailable),
+          WITH released AS (
+            UPDATE hilltop_fetch_tasks t SET lease_until = NULL FROM ${leases(held)} AS lease (id, fence)
+            WHERE t.id = lease.id AND t.fence = lease.fence AND t.lease_until IS NOT NULL RETURNING t.origin
+          ), ${slotsGivenBack(sql, "released")}
+          SELECT FROM released`.pipe(againAfterDeadlock, Effect.asVoid, unavailable),
 
       takeOver: sql<{ id: unknown }>`
-        UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
-          set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers} THEN now() ELSE set_aside_at END,
-          set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers} THEN 'lost' ELSE set_aside_reason END
-        WHERE lease_until <= now() RETURNING id`.pipe(
+        WITH lost AS (
+          SELECT id FROM hilltop_fetch_tasks WHERE lease_until <= now() ORDER BY id FOR UPDATE SKIP LOCKED
+        ), taken_over AS (
+          UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
+            set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() ELSE set_aside_at END,
+            set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' ELSE set_aside_reason END
+          WHERE id = ANY(ARRAY(SELECT id FROM lost)) RETURNING id, origin
+        ), ${slotsGivenBack(sql, "taken_over")}
+        SELECT id FROM taken_over`.pipe(
+        againAfterDeadlock,
         Effect.map((rows) => rows.length),
+        Effect.tap(countSlotsAgain),
         unavailable
-      )
+      ),
+
+      arrivals: listen(sql, "penstock_hilltop_tasks")
     })
   })
 )
+
+/** An operator's UPDATE of many rows takes their locks in whatever order it finds them. */
+const againAfterDeadlock = <A, R>(statement: Effect.Effect<A, SqlError.SqlError, R>) =>
+  Effect.retry(statement, { times: 2, while: (error) => error.reason._tag === "DeadlockError" })

@@ -4,7 +4,8 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
-import { ServerBudget } from "../src/crawl/ServerBudget.ts"
+import { ServerBudget, type ServerStates } from "../src/crawl/ServerBudget.ts"
+import { paceRule } from "../src/crawl/ServerPace.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
@@ -25,11 +26,14 @@ export const PgServerBudget = Layer.effect(
           Effect.asVoid,
           unavailable
         ),
-      coolDown: (url, seconds) =>
-        sql`
-          UPDATE hilltop_servers SET cool_down_until
-            = greatest(cool_down_until, now() + make_interval(secs => ${seconds}::float8))
-          WHERE origin = hilltop_origin(${url})`.pipe(Effect.asVoid, unavailable)
+      states: sql<ServerStates>`
+        SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
+          count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free
+        FROM (SELECT CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
+          WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state FROM hilltop_servers) each`.pipe(
+        Effect.map(([row]) => row ?? { open: 0, cooling: 0, slowed: 0, free: 0 }),
+        unavailable
+      )
     })
   })
 )

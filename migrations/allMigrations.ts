@@ -5,6 +5,7 @@ import topics from "./0003_topics.ts"
 import observations from "./0004_observations.ts"
 import hilltopPlan from "./0005_hilltop_plan.ts"
 import syncRows from "./0006_sync_rows.ts"
+import hilltopBudgets from "./0007_hilltop_budgets.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -12,5 +13,6 @@ export const migrations = {
   "0003_topics": topics,
   "0004_observations": observations,
   "0005_hilltop_plan": hilltopPlan,
-  "0006_sync_rows": syncRows
+  "0006_sync_rows": syncRows,
+  "0007_hilltop_budgets": hilltopBudgets
 }

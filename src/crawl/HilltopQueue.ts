@@ -5,7 +5,7 @@
  * loses the task, and a settlement that comes after that is refused. What may be asked of a server at all is decided by the
  * claim itself (see `ServerBudget`).
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, Duration, type Effect, Schema, type Stream } from "effect"
 import type { ClaimedTask, NewTask, Settlement } from "../domain/FetchTask.ts"
 
 /** The queue cannot be used just now. */
@@ -15,6 +15,11 @@ export class QueueUnavailable extends Schema.TaggedError<QueueUnavailable>()("Qu
 
 export type Lease = Pick<ClaimedTask, "id" | "fence">
 
+/** A crashed instance's tasks can be taken over this soon. Whoever could not extend a lease for so long must stop. */
+export const leaseTime = Duration.seconds(15)
+/** Leases that may run out in a row before a task is set aside. */
+export const mostTakeovers = 5
+
 export class HilltopQueue extends Context.Service<
   HilltopQueue,
   {
@@ -23,21 +28,26 @@ export class HilltopQueue extends Context.Service<
      * take the new details.
      */
     readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, QueueUnavailable>
-    /** Takes at most `limit` due tasks that their servers' budgets allow now, fairly between servers; none when none is. */
+    /**
+     * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. Fairly between servers, and
+     * on each of them the latest data first and then fairly between sources (see `FetchOrder`).
+     */
     readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, QueueUnavailable>
     /** Extends the leases; returns the ids of those that were lost meanwhile. */
     readonly heartbeat: (leases: ReadonlyArray<Lease>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
     /**
-     * Records runs and requeues or sets aside their tasks; returns the ids of those refused because the lease was lost. A
-     * task that was asked for again while it ran is due at once.
+     * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns the ids
+     * of the tasks refused because the lease was lost. A task that was asked for again while it ran is due at once.
      */
     readonly settle: (settlements: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
-    /** Gives tasks back untouched, due as before. */
+    /** Gives tasks back untouched, due as before. The tokens they were claimed with are spent: they may have been asked. */
     readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, QueueUnavailable>
     /**
      * Makes tasks whose lease ran out claimable again; returns how many. One that was lost five times in a row is set aside
      * instead, since it may be what kills its workers.
      */
     readonly takeOver: Effect.Effect<number, QueueUnavailable>
+    /** Emits when work appeared; may emit too often, and may miss some while disconnected. */
+    readonly arrivals: Stream.Stream<void>
   }
 >()("penstock/crawl/HilltopQueue") {}

@@ -3,19 +3,28 @@
  *
  * The same suite runs over this and over PostgreSQL. The clock is Effect's, so a test owns it.
  */
-import { Clock, Context, Duration, Effect, Layer, PubSub, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, PubSub, Random, Stream } from "effect"
 import {
   type ClaimedTask,
   historyLength,
   type NewTask,
-  type RequestType,
   type SetAsideReason,
   type TaskDetails,
   type TaskRun
 } from "../domain/FetchTask.ts"
-import { HilltopQueue, type Lease } from "./HilltopQueue.ts"
+import { type Candidate, firstOf } from "./FetchOrder.ts"
+import { HilltopQueue, type Lease, leaseTime, mostTakeovers } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget, type ServerLimits } from "./ServerBudget.ts"
+import {
+  afterSignal,
+  bucketSize,
+  concurrencyOf,
+  newServer,
+  paceRule,
+  type ServerHealth,
+  signalsOf
+} from "./ServerPace.ts"
 
 export interface MemoryTask extends NewTask {
   readonly id: number
@@ -35,7 +44,9 @@ interface MemoryServer {
   limits: ServerLimits
   tokens: number
   refilledAt: number
-  coolDownUntil: number
+  /** Requests so far. */
+  turns: number
+  health: ServerHealth
 }
 
 /** The state, for tests to look at and to arrange. */
@@ -46,12 +57,13 @@ export class MemoryHilltop extends Context.Service<
     readonly tasks: Map<number, MemoryTask>
     readonly servers: Map<string, MemoryServer>
     readonly changes: PubSub.PubSub<void>
+    readonly arrivals: PubSub.PubSub<void>
   }
 >()("penstock/crawl/MemoryHilltop") {
   static readonly layerState = Layer.effect(
     MemoryHilltop,
-    Effect.map(PubSub.unbounded<void>(), (changes) =>
-      MemoryHilltop.of({ sources: new Map(), tasks: new Map(), servers: new Map(), changes })
+    Effect.map(Effect.all([PubSub.unbounded<void>(), PubSub.unbounded<void>()]), ([changes, arrivals]) =>
+      MemoryHilltop.of({ sources: new Map(), tasks: new Map(), servers: new Map(), changes, arrivals })
     )
   )
 
@@ -61,16 +73,7 @@ export class MemoryHilltop extends Context.Service<
     )
 }
 
-const leaseMillis = 30_000
-const mostTakeovers = 5
-/** How much longer a task may wait than the latest data, in milliseconds. */
-const patience: Readonly<Record<RequestType, number>> = {
-  SITES_LIST: -86_400_000,
-  MEASUREMENT_DATA_LATEST: 0,
-  MEASUREMENTS_LIST: 600_000,
-  MEASUREMENT_DATA: 21_600_000
-}
-const waitsUntil = (task: MemoryTask) => task.nextFetchAt + patience[task.requestType]
+const leaseMillis = Duration.toMillis(leaseTime)
 const originOf = (url: string) => new URL(url).origin
 const isDue = (task: MemoryTask, now: number) =>
   task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
@@ -85,7 +88,8 @@ const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number):
     limits: { requestsPerSecond: undefined, maxConcurrent: undefined },
     tokens: Infinity,
     refilledAt: now,
-    coolDownUntil: 0
+    turns: 0,
+    health: newServer(now)
   }
   servers.set(origin, server)
   return server
@@ -95,7 +99,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
   Layer.effect(
     HilltopQueue,
     Effect.gen(function* () {
-      const { servers, sources, tasks } = yield* MemoryHilltop
+      const { arrivals, servers, sources, tasks } = yield* MemoryHilltop
       const held = ({ fence, id }: Lease) => {
         const task = tasks.get(id)
         return task !== undefined && task.fence === fence && task.leaseUntil !== undefined ? task : undefined
@@ -104,16 +108,34 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
       /** Refills the server's bucket; how many of its tasks may be taken now. */
       const roomAt = (origin: string, now: number) => {
         const server = serverOf(servers, origin, now)
-        const rate = server.limits.requestsPerSecond ?? defaults.requestsPerSecond
+        const { health, limits } = server
+        const rate = (limits.requestsPerSecond ?? defaults.requestsPerSecond) * health.pace
         const inFlight = [...tasks.values()].filter(
-          (task) => originOf(task.fetchUrl) === origin && (task.leaseUntil ?? 0) > now
+          (task) => originOf(task.fetchUrl) === origin && task.leaseUntil !== undefined
         ).length
-        server.tokens = Math.min(Math.max(1, rate / 2), server.tokens + (rate * (now - server.refilledAt)) / 1000)
+        server.tokens = Math.min(bucketSize(rate), server.tokens + (rate * (now - server.refilledAt)) / 1000)
         server.refilledAt = now
-        if (server.coolDownUntil > now) return 0
-        const most = server.limits.maxConcurrent ?? defaults.maxConcurrent
+        if ((health.coolDownUntil ?? 0) > now || (health.openUntil ?? 0) > now) return 0
+        const most = concurrencyOf(health, limits.maxConcurrent ?? defaults.maxConcurrent)
         return Math.max(0, Math.min(Math.floor(server.tokens), most - inFlight))
       }
+
+      /** The due tasks of a server, each with its place among those of its source and kind. */
+      const candidates = Effect.fnUntraced(function* (due: ReadonlyArray<MemoryTask>) {
+        const byLane = Map.groupBy(due, (task) => `${task.sourceId} ${task.requestType}`)
+        return yield* Effect.forEach(
+          [...byLane.values()].flatMap((lane) =>
+            lane.toSorted((a, b) => a.nextFetchAt - b.nextFetchAt).map((task, turn) => ({ task, turn }))
+          ),
+          ({ task, turn }) =>
+            Effect.map(Random.next, (lot): Candidate & { task: MemoryTask } => ({
+              task,
+              turn,
+              lot,
+              requestType: task.requestType
+            }))
+        )
+      })
 
       const claimed = (task: MemoryTask): ClaimedTask => {
         const source = sources.get(task.sourceId)!
@@ -129,7 +151,8 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           attempts: task.attempts,
           councilId: source.councilId,
           htsUrl: source.htsUrl,
-          configuration: source.configuration
+          configuration: source.configuration,
+          server: { origin: originOf(task.fetchUrl), epoch: servers.get(originOf(task.fetchUrl))?.health.epoch ?? 0 }
         }
       }
 
@@ -160,27 +183,32 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               })
             }
             return added.size
-          }),
+          }).pipe(Effect.tap((added) => (added === 0 ? Effect.void : PubSub.publish(arrivals, undefined)))),
 
-        claim: (limit) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            const due = [...tasks.values()]
-              .filter((task) => isDue(task, now) && isUsable(sources.get(task.sourceId)))
-              .sort((a, b) => waitsUntil(a) - waitsUntil(b))
-            const byOrigin = Map.groupBy(due, (task) => originOf(task.fetchUrl))
-            const turns = [...byOrigin].flatMap(([origin, list]) =>
-              list.slice(0, roomAt(origin, now)).map((task, turn) => ({ task, turn, origin }))
+        claim: Effect.fnUntraced(function* (limit) {
+          const now = yield* Clock.currentTimeMillis
+          const due = [...tasks.values()].filter((task) => isDue(task, now) && isUsable(sources.get(task.sourceId)))
+          const byOrigin = Map.groupBy(due, (task) => originOf(task.fetchUrl))
+          const turns = yield* Effect.forEach(byOrigin, ([origin, list]) =>
+            Effect.map(candidates(list), (each) =>
+              firstOf(each, serverOf(servers, origin, now).turns, Math.min(limit, roomAt(origin, now))).map(
+                ({ task }, turn) => ({ task, turn, origin })
+              )
             )
-            return turns
-              .sort((a, b) => a.turn - b.turn)
-              .slice(0, limit)
-              .map(({ origin, task }) => {
-                serverOf(servers, origin, now).tokens -= 1
-                task.leaseUntil = now + leaseMillis
-                task.fence += 1
-                return claimed(task)
-              })
-          }),
+          )
+          return turns
+            .flat()
+            .sort((a, b) => a.turn - b.turn)
+            .slice(0, limit)
+            .map(({ origin, task }) => {
+              const server = serverOf(servers, origin, now)
+              server.tokens -= 1
+              server.turns += 1
+              task.leaseUntil = now + leaseMillis
+              task.fence += 1
+              return claimed(task)
+            })
+        }),
 
         heartbeat: (leases) =>
           Effect.map(Clock.currentTimeMillis, (now) =>
@@ -193,8 +221,12 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           ),
 
         settle: (settlements) =>
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            settlements.flatMap((settlement) => {
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            for (const [origin, signal] of signalsOf(settlements)) {
+              const server = serverOf(servers, origin, now)
+              server.health = afterSignal(server.health, signal, now)
+            }
+            return settlements.flatMap((settlement) => {
               const task = held(settlement.task)
               if (task === undefined) return [settlement.task.id]
               task.leaseUntil = undefined
@@ -207,7 +239,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               if (settlement.run !== undefined) task.history = [...task.history, settlement.run].slice(-historyLength)
               return []
             })
-          ),
+          }),
 
         release: (leases) =>
           Effect.sync(() => {
@@ -226,7 +258,9 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
             if (task.takeovers >= mostTakeovers) task.setAside ??= "lost"
           }
           return lost.length
-        })
+        }),
+
+        arrivals: Stream.fromPubSub(arrivals)
       })
     })
   )
@@ -239,11 +273,13 @@ const budget = Layer.effect(
         Effect.map(Clock.currentTimeMillis, (now) => {
           serverOf(servers, url, now).limits = limits
         }),
-      coolDown: (url, seconds) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const server = serverOf(servers, url, now)
-          server.coolDownUntil = Math.max(server.coolDownUntil, now + seconds * 1000)
-        })
+      states: Effect.map(Clock.currentTimeMillis, (now) => {
+        const stateOf = ({ coolDownUntil = 0, failures, pace }: ServerHealth) =>
+          failures >= paceRule.failures ? "open" : coolDownUntil > now ? "cooling" : pace < 1 ? "slowed" : "free"
+        const all = [...servers.values()].map(({ health }) => stateOf(health))
+        const count = (state: ReturnType<typeof stateOf>) => all.filter((each) => each === state).length
+        return { open: count("open"), cooling: count("cooling"), slowed: count("slowed"), free: count("free") }
+      })
     })
   )
 )

@@ -1,8 +1,8 @@
 /**
  * How much may be asked of a Hilltop server, over all instances: a token bucket, requests in flight, and pauses.
  *
- * The budget belongs to the server of an address, however many sources lie on it. `HilltopQueue.claim` spends it; this is
- * where it is set.
+ * The budget belongs to the server of an address, however many sources lie on it. `HilltopQueue.claim` spends it, and
+ * `settle` lowers and raises it by how the server answers (see `ServerPace`); this is where its limits are set.
  */
 import { Context, type Effect } from "effect"
 import type { QueueUnavailable } from "./HilltopQueue.ts"
@@ -12,12 +12,23 @@ export interface ServerLimits {
   readonly maxConcurrent: number | undefined
 }
 
+/** How many servers there are in each state; one that is open, cooling down or slowed counts as the first of these. */
+export interface ServerStates {
+  /** Left alone after many failures, or probed. */
+  readonly open: number
+  /** Left alone because it asked for that. */
+  readonly cooling: number
+  /** Asked less than its limits allow. */
+  readonly slowed: number
+  readonly free: number
+}
+
 export class ServerBudget extends Context.Service<
   ServerBudget,
   {
     /** Sets what sources say of the server of `url`; `undefined` stands for the default of the settings. */
     readonly limit: (url: string, limits: ServerLimits) => Effect.Effect<void, QueueUnavailable>
-    /** Leaves the server of `url` alone for so many seconds; a longer pause that was set before stays. */
-    readonly coolDown: (url: string, seconds: number) => Effect.Effect<void, QueueUnavailable>
+    /** How the servers are doing. */
+    readonly states: Effect.Effect<ServerStates, QueueUnavailable>
   }
 >()("penstock/crawl/ServerBudget") {}

@@ -5,7 +5,7 @@
  * are planned again even when they did not change, since the source's configuration may have.
  */
 import { Cause, Clock, Duration, Effect, Option, Schedule } from "effect"
-import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
+import type { ClaimedTask, FetchResult, ServerAnswer, Settlement } from "../domain/FetchTask.ts"
 import { type RawKey, rawPartitionKey, rawPartitions } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../domain/Loop.ts"
@@ -13,17 +13,12 @@ import { blotPersonalNumbers } from "../domain/PersonalNumber.ts"
 import { decodeText } from "../hilltop/HilltopText.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { partitionOf } from "../stream/Partitioner.ts"
-import { HilltopClient, type HilltopFetchFailed } from "./HilltopClient.ts"
+import { HilltopClient } from "./HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
 import { readDocument } from "./readDocument.ts"
 import { delayAfterFailure, delayAfterSuccess } from "./RefreshPolicy.ts"
-import { ServerBudget } from "./ServerBudget.ts"
+import { answerOf } from "./serverAnswer.ts"
 import { usableSource } from "./usableSource.ts"
-
-/** A pause for servers that say 429 or 503 without saying for how long, in seconds. */
-const defaultCoolDown = 5
-/** Servers are not believed beyond this, in seconds: a mistyped header must not end the crawl for a year. */
-const longestCoolDown = 3600
 
 /** A stream that is away is waited for: it is no fault of the task. */
 const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("15 seconds")]).pipe(
@@ -33,11 +28,10 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
 /** Runs `task` and tells how it went. Fails only when the queue itself is out of reach. */
 export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
-  const seen: { bytes?: number; hash?: string } = {}
+  const seen: Seen = {}
   return yield* attempt(task, rawTopic, seen, startedAt).pipe(
     Effect.catchTags({
-      HilltopFetchFailed: (failure) =>
-        Effect.as(coolDown(task, failure), failed("FETCH_ERROR", failure.detail, failure.retryAfter)),
+      HilltopFetchFailed: (failure) => Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter)),
       HilltopResponseTooLarge: ({ limit }) =>
         Effect.succeed(failed("RESPONSE_TOO_LARGE", `the answer is larger than ${limit} bytes`)),
       RecordTooLarge: ({ bytes, limit }) =>
@@ -58,6 +52,12 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
   )
 })
 
+/** What is known of the answer, however far the run came. */
+interface Seen {
+  bytes?: number
+  hash?: string
+  answer?: ServerAnswer | undefined
+}
 type Failure = Exclude<FetchResult, "SUCCESS" | "UNCHANGED">
 type Outcome =
   | {
@@ -75,15 +75,10 @@ const failed = (result: Failure, detail: string, retryAfter = 0): Outcome => ({
   retryAfter
 })
 
-const attempt = Effect.fnUntraced(function* (
-  task: ClaimedTask,
-  rawTopic: string,
-  seen: { bytes?: number; hash?: string },
-  startedAt: Instant
-) {
+const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string, seen: Seen, startedAt: Instant) {
   const source = yield* usableSource({ ...task, id: task.sourceId })
   const client = yield* HilltopClient
-  const { bytes, hash } = yield* client.fetch(task.fetchUrl)
+  const { bytes, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))
   seen.bytes = bytes.length
   seen.hash = hash
   const unchanged = hash === task.previousHash
@@ -126,19 +121,7 @@ const rawRecord = Effect.fnUntraced(function* (task: ClaimedTask, key: RawKey, x
   } satisfies OutgoingRecord
 })
 
-const coolDown = (task: ClaimedTask, failure: HilltopFetchFailed) =>
-  failure.status === 429 || failure.status === 503
-    ? ServerBudget.use((budget) =>
-        budget.coolDown(task.fetchUrl, Math.min(failure.retryAfter ?? defaultCoolDown, longestCoolDown))
-      )
-    : Effect.void
-
-const settlement = Effect.fnUntraced(function* (
-  task: ClaimedTask,
-  outcome: Outcome,
-  startedAt: Instant,
-  seen: { readonly bytes?: number; readonly hash?: string }
-) {
+const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outcome, startedAt: Instant, seen: Seen) {
   const now = yield* Clock.currentTimeMillis
   const delay = outcome.good
     ? yield* delayAfterSuccess(task.requestType, now, outcome.lastObserved)
@@ -155,7 +138,8 @@ const settlement = Effect.fnUntraced(function* (
     },
     delay: Duration.millis(delay),
     hash: outcome.good ? outcome.hash : undefined,
-    attempts: outcome.good ? 0 : task.attempts + 1
+    attempts: outcome.good ? 0 : task.attempts + 1,
+    answer: seen.answer
   } satisfies Settlement as Settlement
 })
 

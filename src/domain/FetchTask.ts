@@ -90,11 +90,25 @@ export interface ClaimedTask extends NewTask {
   readonly htsUrl: string
   /** As the source row holds it now, not yet decoded. */
   readonly configuration: unknown
+  /** The server that is asked, and how often it had been slowed down when this was claimed. */
+  readonly server: { readonly origin: string; readonly epoch: number }
+}
+
+/**
+ * How the server took the request, whatever its document said: it answered, it was too busy (429), or there was no usable
+ * answer (no connection, deadline, 5xx). None where it was not asked.
+ */
+export interface ServerAnswer {
+  readonly kind: "answered" | "busy" | "failed"
+  /** How long the answer took, where that says something of the server. */
+  readonly millis?: number
+  /** For how many seconds it wants to be left alone. */
+  readonly coolDown?: number
 }
 
 /** What a run leaves behind. */
 export interface Settlement {
-  readonly task: Pick<ClaimedTask, "id" | "fence">
+  readonly task: Pick<ClaimedTask, "id" | "fence" | "server">
   /** Nothing when the task was not run after all: its site was excluded between the claim and now. */
   readonly run: TaskRun | undefined
   /** Until the task is due again, counted by the queue's clock. */
@@ -106,4 +120,6 @@ export interface Settlement {
   readonly attempts: number
   /** The task is to rest from now on. */
   readonly setAside?: SetAsideReason | undefined
+  /** None where the server was not asked. */
+  readonly answer?: ServerAnswer | undefined
 }

@@ -1,0 +1,41 @@
+/**
+ * What a request tells of the server, apart from its document: see `ServerPace`, which makes a budget of it.
+ *
+ * A document that says `Error`, or is no document at all, is an answer like any other; an address that must not be asked
+ * says nothing.
+ */
+import { Cause, Clock, Effect, Exit, Option } from "effect"
+import type { ServerAnswer } from "../domain/FetchTask.ts"
+import type { HilltopFetchFailed, HilltopResponseTooLarge } from "./HilltopClient.ts"
+
+/** A pause for servers that say 429 or 503 without saying for how long, in seconds. */
+const defaultCoolDown = 5
+/** Servers are not believed beyond this, in seconds: a mistyped header must not end the crawl for a year. */
+const longestCoolDown = 3600
+
+/** Runs the request and tells `note` how the server took it. An interrupted request tells nothing. */
+export const answerOf = <A, R>(
+  request: Effect.Effect<A, HilltopFetchFailed | HilltopResponseTooLarge, R>,
+  note: (answer: ServerAnswer | undefined) => void
+) =>
+  Effect.flatMap(Clock.currentTimeMillis, (startedAt) =>
+    Effect.onExit(request, (exit) =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        Exit.isSuccess(exit)
+          ? note({ kind: "answered", millis: now - startedAt })
+          : note(Option.getOrUndefined(Option.map(Cause.findErrorOption(exit.cause), answerOfFailure)))
+      )
+    )
+  )
+
+/** How long a large answer takes says nothing: the rest was not read. */
+export const answerOfFailure = (failure: HilltopFetchFailed | HilltopResponseTooLarge): ServerAnswer | undefined => {
+  if (failure._tag === "HilltopResponseTooLarge") return { kind: "answered" }
+  const { kind, status = 0 } = failure
+  if (kind === "forbidden") return undefined
+  if (kind !== "status") return { kind: "failed" }
+  const coolDown = Math.min(failure.retryAfter ?? defaultCoolDown, longestCoolDown)
+  if (status === 429) return { kind: "busy", coolDown }
+  if (status === 503) return { kind: "failed", coolDown }
+  return { kind: status >= 500 ? "failed" : "answered" }
+}
