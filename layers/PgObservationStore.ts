@@ -17,7 +17,16 @@ import {
 } from "../src/stream/ObservationStore.ts"
 import { type SeriesDocument, seriesDocuments } from "../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
-import { cellsOf, isLate, knownMonth, type Month, noteStored, partsOf, type Work } from "./monthsOfBatch.ts"
+import {
+  cellsOf,
+  isLate,
+  knownMonth,
+  type Month,
+  noteStored,
+  partsOf,
+  takenBackAt,
+  type Work
+} from "./monthsOfBatch.ts"
 import {
   type MonthName,
   observationStatements,
@@ -45,9 +54,19 @@ interface Change {
   from: number | undefined
   until: number | undefined
   added: number
+  removed: number
 }
 
-const nothingFound = { missing: [], different: [], overruled: 0 }
+const nothingFound = {
+  missing: [],
+  placeable: [],
+  different: [],
+  overruled: 0,
+  removed_series: [],
+  removed_at: [],
+  removed_seen: []
+}
+const nothingPlaced = { added: [], overruled: 0 }
 
 const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
 const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
@@ -135,7 +154,12 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const list = [...months.values()]
       for (const known of yield* statements.findMonths(list)) {
         const month = list[known.position]!
-        month.newest = { seenAt: known.seen_at, from: known.covers_from, until: known.covers_until }
+        month.newest = {
+          seenAt: known.seen_at,
+          from: known.covers_from,
+          until: known.covers_until,
+          complete: known.is_complete
+        }
         month.digests.push(...parseDigests(known.day_digests))
       }
       const rounds: Array<Array<Work>> = []
@@ -152,13 +176,29 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const cells = parts.flatMap((one) => one.cells)
       const comparing = parts.map(({ part }) => part)
       const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
+
+      const removed = compared.removed_series.map((seriesId, index) => ({
+        seriesId,
+        at: compared.removed_at[index]!,
+        seenAt: compared.removed_seen[index]!
+      }))
+      if (removed.length > 0) yield* statements.remove(removed)
       const corrected = compared.different.map((position) => cells[position]!)
       if (corrected.length > 0) yield* statements.correct(corrected)
-      const added = [
+
+      const lateness = parts.flatMap(({ cells, late }) => cells.map(() => late))
+      const isTakenBack = (position: number) => takenBackAt(cells[position]!, lateness[position]) !== undefined
+      const placeable = [...compared.placeable, ...compared.missing.filter(isTakenBack)].map((position) => {
+        const cell = cells[position]!
+        return { ...cell, takenBackAt: takenBackAt(cell, lateness[position]) }
+      })
+      const [placed = nothingPlaced] = placeable.length > 0 ? yield* statements.place(placeable) : []
+      const inserted = [
         ...round.filter(({ month }) => month.newest === undefined).flatMap((work) => cellsOf(work, work.document.rows)),
-        ...compared.missing.map((position) => cells[position]!)
+        ...compared.missing.filter((position) => !isTakenBack(position)).map((position) => cells[position]!)
       ]
-      if (added.length > 0) yield* statements.insert(added)
+      if (inserted.length > 0) yield* statements.insert(inserted)
+      const added = [...inserted, ...placed.added.map((position) => placeable[position]!)]
 
       for (const work of round) {
         const { seriesId } = work.month
@@ -167,7 +207,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
           units: undefined,
           from: undefined,
           until: undefined,
-          added: 0
+          added: 0,
+          removed: 0
         }
         changes.set(seriesId, change)
         if (!isLate(work)) change.units = work.document.message.units ?? change.units
@@ -179,14 +220,20 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         if (change.from === undefined || row.at < change.from) change.from = row.at
         if (change.until === undefined || row.at > change.until) change.until = row.at
       }
-      return { added: added.length, corrected: corrected.length, overruled: compared.overruled }
+      for (const { seriesId } of removed) changes.get(seriesId)!.removed++
+      return {
+        added: added.length,
+        corrected: corrected.length,
+        removed: removed.length,
+        overruled: compared.overruled + placed.overruled
+      }
     })
 
     const storeFresh = Effect.fnUntraced(function* (messages: ReadonlyArray<StoreMessage>) {
       const documents: Array<SeriesDocument> = []
-      for (const { message, seenAt } of messages) {
+      for (const { covers, message, seenAt } of messages) {
         if (message.type === "SITE_DETAILS") continue
-        const split = seriesDocuments(message, seenAt)
+        const split = seriesDocuments(message, seenAt, covers)
         if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
         documents.push(...split.success)
       }
@@ -196,9 +243,10 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const changes = new Map<number, Change>()
       const outcome = { ...nothingStored }
       for (const round of rounds) {
-        const { added, corrected, overruled } = yield* storeRound(round, changes)
+        const { added, corrected, overruled, removed } = yield* storeRound(round, changes)
         outcome.added += added
         outcome.corrected += corrected
+        outcome.removed += removed
         outcome.overruled += overruled
       }
       yield* statements.keepMonths(months.flatMap(knownMonth))

@@ -14,6 +14,7 @@ const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrT
 const int4s = array(PgTypes.OID.int4)
 const float8s = array(PgTypes.OID.float8)
 const texts = array(PgTypes.OID.text)
+const flags = array(PgTypes.OID.bool)
 const moments = array(PgTypes.OID.timestamptz)
 
 /** A column that is all null is sent empty: `unnest` fills it up. */
@@ -41,6 +42,8 @@ export interface KnownMonth extends MonthName {
   readonly seenAt: number
   readonly from: number
   readonly until: number
+  /** Whether values that it does not have are no longer there. */
+  readonly complete: boolean
   /** Of the days of the month, as hexadecimal text; see `observation_months`. */
   readonly dayDigests: string
 }
@@ -56,8 +59,21 @@ export interface Comparison {
   readonly seenAt: number
   readonly from: number
   readonly until: number
+  /** Whether current values that have no cell are removed. */
+  readonly complete: boolean
   /** What a newer document covers: nothing there is replaced. */
   readonly newer: { readonly from: number; readonly until: number } | undefined
+}
+/** A row that may belong into the past of its moment. */
+export interface Placement extends Cell {
+  /** When a newer document took the value back. */
+  readonly takenBackAt: number | undefined
+}
+/** A value that the source no longer has. */
+export interface Removal {
+  readonly seriesId: number
+  readonly at: number
+  readonly seenAt: number
 }
 export interface SeriesChange {
   readonly seriesId: number
@@ -65,6 +81,7 @@ export interface SeriesChange {
   readonly from: number | undefined
   readonly until: number | undefined
   readonly added: number
+  readonly removed: number
 }
 
 const Found = Schema.Struct({ position: Schema.Int, id: Schema.Int })
@@ -73,13 +90,19 @@ const FoundMonth = Schema.Struct({
   seen_at: Schema.Finite,
   covers_from: Schema.Finite,
   covers_until: Schema.Finite,
+  is_complete: Schema.Boolean,
   day_digests: Schema.String
 })
 const Compared = Schema.Struct({
   missing: Schema.Array(Schema.Int),
+  placeable: Schema.Array(Schema.Int),
   different: Schema.Array(Schema.Int),
-  overruled: Schema.Int
+  overruled: Schema.Int,
+  removed_series: Schema.Array(Schema.Int),
+  removed_at: Schema.Array(Schema.Finite),
+  removed_seen: Schema.Array(Schema.Finite)
 })
+const Placed = Schema.Struct({ added: Schema.Array(Schema.Int), overruled: Schema.Int })
 
 /** The rows of a statement, as the schema has them; other rows are a fault of this file. */
 const rowsAs = <S extends Schema.Codec<unknown, unknown>>(row: S) => {
@@ -91,6 +114,7 @@ const found = rowsAs(Found)
 const foundMonths = rowsAs(FoundMonth)
 const offsets = rowsAs(Schema.Struct({ next: Schema.Finite }))
 const comparisons = rowsAs(Compared)
+const placements = rowsAs(Placed)
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
   const millis = (column: string) => sql.literal(`(extract(epoch FROM ${column}) * 1000)::float8`)
@@ -173,71 +197,155 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       SELECT site_id, measurement_name FROM ${seriesNames(list)} ORDER BY site_id, measurement_name
       ON CONFLICT DO NOTHING`,
 
+    /** Where values were removed, the ends are looked up: two descents of the index. */
     changeSeries: (changes: ReadonlyArray<SeriesChange>) => sql`
       UPDATE observation_sites_measurements m SET units = coalesce(c.units, m.units),
-        first_observed_at = least(m.first_observed_at, c.observed_from),
-        last_observed_at = greatest(m.last_observed_at, c.observed_until),
-        observation_count = m.observation_count + c.added, updated_at = now()
+        first_observed_at = CASE WHEN c.removed = 0 THEN least(m.first_observed_at, c.observed_from) ELSE (
+          SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
+          ORDER BY observed_at LIMIT 1) END,
+        last_observed_at = CASE WHEN c.removed = 0 THEN greatest(m.last_observed_at, c.observed_until) ELSE (
+          SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
+          ORDER BY observed_at DESC LIMIT 1) END,
+        observation_count = m.observation_count + c.added - c.removed, updated_at = now()
       FROM unnest(${int4s(changes.map((change) => change.seriesId))},
         ${texts(changes.map((change) => change.units ?? null))}, ${moments(changes.map((change) => change.from ?? null))},
-        ${moments(changes.map((change) => change.until ?? null))}, ${int4s(changes.map((change) => change.added))})
-        AS c (series_id, units, observed_from, observed_until, added)
-      WHERE m.id = c.series_id AND (c.added > 0 OR c.units <> m.units OR (m.units IS NULL AND c.units IS NOT NULL))`,
+        ${moments(changes.map((change) => change.until ?? null))}, ${int4s(changes.map((change) => change.added))},
+        ${int4s(changes.map((change) => change.removed))})
+        AS c (series_id, units, observed_from, observed_until, added, removed)
+      WHERE m.id = c.series_id AND (c.added > 0 OR c.removed > 0 OR c.units <> m.units
+        OR (m.units IS NULL AND c.units IS NOT NULL))`,
 
     findMonths: (months: ReadonlyArray<MonthName>) =>
       foundMonths(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, ${millis("m.seen_at")} AS seen_at,
-          ${millis("m.covers_from")} AS covers_from, ${millis("m.covers_until")} AS covers_until,
+          ${millis("m.covers_from")} AS covers_from, ${millis("m.covers_until")} AS covers_until, m.is_complete,
           encode(m.day_digests, 'hex') AS day_digests
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))})
           WITH ORDINALITY AS wanted (series_id, year_month, ordinal)
         JOIN observation_months m USING (series_id, year_month)`),
 
     keepMonths: (months: ReadonlyArray<KnownMonth>) => sql`
-      INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
-      SELECT series_id, year_month, seen_at, covers_from, covers_until, decode(day_digests, 'hex')
+      INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, is_complete, day_digests)
+      SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, decode(day_digests, 'hex')
       FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
         ${moments(months.map((month) => month.seenAt))}, ${moments(months.map((month) => month.from))},
-        ${moments(months.map((month) => month.until))}, ${texts(months.map((month) => month.dayDigests))})
-        AS m (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+        ${moments(months.map((month) => month.until))}, ${flags(months.map((month) => month.complete))},
+        ${texts(months.map((month) => month.dayDigests))})
+        AS m (series_id, year_month, seen_at, covers_from, covers_until, is_complete, day_digests)
       ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
-        covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, day_digests = EXCLUDED.day_digests`,
+        covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
+        day_digests = EXCLUDED.day_digests`,
 
     /**
-     * Which cells have no current value, and which a different one that their document may replace (as positions). One
-     * range of the index per part, not one look-up per value: 1 µs a row.
+     * What becomes of the cells, as positions, and which current values have none. `missing` have no value and never had
+     * one, `different` replace theirs, `placeable` belong into the history of their moment. One range of the index per part,
+     * not one look-up per value: 1 µs a row. Times are in whole milliseconds, but for corrections within one.
      */
     compare: (parts: ReadonlyArray<Comparison>, cells: ReadonlyArray<Cell>) =>
       comparisons(sql`
         WITH part AS (
-          SELECT * FROM unnest(${int4s(parts.map((part) => part.seriesId))},
+          SELECT d.*, seen_at + interval '1 millisecond' AS after_seen
+          FROM unnest(${int4s(parts.map((part) => part.seriesId))},
             ${moments(parts.map((part) => part.seenAt))},
             ${moments(parts.map((part) => part.from))}, ${moments(parts.map((part) => part.until))},
+            ${flags(parts.map((part) => part.complete))},
             ${moments(parts.map((part) => part.newer?.from ?? null))},
             ${moments(parts.map((part) => part.newer?.until ?? null))})
-            AS d (series_id, seen_at, covers_from, covers_until, newer_from, newer_until)
+            AS d (series_id, seen_at, covers_from, covers_until, is_complete, newer_from, newer_until)
         ), stored AS (
-          SELECT d.series_id, o.observed_at, o.value, o.qualifier, o.quality,
-            date_trunc('milliseconds', o.first_seen_at) <= d.seen_at
-              AND (d.newer_from IS NULL OR o.observed_at NOT BETWEEN d.newer_from AND d.newer_until) AS replaceable
+          SELECT d.series_id, d.seen_at, d.is_complete, o.observed_at, o.value, o.qualifier, o.quality,
+            o.first_seen_at < d.seen_at AS is_older, o.first_seen_at >= d.after_seen AS is_newer,
+            o.superseded_at IS NULL AS is_current,
+            d.newer_from IS NOT NULL AND o.observed_at BETWEEN d.newer_from AND d.newer_until AS is_confirmed
           FROM part d CROSS JOIN LATERAL (
-            SELECT observed_at, value, qualifier, quality, first_seen_at FROM observations
+            SELECT observed_at, value, qualifier, quality, first_seen_at, superseded_at FROM observations
             WHERE series_id = d.series_id AND observed_at BETWEEN d.covers_from AND d.covers_until
-              AND superseded_at IS NULL
             OFFSET 0
           ) AS o
+        ), past AS (
+          SELECT DISTINCT series_id, observed_at FROM stored WHERE NOT is_current
         ), compared AS (
-          SELECT c.ordinal::int4 - 1 AS position, s.series_id IS NULL AS is_missing, s.replaceable
+          SELECT c.ordinal::int4 - 1 AS position, c.series_id AS cell_series_id, c.observed_at AS cell_observed_at,
+            s.series_id, s.observed_at, s.seen_at, s.is_complete, s.is_older, s.is_newer, s.is_confirmed
           FROM unnest(${cellArrays(cells)})
             WITH ORDINALITY AS c (series_id, observed_at, value, qualifier, quality, seen_at, ordinal)
-          LEFT JOIN stored s ON s.series_id = c.series_id AND s.observed_at = c.observed_at
-          WHERE s.series_id IS NULL OR s.value <> c.value::numeric
+          FULL JOIN (SELECT * FROM stored WHERE is_current) AS s
+            ON s.series_id = c.series_id AND s.observed_at = c.observed_at
+          WHERE s.series_id IS NULL OR c.series_id IS NULL OR s.is_newer OR s.value <> c.value::numeric
             OR s.qualifier IS DISTINCT FROM c.qualifier OR s.quality IS DISTINCT FROM c.quality
+        ), sorted AS (
+          SELECT r.position, r.series_id, r.observed_at, r.seen_at, CASE
+            WHEN r.position IS NULL THEN CASE WHEN r.is_complete AND r.is_older AND NOT r.is_confirmed THEN 'removed' END
+            WHEN r.series_id IS NULL THEN CASE WHEN p.series_id IS NULL THEN 'missing' ELSE 'placeable' END
+            WHEN r.is_newer THEN 'placeable' WHEN r.is_confirmed THEN 'overruled' ELSE 'different' END AS what
+          FROM compared r
+          LEFT JOIN past p ON p.series_id = r.cell_series_id AND p.observed_at = r.cell_observed_at
         )
-        SELECT coalesce(array_agg(position ORDER BY position) FILTER (WHERE is_missing), '{}') AS missing,
-          coalesce(array_agg(position ORDER BY position) FILTER (WHERE replaceable), '{}') AS different,
-          count(*) FILTER (WHERE NOT replaceable)::int4 AS overruled
-        FROM compared`),
+        SELECT coalesce(array_agg(position ORDER BY position) FILTER (WHERE what = 'missing'), '{}') AS missing,
+          coalesce(array_agg(position ORDER BY position) FILTER (WHERE what = 'placeable'), '{}') AS placeable,
+          coalesce(array_agg(position ORDER BY position) FILTER (WHERE what = 'different'), '{}') AS different,
+          count(*) FILTER (WHERE what = 'overruled')::int4 AS overruled,
+          coalesce(array_agg(series_id) FILTER (WHERE what = 'removed'), '{}') AS removed_series,
+          coalesce(array_agg(${millis("observed_at")}) FILTER (WHERE what = 'removed'), '{}') AS removed_at,
+          coalesce(array_agg(${millis("seen_at")}) FILTER (WHERE what = 'removed'), '{}') AS removed_seen
+        FROM sorted WHERE what IS NOT NULL`),
+
+    /**
+     * Puts values where they belong in the history of their moments, which have no version that is current at the time they
+     * were seen: before the version that came next (which was seen earlier than known, if it is the same), else as current,
+     * unless a newer document took it back. Four descents of the index per value; there are few.
+     */
+    place: (cells: ReadonlyArray<Placement>) =>
+      placements(sql`
+        WITH cell AS (
+          SELECT c.series_id, c.observed_at, c.value::numeric AS value, c.qualifier, c.quality, c.seen_at, c.taken_back_at,
+            c.ordinal::int4 - 1 AS position, c.seen_at + interval '1 millisecond' AS after_seen
+          FROM unnest(${cellArrays(cells)}, ${moments(cells.map((cell) => cell.takenBackAt ?? null))})
+            WITH ORDINALITY AS c (series_id, observed_at, value, qualifier, quality, seen_at, taken_back_at, ordinal)
+        ), found AS (
+          SELECT c.*, known.is_same AS known_same, following.is_same AS next_same, following.first_seen_at AS next_seen_at,
+            following.superseded_at AS next_superseded_at, greatest(c.seen_at, earlier.ended_at) AS first_seen_at,
+            coalesce(following.first_seen_at, c.taken_back_at) AS superseded_at
+          FROM cell c
+          LEFT JOIN LATERAL (
+            SELECT o.value = c.value AND o.qualifier IS NOT DISTINCT FROM c.qualifier
+              AND o.quality IS NOT DISTINCT FROM c.quality AS is_same
+            FROM observations o WHERE o.series_id = c.series_id AND o.observed_at = c.observed_at
+              AND o.first_seen_at < c.after_seen AND o.superseded_at >= c.after_seen
+            LIMIT 1
+          ) AS known ON true
+          LEFT JOIN LATERAL (
+            SELECT o.first_seen_at, o.superseded_at, o.value = c.value AND o.qualifier IS NOT DISTINCT FROM c.qualifier
+              AND o.quality IS NOT DISTINCT FROM c.quality AS is_same
+            FROM observations o WHERE o.series_id = c.series_id AND o.observed_at = c.observed_at
+              AND o.first_seen_at >= c.after_seen
+            ORDER BY o.first_seen_at LIMIT 1
+          ) AS following ON true
+          CROSS JOIN LATERAL (
+            SELECT max(o.superseded_at) AS ended_at FROM observations o
+            WHERE o.series_id = c.series_id AND o.observed_at = c.observed_at AND o.superseded_at < c.after_seen
+          ) AS earlier
+        ), backdated AS (
+          UPDATE observations o SET first_seen_at = f.first_seen_at FROM found f
+          WHERE f.known_same IS NULL AND f.next_same AND o.series_id = f.series_id AND o.observed_at = f.observed_at
+            AND o.superseded_at IS NOT DISTINCT FROM f.next_superseded_at
+        ), inserted AS (
+          INSERT INTO observations (series_id, observed_at, value, qualifier, quality, first_seen_at, superseded_at)
+          SELECT series_id, observed_at, value, qualifier, quality, first_seen_at, superseded_at FROM found
+          WHERE known_same IS NULL AND next_same IS NOT TRUE
+        )
+        SELECT coalesce(array_agg(position ORDER BY position)
+            FILTER (WHERE known_same IS NULL AND next_same IS NULL AND superseded_at IS NULL), '{}') AS added,
+          count(*) FILTER (WHERE NOT known_same
+            OR (known_same IS NULL AND next_same IS NOT TRUE AND superseded_at IS NOT NULL))::int4 AS overruled
+        FROM found`),
+
+    /** Ends current values that the source no longer has. */
+    remove: (removals: ReadonlyArray<Removal>) => sql`
+      UPDATE observations o SET superseded_at = r.seen_at
+      FROM unnest(${int4s(removals.map((one) => one.seriesId))}, ${moments(removals.map((one) => one.at))},
+        ${moments(removals.map((one) => one.seenAt))}) AS r (series_id, observed_at, seen_at)
+      WHERE o.series_id = r.series_id AND o.observed_at = r.observed_at AND o.superseded_at IS NULL`,
 
     /**
      * Supersedes current values and writes the new ones. The new row comes out of the old one's update, so the old entry

@@ -6,6 +6,7 @@ import observations from "./0004_observations.ts"
 import hilltopPlan from "./0005_hilltop_plan.ts"
 import syncRows from "./0006_sync_rows.ts"
 import hilltopBudgets from "./0007_hilltop_budgets.ts"
+import observationCoverage from "./0008_observation_coverage.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -14,5 +15,6 @@ export const migrations = {
   "0004_observations": observations,
   "0005_hilltop_plan": hilltopPlan,
   "0006_sync_rows": syncRows,
-  "0007_hilltop_budgets": hilltopBudgets
+  "0007_hilltop_budgets": hilltopBudgets,
+  "0008_observation_coverage": observationCoverage
 }

@@ -6,6 +6,7 @@
 import { BigDecimal, Context, Effect, Layer, Option, Ref, Result } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationData, SiteDetails } from "../domain/Observation.ts"
+import type { Coverage } from "./documentCoverage.ts"
 import { BatchRefused, nothingStored, ObservationStore, ObservationStoreUnavailable } from "./ObservationStore.ts"
 import { type Row, type SeriesDocument, seriesDocuments } from "./SeriesDocument.ts"
 
@@ -23,6 +24,7 @@ export interface StoredSite {
 
 export interface StoredSeries {
   readonly units: string | undefined
+  /** Of the values that are current. */
   readonly firstObservedAt: Instant | undefined
   readonly lastObservedAt: Instant | undefined
   readonly count: number
@@ -30,11 +32,16 @@ export interface StoredSeries {
   readonly versions: ReadonlyArray<Version>
 }
 
+interface Newest extends Coverage {
+  readonly seenAt: Instant
+  readonly complete: boolean
+}
+
 interface Series {
   units: string | undefined
   readonly moments: Map<Instant, Array<Version>>
   /** The newest document of each month, and the time it covers (several of one fetch count as one). */
-  readonly newest: Map<string, { readonly seenAt: Instant; readonly from: Instant; readonly until: Instant }>
+  readonly newest: Map<string, Newest>
 }
 
 export class MemoryObservations extends Context.Service<
@@ -56,6 +63,53 @@ const sameValue = (a: Row, b: Row): boolean =>
   a.qualifier === b.qualifier &&
   a.quality === b.quality &&
   Option.makeEquivalence(BigDecimal.Equivalence)(BigDecimal.fromString(a.value), BigDecimal.fromString(b.value))
+
+const within = (at: Instant, { from, until }: Coverage): boolean => from <= at && at <= until
+
+/** Two documents of one millisecond: what the later one says comes a microsecond after, and both count as of that millisecond. */
+const afterwards = 0.001
+const hasBegun = ({ firstSeenAt }: Version, at: Instant): boolean => Math.floor(firstSeenAt) <= at
+const hasEnded = ({ supersededAt }: Version, at: Instant): boolean =>
+  supersededAt !== undefined && Math.floor(supersededAt) <= at
+
+/** Puts what a document of `seenAt` says of a moment into the versions of that moment, which are in order and never overlap. */
+const placeRow = (
+  versions: Array<Version>,
+  row: Row,
+  seenAt: Instant,
+  newer: Newest | undefined
+): "added" | "corrected" | "overruled" | "unchanged" => {
+  const contradicted = newer !== undefined && within(row.at, newer)
+  const then = versions.findIndex((version) => hasBegun(version, seenAt) && !hasEnded(version, seenAt))
+  const known = versions[then]
+  if (known !== undefined) {
+    if (sameValue(known, row)) return "unchanged"
+    if (contradicted || known.supersededAt !== undefined) return "overruled"
+    const from = Math.max(seenAt, known.firstSeenAt + afterwards)
+    versions.splice(then, 1, { ...known, supersededAt: from }, { ...row, firstSeenAt: from, supersededAt: undefined })
+    return "corrected"
+  }
+  const earlier = versions.filter((version) => hasEnded(version, seenAt))
+  const next = versions[earlier.length]
+  const firstSeenAt = Math.max(seenAt, earlier.at(-1)?.supersededAt ?? seenAt)
+  if (next !== undefined && sameValue(next, row)) {
+    // It was seen earlier than was known.
+    versions[earlier.length] = { ...next, firstSeenAt }
+    return "unchanged"
+  }
+  const supersededAt = next?.firstSeenAt ?? (contradicted && newer.complete ? newer.seenAt : undefined)
+  versions.splice(earlier.length, 0, { ...row, firstSeenAt, supersededAt })
+  return supersededAt === undefined ? "added" : "overruled"
+}
+
+/** Ends the current version, unless it was seen no earlier than the document that lacks it. */
+const removeFrom = (versions: Array<Version>, seenAt: Instant): boolean => {
+  const current = versions.at(-1)
+  if (current === undefined || current.supersededAt !== undefined) return false
+  if (Math.floor(current.firstSeenAt) >= seenAt) return false
+  versions.splice(-1, 1, { ...current, supersededAt: seenAt })
+  return true
+}
 
 const siteKey = (councilId: number, siteName: string) => JSON.stringify([councilId, siteName])
 const seriesKey = (councilId: number, siteName: string, measurementName: string) =>
@@ -87,43 +141,33 @@ const make = (outage: Ref.Ref<boolean>) => {
     return series
   }
 
-  const keepDocument = ({ message, rows, seenAt, yearMonth }: SeriesDocument) => {
-    const outcome = { ...nothingStored }
+  const keepDocument = ({ complete, covers, message, rows, seenAt, yearMonth }: SeriesDocument) => {
+    const outcome = { ...nothingStored, unchanged: 0 }
     const series = seriesOf(message)
     const newest = series.newest.get(yearMonth)
     const newer = newest !== undefined && newest.seenAt > seenAt ? newest : undefined
     for (const row of rows) {
-      const versions = series.moments.get(row.at)
-      const current = versions?.at(-1)
-      if (versions === undefined || current === undefined) {
-        series.moments.set(row.at, [{ ...row, firstSeenAt: seenAt, supersededAt: undefined }])
-        outcome.added++
-      } else if (!sameValue(current, row)) {
-        const isContradicted = newer !== undefined && newer.from <= row.at && row.at <= newer.until
-        if (isContradicted || Math.floor(current.firstSeenAt) > seenAt) outcome.overruled++
-        else {
-          // Two documents of the same millisecond: the later one must still come after.
-          const from = Math.max(seenAt, current.firstSeenAt + 0.001)
-          versions.splice(
-            -1,
-            1,
-            { ...current, supersededAt: from },
-            { ...row, firstSeenAt: from, supersededAt: undefined }
-          )
-          outcome.corrected++
-        }
-      }
+      const versions = series.moments.get(row.at) ?? []
+      series.moments.set(row.at, versions)
+      outcome[placeRow(versions, row, seenAt, newer)]++
+    }
+    const present = new Set(rows.map(({ at }) => at))
+    for (const [at, versions] of complete ? series.moments : []) {
+      if (!within(at, covers) || present.has(at) || (newer !== undefined && within(at, newer))) continue
+      if (removeFrom(versions, seenAt)) outcome.removed++
     }
     if (newer === undefined) {
       series.units = message.units ?? series.units
       const alike = newest?.seenAt === seenAt ? newest : undefined
       series.newest.set(yearMonth, {
         seenAt,
-        from: Math.min(rows[0]!.at, alike?.from ?? Infinity),
-        until: Math.max(rows.at(-1)!.at, alike?.until ?? -Infinity)
+        complete: complete && alike?.complete !== false,
+        from: Math.min(covers.from, alike?.from ?? Infinity),
+        until: Math.max(covers.until, alike?.until ?? -Infinity)
       })
     }
-    return outcome
+    const { unchanged: _, ...counted } = outcome
+    return counted
   }
 
   const store = ObservationStore.of({
@@ -132,10 +176,10 @@ const make = (outage: Ref.Ref<boolean>) => {
       const next = offsets.get(`${topic}/${partition}`) ?? 0
       const fresh = messages.filter(({ offset }) => offset >= next)
       const documents: Array<SeriesDocument> = []
-      for (const { message, seenAt } of fresh) {
+      for (const { covers, message, seenAt } of fresh) {
         if (JSON.stringify(message).includes(String.raw`\u0000`)) return yield* new BatchRefused({ reason: "a NUL" })
         if (message.type === "SITE_DETAILS") continue
-        const split = seriesDocuments(message, seenAt)
+        const split = seriesDocuments(message, seenAt, covers)
         if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
         documents.push(...split.success)
       }
@@ -149,6 +193,7 @@ const make = (outage: Ref.Ref<boolean>) => {
         (sum, one) => ({
           added: sum.added + one.added,
           corrected: sum.corrected + one.corrected,
+          removed: sum.removed + one.removed,
           overruled: sum.overruled + one.overruled
         }),
         nothingStored
@@ -164,11 +209,12 @@ const make = (outage: Ref.Ref<boolean>) => {
         const series = serieses.get(seriesKey(councilId, siteName, measurementName))
         if (series === undefined) return undefined
         const moments = [...series.moments.keys()].sort((a, b) => a - b)
+        const current = moments.filter((at) => series.moments.get(at)?.at(-1)?.supersededAt === undefined)
         return {
           units: series.units,
-          firstObservedAt: moments[0],
-          lastObservedAt: moments.at(-1),
-          count: moments.length,
+          firstObservedAt: current[0],
+          lastObservedAt: current.at(-1),
+          count: current.length,
           versions: moments.flatMap((at) => series.moments.get(at) ?? [])
         }
       }

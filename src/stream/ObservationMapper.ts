@@ -4,23 +4,17 @@
  * The raw message decides what things are called; the document has the values. Which of its columns is meant says the
  * header `item`, since a data source answers with all its items whatever was asked.
  */
-import { Data, Effect, Schema } from "effect"
+import { Data, Effect, Option, Schema } from "effect"
 import { RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
-import {
-  formatObservationMessage,
-  type Observation,
-  type ObservationData,
-  observationPartitionKey,
-  observationPartitions,
-  type SiteDetails
-} from "../domain/Observation.ts"
+import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
 import type { DataDocument, DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
+import { type Coverage, documentCoverage } from "./documentCoverage.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
-import { partitionOf } from "./Partitioner.ts"
+import { toObservationRecord } from "./observationRecord.ts"
 import type { TopicRecord } from "./TopicReader.ts"
 
 /** The record can never be mapped as it is. */
@@ -50,16 +44,19 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
   const raw = yield* decodeRaw(record.value).pipe(
     Effect.mapError(() => new Unmappable({ reason: "the value is not a raw message" }))
   )
-  if (parseInstant(raw.at)._tag === "None") return yield* new Unmappable({ reason: "`at` is no time with an offset" })
+  const fetchedAt = Option.getOrUndefined(parseInstant(raw.at))
+  if (fetchedAt === undefined) return yield* new Unmappable({ reason: "`at` is no time with an offset" })
   const { traceparent, units } = record.headers
-  const headers = { fetched_at: raw.at, ...(traceparent === undefined ? {} : { traceparent }) }
-  const outgoing = (key: object, message: SiteDetails | ObservationData): OutgoingRecord => ({
-    topic: observationsTopic,
-    partition: partitionOf(observationPartitionKey(message), observationPartitions),
-    key: JSON.stringify(key),
-    value: formatObservationMessage(message),
-    headers
-  })
+  const outgoing = (key: object, message: ObservationMessage, covers?: Coverage): OutgoingRecord =>
+    toObservationRecord({
+      topic: observationsTopic,
+      key,
+      message,
+      fetchedAt: raw.at,
+      covers,
+      source: { partition: record.partition, offset: record.offset },
+      traceparent
+    })
 
   switch (raw.type) {
     case "MEASUREMENTS_LIST":
@@ -86,11 +83,13 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
         measurementName,
         ...unitsOf(units, series)
       }
+      const covered = documentCoverage(series, raw.hilltopUrl, fetchedAt)
       return {
-        records: byMonth(series.rows).map(({ month, observations }) =>
+        records: byMonth(series.rows, covered).map(({ covers, month, observations }) =>
           outgoing(
             { type: "OBSERVATION_DATA", councilId, siteName, measurementName, yearMonth: month },
-            { ...message, observations }
+            { ...message, observations },
+            covers
           )
         ),
         leftOut: series.skipped
@@ -146,28 +145,57 @@ const observationOf = ({ observedAt, qualifier, quality, value }: DataRow): Obse
 
 interface Month {
   readonly month: string
-  readonly observations: Array<Observation>
+  readonly observations: ReadonlyArray<Observation>
+  /** What the document covers of it, or of the part of it. */
+  readonly covers: Coverage | undefined
+}
+
+/** Rows that fit into one message each. The names, the time and the punctuation of an observation take 87 characters at most. */
+const partsOf = (rows: ReadonlyArray<DataRow>): ReadonlyArray<ReadonlyArray<DataRow>> => {
+  let length = 0
+  for (const row of rows) length += row.value.length + 87
+  if (length <= longestMessage) return [rows]
+  const parts: Array<Array<DataRow>> = [[]]
+  length = 0
+  // In order of time, so that each part covers a time of its own; of rows of one time the last still comes last.
+  for (const row of rows.toSorted((a, b) => a.observedAt - b.observedAt)) {
+    length += row.value.length + 87
+    if (length > longestMessage && parts.at(-1)!.at(-1)?.observedAt !== row.observedAt) {
+      parts.push([])
+      length = row.value.length + 87
+    }
+    parts.at(-1)!.push(row)
+  }
+  return parts
 }
 
 /** The rows by NZST month, each in document order; a month too large for one message in several parts. */
-const byMonth = (rows: ReadonlyArray<DataRow>): ReadonlyArray<Month> => {
-  const months = new Map<string, { parts: Array<Month>; length: number }>()
-  let current: { parts: Array<Month>; length: number } = { parts: [], length: 0 }
+const byMonth = (rows: ReadonlyArray<DataRow>, covered: Coverage | undefined): ReadonlyArray<Month> => {
+  const months = new Map<string, Array<DataRow>>()
+  let current: Array<DataRow> = []
   let bounds = { from: 0, until: 0 }
   for (const row of rows) {
     if (row.observedAt < bounds.from || row.observedAt >= bounds.until) {
       const month = yearMonth(row.observedAt)
       bounds = monthBounds(month) ?? { from: row.observedAt, until: row.observedAt }
-      current = months.get(month) ?? { parts: [{ month, observations: [] }], length: 0 }
+      current = months.get(month) ?? []
       months.set(month, current)
     }
-    // The names, the time and the punctuation of an observation take 87 characters at most.
-    current.length += row.value.length + 87
-    if (current.length > longestMessage) {
-      current.parts.push({ month: yearMonth(row.observedAt), observations: [] })
-      current.length = row.value.length + 87
-    }
-    current.parts.at(-1)!.observations.push(observationOf(row))
+    current.push(row)
   }
-  return [...months.values()].flatMap(({ parts }) => parts)
+  return [...months].flatMap(([month, inMonth]) => {
+    const parts = partsOf(inMonth)
+    const { from, until } = monthBounds(month) ?? { from: -Infinity, until: Infinity }
+    return parts.map((part, index) => ({
+      month,
+      observations: part.map(observationOf),
+      covers: covered && {
+        from: index === 0 ? Math.max(covered.from, from) : part[0]!.observedAt,
+        until: Math.min(
+          covered.until,
+          parts[index + 1] === undefined ? until - 1 : parts[index + 1]![0]!.observedAt - 1
+        )
+      }
+    }))
+  })
 }

@@ -2,12 +2,14 @@
  * The observations as they can be asked for: sites, their series, and every value with the time it was first seen.
  *
  * Offsets are kept with the data, so a batch that comes again (a crash before the reader moved on) changes nothing.
- * A corrected value never overwrites: the earlier one gets `superseded_at` and stays. What a document says counts from
- * its `seenAt`, not from when it arrives: an older document fills gaps and overrules nothing that a newer one said.
+ * A corrected value never overwrites: the earlier one gets `superseded_at` and stays, and so does one that a document
+ * covers and no longer has. What a document says counts from its `seenAt`, not from when it arrives: an older document
+ * fills gaps and the past, and overrules nothing that a newer one said.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationMessage } from "../domain/Observation.ts"
+import type { Coverage } from "./documentCoverage.ts"
 
 /** The store cannot be reached just now; the batch comes again. */
 export class ObservationStoreUnavailable extends Schema.TaggedError<ObservationStoreUnavailable>()(
@@ -26,6 +28,15 @@ export interface StoreMessage {
   readonly message: ObservationMessage
   /** When the document that held it was fetched. */
   readonly seenAt: Instant
+  /** The time in which values that the message does not have are no longer there; without it, none are. */
+  readonly covers?: Coverage | undefined
+  /** Where the raw document lies that it was mapped from: after a rebuild, what that has read is passed over. */
+  readonly source?: RawPosition | undefined
+}
+
+export interface RawPosition {
+  readonly partition: number
+  readonly offset: number
 }
 
 export interface StoreBatch {
@@ -40,11 +51,16 @@ export interface StoreOutcome {
   readonly added: number
   /** Values that replaced another one at the same time. */
   readonly corrected: number
-  /** Values of a document that came late, which a newer document had contradicted already; not kept. */
+  /** Values that the source no longer has. */
+  readonly removed: number
+  /**
+   * Values of a document that came late, which a newer one contradicts: kept as superseded where nothing was known before,
+   * and not kept where something else was, since a document in between may have confirmed that.
+   */
   readonly overruled: number
 }
 
-export const nothingStored: StoreOutcome = { added: 0, corrected: 0, overruled: 0 }
+export const nothingStored: StoreOutcome = { added: 0, corrected: 0, removed: 0, overruled: 0 }
 
 export class ObservationStore extends Context.Service<
   ObservationStore,

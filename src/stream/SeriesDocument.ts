@@ -8,6 +8,7 @@ import { Option, Result } from "effect"
 import { type Instant, parseInstant } from "../domain/Instant.ts"
 import type { Observation, ObservationData, Qualifier } from "../domain/Observation.ts"
 import { monthBounds, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
+import type { Coverage } from "./documentCoverage.ts"
 
 export interface Row {
   readonly at: Instant
@@ -23,6 +24,10 @@ export interface SeriesDocument {
   readonly yearMonth: string
   /** Each moment once, at least one, in order of time. */
   readonly rows: ReadonlyArray<Row>
+  /** What it speaks of, within the month: both ends belong to it, and no row lies outside. */
+  readonly covers: Coverage
+  /** Whether a value that it does not have is no longer there; otherwise it only adds and corrects. */
+  readonly complete: boolean
 }
 
 /** Our own form, `2023-08-30T00:00:00+12:00`, is read five times as fast as others. */
@@ -41,10 +46,22 @@ const lastOfEachMoment = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
 
 const rowOf = (at: Instant, { value, qualifier, quality }: Observation): Row => ({ at, value, qualifier, quality })
 
+/** The part of the coverage that lies in the month, and all of the rows. */
+const coverageOf = (month: string, rows: ReadonlyArray<Row>, covered: Coverage | undefined): Coverage => {
+  const [first, last] = [rows[0]!.at, rows.at(-1)!.at]
+  const bounds = covered && monthBounds(month)
+  if (covered === undefined || bounds === undefined) return { from: first, until: last }
+  return {
+    from: Math.min(first, Math.max(covered.from, bounds.from)),
+    until: Math.max(last, Math.min(covered.until, bounds.until - 1))
+  }
+}
+
 /** The documents of a message, by month; fails with a reason for a time that is none. */
 export const seriesDocuments = (
   message: ObservationData,
-  seenAt: Instant
+  seenAt: Instant,
+  covered?: Coverage
 ): Result.Result<ReadonlyArray<SeriesDocument>, string> => {
   const months = new Map<string, Array<Row>>()
   let current: Array<Row> = []
@@ -62,6 +79,10 @@ export const seriesDocuments = (
     current.push(rowOf(at, observation))
   }
   return Result.succeed(
-    [...months].map(([yearMonth, rows]) => ({ message, seenAt, yearMonth, rows: lastOfEachMoment(rows) }))
+    [...months].map(([yearMonth, inMonth]): SeriesDocument => {
+      const rows = lastOfEachMoment(inMonth)
+      const covers = coverageOf(yearMonth, rows, covered)
+      return { message, seenAt, yearMonth, rows, covers, complete: covered !== undefined }
+    })
   )
 }

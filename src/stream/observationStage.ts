@@ -5,11 +5,10 @@
  * that is no message goes to the dead letters with the group's offset; one that the store refuses is found by storing
  * its batch one by one, and is sent there before what follows it is stored: perhaps twice, never not at all.
  */
-import { Effect, Layer, Metric, Option } from "effect"
-import { parseInstant } from "../domain/Instant.ts"
-import { parseObservationMessage } from "../domain/Observation.ts"
+import { Effect, Layer, Metric } from "effect"
 import { toDeadLetter } from "./DeadLetter.ts"
 import { KafkaSink, type OutgoingRecord } from "./KafkaSink.ts"
+import { fromObservationRecord } from "./observationRecord.ts"
 import { ObservationStore, type StoreMessage, type StoreOutcome } from "./ObservationStore.ts"
 import { runStage } from "./runStage.ts"
 import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
@@ -26,7 +25,7 @@ const maxRecords = 2_000
 const maxBytes = 2_000_000
 
 const stored = Metric.counter("penstock_observations_total", {
-  description: "values that were added, corrected, or overruled by a newer document",
+  description: "values that were added, corrected, removed, or overruled by a newer document",
   incremental: true
 })
 
@@ -36,10 +35,6 @@ const count = (outcome: StoreOutcome) =>
     ([what, values]) => Metric.update(Metric.withAttributes(stored, { what }), values),
     { discard: true }
   )
-
-/** When the document was fetched; for records of others, when they were appended. */
-const seenAtOf = ({ at, headers }: TopicRecord): number =>
-  Option.getOrElse(parseInstant(headers["fetched_at"] ?? ""), () => at)
 
 interface Readable {
   readonly record: TopicRecord
@@ -54,12 +49,9 @@ export const storeBatch = Effect.fnUntraced(function* ({ partition, records, top
   for (const record of records) {
     // Reading a month of values takes some 15 ms, in which nobody else is served.
     yield* Effect.yieldNow
-    yield* parseObservationMessage(record.value).pipe(
+    yield* fromObservationRecord(record).pipe(
       Effect.matchEffect({
-        onSuccess: (message) =>
-          Effect.sync(() => {
-            readable.push({ record, message: { offset: record.offset, message, seenAt: seenAtOf(record) } })
-          }),
+        onSuccess: (message) => Effect.sync(() => void readable.push({ record, message })),
         onFailure: () =>
           Effect.map(toDeadLetter(record, "the value is not an observation message"), (letter) => {
             deadLetters.push(letter)

@@ -106,6 +106,11 @@ observationStoreSuite("observations in PostgreSQL", database)
 const anyMessage = fc.record({
   seenAt: fc.integer({ min: 0, max: 9 }),
   measurementName: fc.constantFrom("Flow", "Stage"),
+  /** Steps before the first row and after the last that the document covers; undefined for one that does not say. */
+  covers: fc.option(fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })), {
+    nil: undefined,
+    freq: 3
+  }),
   observations: fc.array(
     fc.record({
       step: fc.integer({ min: 0, max: 7 }),
@@ -124,17 +129,22 @@ type History = typeof anyHistory extends fc.Arbitrary<infer A> ? A : never
 
 /** The evening of 29 August, NZST; steps of 9 hours reach into September. */
 const evening = Date.UTC(2026, 7, 29, 8)
+const momentOf = (step: number) => evening + step * 9 * 3_600_000
 const messagesOf = (councilId: number, { messages }: History): ReadonlyArray<StoreMessage> =>
-  messages.map(({ measurementName, observations, seenAt }, offset) => ({
+  messages.map(({ covers, measurementName, observations, seenAt }, offset) => ({
     offset,
     seenAt: Date.UTC(2026, 9, 1) + seenAt,
+    covers: covers && {
+      from: momentOf(Math.min(...observations.map(({ step }) => step)) - covers[0]),
+      until: momentOf(Math.max(...observations.map(({ step }) => step)) + covers[1])
+    },
     message: {
       type: "OBSERVATION_DATA",
       councilId,
       siteName: "Site",
       measurementName,
       observations: observations.map(({ qualifier, quality, step, value }) => ({
-        observedAt: new Date(evening + step * 9 * 3_600_000).toISOString(),
+        observedAt: new Date(momentOf(step)).toISOString(),
         value,
         ...(qualifier === undefined ? {} : { qualifier }),
         ...(quality === undefined ? {} : { quality })

@@ -40,8 +40,11 @@ const rowsXml = (rows: ReadonlyArray<string>) =>
   sample("synthetic/getdata-stage-5min.xml").replace(/<E>[\s\S]*<\/E>/, rows.join("\n"))
 const row = (time: string, value: string) => `<E><T>${time}</T><I1>${value}</I1></E>`
 
+/** What every message says of where it is from. */
+const mapped = { fetched_at: at, raw_partition: "3", raw_offset: "17" }
+
 const phosphorus = (observations: string) =>
-  `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"Tawa Stream at Mill Road","measurementName":"Total Phosphorus","units":"g/m3","observations":[${observations}]}`
+  `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"Tawa Stream at Mill Road","measurementName":"Total Phosphorus","observations":[${observations}]}`
 
 describe("ObservationMapper", () => {
   it.effect("makes a SITE_DETAILS of every named site, keyed and partitioned by the site", () =>
@@ -50,10 +53,10 @@ describe("ObservationMapper", () => {
       assert.deepStrictEqual(
         records.map(({ value }) => value),
         [
-          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Tawa Stream at Mill Road","location":{"easting":1769471,"northing":5426917,"projection":"NZTM2000"}}`,
-          `{"type":"SITE_DETAILS","councilId":9,"siteName":"O'Neill Creek @ SH2 (u/s bridge)","location":{"easting":1770012.5,"northing":5427001.25,"projection":"NZTM2000"}}`,
-          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Awa-a-Tāne at Ngā Puna","location":{"easting":1771000,"northing":5428000,"projection":"NZTM2000"}}`,
-          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Smith & Sons Bore R99/0001","location":{"easting":1772000,"northing":5429000,"projection":"NZTM2000"}}`,
+          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Tawa Stream at Mill Road","location":{"easting":1769471,"northing":5426917}}`,
+          `{"type":"SITE_DETAILS","councilId":9,"siteName":"O'Neill Creek @ SH2 (u/s bridge)","location":{"easting":1770012.5,"northing":5427001.25}}`,
+          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Awa-a-Tāne at Ngā Puna","location":{"easting":1771000,"northing":5428000}}`,
+          `{"type":"SITE_DETAILS","councilId":9,"siteName":"Smith & Sons Bore R99/0001","location":{"easting":1772000,"northing":5429000}}`,
           `{"type":"SITE_DETAILS","councilId":9,"siteName":"344999","location":null}`,
           `{"type":"SITE_DETAILS","councilId":9,"siteName":"Kea Drain d/s Pump 2","location":null}`
         ]
@@ -61,16 +64,19 @@ describe("ObservationMapper", () => {
       assert.strictEqual(records[2]?.key, `{"type":"SITE_DETAILS","councilId":9,"siteName":"Awa-a-Tāne at Ngā Puna"}`)
       assert.strictEqual(records[2]?.partition, partitionOf("9#Awa-a-Tāne at Ngā Puna", 64))
       assert.isTrue(records.every(({ topic }) => topic === "observations"))
+      assert.deepStrictEqual(records[0]?.headers, { ...mapped, projection: "NZTM2000" })
+      assert.deepStrictEqual(records[5]?.headers, mapped)
     })
   )
 
-  it.effect("leaves the location null where a server gives degrees, and adds them", () =>
+  it.effect("leaves the location null where a server gives degrees, and puts them into headers", () =>
     Effect.gen(function* () {
-      const [first] = yield* valuesOf(sitesList(sample("synthetic/sitelist-latlong.xml")))
+      const [first] = (yield* map(sitesList(sample("synthetic/sitelist-latlong.xml")))).records
       assert.strictEqual(
-        first,
-        `{"type":"SITE_DETAILS","councilId":9,"siteName":"Tawa Stream at Mill Road","location":null,"geographicLocation":{"latitude":-41.2961027,"longitude":174.90985234}}`
+        first?.value,
+        `{"type":"SITE_DETAILS","councilId":9,"siteName":"Tawa Stream at Mill Road","location":null}`
       )
+      assert.deepStrictEqual(first?.headers, { ...mapped, latitude: "-41.2961027", longitude: "174.90985234" })
     })
   )
 
@@ -106,7 +112,13 @@ describe("ObservationMapper", () => {
         records[3]?.key,
         `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"Tawa Stream at Mill Road","measurementName":"Total Phosphorus","yearMonth":"2025-04"}`
       )
-      assert.deepStrictEqual(records[3]?.headers, { fetched_at: at, traceparent: "00-a-b-01" })
+      assert.deepStrictEqual(records[3]?.headers, {
+        ...mapped,
+        units: "g/m3",
+        covers_from: "2025-03-31T12:00:00.000Z",
+        covers_until: "2025-04-30T11:59:59.999Z",
+        traceparent: "00-a-b-01"
+      })
       assert.isTrue(records.every(({ partition }) => partition === partitionOf("9#Tawa Stream at Mill Road", 64)))
     })
   )
@@ -122,7 +134,8 @@ describe("ObservationMapper", () => {
       assert.deepStrictEqual(yield* numbers({ item: "2" }), ["1.234", "0.871"])
       assert.deepStrictEqual(yield* numbers({ item: "3" }), [])
       assert.deepStrictEqual(yield* numbers({ item: "4" }), [])
-      assert.include((yield* valuesOf(measured(xml, "Gauging Results", { item: "2" })))[0], `"units":"m3/sec"`)
+      const [second] = (yield* map(measured(xml, "Gauging Results", { item: "2" }))).records
+      assert.strictEqual(second?.headers?.["units"], "m3/sec")
       assert.match(yield* reasonOf(measured(xml, "Gauging Results", { item: "first" })), /item/)
     })
   )
@@ -168,6 +181,9 @@ describe("ObservationMapper", () => {
       const { records } = yield* map(measured(rowsXml(rows), "Water Level"))
       assert.strictEqual(records.length, 2)
       assert.strictEqual(new Set(records.map(({ key }) => key)).size, 1)
+      const covered = records.map(({ headers = {} }) => [headers["covers_from"], headers["covers_until"]])
+      assert.strictEqual(covered[0]?.[0], "2024-12-31T12:00:00.000Z")
+      assert.strictEqual(Date.parse(covered[1]?.[0] ?? "") - Date.parse(covered[0]?.[1] ?? ""), 1)
       assert.isTrue(records.every(({ value }) => value.length < 8_100_000))
       const numbers = records.flatMap(({ value }) => [...value.matchAll(/"value":(\d+)\./g)].map(([, n]) => Number(n)))
       assert.deepStrictEqual(
@@ -213,7 +229,7 @@ describe("ObservationMapper", () => {
       })
       assert.strictEqual(
         outgoing[0]?.value,
-        `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"R26/6804","measurementName":"Water Meter Volume","units":"m3","observations":[{"observedAt":"2023-08-30T00:00:00+12:00","value":0},{"observedAt":"2023-08-31T00:00:00+12:00","value":100}]}`
+        `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"R26/6804","measurementName":"Water Meter Volume","observations":[{"observedAt":"2023-08-30T00:00:00+12:00","value":0},{"observedAt":"2023-08-31T00:00:00+12:00","value":100}]}`
       )
       const counts = (yield* Metric.snapshot).filter(({ id }) => id.startsWith("penstock_stream"))
       assert.deepStrictEqual(

@@ -7,6 +7,7 @@ import { assert, layer } from "@effect/vitest"
 import { Context, Effect, type Layer, Option } from "effect"
 import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../../src/domain/Observation.ts"
 import type { StoredSeries, StoredSite } from "../../src/stream/MemoryObservations.ts"
+import type { Coverage } from "../../src/stream/documentCoverage.ts"
 import { ObservationStore, type StoreMessage } from "../../src/stream/ObservationStore.ts"
 
 /** What is kept, as the tests look at it. */
@@ -23,9 +24,18 @@ export class Stored extends Context.Service<
 >()("penstock/test/stream/observationStoreSuite") {}
 
 /** The fifth of August 2026 at `hour`, NZST. */
-const august = (hour: number) => `2026-08-05T${String(hour).padStart(2, "0")}:00:00+12:00`
+const august = (hour: number) =>
+  hour < 0
+    ? new Date(Date.UTC(2026, 7, 4, 12 + hour)).toISOString()
+    : `2026-08-05T${String(hour).padStart(2, "0")}:00:00+12:00`
 const instant = (text: string) => Date.parse(text)
 const day = (n: number) => Date.UTC(2026, 8, n)
+
+/** From one hour to another of that day, both included. */
+const hours = (from: number, until: number): Coverage => ({
+  from: instant(august(from)),
+  until: instant(august(until))
+})
 
 const observation = (observedAt: string, value: string, more: Partial<Observation> = {}): Observation => ({
   observedAt,
@@ -60,13 +70,18 @@ const details = (
 const store = (
   councilId: number,
   from: number,
-  ...messages: ReadonlyArray<readonly [seenAt: number, message: ObservationMessage]>
+  ...messages: ReadonlyArray<readonly [seenAt: number, message: ObservationMessage, covers?: Coverage]>
 ) =>
   ObservationStore.use((observations) =>
     observations.store({
       topic: "observations",
       partition: councilId,
-      messages: messages.map(([seenAt, message], index): StoreMessage => ({ offset: from + index, message, seenAt }))
+      messages: messages.map(([seenAt, message, covers], index): StoreMessage => ({
+        offset: from + index,
+        message,
+        seenAt,
+        covers
+      }))
     })
   )
 const stored = (councilId: number) =>
@@ -105,7 +120,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
             { units: "l/s" }
           )
         ])
-        assert.deepStrictEqual(outcome, { added: 3, corrected: 0, overruled: 0 })
+        assert.deepStrictEqual(outcome, { added: 3, corrected: 0, removed: 0, overruled: 0 })
         const series = yield* stored(1)
         const seen = { firstSeenAt: day(1), supersededAt: undefined }
         assert.deepStrictEqual(series, {
@@ -177,7 +192,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         const values = [observation(august(1), "12.50", { quality: 200 }), observation(august(2), "7")]
         yield* store(5, 0, [day(1), data(5, values)])
         const before = yield* stored(5)
-        const nothing = { added: 0, corrected: 0, overruled: 0 }
+        const nothing = { added: 0, corrected: 0, removed: 0, overruled: 0 }
         assert.deepStrictEqual(yield* store(5, 1, [day(2), data(5, values)]), nothing)
         const shorter = [observation(august(1), "12.5", { quality: 200 })]
         assert.deepStrictEqual(yield* store(5, 2, [day(3), data(5, shorter)], [day(4), data(5, values)]), nothing)
@@ -195,7 +210,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
           [day(3), data(6, [observation(august(1), "1.1", { qualifier: "<" })])],
           [day(4), data(6, [observation(august(1), "1.1", { qualifier: "<", quality: 600 })])]
         )
-        assert.deepStrictEqual(corrected, { added: 1, corrected: 3, overruled: 0 })
+        assert.deepStrictEqual(corrected, { added: 1, corrected: 3, removed: 0, overruled: 0 })
         assert.deepStrictEqual(yield* history(6), [
           [1, "1", 1, 2],
           [1, "1.1", 2, 3],
@@ -208,15 +223,16 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
       })
     )
 
-    it.effect("lets an older document fill gaps, and replace nothing that is newer", () =>
+    it.effect("lets an older document fill gaps and the past, and replace nothing that is newer", () =>
       Effect.gen(function* () {
         yield* store(7, 0, [day(5), data(7, [observation(august(1), "1"), observation(august(4), "4")])])
         const late = data(7, [observation(august(1), "0"), observation(august(2), "2"), observation(august(4), "4")])
-        assert.deepStrictEqual(yield* store(7, 1, [day(3), late]), { added: 1, corrected: 0, overruled: 1 })
+        assert.deepStrictEqual(yield* store(7, 1, [day(3), late]), { added: 1, corrected: 0, removed: 0, overruled: 1 })
         assert.deepStrictEqual(yield* history(7), [
+          [1, "0", 3, 5],
           [1, "1", 5],
           [2, "2", 3],
-          [4, "4", 5]
+          [4, "4", 3]
         ])
       })
     )
@@ -228,7 +244,12 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
           const confirmed = data(8, [observation(august(1), "1"), observation(august(2), "2")])
           yield* store(8, 0, [day(1), confirmed], [day(5), confirmed])
           const late = data(8, [observation(august(1), "99")])
-          assert.deepStrictEqual(yield* store(8, 2, [day(3), late]), { added: 0, corrected: 0, overruled: 1 })
+          assert.deepStrictEqual(yield* store(8, 2, [day(3), late]), {
+            added: 0,
+            corrected: 0,
+            removed: 0,
+            overruled: 1
+          })
           assert.deepStrictEqual(yield* history(8), [
             [1, "1", 1],
             [2, "2", 1]
@@ -268,6 +289,95 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
       })
     )
 
+    it.effect("supersedes a value that a newer document covers and no longer has", () =>
+      Effect.gen(function* () {
+        const at = (...values: ReadonlyArray<number>) =>
+          data(
+            20,
+            values.map((hour) => observation(august(hour), String(hour)))
+          )
+        yield* store(20, 0, [day(1), at(1, 2, 3, 4, 5)])
+        const outcome = yield* store(20, 1, [day(2), at(2, 4), hours(2, 4)])
+        assert.deepStrictEqual(outcome, { added: 0, corrected: 0, removed: 1, overruled: 0 })
+        // At its edges, and of a day of which nothing is left.
+        yield* store(20, 2, [day(3), at(4), hours(2, 5)])
+        yield* store(20, 3, [day(4), data(20, [observation("2026-08-04T00:00:00+12:00", "9")]), hours(-24, 5)])
+        assert.deepStrictEqual(yield* history(20), [
+          [-24, "9", 4],
+          [1, "1", 1, 4],
+          [2, "2", 1, 3],
+          [3, "3", 1, 2],
+          [4, "4", 1, 4],
+          [5, "5", 1, 3]
+        ])
+        const { count, firstObservedAt, lastObservedAt } = yield* stored(20)
+        assert.deepStrictEqual(
+          [count, firstObservedAt, lastObservedAt],
+          [1, instant(august(-24)), instant(august(-24))]
+        )
+      })
+    )
+
+    it.effect("supersedes nothing that a document does not cover, or of which it does not say what it covers", () =>
+      Effect.gen(function* () {
+        const values = [1, 2, 3].map((hour) => observation(august(hour), "1"))
+        yield* store(21, 0, [day(1), data(21, values)])
+        yield* store(21, 1, [day(2), data(21, [values[1]!])], [day(3), data(21, [values[1]!]), hours(2, 2)])
+        yield* store(21, 3, [day(4), data(21, []), hours(0, 9)])
+        assert.deepStrictEqual(yield* history(21), [
+          [1, "1", 1],
+          [2, "1", 1],
+          [3, "1", 1]
+        ])
+        assert.strictEqual((yield* stored(21)).count, 3)
+      })
+    )
+
+    it.effect("brings a removed value back when a newer document has it again, and not when an older one has it", () =>
+      Effect.gen(function* () {
+        const both = data(22, [observation(august(1), "1"), observation(august(2), "2")])
+        const one = data(22, [observation(august(1), "1")])
+        yield* store(22, 0, [day(1), both, hours(0, 3)], [day(5), one, hours(0, 3)], [day(3), both, hours(0, 3)])
+        assert.deepStrictEqual(yield* history(22), [
+          [1, "1", 1],
+          [2, "2", 1, 5]
+        ])
+        assert.strictEqual((yield* store(22, 3, [day(7), both, hours(0, 3)])).added, 1)
+        assert.deepStrictEqual((yield* history(22)).slice(1), [
+          [2, "2", 1, 5],
+          [2, "2", 7]
+        ])
+        const { count, lastObservedAt } = yield* stored(22)
+        assert.deepStrictEqual([count, lastObservedAt], [2, instant(august(2))])
+      })
+    )
+
+    it.effect("keeps the same table whichever of two documents comes first", () =>
+      Effect.gen(function* () {
+        const older = [
+          day(1),
+          data(23, [observation(august(1), "1"), observation(august(2), "2"), observation(august(3), "3")]),
+          hours(0, 5)
+        ] as const
+        const newer = [
+          day(3),
+          data(23, [observation(august(1), "1"), observation(august(3), "3.3"), observation(august(4), "4")]),
+          hours(1, 4)
+        ] as const
+        yield* store(23, 0, older, newer)
+        yield* store(24, 0, [newer[0], { ...newer[1], councilId: 24 }, newer[2]])
+        yield* store(24, 1, [older[0], { ...older[1], councilId: 24 }, older[2]])
+        assert.deepStrictEqual(yield* stored(24), yield* stored(23))
+        assert.deepStrictEqual(yield* history(23), [
+          [1, "1", 1],
+          [2, "2", 1, 3],
+          [3, "3", 1, 3],
+          [3, "3.3", 3],
+          [4, "4", 3]
+        ])
+      })
+    )
+
     it.effect("passes over offsets it has kept, of a whole batch and of a part", () =>
       Effect.gen(function* () {
         const first = [day(1), data(10, [observation(august(1), "1")])] as const
@@ -275,7 +385,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         const third = [day(3), data(10, [observation(august(1), "1")])] as const
         yield* store(10, 100, first, second)
         const before = yield* stored(10)
-        const nothing = { added: 0, corrected: 0, overruled: 0 }
+        const nothing = { added: 0, corrected: 0, removed: 0, overruled: 0 }
         assert.deepStrictEqual(yield* store(10, 100, first, second), nothing)
         assert.deepStrictEqual(yield* store(10, 100, first), nothing)
         assert.deepStrictEqual(yield* stored(10), before)
@@ -297,7 +407,12 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
           observation(august(1), "3")
         ])
         assert.strictEqual((yield* store(11, 0, [day(1), repeating])).added, 2)
-        assert.deepStrictEqual(yield* store(11, 1, [day(2), repeating]), { added: 0, corrected: 0, overruled: 0 })
+        assert.deepStrictEqual(yield* store(11, 1, [day(2), repeating]), {
+          added: 0,
+          corrected: 0,
+          removed: 0,
+          overruled: 0
+        })
         assert.deepStrictEqual(yield* history(11), [
           [1, "3", 1],
           [2, "5", 1]
@@ -308,7 +423,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
     it.effect("takes a second document of the same millisecond for a correction", () =>
       Effect.gen(function* () {
         const values = ["1", "2", "3"].map((value) => [day(1), data(12, [observation(august(1), value)])] as const)
-        assert.deepStrictEqual(yield* store(12, 0, ...values), { added: 1, corrected: 2, overruled: 0 })
+        assert.deepStrictEqual(yield* store(12, 0, ...values), { added: 1, corrected: 2, removed: 0, overruled: 0 })
         const { versions } = yield* stored(12)
         assert.deepStrictEqual(
           versions.map(({ value }) => value),
@@ -330,7 +445,13 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         assert.strictEqual((yield* store(13, 1, [day(0), late])).overruled, 1)
         assert.deepStrictEqual(
           (yield* stored(13)).versions.map(({ at, value }) => [at, value]),
-          values.map((at, index) => [Date.parse(at), String(index)])
+          [
+            [Date.parse(values[0]!), "0"],
+            // What the late document had is known for the day before.
+            [Date.parse(values[1]!), "9"],
+            [Date.parse(values[1]!), "1"],
+            [Date.parse(values[2]!), "2"]
+          ]
         )
       })
     )
