@@ -1,18 +1,27 @@
 /**
  * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything.
+ *
+ * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Option, Schema, Stream } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
 import { formatInstant } from "../src/domain/Instant.ts"
 import type { ThinEvent } from "../src/domain/ThinEvent.ts"
-import { EventInbox } from "../src/sync/EventInbox.ts"
+import { type EventArrival, EventInbox, unheardArrival } from "../src/sync/EventInbox.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
-import { listen } from "./listen.ts"
+import { listenForPayloads } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const channel = "penstock_accounting_point_events"
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+const Payload = Schema.fromJsonString(Schema.Struct({ moved: Schema.Int, turn: Schema.Int }))
+const readPayload = Schema.decodeOption(Payload)
+
+/** Whatever else was notified by hand, or by an older version, wakes everybody. */
+const arrivalFrom = (payload: string | undefined): EventArrival =>
+  payload === undefined ? unheardArrival : Option.getOrElse(readPayload(payload), () => unheardArrival)
 
 export const PgEventInbox = Layer.effect(
   EventInbox,
@@ -42,7 +51,8 @@ export const PgEventInbox = Layer.effect(
           SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 AS known, (SELECT count(*) FROM moved)::int4 AS recorded
         )
         SELECT known, recorded,
-          CASE WHEN recorded > 0 THEN pg_notify(${channel}, '') END::text AS told FROM counted`
+          CASE WHEN recorded > 0 THEN pg_notify(${channel},
+            json_build_object('moved', recorded, 'turn', floor(1000000 * random())::int4)::text) END::text AS told FROM counted`
     })
 
     return EventInbox.of({
@@ -60,7 +70,7 @@ export const PgEventInbox = Layer.effect(
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),
-      arrivals: listen(sql, channel)
+      arrivals: Stream.map(listenForPayloads(sql, channel), arrivalFrom)
     })
   })
 )

@@ -1,10 +1,10 @@
 /**
  * Instances announce themselves in a table and expire when they fall silent; the database's clock decides.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { repeatPass } from "../src/domain/Loop.ts"
-import { Instances } from "../src/sync/Instances.ts"
+import { Instances, type Standing } from "../src/sync/Instances.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
@@ -20,23 +20,31 @@ export const PgInstances = Layer.effect(
     const [announced] = yield* sql<{ id: string }>`
         INSERT INTO penstock_instances (id, roles) VALUES (gen_random_uuid(), ${roles}::text[]) RETURNING id`
     const id = announced?.id ?? (yield* Effect.die(new Error("an INSERT returned no row")))
+    const known = yield* Ref.make<Standing>({ rank: 0, count: 1 })
+    // This one counts itself, however long ago it was able to announce itself.
+    const readStanding = sql<Standing>`
+      SELECT 1 + count(*)::int4 AS count, (count(*) FILTER (WHERE (other.started_at, other.id) < (own.started_at, own.id)))::int4 AS rank
+      FROM penstock_instances own JOIN penstock_instances other ON other.id <> own.id
+        AND 'sync' = ANY(other.roles) AND other.seen_at > now() - interval '30 seconds'
+      WHERE own.id = ${id}`.pipe(
+      Effect.map(([row]): Standing => row ?? { rank: 0, count: 1 }),
+      Effect.tap((standing) => Ref.set(known, standing)),
+      plain
+    )
     const announce = sql`
         INSERT INTO penstock_instances (id, roles) VALUES (${id}, ${roles}::text[])
         ON CONFLICT (id) DO UPDATE SET seen_at = now()`.pipe(
       Effect.andThen(sql`DELETE FROM penstock_instances WHERE seen_at < now() - interval '1 day'`),
-      plain
+      plain,
+      Effect.andThen(readStanding)
     )
     yield* Effect.addFinalizer(() => Effect.ignore(sql`DELETE FROM penstock_instances WHERE id = ${id}`))
     yield* repeatPass({ name: "instances", patience: "2 minutes" }, announce, () => Effect.sleep(announceEvery)).pipe(
       Effect.forkScoped
     )
     return Instances.of({
-      countSyncing: sql<{ count: number }>`
-          SELECT count(*)::int4 AS count FROM penstock_instances
-          WHERE 'sync' = ANY(roles) AND seen_at > now() - interval '30 seconds'`.pipe(
-        Effect.map((rows) => Math.max(1, rows[0]?.count ?? 1)),
-        plain
-      )
+      countSyncing: Effect.map(readStanding, ({ count }) => count),
+      standing: Ref.get(known)
     })
   })
 )

@@ -15,7 +15,7 @@ import type { Gsrn } from "../domain/Identifiers.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
 import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
-import { EventInbox } from "./EventInbox.ts"
+import { type EventArrival, EventInbox } from "./EventInbox.ts"
 import { type Claim, type ClaimRequest, type FetchTicket, LockStore, LockTimeout } from "./LockStore.ts"
 
 export interface MemoryPoint {
@@ -49,19 +49,22 @@ export class MemoryAccountingPoints extends Context.Service<
   {
     readonly points: Map<Gsrn, MemoryPoint>
     readonly byId: Map<number, MemoryPoint>
+    /** Those that an event was ever recorded about: the others need not be looked at for events. */
+    readonly told: Set<Gsrn>
     /** Every end user that was ever written and not deleted. */
     readonly endUsers: Set<string>
-    readonly arrivals: PubSub.PubSub<void>
+    readonly arrivals: PubSub.PubSub<EventArrival>
     pointIds: number
     periodIds: number
   }
 >()("penstock/sync/MemoryAccountingPoints") {
   static readonly layerState = Layer.effect(
     MemoryAccountingPoints,
-    Effect.map(PubSub.unbounded<void>(), (arrivals) =>
+    Effect.map(PubSub.unbounded<EventArrival>(), (arrivals) =>
       MemoryAccountingPoints.of({
         points: new Map(),
         byId: new Map(),
+        told: new Set(),
         endUsers: new Set(),
         arrivals,
         pointIds: 0,
@@ -77,6 +80,13 @@ export class MemoryAccountingPoints extends Context.Service<
 
 const micros = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000)
 const isPending = (point: MemoryPoint) => point.lastEventAt !== undefined && point.lastEventAt > point.syncedEventAt
+
+function* told(state: MemoryAccountingPoints["Service"]): Iterable<MemoryPoint> {
+  for (const gsrn of state.told) {
+    const point = state.points.get(gsrn)
+    if (point !== undefined) yield point
+  }
+}
 
 const ticketOf = (point: MemoryPoint, startedAt: number): Claim => ({
   gsrn: point.gsrn,
@@ -159,7 +169,7 @@ const locks = Layer.effect(
 
       claim: (request) =>
         Effect.map(micros, (now) =>
-          duePoints(state.points.values(), request, now).map((point) => {
+          duePoints(request.lanes === "events" ? told(state) : state.points.values(), request, now).map((point) => {
             point.lastSyncStart = now
             return ticketOf(point, now)
           })
@@ -260,9 +270,10 @@ const inbox = Layer.effect(
           const point = state.points.get(gsrn)!
           if (point.lastEventAt !== undefined && point.lastEventAt >= at) continue
           point.lastEventAt = at
+          state.told.add(gsrn)
           recorded += 1
         }
-        if (recorded > 0) yield* PubSub.publish(state.arrivals, undefined)
+        if (recorded > 0) yield* PubSub.publish(state.arrivals, { moved: recorded, turn: 0 })
         return {
           received: events.length,
           recorded,

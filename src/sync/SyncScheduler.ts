@@ -2,17 +2,17 @@
  * The background sync: keeps every relevant accounting point fresh, and follows events at once.
  *
  * Each pass claims its share with one statement and spreads the calls over the interval, so that the source sees a
- * steady trickle. A claim ends in exactly one of three ways: finalised, recorded as failed, or given back.
+ * steady trickle. Events are followed beside that, as they come.
  */
-import { Clock, Context, Duration, Effect, Layer, MutableHashSet, Random, Semaphore, Stream } from "effect"
+import { Cause, Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Semaphore, Stream } from "effect"
 import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
-import { EventInbox } from "./EventInbox.ts"
+import { EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore, type StoreUnavailable } from "./LockStore.ts"
-import { syncClaim, type SyncOutcome } from "./synchronize.ts"
+import { claimAndRun, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 
 export interface SyncOptions {
   readonly interval: Duration.Duration
@@ -21,11 +21,11 @@ export interface SyncOptions {
   readonly deadAfter: Duration.Duration
   /** Fixes the batch size, which is computed otherwise. */
   readonly batchSize: number | undefined
+  /** How often pending events are looked for by an instance that nobody woke; 1 second unless said. */
+  readonly eventPoll?: Duration.Duration
   readonly concurrency: number
   readonly lookupRetention: Duration.Duration
 }
-
-export type SyncPass = Readonly<Record<SyncOutcome | "claimed" | "failed" | "released", number>>
 
 export class SyncScheduler extends Context.Service<
   SyncScheduler,
@@ -37,6 +37,11 @@ export class SyncScheduler extends Context.Service<
     readonly runOnce: Effect.Effect<SyncPass, StoreUnavailable>
     /** Claims what has pending events and syncs it at once. */
     readonly followEvents: Effect.Effect<SyncPass, StoreUnavailable>
+    /**
+     * The same, but returns as soon as the syncs have begun, with how many there are: a slow one holds up none that comes
+     * after it. Waits first while too many are under way.
+     */
+    readonly beginFollowing: Effect.Effect<number, StoreUnavailable>
   }
 >()("penstock/sync/SyncScheduler") {
   /** The scheduler itself; nothing runs until it is told to. The same code over memory stores or live ones. */
@@ -61,17 +66,34 @@ export class SyncScheduler extends Context.Service<
         })
         const deadAfter = Duration.toSeconds(options.deadAfter)
 
+        const followers = yield* FiberSet.make<SyncPass>()
+        const room = yield* Latch.make(true)
+        let following = 0
+        const follow = (claim: Claim) =>
+          Effect.ensuring(
+            sync(claim),
+            Effect.sync(() => {
+              following -= 1
+              if (following <= mostFollowing(options) / 2) room.openUnsafe()
+            })
+          )
+
         return SyncScheduler.of({
           runOnce: Effect.gen(function* () {
             const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
             const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
-            const claims = yield* claim(limit, "all")
-            const gap = (Duration.toMillis(options.interval) * spread) / Math.max(1, claims.length)
-            return yield* runAll(locks, claims, (claim, i) => Effect.delay(sync(claim), gap * i))
+            return yield* claimAndRun(locks, claim(limit, "all"), (claim, i, claims) =>
+              Effect.delay(sync(claim), ((Duration.toMillis(options.interval) * spread) / claims.length) * i)
+            )
           }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
-          followEvents: claim(options.concurrency * 8, "events").pipe(
-            Effect.flatMap((claims) => runAll(locks, claims, sync))
-          )
+          followEvents: claimAndRun(locks, claim(mostFollowing(options), "events"), sync),
+          beginFollowing: Effect.gen(function* () {
+            const claims = yield* claim(mostFollowing(options) - following, "events")
+            following += claims.length
+            if (following > mostFollowing(options) / 2) room.closeUnsafe()
+            if (claims.length > 0) yield* FiberSet.run(followers, runAll(locks, claims, follow))
+            return claims.length
+          }).pipe(Effect.uninterruptible, (begin) => Effect.andThen(room.await, begin))
         })
       })
     )
@@ -94,10 +116,22 @@ export class SyncScheduler extends Context.Service<
           Effect.forkScoped
         )
 
-        const arrival = yield* Stream.toPull(inbox.arrivals)
-        const nextArrival = arrival.pipe(Effect.ignoreCause, Effect.timeoutOption(eventPoll), Effect.asVoid)
-        yield* repeatPass({ name: "events", patience: "2 minutes" }, scheduler.followEvents, (pass) =>
-          pass.claimed > 0 ? Effect.void : nextArrival
+        const instances = yield* Instances
+        const arrivals = yield* Stream.toPull(inbox.arrivals)
+        const isForUs = Effect.gen(function* () {
+          const heard = yield* arrivals
+          const standing = yield* instances.standing
+          return heard.some((arrival) => isWoken(arrival, standing, mostFollowing(options)))
+        })
+        const wake = isForUs.pipe(
+          Effect.repeat({ until: (woken) => woken }),
+          // Nobody tells us any more: then we look by ourselves.
+          Effect.catchCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.never)),
+          Effect.timeoutOption(options.eventPoll ?? eventPoll),
+          Effect.asVoid
+        )
+        yield* repeatPass({ name: "events", patience: "2 minutes" }, scheduler.beginFollowing, (begun) =>
+          begun > 0 ? Effect.void : wake
         ).pipe(Effect.forkScoped)
       })
     )
@@ -106,8 +140,11 @@ export class SyncScheduler extends Context.Service<
 /** The part of an interval over which calls are spread; the rest is for the last answers to come in. */
 const spread = 0.98
 
-/** Pending events are looked for this often even when no notification came. */
-const eventPoll = Duration.seconds(2)
+/** The instance whose turn it was may have died: then its events wait no longer than this for another one. */
+const eventPoll = Duration.seconds(1)
+
+/** How many accounting points with events one instance takes at a time: half a second's work at 50 ms a call. */
+const mostFollowing = ({ concurrency }: Pick<SyncOptions, "concurrency">): number => concurrency * 8
 
 /** `ceil(count / ((within / interval) × instances))`: what each instance must take so that all get their turn in time. */
 export const batchSize = (
@@ -117,69 +154,4 @@ export const batchSize = (
 ): number => {
   const rounds = Duration.toMillis(options.within) / Duration.toMillis(options.interval)
   return Math.ceil(relevant / (rounds * Math.max(1, instances)))
-}
-
-/** How long a failing row waits, in seconds: 30 s doubling to 6 h, ±20 %, and never less than the adapter asked for. */
-export const retryDelay = Effect.fnUntraced(function* (failures: number, asked = 0) {
-  const delay = Math.min(30 * 2 ** Math.min(failures, 20), 6 * 3600)
-  return Math.max(asked, delay * (yield* Random.nextBetween(0.8, 1.2)))
-})
-
-type End = SyncOutcome | "failed" | "released"
-
-const recordFailure = Effect.fnUntraced(function* (claim: Claim, kind: string, asked?: number) {
-  const locks = yield* LockStore
-  yield* locks.fail(claim, kind, yield* retryDelay(claim.failures, asked))
-  return "failed" satisfies End as End
-})
-
-const giveBack = (claim: Claim) => LockStore.use((locks) => locks.release([claim])).pipe(Effect.as<End>("released"))
-
-/** Syncs one claim; a failure of its own is recorded on its row and is no failure of the pass. */
-const syncOrRecord = (claim: Claim) =>
-  syncClaim(claim).pipe(
-    Effect.map((outcome): End => outcome),
-    Effect.catchTags({
-      AccountingPointUnknown: () => recordFailure(claim, "unknown"),
-      AdapterFailure: (failure) =>
-        failure.kind === "paused" ? giveBack(claim) : recordFailure(claim, failure.kind, failure.retryAfter),
-      LockTimeout: () => giveBack(claim),
-      StoreUnavailable: () => recordFailure(claim, "store")
-    }),
-    Effect.catchDefect((defect) =>
-      Effect.logError("sync: an accounting point could not be synced", tag(defect)).pipe(
-        Effect.andThen(recordFailure(claim, "defect"))
-      )
-    ),
-    // Without the store the claim cannot be given back: it becomes claimable again when it is declared dead.
-    Effect.catchTag("StoreUnavailable", () => Effect.succeed<End>("released"))
-  )
-
-const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
-
-/** Runs every claim to its end and counts the ends; what was not ended when interrupted is given back. */
-const runAll = <R>(
-  locks: LockStore["Service"],
-  claims: ReadonlyArray<Claim>,
-  run: (claim: Claim, index: number) => Effect.Effect<End, never, R>
-): Effect.Effect<SyncPass, never, R> => {
-  const open = MutableHashSet.fromIterable(claims)
-  return Effect.forEach(
-    claims,
-    (claim, i) => Effect.tap(run(claim, i), () => Effect.sync(() => MutableHashSet.remove(open, claim))),
-    { concurrency: "unbounded" }
-  ).pipe(
-    Effect.map((ends) => {
-      const count = (end: End) => ends.filter((each) => each === end).length
-      return {
-        claimed: claims.length,
-        changed: count("changed"),
-        unchanged: count("unchanged"),
-        superseded: count("superseded"),
-        failed: count("failed"),
-        released: count("released")
-      }
-    }),
-    Effect.onInterrupt(() => Effect.ignore(locks.release([...open])))
-  )
 }

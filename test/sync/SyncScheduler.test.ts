@@ -6,7 +6,7 @@ import type { AccountingPointAnswer } from "../../src/domain/AccountingPoint.ts"
 import { Loops } from "../../src/domain/Loop.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
-import { EventInbox } from "../../src/sync/EventInbox.ts"
+import { EventInbox, isWoken, unheardArrival } from "../../src/sync/EventInbox.ts"
 import { Instances } from "../../src/sync/Instances.ts"
 import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
 import { batchSize, type SyncOptions, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
@@ -73,6 +73,26 @@ describe("the batch size", () => {
     assert.strictEqual(batchSize(289, options, 1), 2)
     assert.strictEqual(batchSize(100_000, options, 1), 348)
     assert.strictEqual(batchSize(100_000, options, 4), 87)
+  })
+})
+
+describe("who is woken by events", () => {
+  const woken = (moved: number, turn: number, count: number) =>
+    Array.from({ length: count }, (_, rank) => rank).filter((rank) => isWoken({ moved, turn }, { count, rank }, 10))
+
+  it("is as many instances as are needed to take all of them, in turn", () => {
+    assert.deepStrictEqual(woken(1, 0, 1), [0])
+    assert.deepStrictEqual(woken(1, 0, 3), [0])
+    assert.deepStrictEqual(woken(10, 1, 3), [2])
+    assert.deepStrictEqual(woken(11, 1, 3), [0, 2])
+    assert.deepStrictEqual(woken(21, 1, 3), [0, 1, 2])
+    assert.deepStrictEqual(woken(1_000, 7, 3), [0, 1, 2])
+    const turns = Array.from({ length: 300 }, (_, turn) => woken(1, turn, 3)[0])
+    assert.isTrue([0, 1, 2].every((rank) => turns.filter((first) => first === rank).length === 100))
+  })
+
+  it("is everybody when nobody knows what happened", () => {
+    assert.isTrue([0, 1, 2].every((rank) => isWoken(unheardArrival, { count: 3, rank }, 10)))
   })
 })
 
@@ -197,5 +217,73 @@ describe("the background sync", () => {
       assert.deepStrictEqual([...asked.keys()], [gsrnOf(49)])
       assert.strictEqual(points.get(gsrnOf(49))!.version, 1)
     }).pipe(Effect.provide(loops))
+  })
+
+  it.effect("follows events while others that came before are slow", () => {
+    const slow = new Set(Array.from({ length: 3 }, (_, i) => gsrnOf(i) as string))
+    const adapter = Layer.succeed(
+      AdapterClient,
+      AdapterClient.of({
+        configured: true,
+        fetch: (gsrn) => Effect.delay(Effect.succeed(answer(gsrn)), slow.has(gsrn) ? "5 minutes" : "50 millis")
+      })
+    )
+    const all = { ...options, batchSize: 0, concurrency: 4 }
+    const loops = SyncScheduler.layerLoops(all).pipe(Layer.provideMerge(world(adapter, all)))
+    return Effect.gen(function* () {
+      const points = yield* relevant(10)
+      const inbox = yield* EventInbox
+      const tell = (indexes: ReadonlyArray<number>) =>
+        inbox.record(indexes.map((index) => ({ gsrn: gsrnOf(index), occurredAt: 1_000 })))
+      yield* TestClock.adjust("10 millis")
+      yield* tell([0, 1, 2])
+      yield* TestClock.adjust("10 millis")
+      yield* tell([3, 4, 5, 6, 7, 8, 9])
+      yield* TestClock.adjust("500 millis")
+      const versions = [...points.values()].map((point) => point.version)
+      assert.deepStrictEqual(versions, [0, 0, 0, 1, 1, 1, 1, 1, 1, 1])
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue([...points.values()].every((point) => point.version === 1))
+    }).pipe(Effect.provide(loops))
+  })
+
+  it.effect("takes no more events at a time than it has room for, and goes on when half of them are done", () => {
+    const asked = new Map<string, number>()
+    const all = { ...options, batchSize: 0, concurrency: 2, eventPoll: Duration.hours(1) }
+    const loops = SyncScheduler.layerLoops(all).pipe(
+      Layer.provideMerge(world(scripted({ asked, fails: () => false, latency: "1 second" }), all))
+    )
+    return Effect.gen(function* () {
+      const points = yield* relevant(50)
+      const inbox = yield* EventInbox
+      const underWay = () => [...points.values()].filter(({ lastSyncStart }) => lastSyncStart !== undefined).length
+      yield* TestClock.adjust("10 millis")
+      yield* inbox.record([...points.keys()].map((gsrn) => ({ gsrn, occurredAt: 1_000 })))
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(underWay(), 16)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(underWay(), 10)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(underWay(), 16)
+      yield* TestClock.adjust("25 seconds")
+      assert.isTrue([...points.values()].every((point) => point.version === 1))
+    }).pipe(Effect.provide(loops))
+  })
+
+  it.effect("gives back the events that it has not finished when it is stopped", () => {
+    const asked = new Map<string, number>()
+    const all = { ...options, batchSize: 0 }
+    const slow = scripted({ asked, fails: () => false, latency: "1 hour" })
+    return Effect.gen(function* () {
+      const points = yield* relevant(5)
+      yield* Effect.gen(function* () {
+        const inbox = yield* EventInbox
+        yield* TestClock.adjust("10 millis")
+        yield* inbox.record([{ gsrn: gsrnOf(3), occurredAt: 1_000 }])
+        yield* TestClock.adjust("10 millis")
+        assert.isDefined(points.get(gsrnOf(3))!.lastSyncStart)
+      }).pipe(Effect.provide(SyncScheduler.layerLoops(all).pipe(Layer.provide(SyncScheduler.layer(all)))))
+      assert.isTrue([...points.values()].every((point) => point.lastSyncStart === undefined && point.failures === 0))
+    }).pipe(Effect.provide(Layer.mergeAll(MemoryAccountingPoints.layer, Instances.layerMemory, Loops.layer, slow)))
   })
 })

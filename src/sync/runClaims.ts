@@ -1,0 +1,85 @@
+/**
+ * What becomes of claims: each ends in exactly one of three ways, finalised, recorded as failed, or given back, also when
+ * the service is stopped meanwhile.
+ */
+import { Effect, MutableHashSet, Random } from "effect"
+import { type Claim, LockStore } from "./LockStore.ts"
+import { syncClaim, type SyncOutcome } from "./synchronize.ts"
+
+export type SyncPass = Readonly<Record<SyncOutcome | "claimed" | "failed" | "released", number>>
+
+/** How long a failing row waits, in seconds: 30 s doubling to 6 h, ±20 %, and never less than the adapter asked for. */
+export const retryDelay = Effect.fnUntraced(function* (failures: number, asked = 0) {
+  const delay = Math.min(30 * 2 ** Math.min(failures, 20), 6 * 3600)
+  return Math.max(asked, delay * (yield* Random.nextBetween(0.8, 1.2)))
+})
+
+export type ClaimEnd = SyncOutcome | "failed" | "released"
+
+const recordFailure = Effect.fnUntraced(function* (claim: Claim, kind: string, asked?: number) {
+  const locks = yield* LockStore
+  yield* locks.fail(claim, kind, yield* retryDelay(claim.failures, asked))
+  return "failed" satisfies ClaimEnd as ClaimEnd
+})
+
+const giveBack = (claim: Claim) =>
+  LockStore.use((locks) => locks.release([claim])).pipe(Effect.as<ClaimEnd>("released"))
+
+/** Syncs one claim; a failure of its own is recorded on its row and is no failure of the pass. */
+export const syncOrRecord = (claim: Claim) =>
+  syncClaim(claim).pipe(
+    Effect.map((outcome): ClaimEnd => outcome),
+    Effect.catchTags({
+      AccountingPointUnknown: () => recordFailure(claim, "unknown"),
+      AdapterFailure: (failure) =>
+        failure.kind === "paused" ? giveBack(claim) : recordFailure(claim, failure.kind, failure.retryAfter),
+      LockTimeout: () => giveBack(claim),
+      StoreUnavailable: () => recordFailure(claim, "store")
+    }),
+    Effect.catchDefect((defect) =>
+      Effect.logError("sync: an accounting point could not be synced", tag(defect)).pipe(
+        Effect.andThen(recordFailure(claim, "defect"))
+      )
+    ),
+    // Without the store the claim cannot be given back: it becomes claimable again when it is declared dead.
+    Effect.catchTag("StoreUnavailable", () => Effect.succeed<ClaimEnd>("released"))
+  )
+
+const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
+
+/** Claims and runs. What was claimed is known before an interruption is: none is left marked as being synced. */
+export const claimAndRun = <E, R>(
+  locks: LockStore["Service"],
+  claim: Effect.Effect<ReadonlyArray<Claim>, E>,
+  run: (claim: Claim, index: number, claims: ReadonlyArray<Claim>) => Effect.Effect<ClaimEnd, never, R>
+): Effect.Effect<SyncPass, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(claim, (claims) => restore(runAll(locks, claims, (claim, i) => run(claim, i, claims))))
+  )
+
+/** Runs every claim to its end and counts the ends; what was not ended when interrupted is given back. */
+export const runAll = <R>(
+  locks: LockStore["Service"],
+  claims: ReadonlyArray<Claim>,
+  run: (claim: Claim, index: number) => Effect.Effect<ClaimEnd, never, R>
+): Effect.Effect<SyncPass, never, R> => {
+  const open = MutableHashSet.fromIterable(claims)
+  return Effect.forEach(
+    claims,
+    (claim, i) => Effect.tap(run(claim, i), () => Effect.sync(() => MutableHashSet.remove(open, claim))),
+    { concurrency: "unbounded" }
+  ).pipe(
+    Effect.map((ends) => {
+      const count = (end: ClaimEnd) => ends.filter((each) => each === end).length
+      return {
+        claimed: claims.length,
+        changed: count("changed"),
+        unchanged: count("unchanged"),
+        superseded: count("superseded"),
+        failed: count("failed"),
+        released: count("released")
+      }
+    }),
+    Effect.onInterrupt(() => Effect.ignore(locks.release([...open])))
+  )
+}
