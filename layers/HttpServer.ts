@@ -5,8 +5,8 @@
  * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Effect, Layer } from "effect"
-import { HttpRouter } from "effect/http"
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { BodyLimit } from "../src/api/Boundary.ts"
 import { Draining } from "../src/api/Health.ts"
@@ -22,7 +22,27 @@ const listening = Layer.unwrap(
 
 /** A server on `host` and `port`; port 0 takes a free one, which `HttpServer.address` tells. */
 export const nodeHttpServer = (address: { readonly host: string; readonly port: number }) =>
-  NodeHttpServer.layer(createServer, { ...address, gracefulShutdownTimeout: "20 seconds" })
+  withoutOurServices.pipe(
+    Layer.provideMerge(NodeHttpServer.layer(createServer, { ...address, gracefulShutdownTimeout: "20 seconds" }))
+  )
+
+/**
+ * A server whose requests begin in a context without the services of this repository. The routes have taken what they need
+ * when they were built, and each request copies what its context holds.
+ */
+const withoutOurServices = Layer.effect(
+  HttpServer.HttpServer,
+  Effect.map(HttpServer.HttpServer, (server) =>
+    HttpServer.make({
+      address: server.address,
+      serve: (app, middleware) =>
+        Effect.updateContext(middleware === undefined ? server.serve(app) : server.serve(app, middleware), withoutOurs)
+    })
+  )
+)
+
+const withoutOurs = <R>(context: Context.Context<R>): Context.Context<R> =>
+  Context.makeUnsafe(new Map([...context.mapUnsafe].filter(([key]) => !key.startsWith("penstock/"))))
 
 /** Serves the routes where the settings say. */
 export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>

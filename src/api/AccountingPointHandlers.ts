@@ -15,10 +15,12 @@ import type { StoreUnavailable } from "../sync/LockStore.ts"
 import { AccountingPointCopies } from "./AccountingPointCopies.ts"
 import { type LookupResponse, present } from "./AccountingPointApi.ts"
 import { Api } from "./Api.ts"
-import { CallerName } from "./ApiKeys.ts"
+import { Authorization, CallerName } from "./ApiKeys.ts"
+import { builtWith } from "./builtWith.ts"
 import { ControllableUnits } from "./ControllableUnits.ts"
 import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "./Lookup.ts"
 import type { LookupSubject } from "./LookupStore.ts"
+import { Validation } from "./Malformed.ts"
 import { refuse } from "./Problems.ts"
 import { registerUnit } from "./registerUnit.ts"
 import type { SharedRefresh } from "./SharedRefresh.ts"
@@ -107,7 +109,7 @@ const lookup = HttpApiBuilder.group(
       )
     )
   })
-)
+).pipe(builtWith(Lookup, Authorization, Validation))
 
 type AnyEvent = typeof PlainEvent.Type | typeof CloudEvent.Type
 const thinEvent = (event: AnyEvent) => ("subject" in event ? fromCloudEvent(event) : fromPlainEvent(event))
