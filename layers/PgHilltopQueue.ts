@@ -7,7 +7,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
-import { type ClaimedTask, historyLength, RequestType, TaskDetails } from "../src/domain/FetchTask.ts"
+import { type ClaimedTask, historyLength, RequestType, TaskDetails, type TaskRun } from "../src/domain/FetchTask.ts"
 import { HilltopQueue, leaseTime, mostTakeovers, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { signalsOf } from "../src/crawl/ServerPace.ts"
 import { claimStatement } from "./claimStatement.ts"
@@ -160,7 +160,7 @@ export const PgHilltopQueue = Layer.effect(
                   ${settlements.map(({ hash }) => hash ?? "")}::text[],
                   ${settlements.map(({ digest }) => digest ?? "")}::text[],
                   ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
-                  ${settlements.map(({ run }) => JSON.stringify(run ?? null))}::jsonb[])
+                  ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
                   AS run (id, fence, attempts, delay, hash, digest, reason, entry)
                 WHERE t.id = run.id AND t.fence = run.fence AND t.lease_until IS NOT NULL
                 RETURNING t.id, t.origin
@@ -204,6 +204,12 @@ export const PgHilltopQueue = Layer.effect(
     })
   })
 )
+
+/** JSON that jsonb takes: a server's error text may hold what no PostgreSQL text can, and must not hold up other runs. */
+const entryOf = (run: TaskRun | undefined): string =>
+  JSON.stringify(run ?? null, (_, value: unknown) =>
+    typeof value === "string" ? value.toWellFormed().replaceAll("\0", "") : value
+  )
 
 /** An operator's UPDATE of many rows takes their locks in whatever order it finds them. */
 const againAfterDeadlock = <A, R>(statement: Effect.Effect<A, SqlError.SqlError, R>) =>

@@ -1,18 +1,20 @@
 /**
  * The workers: claim what is due, run it, settle it; as many at a time as this instance may.
  *
- * Every claim ends in one of three ways: settled, given back (on an interrupt, or when the queue was away), or lost to
- * another instance after its lease ran out, which a heartbeat prevents while this process lives.
+ * Every claim ends in one of three ways: settled (together with what else ended meanwhile), given back (on an interrupt, or
+ * when the queue was away), or lost to another instance after its lease ran out. Heartbeats prevent that; when they do not
+ * get through, the run is given up before anybody else can begin it.
  */
-import { Context, Duration, Effect, FiberMap, Latch, Layer, Metric } from "effect"
-import type { ClaimedTask, FetchResult } from "../domain/FetchTask.ts"
+import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream } from "effect"
+import { batched } from "../domain/batched.ts"
+import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
 import { repeatPass } from "../domain/Loop.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
 import type { HilltopClient } from "./HilltopClient.ts"
-import { HilltopQueue, type QueueUnavailable } from "./HilltopQueue.ts"
+import { HilltopQueue, leaseTime, type QueueUnavailable } from "./HilltopQueue.ts"
 import { runTask } from "./runTask.ts"
-import type { ServerBudget } from "./ServerBudget.ts"
+import { ServerBudget, type ServerStates } from "./ServerBudget.ts"
 
 export interface CrawlOptions {
   /** Fetches in flight in this instance. */
@@ -20,15 +22,29 @@ export interface CrawlOptions {
   readonly rawTopic: string
 }
 
-/** Leases are extended this often, a third of how long they last: two heartbeats may fail. */
-const heartbeatEvery = Duration.seconds(10)
-const takeOverEvery = Duration.seconds(5)
+/** Leases are extended this often: two heartbeats may fail. */
+const heartbeatEvery = Duration.seconds(4)
+/** A run is given up this long before its lease ends, if no heartbeat extended it. */
+const margin = Duration.seconds(1)
+const takeOverEvery = Duration.seconds(3)
+/** Claims begin at least this far apart, so that tasks which end together are replaced together. */
+const betweenClaims = Duration.millis(10)
+/** What is due is looked for this often, though no notification came; a bucket of tokens holds as much. */
+const longestIdle = 250
+/** Settlements of one statement. */
+const mostSettled = 500
 
 const runs = (result: FetchResult) => Metric.withAttributes(runsTotal, { result })
 const runsTotal = Metric.counter("penstock_crawl_runs_total", {
   description: "Runs of Hilltop tasks by result",
   incremental: true
 })
+
+const servers = (state: keyof ServerStates) => Metric.withAttributes(serversByState, { state })
+const serversByState = Metric.gauge("penstock_crawl_servers", {
+  description: "Hilltop servers by how they are asked: open, cooling, slowed or free"
+})
+const inFlight = Metric.gauge("penstock_crawl_in_flight", { description: "Hilltop tasks that this instance runs" })
 
 export class Crawler extends Context.Service<
   Crawler,
@@ -44,16 +60,28 @@ export class Crawler extends Context.Service<
       Crawler,
       Effect.gen(function* () {
         const queue = yield* HilltopQueue
-        const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | ServerBudget | HilltopQueue>()
+        const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue>()
+        const settle = yield* batched({
+          name: "Crawler.settle",
+          maxSize: mostSettled,
+          run: (settlements: ReadonlyArray<Settlement>) =>
+            Effect.map(queue.settle(settlements), (refused) => {
+              const lost = new Set(refused)
+              return settlements.map(({ task }) => !lost.has(task.id))
+            }),
+          mayBeOfOne: () => false
+        })
 
+        const record = (settlement: Settlement) =>
+          Effect.flatMap(settle(settlement), (accepted) =>
+            accepted && settlement.run !== undefined ? Metric.update(runs(settlement.run.result), 1) : Effect.void
+          )
+
+        // What has been run is settled even when interrupted then: it was fetched and published.
         const run = (task: ClaimedTask) =>
-          runTask(task, options.rawTopic).pipe(
-            Effect.flatMap((settlement) =>
-              Effect.andThen(
-                queue.settle([settlement]),
-                settlement.run === undefined ? Effect.void : Metric.update(runs(settlement.run.result), 1)
-              )
-            ),
+          Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(restore(runTask(task, options.rawTopic)), record)
+          ).pipe(
             Effect.catchTag("QueueUnavailable", () =>
               Effect.andThen(
                 Effect.logWarning("crawl: the queue was away, so a task is given back"),
@@ -81,47 +109,87 @@ export class Crawler extends Context.Service<
       Effect.gen(function* () {
         const crawler = yield* Crawler
         const queue = yield* HilltopQueue
+        const budget = yield* ServerBudget
         const running = yield* FiberMap.make<number>()
-        const tasks = new Map<number, ClaimedTask>()
-        const freed = yield* Latch.make()
+        const tasks = new Map<number, Held>()
+        const woken = yield* Latch.make()
 
-        const start = (task: ClaimedTask) => {
-          tasks.set(task.id, task)
+        const start = (held: Held) => {
+          const { id } = held.task
+          tasks.set(id, held)
           const ended = Effect.sync(() => {
-            if (tasks.get(task.id) === task) tasks.delete(task.id)
-            freed.openUnsafe()
+            if (tasks.get(id) === held) tasks.delete(id)
+            woken.openUnsafe()
           })
-          return FiberMap.run(running, task.id, Effect.interruptible(Effect.ensuring(crawler.run(task), ended)))
+          const run = Effect.raceFirst(crawler.run(held.task), untilLost(held))
+          return FiberMap.run(running, id, Effect.interruptible(Effect.ensuring(run, ended)))
         }
 
         // Uninterruptible, so that no claim is lost between being taken and being run.
         const claimAndStart = Effect.gen(function* () {
-          yield* freed.close
+          yield* woken.close
           const free = options.concurrency - tasks.size
           if (free <= 0) return undefined
+          const leaseEnd = yield* nextLeaseEnd
           const claimed = yield* queue.claim(free)
-          yield* Effect.forEach(claimed, start, { discard: true })
+          yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }), { discard: true })
+          yield* Metric.update(inFlight, tasks.size)
           return claimed.length
         }).pipe(Effect.uninterruptible)
 
-        let idle = 0
+        let idle = 25
         yield* repeatPass({ name: "crawl", patience: "2 minutes" }, claimAndStart, (claimed) => {
-          if (claimed === undefined) return Effect.timeoutOption(freed.await, "30 seconds").pipe(Effect.asVoid)
-          idle = claimed === 0 ? Math.min(idle + 1, 5) : 0
-          return Effect.sleep(Duration.millis(25 * 2 ** idle))
+          idle = claimed === 0 ? Math.min(idle * 2, longestIdle) : 25
+          const patience = claimed === undefined ? Duration.seconds(30) : Duration.millis(idle)
+          return Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(
+            Effect.asVoid
+          )
         }).pipe(Effect.forkScoped)
+        yield* Stream.runForEach(queue.arrivals, () => woken.open).pipe(Effect.forkScoped)
 
         const heartbeat = Effect.gen(function* () {
-          const lost = tasks.size === 0 ? [] : yield* queue.heartbeat([...tasks.values()])
-          yield* Effect.forEach(lost, (id) => FiberMap.remove(running, id), { discard: true })
+          const leaseEnd = yield* nextLeaseEnd
+          const held = [...tasks.values()]
+          const lost = held.length === 0 ? [] : yield* queue.heartbeat(held.map(({ task }) => task))
+          const isLost = new Set(lost)
+          for (const each of held) {
+            if (!isLost.has(each.task.id)) each.leaseEnd = leaseEnd
+            // Unless it was settled meanwhile, and is running again.
+            else if (tasks.get(each.task.id) === each) yield* FiberMap.remove(running, each.task.id)
+          }
         })
         yield* repeatPass({ name: "crawl-heartbeat", patience: "2 minutes" }, heartbeat, () =>
           Effect.sleep(heartbeatEvery)
         ).pipe(Effect.forkScoped)
 
-        yield* repeatPass({ name: "crawl-takeover", patience: "2 minutes" }, queue.takeOver, () =>
+        const takeOver = Effect.gen(function* () {
+          yield* queue.takeOver
+          const states = yield* budget.states
+          yield* Metric.update(servers("open"), states.open)
+          yield* Metric.update(servers("cooling"), states.cooling)
+          yield* Metric.update(servers("slowed"), states.slowed)
+          yield* Metric.update(servers("free"), states.free)
+        })
+        yield* repeatPass({ name: "crawl-takeover", patience: "2 minutes" }, takeOver, () =>
           Effect.sleep(takeOverEvery)
         ).pipe(Effect.forkScoped)
       })
     )
 }
+
+/** A task that runs here, and until when nobody else may: by this process's clock, from before the queue was asked. */
+interface Held {
+  readonly task: ClaimedTask
+  leaseEnd: number
+}
+
+const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))
+
+/** Ends shortly before the lease does, which is when somebody else may begin the task: heartbeats did not get through. */
+const untilLost = (held: Held): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const left = held.leaseEnd - Duration.toMillis(margin) - now
+    return left <= 0
+      ? Effect.logWarning("crawl: a lease could not be extended, so a task is given up")
+      : Effect.andThen(Effect.sleep(left), untilLost(held))
+  })

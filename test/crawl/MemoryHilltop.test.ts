@@ -6,7 +6,7 @@ import { hilltopQueueSuite } from "./hilltopQueueSuite.ts"
 hilltopQueueSuite(
   "Hilltop queue in memory",
   MemoryHilltop.layer({ requestsPerSecond: 20, maxConcurrent: 4 }),
-  Effect.map(MemoryHilltop, ({ sources, tasks }) => {
+  Effect.map(MemoryHilltop, ({ servers, sources, tasks }) => {
     const each = (sourceId: number, change: (task: { leaseUntil: number | undefined; nextFetchAt: number }) => void) =>
       Effect.sync(() => {
         for (const task of tasks.values()) if (task.sourceId === sourceId) change(task)
@@ -21,6 +21,11 @@ hilltopQueueSuite(
       expireLeases: (sourceId) =>
         each(sourceId, (task) => {
           if (task.leaseUntil !== undefined) task.leaseUntil = 0
+        }),
+      endPauses: (origin) =>
+        Effect.sync(() => {
+          const server = servers.get(origin)!
+          server.health = { ...server.health, openUntil: undefined, coolDownUntil: undefined }
         }),
       makeDue: (sourceId) =>
         each(sourceId, (task) => {

@@ -3,7 +3,7 @@
  * clock; each test uses a server and a source of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, type Layer } from "effect"
+import { Duration, Effect, Fiber, type Layer, Schedule, Stream } from "effect"
 import type { ClaimedTask, NewTask, RequestType, Settlement } from "../../src/domain/FetchTask.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
@@ -13,6 +13,8 @@ export interface Arrange {
   readonly addSource: (htsUrl: string) => Effect.Effect<number, unknown>
   /** Lets the lease of every task of the source run out. */
   readonly expireLeases: (sourceId: number) => Effect.Effect<void, unknown>
+  /** Lets a server's pauses be over. */
+  readonly endPauses: (origin: string) => Effect.Effect<void, unknown>
   readonly makeDue: (sourceId: number) => Effect.Effect<void, unknown>
   readonly task: (id: number) => Effect.Effect<{ hash: string | undefined; runs: number; setAside: boolean }, unknown>
   /** Says of every task of the source that runs that it is wanted again. */
@@ -245,8 +247,8 @@ export const hilltopQueueSuite = <R, E>(
               return taken
             })
           )
-          // 20 a second; the bucket holds one and a quarter of a second's worth.
-          assert.isAtLeast(Duration.toMillis(took), ((taken - 6) / 20) * 1000)
+          // 20 a second; the bucket holds one and a quarter of a second's worth. Clocks count in milliseconds.
+          assert.isAtLeast(Duration.toMillis(took), ((taken - 6) / 20) * 1000 - 5)
         })
       )
 
@@ -275,6 +277,95 @@ export const hilltopQueueSuite = <R, E>(
           const claimed = yield* big.queue.claim(4)
           assert.isTrue(claimed.some((each) => each.sourceId === small.sourceId))
         })
+      )
+
+      it.effect("lets no source of a server hold up another, and history hold up nothing new", () =>
+        Effect.gen(function* () {
+          const { budget, queue, sourceId, task, tools, url } = yield* arranged
+          yield* budget.limit(url, { requestsPerSecond: 10_000, maxConcurrent: 1 })
+          yield* queue.enqueue(Array.from({ length: 100 }, (_, i) => task(i)))
+          const otherId = yield* tools.addSource(`${url}/other`)
+          const ofOther = (n: number, requestType: RequestType): NewTask => ({
+            ...task(n, requestType),
+            sourceId: otherId,
+            fetchUrl: `${url}/other?n=${n}`
+          })
+          yield* queue.enqueue([
+            ...Array.from({ length: 3 }, (_, i) => ofOther(i, "MEASUREMENT_DATA_LATEST")),
+            ...Array.from({ length: 50 }, (_, i) => ofOther(100 + i, "MEASUREMENT_DATA"))
+          ])
+          const asked: Array<ClaimedTask> = []
+          while (asked.length < 43) {
+            const mine = (yield* queue.claim(1_000)).filter((each) => [sourceId, otherId].includes(each.sourceId))
+            yield* queue.settle(mine.map((each) => settlementOf(each)))
+            asked.push(...mine)
+          }
+          const latest = asked.slice(0, 4).filter((each) => each.requestType === "MEASUREMENT_DATA_LATEST")
+          assert.strictEqual(latest.length, 3)
+          const ofSource = asked.filter((each) => each.sourceId === sourceId).length
+          assert.isAtLeast(ofSource, 5)
+          assert.isAtMost(ofSource, 35)
+        })
+      )
+
+      it.effect("leaves a server alone after five failures in a row, and lets one probe back in", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools, url } = yield* arranged
+          yield* queue.enqueue(Array.from({ length: 20 }, (_, i) => task(i)))
+          const failed = (tasks: ReadonlyArray<ClaimedTask>) =>
+            queue.settle(tasks.map((each) => settlementOf(each, { attempts: 1, answer: { kind: "failed" } })))
+          const first = yield* claimMine()
+          yield* failed(first.slice(0, 5))
+          yield* queue.release(first.slice(5))
+          assert.deepStrictEqual(yield* claimMine(), [])
+          assert.isAtLeast((yield* (yield* ServerBudget).states).open, 1)
+
+          yield* tools.endPauses(new URL(url).origin)
+          const probe = yield* claimMine()
+          assert.strictEqual(probe.length, 1)
+          assert.deepStrictEqual(yield* claimMine(), [])
+          yield* failed(probe)
+          assert.deepStrictEqual(yield* claimMine(), [])
+
+          // One that is lost or given back makes room for the next.
+          yield* tools.endPauses(new URL(url).origin)
+          yield* queue.release(yield* claimMine())
+          assert.strictEqual((yield* claimMine()).length, 1)
+          yield* tools.expireLeases(sourceId)
+          yield* queue.takeOver
+          const [last] = yield* claimMine()
+          assert.deepStrictEqual(yield* claimMine(), [])
+          yield* queue.settle([settlementOf(last!, { answer: { kind: "answered", millis: 10 } })])
+          assert.isAtLeast((yield* claimMine()).length, 2)
+        })
+      )
+
+      it.effect("asks a server that says it is busy for less, and for more again as it answers", () =>
+        Effect.gen(function* () {
+          const { budget, claimMine, queue, task, url } = yield* arranged
+          yield* budget.limit(url, { requestsPerSecond: 10_000, maxConcurrent: 8 })
+          yield* queue.enqueue(Array.from({ length: 40 }, (_, i) => task(i)))
+          const first = yield* claimMine()
+          assert.strictEqual(first.length, 8)
+          yield* queue.settle(first.map((each) => settlementOf(each, { answer: { kind: "busy" } })))
+          const second = yield* claimMine()
+          assert.strictEqual(second.length, 4)
+          yield* queue.settle(second.map((each) => settlementOf(each, { answer: { kind: "busy" } })))
+          assert.strictEqual((yield* claimMine()).length, 2)
+        })
+      )
+
+      it.effect("tells when work appears", () =>
+        Effect.gen(function* () {
+          const { queue, task } = yield* arranged
+          const next = yield* Stream.toPull(queue.arrivals)
+          const heard = yield* Effect.forkChild(next.pipe(Effect.andThen(next), Effect.timeout("10 seconds")))
+          let n = 0
+          yield* Effect.suspend(() => queue.enqueue([task(n++)])).pipe(
+            Effect.repeat({ until: () => heard.pollUnsafe() !== undefined, schedule: Schedule.spaced("20 millis") })
+          )
+          yield* Fiber.join(heard)
+        }).pipe(Effect.scoped)
       )
     })
   })

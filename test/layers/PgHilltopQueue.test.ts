@@ -18,6 +18,8 @@ hilltopQueueSuite(
     expireLeases: (sourceId) => sql`
       UPDATE hilltop_fetch_tasks SET lease_until = now() - interval '1 second'
       WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
+    endPauses: (origin) =>
+      sql`UPDATE hilltop_servers SET open_until = NULL, cool_down_until = NULL WHERE origin = ${origin}`,
     makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
     askAgain: (sourceId) => sql`
       UPDATE hilltop_fetch_tasks SET next_fetch_at = 'epoch' WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
