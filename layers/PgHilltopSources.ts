@@ -16,7 +16,8 @@ const Row = Schema.Struct({
   council_id: Schema.Int,
   hts_url: Schema.String,
   configuration: Schema.Unknown,
-  problem: Schema.NullOr(Schema.String)
+  problem: Schema.NullOr(Schema.String),
+  planned: Schema.Unknown
 })
 
 export const PgHilltopSources = Layer.effect(
@@ -27,7 +28,7 @@ export const PgHilltopSources = Layer.effect(
       Request: Schema.Void,
       Result: Row,
       execute: () => sql`
-        SELECT id, council_id, hts_url, configuration, problem FROM hilltop_sources WHERE NOT paused ORDER BY id`
+        SELECT id, council_id, hts_url, configuration, problem, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
     })
     return HilltopSources.of({
       list: rows().pipe(
@@ -37,7 +38,8 @@ export const PgHilltopSources = Layer.effect(
             councilId: row.council_id,
             htsUrl: row.hts_url,
             configuration: row.configuration,
-            problem: row.problem ?? undefined
+            problem: row.problem ?? undefined,
+            planned: row.planned
           }))
         ),
         Effect.catchTag("SchemaError", Effect.die),
@@ -48,6 +50,45 @@ export const PgHilltopSources = Layer.effect(
           Effect.asVoid,
           unavailable
         ),
+      replan: ({ measurementsLists, planned, prefix, sourceId }) =>
+        sql
+          .withTransaction(
+            Effect.gen(function* () {
+              // The row's lock lets one instance through.
+              const [taken] = yield* sql`
+              UPDATE hilltop_sources SET planned = ${JSON.stringify(planned)}::jsonb
+              WHERE id = ${sourceId} AND planned IS DISTINCT FROM ${JSON.stringify(planned)}::jsonb RETURNING id`
+              if (taken === undefined) return
+              yield* sql`
+              WITH judged AS (
+                SELECT id, set_aside_reason, CASE
+                  WHEN details ->> 'siteName' = ANY(${planned.excludedSitesNames}::text[]) THEN 'excluded'
+                  WHEN request_type LIKE 'MEASUREMENT_DATA%' AND (
+                    details ->> 'measurementName' <> ALL(${planned.measurementNames}::text[])
+                    OR details ->> 'measurement' <> ALL(${planned.measurementNames}::text[])) THEN 'unwanted'
+                  WHEN (details <> '{}' OR request_type = 'SITES_LIST') AND NOT starts_with(fetch_url, ${prefix})
+                    THEN 'unwanted' END AS reason
+                FROM hilltop_fetch_tasks
+                WHERE source_id = ${sourceId}
+                  AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted'))
+              ), locked AS (
+                SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(
+                  SELECT id FROM judged WHERE set_aside_reason IS DISTINCT FROM reason)) ORDER BY t.id FOR UPDATE
+              )
+              UPDATE hilltop_fetch_tasks t SET set_aside_reason = judged.reason,
+                set_aside_at = CASE WHEN judged.reason IS NOT NULL THEN now() END
+              FROM judged JOIN locked USING (id) WHERE t.id = judged.id`
+              yield* sql`
+              UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN now() ELSE 'epoch' END
+              WHERE id = ANY(ARRAY(
+                SELECT id FROM hilltop_fetch_tasks
+                WHERE source_id = ${sourceId} AND set_aside_at IS NULL AND (request_type = 'SITES_LIST'
+                  OR ${measurementsLists} AND request_type = 'MEASUREMENTS_LIST')
+                ORDER BY id FOR UPDATE))`
+              yield* sql`SELECT pg_notify('penstock_hilltop_tasks', '')`
+            })
+          )
+          .pipe(unavailable),
       changes: listen(sql, "penstock_hilltop_sources")
     })
   })

@@ -8,6 +8,7 @@ import type { HilltopSource } from "../domain/HilltopSource.ts"
 import type { NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
+import { askedSite, dividedRange } from "../hilltop/AskedRange.ts"
 import {
   type HtsUrl,
   measurementDataLatestUrl,
@@ -15,7 +16,7 @@ import {
   measurementsListUrl,
   sitesListUrl
 } from "../hilltop/HilltopUrl.ts"
-import { monthsBetween, yearMonth } from "../hilltop/Nzst.ts"
+import { monthsBetween, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
 
 /** A source whose address was checked too. */
 export interface UsableSource extends HilltopSource {
@@ -59,6 +60,7 @@ export const afterMeasurementsList = (
     const details = {
       siteName: site,
       measurementName: dataSource.name,
+      measurement: measurement.name,
       item: measurement.item,
       ...(measurement.units === undefined ? {} : { units: measurement.units })
     }
@@ -71,7 +73,7 @@ export const afterMeasurementsList = (
         details
       })
     }
-    for (const month of first === undefined || last === undefined ? [] : monthsBetween(first, last)) {
+    for (const month of first === undefined || last === undefined ? [] : plannedMonths(first, last, now)) {
       tasks.push({
         sourceId: source.id,
         requestType: "MEASUREMENT_DATA",
@@ -82,6 +84,23 @@ export const afterMeasurementsList = (
   }
   return tasks
 }
+
+/** Why a task that was planned before is not to be run now; nothing when it is. */
+export const whyUnwanted = (
+  { configuration: { excludedSitesNames = [], measurementNames } }: HilltopSource,
+  { details, fetchUrl, requestType }: NewTask
+): "excluded" | "unwanted" | undefined => {
+  const site = details.siteName ?? askedSite(fetchUrl)
+  if (requestType !== "SITES_LIST" && site !== undefined && excludedSitesNames.includes(site)) return "excluded"
+  const names = [details.measurementName, details.measurement].filter((name) => name !== undefined)
+  return names.every((name) => measurementNames.includes(name)) ? undefined : "unwanted"
+}
+
+/** What is asked for in place of a task whose answer is too large; nothing when it cannot be divided further. */
+export const partsOf = ({ details, fetchUrl, requestType, sourceId }: NewTask): ReadonlyArray<NewTask> =>
+  requestType === "SITES_LIST" || requestType === "MEASUREMENTS_LIST"
+    ? []
+    : dividedRange(fetchUrl).map((part) => ({ sourceId, requestType, fetchUrl: part, details }))
 
 /** The measurement of a data source that is to be asked for, if any is. */
 export const wantedMeasurement = (
@@ -105,6 +124,20 @@ const extent = (
   if (from === undefined || to === undefined)
     return { first: from ?? to, last: to ?? (from === undefined ? from : now) }
   return { first: Math.min(from, to), last: Math.max(from, to) }
+}
+
+/** No series of anybody is older; a mistyped year must not become 20,000 requests. */
+const earliest = parseNzst("1800-01-01") ?? 0
+const aMonth = 31 * 86_400_000
+
+/**
+ * The months of a series. An end in the future (a clock ahead, a mistyped year) brings the months up to the next one and
+ * that of the end itself.
+ */
+const plannedMonths = (first: Instant, last: Instant, now: Instant): ReadonlyArray<string> => {
+  const soon = now + aMonth
+  const months = monthsBetween(Math.max(first, earliest), Math.min(last, soon))
+  return last > soon ? [...new Set([...months, yearMonth(last)])] : months
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { QueueUnavailable } from "./HilltopQueue.ts"
+import type { PlanChange } from "./PlanChange.ts"
 
 /** A source that is not paused; its configuration as the operator entered it. */
 export interface SourceRow {
@@ -12,6 +13,8 @@ export interface SourceRow {
   readonly configuration: unknown
   /** Why it could not be used at the last check. */
   readonly problem: string | undefined
+  /** What its tasks were planned from, as it was kept; none for a source that is new. */
+  readonly planned: unknown
 }
 
 export class HilltopSources extends Context.Service<
@@ -20,6 +23,11 @@ export class HilltopSources extends Context.Service<
     readonly list: Effect.Effect<ReadonlyArray<SourceRow>, QueueUnavailable>
     /** Keeps, or clears, why a source cannot be used. */
     readonly report: (id: number, problem: string | undefined) => Effect.Effect<void, QueueUnavailable>
+    /**
+     * Lets the source's tasks follow the change, once: those that are wanted no more are set aside (`excluded`, `unwanted`),
+     * those that are wanted again go on, and the lists are due now. Does nothing when it was done by somebody else already.
+     */
+    readonly replan: (change: PlanChange) => Effect.Effect<void, QueueUnavailable>
     /** Emits when a source was added or changed; may emit too often, and may miss some while disconnected. */
     readonly changes: Stream.Stream<void>
   }

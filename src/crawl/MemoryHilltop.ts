@@ -293,6 +293,27 @@ const sources = Layer.effect(
         Effect.sync(() => {
           state.sources.set(id, { ...state.sources.get(id)!, problem })
         }),
+      replan: ({ measurementsLists, planned, prefix, sourceId }) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const source = state.sources.get(sourceId)
+          if (source === undefined || JSON.stringify(source.planned) === JSON.stringify(planned)) return
+          state.sources.set(sourceId, { ...source, planned })
+          const isUnwanted = ({ details, fetchUrl, requestType }: MemoryTask) =>
+            [details.measurementName, details.measurement].some(
+              (name) => name !== undefined && !planned.measurementNames.includes(name)
+            ) ||
+            ((requestType === "SITES_LIST" || Object.keys(details).length > 0) && !fetchUrl.startsWith(prefix))
+          for (const task of state.tasks.values()) {
+            if (task.sourceId !== sourceId || task.setAside === "lost" || task.setAside === "divided") continue
+            const isExcluded = planned.excludedSitesNames.includes(task.details.siteName ?? "")
+            task.setAside = isExcluded ? "excluded" : isUnwanted(task) ? "unwanted" : undefined
+            const isList =
+              task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
+            if (isList && task.setAside === undefined) {
+              task.nextFetchAt = task.leaseUntil === undefined ? now : wantedAgain
+            }
+          }
+        }),
       changes: Stream.fromPubSub(state.changes)
     })
   )

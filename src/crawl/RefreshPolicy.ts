@@ -5,7 +5,7 @@
  * freshness (see the closed forms in the literature), so jitter is ±5 %.
  */
 import { Duration, Effect, Random } from "effect"
-import type { RequestType } from "../domain/FetchTask.ts"
+import type { Failure, RequestType } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 
 const days = (n: number) => Duration.toMillis(Duration.days(n))
@@ -43,8 +43,38 @@ const latestDelay = (now: Instant, lastObserved: ReadonlyArray<Instant>): number
   return silence < days(7) ? hours(6) : days(1)
 }
 
-/** Delay in milliseconds after a failure: 1 min doubling to 6 h, ±20 %, and never less than the server asked for. */
-export const delayAfterFailure = (attempts: number, retryAfterSeconds = 0): Effect.Effect<number> =>
-  jittered(Math.min(minutes(1) * 2 ** Math.min(attempts, 20), hours(6)), 0.2).pipe(
-    Effect.map((delay) => Math.max(delay, retryAfterSeconds * 1000))
-  )
+/**
+ * How soon, and at most how late, a failed task is tried again, by what the failure says. A connection that broke is worth
+ * another try soon; a document that says `Error` says it again tomorrow; what is too large even for the shortest period that
+ * is asked for will mostly stay so.
+ */
+const patience: Readonly<Record<Failure, { readonly first: number; readonly longest: number }>> = {
+  FETCH_ERROR: { first: minutes(0.5), longest: hours(6) },
+  UNKNOWN_ERROR: { first: minutes(5), longest: hours(6) },
+  PARSE_ERROR: { first: minutes(10), longest: days(1) },
+  HILLTOP_ERROR: { first: minutes(30), longest: days(1) },
+  RESPONSE_TOO_LARGE: { first: hours(6), longest: days(7) }
+}
+
+/** What a server asks for is believed for a day: a mistyped header must not end the crawl for a year. */
+const longestRetryAfter = days(1)
+
+/**
+ * Delay in milliseconds after a failure: doubling with every one of them (`attempts` had failed before), ±20 %, and never less
+ * than the server asked for.
+ */
+export const delayAfterFailure = (result: Failure, attempts: number, retryAfterSeconds = 0): Effect.Effect<number> => {
+  const { first, longest } = patience[result]
+  const wait = Math.min(first * 2 ** Math.min(attempts, 20), longest)
+  const asked = Math.min(retryAfterSeconds * 1000, longestRetryAfter)
+  return Effect.map(jittered(wait, 0.2), (delay) => Math.max(delay, asked))
+}
+
+/** A task whose source cannot be used waits for its configuration to be mended, not longer. */
+export const unusableDelay = Duration.minutes(1)
+
+/**
+ * How far the edge of the latest data's window may move until they are asked for again, generously: beyond it their document
+ * cannot be compared, and is published again.
+ */
+export const reachOf = (delay: number): number => 3 * delay + hours(1)

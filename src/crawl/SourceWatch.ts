@@ -1,5 +1,6 @@
 /**
- * Watches the table of sources: every usable one has its SITES_LIST on the queue and its limits on its server.
+ * Watches the table of sources: every usable one has its SITES_LIST on the queue, its limits on its server, and the tasks
+ * that its configuration wants.
  *
  * A source that cannot be used is reported on its own row and disturbs no other.
  */
@@ -7,6 +8,7 @@ import { type Duration, Effect, Layer, Stream } from "effect"
 import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import { serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
+import { planChange } from "./PlanChange.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget } from "./ServerBudget.ts"
@@ -17,10 +19,23 @@ export const checkSources = Effect.gen(function* () {
   const sources = yield* HilltopSources
   const queue = yield* HilltopQueue
   const usable = (yield* Effect.forEach(yield* sources.list, checkSource)).filter((source) => source !== undefined)
-  yield* limitServers(usable)
-  yield* queue.enqueue(usable.map(sitesListTask))
+  yield* limitServers(usable.map(({ source }) => source))
+  yield* queue.enqueue(usable.map(({ source }) => sitesListTask(source)))
+  yield* Effect.forEach(usable, replan, { discard: true })
   return usable.length
 }).pipe(Effect.withSpan("SourceWatch.checkSources"))
+
+interface Checked {
+  readonly source: UsableSource
+  readonly planned: unknown
+}
+
+/** A changed configuration takes effect here, whether or not any document changes. */
+const replan = Effect.fnUntraced(function* ({ planned, source }: Checked) {
+  const sources = yield* HilltopSources
+  const change = planChange(source, planned)
+  if (change !== undefined) yield* sources.replan(change)
+})
 
 const checkSource = Effect.fnUntraced(function* (row: SourceRow) {
   const sources = yield* HilltopSources
@@ -28,10 +43,11 @@ const checkSource = Effect.fnUntraced(function* (row: SourceRow) {
     problem === row.problem ? Effect.void : sources.report(row.id, problem)
   return yield* usableSource(row).pipe(
     Effect.tap(() => report(undefined)),
+    Effect.map((source): Checked | undefined => ({ source, planned: row.planned })),
     Effect.catchTag("UnusableSource", (fault) =>
       Effect.logWarning(`sources: source ${row.id} cannot be used`, fault.message).pipe(
         Effect.andThen(report(fault.message)),
-        Effect.as<UsableSource | undefined>(undefined)
+        Effect.as<Checked | undefined>(undefined)
       )
     )
   )

@@ -2,12 +2,14 @@
  * What a document means for the crawl: what to ask next, under which key to publish it, how new its newest rows are.
  *
  * The task's details say which column and data source were meant; a task that an operator queued by hand has none, and
- * then the document decides.
+ * then the document decides. A document without a row is of the month that was asked for.
  */
 import { Effect } from "effect"
 import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
 import type { RawKey } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
+import { askedPeriod } from "../hilltop/AskedRange.ts"
+import type { DataRow } from "../hilltop/HilltopDocument.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
@@ -15,8 +17,10 @@ import { afterMeasurementsList, afterSitesList, type UsableSource } from "./Fetc
 
 export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
-  /** None when the document carries nothing to publish: data without a row. */
+  /** None for data whose series is not even named: those of a task that was queued by hand, without a row. */
   readonly key: RawKey | undefined
+  /** Data without a row: worth publishing only after there were some. */
+  readonly empty: boolean
   /** Times of the newest rows, oldest first. */
   readonly lastObserved: ReadonlyArray<Instant>
 }
@@ -39,6 +43,7 @@ export const readDocument = Effect.fnUntraced(function* (
       return {
         followUps: afterSitesList(source, list),
         key: { type: "SITES_LIST", ...common },
+        empty: false,
         lastObserved: []
       } satisfies Reading as Reading
     }
@@ -48,6 +53,7 @@ export const readDocument = Effect.fnUntraced(function* (
       return {
         followUps: afterMeasurementsList(source, list, siteName, now),
         key: siteName === undefined ? undefined : { type: "MEASUREMENTS_LIST", ...common, siteName },
+        empty: false,
         lastObserved: []
       } satisfies Reading as Reading
     }
@@ -60,21 +66,40 @@ export const readDocument = Effect.fnUntraced(function* (
       })
       const series =
         document.measurements.find(({ dataSource }) => dataSource.name === measurementName) ?? document.measurements[0]
-      const first = series?.rows[0]
+      const siteName = task.details.siteName ?? series?.siteName
+      const name = measurementName ?? series?.dataSource.name
+      const { first, newest } = timesOf(series?.rows ?? [])
       return {
         followUps: [],
         key:
-          series === undefined || first === undefined
+          siteName === undefined || name === undefined
             ? undefined
             : {
                 type: "MEASUREMENT_DATA",
                 ...common,
-                siteName: task.details.siteName ?? series.siteName,
-                measurementName: measurementName ?? series.dataSource.name,
-                yearMonth: yearMonth(first.observedAt)
+                siteName,
+                measurementName: name,
+                yearMonth: yearMonth(first ?? askedPeriod(task.fetchUrl)?.from ?? now)
               },
-        lastObserved: (series?.rows ?? []).slice(-2).map((row) => row.observedAt)
+        empty: first === undefined,
+        lastObserved: newest
       } satisfies Reading as Reading
     }
   }
 })
+
+/** The earliest time, and the two latest; servers do not always write rows in order. */
+const timesOf = (rows: ReadonlyArray<DataRow>): { first: Instant | undefined; newest: ReadonlyArray<Instant> } => {
+  let [first, newest, before] = [Infinity, -Infinity, -Infinity]
+  for (const { observedAt } of rows) {
+    if (observedAt < first) first = observedAt
+    if (observedAt > newest) {
+      before = newest
+      newest = observedAt
+    } else if (observedAt > before && observedAt < newest) before = observedAt
+  }
+  return {
+    first: first === Infinity ? undefined : first,
+    newest: [before, newest].filter((time) => time !== -Infinity)
+  }
+}

@@ -2,23 +2,34 @@
  * One run of a task: fetch, understand, queue what follows, publish; what it returns is to be settled last.
  *
  * The stream has acknowledged the document before that, so a crash in between repeats a message and never loses one. Lists
- * are planned again even when they did not change, since the source's configuration may have.
+ * are planned again even when they did not change, since the source's configuration may have. A document that brings nothing
+ * new (see `newsOf`) is not published again.
  */
 import { Cause, Clock, Duration, Effect, Option, Schedule } from "effect"
-import type { ClaimedTask, FetchResult, ServerAnswer, Settlement } from "../domain/FetchTask.ts"
-import { type RawKey, rawPartitionKey, rawPartitions } from "../domain/HilltopMessage.ts"
+import type {
+  ClaimedTask,
+  Failure,
+  FetchResult,
+  ServerAnswer,
+  SetAsideReason,
+  Settlement,
+  TaskRun
+} from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../domain/Loop.ts"
-import { blotPersonalNumbers } from "../domain/PersonalNumber.ts"
 import { decodeText } from "../hilltop/HilltopText.ts"
+import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge } from "../stream/KafkaSink.ts"
-import { partitionOf } from "../stream/Partitioner.ts"
+import { partsOf, type UsableSource, whyUnwanted } from "./FetchPlan.ts"
 import { HilltopClient } from "./HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
+import { type Answer, isSameData, keptSeries, newsOf } from "./newsOf.ts"
+import { rawRecord } from "./rawRecord.ts"
 import { readDocument } from "./readDocument.ts"
-import { delayAfterFailure, delayAfterSuccess } from "./RefreshPolicy.ts"
+import { delayAfterFailure, delayAfterSuccess, unusableDelay } from "./RefreshPolicy.ts"
 import { answerOf } from "./serverAnswer.ts"
 import { usableSource } from "./usableSource.ts"
+import { withoutSecrets } from "./withoutSecrets.ts"
 
 /** A stream that is away is waited for: it is no fault of the task. */
 const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("15 seconds")]).pipe(
@@ -32,13 +43,12 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
   return yield* attempt(task, rawTopic, seen, startedAt).pipe(
     Effect.catchTags({
       HilltopFetchFailed: (failure) => Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter)),
-      HilltopResponseTooLarge: ({ limit }) =>
-        Effect.succeed(failed("RESPONSE_TOO_LARGE", `the answer is larger than ${limit} bytes`)),
-      RecordTooLarge: ({ bytes, limit }) =>
-        Effect.succeed(failed("RESPONSE_TOO_LARGE", `the message would be ${bytes} bytes, more than ${limit}`)),
+      HilltopResponseTooLarge: ({ limit }) => divided(task, `the answer is larger than ${limit} bytes`),
+      RecordTooLarge: ({ bytes, limit }) => divided(task, `the message would be ${bytes} bytes, more than ${limit}`),
       HilltopErrorDocument: ({ message }) => Effect.succeed(failed("HILLTOP_ERROR", message)),
       HilltopParseError: ({ message }) => Effect.succeed(failed("PARSE_ERROR", message)),
-      UnusableSource: ({ message }) => Effect.succeed(failed("UNKNOWN_ERROR", message))
+      // Shown beside the source, which is no fault of the task.
+      UnusableSource: () => Effect.succeed<Outcome>({ kind: "not run" })
     }),
     Effect.catchCause((cause) =>
       Cause.hasInterrupts(cause) || Option.isSome(Cause.findErrorOption(cause))
@@ -58,100 +68,133 @@ interface Seen {
   hash?: string
   answer?: ServerAnswer | undefined
 }
-type Failure = Exclude<FetchResult, "SUCCESS" | "UNCHANGED">
 type Outcome =
   | {
-      readonly good: true
-      readonly result: "SUCCESS" | "UNCHANGED"
+      readonly kind: "good"
+      readonly result: Exclude<FetchResult, Failure>
       readonly hash: string
+      readonly digest?: string
       readonly lastObserved: ReadonlyArray<Instant>
+      readonly added?: number
+      readonly revised?: boolean
     }
-  | { readonly good: false; readonly result: Failure; readonly detail: string; readonly retryAfter: number }
+  | { readonly kind: "failed"; readonly result: Failure; readonly detail: string; readonly retryAfter: number }
+  | { readonly kind: "divided"; readonly result: "RESPONSE_TOO_LARGE"; readonly detail: string }
+  | { readonly kind: "not run"; readonly reason?: SetAsideReason }
 
 const failed = (result: Failure, detail: string, retryAfter = 0): Outcome => ({
-  good: false,
+  kind: "failed",
   result,
   detail,
   retryAfter
 })
 
+/** Asks for the parts in place of the whole, which rests; what cannot be divided has failed. */
+const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
+  const parts = partsOf(task)
+  if (parts.length === 0) return failed("RESPONSE_TOO_LARGE", detail)
+  const queue = yield* HilltopQueue
+  yield* queue.enqueue(parts)
+  return { kind: "divided", result: "RESPONSE_TOO_LARGE", detail } satisfies Outcome as Outcome
+})
+
 const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string, seen: Seen, startedAt: Instant) {
   const source = yield* usableSource({ ...task, id: task.sourceId })
+  const reason = whyUnwanted(source, task)
+  if (reason !== undefined) return { kind: "not run", reason } satisfies Outcome as Outcome
   const client = yield* HilltopClient
   const { bytes, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))
+  const answeredAt = yield* Clock.currentTimeMillis
   seen.bytes = bytes.length
   seen.hash = hash
-  const unchanged = hash === task.previousHash
-  const xml = decodeText(bytes)
-  const reading = yield* readDocument(task, source, xml, startedAt)
+  if (isSameData(task, source, hash)) {
+    const { beforeLast, last } = keptSeries(task) ?? {}
+    const lastObserved = [beforeLast, last].filter((time) => time !== undefined)
+    return { kind: "good", result: "UNCHANGED", hash, lastObserved } satisfies Outcome as Outcome
+  }
+  return yield* understood(task, source, rawTopic, { xml: decodeText(bytes), hash, askedAt: startedAt, answeredAt })
+})
+
+const understood = Effect.fnUntraced(function* (
+  task: ClaimedTask,
+  source: UsableSource,
+  rawTopic: string,
+  answer: Answer
+) {
+  const { empty, followUps, key, lastObserved } = yield* readDocument(task, source, answer.xml, answer.askedAt)
+  const { digest, series, unchanged } = yield* Effect.catchTag(newsOf(task, source, answer), "XmlMalformed", Effect.die)
   const queue = yield* HilltopQueue
-  yield* queue.enqueue(reading.followUps)
-  if (!unchanged && reading.key !== undefined) {
-    const sink = yield* KafkaSink
-    const records = [yield* rawRecord(task, reading.key, xml, rawTopic)]
-    yield* refuseTooLarge(records)
-    yield* sink
-      .send(records)
-      .pipe(
-        Effect.retry({ schedule: untilSinkIsBack, while: (error) => error._tag === "SinkUnavailable" }),
-        Effect.catchTag("SinkUnavailable", Effect.die)
-      )
+  yield* queue.enqueue(followUps)
+  // The first document of a series adds nothing if it is empty; a later one tells that all values are gone.
+  const nothingYet = empty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
+  if (!unchanged && !nothingYet && key !== undefined) {
+    yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))
   }
   return {
-    good: true,
+    kind: "good",
     result: unchanged ? "UNCHANGED" : "SUCCESS",
-    hash,
-    lastObserved: reading.lastObserved
+    hash: answer.hash,
+    digest,
+    lastObserved,
+    ...(series === undefined ? {} : { added: series.added, revised: series.revised })
   } satisfies Outcome as Outcome
 })
 
-const rawRecord = Effect.fnUntraced(function* (task: ClaimedTask, key: RawKey, xml: string, topic: string) {
-  const span = yield* Effect.option(Effect.currentSpan)
-  const { item, units } = task.details
-  return {
-    topic,
-    partition: partitionOf(rawPartitionKey(key), rawPartitions),
-    key: JSON.stringify(key),
-    value: JSON.stringify({ ...key, hilltopUrl: task.fetchUrl, xml }),
-    headers: {
-      ...(item === undefined ? {} : { item: String(item) }),
-      ...(units === undefined ? {} : { units }),
-      ...(Option.isSome(span) ? { traceparent: `00-${span.value.traceId}-${span.value.spanId}-01` } : {})
-    }
-  } satisfies OutgoingRecord
+const publish = Effect.fnUntraced(function* (record: OutgoingRecord) {
+  const sink = yield* KafkaSink
+  yield* refuseTooLarge([record])
+  yield* sink
+    .send([record])
+    .pipe(
+      Effect.retry({ schedule: untilSinkIsBack, while: (error) => error._tag === "SinkUnavailable" }),
+      Effect.catchTag("SinkUnavailable", Effect.die)
+    )
 })
 
 const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outcome, startedAt: Instant, seen: Seen) {
   const now = yield* Clock.currentTimeMillis
-  const delay = outcome.good
-    ? yield* delayAfterSuccess(task.requestType, now, outcome.lastObserved)
-    : yield* delayAfterFailure(task.attempts, outcome.retryAfter)
+  if (outcome.kind === "not run") {
+    return {
+      task,
+      run: undefined,
+      delay: unusableDelay,
+      hash: undefined,
+      attempts: task.attempts,
+      setAside: outcome.reason
+    } satisfies Settlement as Settlement
+  }
+  const run: TaskRun = {
+    at: formatInstant(startedAt),
+    result: outcome.result,
+    hash: seen.hash ?? null,
+    millis: now - startedAt,
+    ...(seen.bytes === undefined ? {} : { bytes: seen.bytes })
+  }
+  if (outcome.kind === "good") {
+    const { added, digest, hash, lastObserved, revised } = outcome
+    const newest = lastObserved.at(-1)
+    return {
+      task,
+      run: {
+        ...run,
+        ...(added === undefined ? {} : { added, revised }),
+        ...(newest === undefined ? {} : { newest: formatHilltopTime(newest) })
+      },
+      delay: Duration.millis(yield* delayAfterSuccess(task.requestType, now, lastObserved)),
+      hash,
+      digest,
+      attempts: 0,
+      answer: seen.answer
+    } satisfies Settlement as Settlement
+  }
+  const retryAfter = outcome.kind === "failed" ? outcome.retryAfter : 0
   return {
     task,
-    run: {
-      at: formatInstant(startedAt),
-      result: outcome.result,
-      hash: seen.hash ?? null,
-      millis: now - startedAt,
-      ...(seen.bytes === undefined ? {} : { bytes: seen.bytes }),
-      ...(outcome.good ? {} : { detail: withoutSecrets(outcome.detail, task.htsUrl) })
-    },
-    delay: Duration.millis(delay),
-    hash: outcome.good ? outcome.hash : undefined,
-    attempts: outcome.good ? 0 : task.attempts + 1,
+    run: { ...run, detail: withoutSecrets(outcome.detail, task.htsUrl) },
+    delay: Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts, retryAfter)),
+    hash: undefined,
+    attempts: task.attempts + 1,
+    setAside: outcome.kind === "divided" ? "divided" : undefined,
     answer: seen.answer
   } satisfies Settlement as Settlement
 })
-
-/** Shorter ones are words such as `Hilltop`, and no secrets. */
-const shortestSecret = 8
-
-/** A server may quote in its error what it was asked with: keys in the source's address, or somebody's number. */
-const withoutSecrets = (detail: string, htsUrl: string): string => {
-  if (!URL.canParse(htsUrl)) return blotPersonalNumbers(detail)
-  const { password, searchParams } = new URL(htsUrl)
-  const secrets = [password, ...[...searchParams.values()].flatMap((value) => [value, encodeURIComponent(value)])]
-  return secrets
-    .filter((secret) => secret.length >= shortestSecret)
-    .reduce((text, secret) => text.replaceAll(secret, "[secret]"), blotPersonalNumbers(detail))
-}

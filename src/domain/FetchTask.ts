@@ -25,6 +25,9 @@ export const FetchResult = Schema.Literals([
 ])
 export type FetchResult = typeof FetchResult.Type
 
+/** Every result but the good ones. */
+export type Failure = Exclude<FetchResult, "SUCCESS" | "UNCHANGED">
+
 export const TaskDetails = Schema.Struct({
   siteName: Schema.optional(Schema.String),
   /** Name of the DataSource that was chosen. */

@@ -51,6 +51,9 @@ const ask = (htsUrl: HtsUrl, query: string): string => {
   return `${base}?${own === "" ? "" : `${own}&`}Service=Hilltop&${query}`
 }
 
+/** What every address of a source begins with, up to its own query and the service. */
+export const sourcePrefix = (htsUrl: HtsUrl): string => ask(htsUrl, "")
+
 /** The address without its query: what messages call `hilltopBaseUrl`. */
 export const hilltopBaseUrl = (htsUrl: HtsUrl): string => partsOf(htsUrl).base
 

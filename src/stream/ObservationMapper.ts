@@ -63,12 +63,15 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
       return { records: [], leftOut: nothingLeftOut }
     case "SITES_LIST": {
       const list = yield* parseSiteList(raw.xml).pipe(Effect.mapError(unmappableDocument))
+      const passedOver = excludedSites(record.headers["excluded_sites"])
       return {
-        records: list.sites.map((site) => {
-          const { councilId } = raw
-          const key = { type: "SITE_DETAILS", councilId, siteName: site.name }
-          return outgoing(key, siteDetails(councilId, site, list.projection))
-        }),
+        records: list.sites
+          .filter(({ name }) => !passedOver.has(name))
+          .map((site) => {
+            const { councilId } = raw
+            const key = { type: "SITE_DETAILS", councilId, siteName: site.name }
+            return outgoing(key, siteDetails(councilId, site, list.projection))
+          }),
         leftOut: nothingLeftOut
       }
     }
@@ -97,6 +100,12 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
     }
   }
 })
+
+const decodeNames = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
+
+/** Sites that the source excludes are in the document, which is published as it came, but are nobody's sites. */
+const excludedSites = (header: string | undefined): ReadonlySet<string> =>
+  new Set(Option.getOrElse(decodeNames(header), () => []))
 
 const unmappableDocument = ({ _tag, message }: { readonly _tag: string; readonly message: string }) =>
   new Unmappable({

@@ -15,7 +15,7 @@ hilltopQueueSuite(
       addSource: (htsUrl) =>
         Effect.sync(() => {
           const id = sources.size + 1
-          sources.set(id, { id, councilId: 1, htsUrl, configuration: {}, problem: undefined })
+          sources.set(id, { id, councilId: 1, htsUrl, configuration: {}, problem: undefined, planned: undefined })
           return id
         }),
       expireLeases: (sourceId) =>

@@ -1,0 +1,235 @@
+/**
+ * What is kept of a series' document to tell, when it comes again, whether anything is new, corrected or gone.
+ *
+ * A month is compared as a whole. The latest data are a window that moves on between two fetches: its oldest rows are kept
+ * one by one for as far as its edge may move until then, all others as one digest. So the rest of a window that lost rows at
+ * its edge can be compared exactly; a row that is gone from further inside is a removed value. What cannot be proven equal
+ * counts as changed. 11 bytes a row in the edge, at most 400 rows, and 100 bytes beside them.
+ */
+import { Option, Result, Schema } from "effect"
+import { Base64 } from "effect/encoding"
+import { TextDigest } from "../hilltop/TextDigest.ts"
+import { type SeriesRows, withGap } from "../hilltop/SeriesRows.ts"
+
+/** Rows of the edge: two lanes of each digest, and the time. */
+interface Edge {
+  readonly times: ReadonlyArray<number>
+  readonly high: ReadonlyArray<number>
+  readonly low: ReadonlyArray<number>
+}
+
+type About = Pick<SeriesDigest, "header" | "context">
+
+export interface SeriesDigest {
+  /** What is said of the series. */
+  readonly header: string
+  /** For whom it was asked. */
+  readonly context: string
+  readonly count: number
+  /** Time of the newest row and of the one before it. */
+  readonly last: number | undefined
+  readonly beforeLast: number | undefined
+  readonly gapAtEnd: boolean
+  readonly edge: Edge
+  /** All rows after the edge. */
+  readonly rest: string
+  /**
+   * How far the window of the server may begin after ours, in milliseconds: its clock may be ahead (a server on
+   * daylight-saving time), and the first row may lie after the beginning. The least that was seen.
+   */
+  readonly lead: number
+}
+
+/** When a window was asked for and answered (its end lies in between), and how long it is; in milliseconds. */
+export interface Window {
+  readonly askedAt: number
+  readonly answeredAt: number
+  readonly length: number
+}
+
+export interface Change {
+  readonly unchanged: boolean
+  /** Rows that are newer than all that was known. */
+  readonly added: number
+  /** Whether anything known before has changed or gone, or may have. */
+  readonly revised: boolean
+}
+
+/** No clock that is meant to be right is further ahead than one on daylight-saving time. */
+const furthestAhead = 2 * 3_600_000
+const longestEdge = 400
+
+const digestOf = (rows: SeriesRows, from: number, until: number): string => {
+  const digest = new TextDigest()
+  for (let i = from; i < until; i++) {
+    digest.number(rows.high[i]!)
+    digest.number(withGap(rows.low[i]!, rows.gapBefore[i]!))
+  }
+  return digest.hex
+}
+
+/**
+ * The digest of `rows`. With a `window`, its edge is expected to move by at most `reach` milliseconds until the next fetch;
+ * `previous` is given when nothing of it was revised.
+ */
+export const seriesDigest = (
+  rows: SeriesRows,
+  { context, header }: About,
+  moving?: { readonly window: Window; readonly reach: number; readonly previous?: SeriesDigest | undefined }
+): SeriesDigest => {
+  const first = rows.times[0]
+  let inEdge = 0
+  if (moving !== undefined && first !== undefined) {
+    const most = Math.min(rows.count, longestEdge)
+    while (inEdge < most && rows.times[inEdge]! <= first + moving.reach) inEdge++
+  }
+  const seen =
+    moving === undefined || first === undefined
+      ? furthestAhead
+      : first - beginningOf(moving.window.askedAt, moving.window)
+  return {
+    header,
+    context,
+    count: rows.count,
+    last: rows.times.at(-1),
+    beforeLast: rows.times.at(-2),
+    gapAtEnd: rows.gapAtEnd,
+    edge: {
+      times: rows.times.slice(0, inEdge),
+      high: rows.high.slice(0, inEdge),
+      low: rows.low.slice(0, inEdge).map((low, i) => withGap(low, rows.gapBefore[i]!))
+    },
+    rest: digestOf(rows, inEdge, rows.count),
+    lead: Math.min(furthestAhead, seen, moving?.previous?.lead ?? furthestAhead)
+  }
+}
+
+const beginningOf = (end: number, { length }: Window): number => end - length
+
+/** How `rows` differ from what came last. */
+export const compareSeries = (
+  previous: SeriesDigest,
+  rows: SeriesRows,
+  { context, header }: About,
+  window: Window | undefined
+): Change => {
+  // Rows before this moment may have left the window; without one nothing leaves.
+  const left = window === undefined ? -Infinity : beginningOf(window.answeredAt, window) + previous.lead
+  const allLeft = previous.last === undefined || previous.last < left
+  // A document without rows says nothing of a series, so what it does say makes no difference.
+  if (rows.count === 0) return { unchanged: allLeft, added: 0, revised: !allLeft }
+  if (previous.count === 0) return { unchanged: false, added: rows.count, revised: false }
+  if (header === previous.header && context === previous.context) {
+    const lost = lostRows(previous, rows, left)
+    if (lost !== undefined) {
+      const added = rows.count - (previous.count - lost)
+      return { unchanged: added === 0 && rows.gapAtEnd === previous.gapAtEnd, added, revised: false }
+    }
+    if (allLeft) return { unchanged: false, added: rows.count, revised: false }
+  }
+  const { last = -Infinity } = previous
+  return { unchanged: false, added: rows.times.filter((time) => time > last).length, revised: true }
+}
+
+/** How many rows left the window, if all others are still there and the same; else nothing. */
+const lostRows = (previous: SeriesDigest, rows: SeriesRows, left: number): number | undefined => {
+  const { edge } = previous
+  for (let lost = 0; lost <= edge.times.length && lost < previous.count; lost++) {
+    if (lost > 0 && edge.times[lost - 1]! >= left) return undefined
+    if (agreesWithout(lost, previous, rows)) return lost
+  }
+  return undefined
+}
+
+const agreesWithout = (lost: number, { count, edge, rest }: SeriesDigest, rows: SeriesRows): boolean => {
+  if (rows.count < count - lost) return false
+  for (let i = lost; i < edge.times.length; i++) {
+    const at = i - lost
+    if (rows.high[at] !== edge.high[i]) return false
+    const low = withGap(rows.low[at]!, rows.gapBefore[at]!)
+    // A gap before the first row of a window that moved may have left with the row before it.
+    if (low !== edge.low[i] && (at > 0 || lost === 0 || withGap(rows.low[at]!, !rows.gapBefore[at]!) !== edge.low[i])) {
+      return false
+    }
+  }
+  return digestOf(rows, edge.times.length - lost, count - lost) === rest
+}
+
+const version = 1
+
+const Kept = Schema.fromJsonString(
+  Schema.Struct({
+    v: Schema.Literal(version),
+    header: Schema.String,
+    context: Schema.String,
+    count: Schema.Int,
+    last: Schema.optionalKey(Schema.Finite),
+    beforeLast: Schema.optionalKey(Schema.Finite),
+    gapAtEnd: Schema.optionalKey(Schema.Literal(true)),
+    lead: Schema.Finite,
+    rest: Schema.String,
+    first: Schema.optionalKey(Schema.Finite),
+    edge: Schema.optionalKey(Schema.String)
+  })
+)
+const decodeKept = Schema.decodeUnknownOption(Kept)
+
+/** As text for the queue to keep. */
+export const formatSeriesDigest = (digest: SeriesDigest): string => {
+  const { beforeLast, context, count, edge, gapAtEnd, header, last, lead, rest } = digest
+  return JSON.stringify({
+    v: version,
+    header,
+    context,
+    count,
+    last,
+    beforeLast,
+    ...(gapAtEnd ? { gapAtEnd } : {}),
+    lead,
+    rest,
+    ...(edge.times.length === 0 ? {} : { first: edge.times[0], edge: Base64.encode(edgeBytes(edge)) })
+  })
+}
+
+/** Nothing for a text of another version: the next document then counts as changed. */
+export const parseSeriesDigest = (text: string): SeriesDigest | undefined =>
+  Option.getOrUndefined(
+    Option.map(
+      decodeKept(text),
+      ({ beforeLast, context, count, edge, first = 0, gapAtEnd = false, header, last, lead, rest }) => {
+        const bytes = Result.getOrElse(Base64.decode(edge ?? ""), () => new Uint8Array())
+        return { header, context, count, last, beforeLast, gapAtEnd, lead, rest, edge: edgeFrom(bytes, first) }
+      }
+    )
+  )
+
+/** Two lanes, and the step from the row before in seven bits a byte. */
+const edgeBytes = ({ high, low, times }: Edge): Uint8Array => {
+  const bytes: Array<number> = []
+  const lane = (n: number) => bytes.push(n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255)
+  times.forEach((time, i) => {
+    lane(high[i]!)
+    lane(low[i]!)
+    let step = time - (times[i - 1] ?? time)
+    for (; step >= 128; step = Math.floor(step / 128)) bytes.push((step % 128) | 128)
+    bytes.push(step)
+  })
+  return Uint8Array.from(bytes)
+}
+
+const edgeFrom = (bytes: Uint8Array, first: number): Edge => {
+  const [times, high, low]: [Array<number>, Array<number>, Array<number>] = [[], [], []]
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let time = first
+  for (let at = 0; at + 8 < bytes.length;) {
+    high.push(view.getInt32(at))
+    low.push(view.getInt32(at + 4))
+    let step = 0
+    let scale = 1
+    for (at += 8; (bytes[at] ?? 0) >= 128; at++, scale *= 128) step += (bytes[at]! & 127) * scale
+    step += (bytes[at++] ?? 0) * scale
+    time += step
+    times.push(time)
+  }
+  return { times, high, low }
+}

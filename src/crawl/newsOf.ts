@@ -1,0 +1,106 @@
+/**
+ * Whether a document brings anything that its predecessor did not say, by meaning and not by bytes.
+ *
+ * - A list of sites: names, coordinates, projection, in any order; and which of them are excluded, since the others are
+ *   published with it.
+ * - A list of measurements: all that it says of its data sources, in any order; a later `To` is news.
+ * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); for the latest data only in the
+ *   time that both windows cover, see `SeriesDigest`.
+ *
+ * White space, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them. For whom a document is published
+ * (council, address, item, units) is part of its meaning: where that was corrected, it is published again.
+ */
+import { Effect } from "effect"
+import type { ClaimedTask } from "../domain/FetchTask.ts"
+import { askedWindow } from "../hilltop/AskedRange.ts"
+import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
+import { cutRows } from "../hilltop/SeriesRows.ts"
+import { digestOfText } from "../hilltop/TextDigest.ts"
+import { digestOfXml } from "../hilltop/XmlDigest.ts"
+import type { UsableSource } from "./FetchPlan.ts"
+import { delayAfterSuccess, reachOf } from "./RefreshPolicy.ts"
+import {
+  type Change,
+  compareSeries,
+  formatSeriesDigest,
+  parseSeriesDigest,
+  type SeriesDigest,
+  seriesDigest,
+  type Window
+} from "./SeriesDigest.ts"
+
+export interface News {
+  readonly unchanged: boolean
+  /** To be kept until the next answer comes. */
+  readonly digest: string
+  /** Of data only. */
+  readonly series?: Change & { readonly times: ReadonlyArray<number> }
+}
+
+/** An answer, and when it was asked for and had arrived. */
+export interface Answer {
+  readonly xml: string
+  readonly hash: string
+  readonly askedAt: number
+  readonly answeredAt: number
+}
+
+/** Equal to no document's digest: what comes next counts as changed. */
+const unknown = "?"
+
+const context = ({ details: { item, units } }: ClaimedTask, { councilId, htsUrl }: UsableSource): string =>
+  digestOfText(JSON.stringify([councilId, hilltopBaseUrl(htsUrl), item, units]))
+
+const isData = ({ requestType }: ClaimedTask) =>
+  requestType === "MEASUREMENT_DATA" || requestType === "MEASUREMENT_DATA_LATEST"
+
+/** The digest that was kept of data; none of a list, or of a document whose rows could not be compared. */
+export const keptSeries = (task: ClaimedTask): SeriesDigest | undefined =>
+  isData(task) ? parseSeriesDigest(task.previousDigest ?? unknown) : undefined
+
+/** Whether `hash` alone shows that data are the same as last time, so that they need not even be read. */
+export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string): boolean =>
+  hash === task.previousHash && keptSeries(task)?.context === context(task, source)
+
+/** What is new in a document that was read before, and so is the one that was asked for. */
+export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer) =>
+  isData(task) ? newsOfData(task, source, answer) : newsOfList(task, source, answer)
+
+const newsOfList = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, { hash, xml }: Answer) {
+  const excluded = task.requestType === "SITES_LIST" ? [...(source.configuration.excludedSitesNames ?? [])].sort() : []
+  const document = yield* digestOfXml(xml, { unordered: true })
+  const digest = digestOfText(JSON.stringify([context(task, source), excluded, document]))
+  const known = task.previousDigest ?? (hash === task.previousHash ? digest : undefined)
+  return { unchanged: digest === known, digest } satisfies News as News
+})
+
+const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, answer: Answer) {
+  const rows = yield* cutRows(answer.xml)
+  const header = rows === undefined ? undefined : yield* Effect.option(digestOfXml(rows.rest))
+  if (rows === undefined || header?._tag !== "Some") {
+    return { unchanged: answer.hash === task.previousHash, digest: unknown } satisfies News as News
+  }
+  const length = askedWindow(task.fetchUrl)
+  const window = length === undefined ? undefined : ({ ...answer, length } satisfies Window)
+  const about = { header: header.value, context: context(task, source) }
+  const known = keptSeries(task)
+  const change =
+    known === undefined
+      ? {
+          unchanged: task.previousDigest === undefined && answer.hash === task.previousHash,
+          added: rows.count,
+          revised: false
+        }
+      : compareSeries(known, rows, about, window)
+  const delay = yield* delayAfterSuccess(task.requestType, answer.answeredAt, rows.times.slice(-2))
+  const moving = window && {
+    window,
+    reach: reachOf(delay),
+    previous: change.revised ? undefined : known
+  }
+  return {
+    unchanged: change.unchanged,
+    digest: formatSeriesDigest(seriesDigest(rows, about, moving)),
+    series: { ...change, times: rows.times.slice(-2) }
+  } satisfies News as News
+})

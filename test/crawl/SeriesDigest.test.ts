@@ -1,0 +1,305 @@
+/**
+ * Change detection on series: tables for the cases one can name, and random series, edits and windows against a model that
+ * compares the rows themselves.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import {
+  compareSeries,
+  formatSeriesDigest,
+  parseSeriesDigest,
+  seriesDigest,
+  type Window
+} from "../../src/crawl/SeriesDigest.ts"
+import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
+import { cutRows } from "../../src/hilltop/SeriesRows.ts"
+
+const about = (header: string) => ({ header, context: "0123456789abcdef" })
+
+interface Row {
+  readonly at: number
+  readonly cells: string
+  readonly gap?: boolean
+}
+
+const minute = 60_000
+const hour = 60 * minute
+const day = 24 * hour
+const start = Date.parse("2026-03-01T00:00:00+12:00")
+
+const textOf = (rows: ReadonlyArray<Row>, gapAtEnd = false): string =>
+  `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>A</Agency>\n<Measurement SiteName="S">\n<DataSource Name="D" NumItems="1">\n` +
+  `</DataSource>\n<Data DateFormat="Calendar" NumItems="1">\n` +
+  rows
+    .map(({ at, cells, gap }) => `${gap === true ? "<Gap/>\n" : ""}<E><T>${formatHilltopTime(at)}</T>${cells}</E>\n`)
+    .join("") +
+  `${gapAtEnd ? "<Gap/>\n" : ""}</Data>\n</Measurement>\n</Hilltop>\n`
+
+const cut = (rows: ReadonlyArray<Row>, gapAtEnd = false) =>
+  Effect.map(cutRows(textOf(rows, gapAtEnd)), (found) => found!)
+
+const value = (n: number) => `<I1>${n}</I1>`
+/** A five-minute series. */
+const series = (from: number, count: number, step = 5 * minute): ReadonlyArray<Row> =>
+  Array.from({ length: count }, (_, i) => ({ at: from + i * step, cells: value(i % 17) }))
+
+const length = 35 * day
+const windowAt = (now: number): Window => ({ askedAt: now, answeredAt: now + 400, length })
+const inWindow = (rows: ReadonlyArray<Row>, now: number) => rows.filter(({ at }) => at >= now - length && at <= now)
+
+/** How the document of `after` differs from that of `before`, with the digest kept in between as text. */
+const compared = Effect.fnUntraced(function* (
+  before: ReadonlyArray<Row>,
+  after: ReadonlyArray<Row>,
+  options: {
+    readonly windows?: readonly [Window, Window]
+    readonly reach?: number
+    readonly header?: string
+    readonly gapAtEnd?: boolean
+  } = {}
+) {
+  const { header = "h", reach = 3 * hour, windows } = options
+  const digest = seriesDigest(yield* cut(before), about("h"), windows && { window: windows[0], reach })
+  const kept = parseSeriesDigest(formatSeriesDigest(digest))
+  assert.deepStrictEqual(kept, digest)
+  return compareSeries(digest, yield* cut(after, options.gapAtEnd), about(header), windows?.[1])
+})
+
+const equal = { unchanged: true, added: 0, revised: false }
+
+describe("what a month means", () => {
+  const month = series(start, 40)
+  const changed = (index: number, row: Partial<Row>) => month.with(index, { ...month[index]!, ...row })
+  const cases: ReadonlyArray<readonly [string, ReadonlyArray<Row>, object]> = [
+    ["the same", month, equal],
+    ["a new value", [...month, { at: start + day, cells: value(1) }], { unchanged: false, added: 1, revised: false }],
+    ["a corrected value", changed(7, { cells: value(99) }), { unchanged: false, added: 0, revised: true }],
+    ["the first value corrected", changed(0, { cells: value(99) }), { unchanged: false, added: 0, revised: true }],
+    ["the last value corrected", changed(39, { cells: value(99) }), { unchanged: false, added: 0, revised: true }],
+    [
+      "another quality",
+      changed(7, { cells: `${value(7)}<Q1>400</Q1>` }),
+      { unchanged: false, added: 0, revised: true }
+    ],
+    ["a value gone", month.toSpliced(7, 1), { unchanged: false, added: 0, revised: true }],
+    ["the first value gone", month.slice(1), { unchanged: false, added: 0, revised: true }],
+    ["the last value gone", month.slice(0, -1), { unchanged: false, added: 0, revised: true }],
+    [
+      "a value filled in",
+      month.toSpliced(7, 0, { at: start + 31 * minute, cells: value(1) }),
+      { unchanged: false, added: 0, revised: true }
+    ],
+    ["a gap", changed(7, { gap: true }), { unchanged: false, added: 0, revised: true }],
+    ["a time twice", month.toSpliced(7, 0, month[7]!), { unchanged: false, added: 0, revised: true }],
+    ["everything gone", [], { unchanged: false, added: 0, revised: true }]
+  ]
+  for (const [name, after, change] of cases) {
+    it.effect(`${name}`, () =>
+      Effect.map(compared(month, after), (found) => assert.deepStrictEqual(found, change as never))
+    )
+  }
+
+  it.effect("knows another order of rows, which is none, from another order of what was seen at one time", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* compared(month, month.toReversed()), equal)
+      const twice = [...month, { at: month[39]!.at, cells: value(50) }]
+      const swapped = [...month.slice(0, 39), twice[40]!, twice[39]!]
+      assert.isTrue((yield* compared(twice, swapped)).revised)
+    })
+  )
+
+  it.effect("takes a gap at the end for a change, and another header", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* compared(month, month, { gapAtEnd: true }), { ...equal, unchanged: false })
+      assert.deepStrictEqual(yield* compared(month, month, { header: "other units" }), {
+        unchanged: false,
+        added: 0,
+        revised: true
+      })
+    })
+  )
+
+  it.effect("takes an empty month that stays empty for the same, and its first values for new", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* compared([], []), equal)
+      assert.deepStrictEqual(yield* compared([], month), { unchanged: false, added: 40, revised: false })
+    })
+  )
+})
+
+describe("what a moving window means", () => {
+  const now = start + 36 * day
+  const all = series(start, 36 * 288)
+  const moved = (by: number, after: ReadonlyArray<Row> = all, before: ReadonlyArray<Row> = all) =>
+    compared(inWindow(before, now), inWindow(after, now + by), { windows: [windowAt(now), windowAt(now + by)] })
+  const first = inWindow(all, now)[0]!.at
+  const without = (at: number) => all.filter((row) => row.at !== at)
+  const corrected = (at: number) => all.map((row) => (row.at === at ? { at, cells: value(99) } : row))
+
+  it.effect("is unchanged when it only lost its oldest rows", () =>
+    Effect.gen(function* () {
+      for (const by of [0, 1, 5 * minute, 17 * minute, hour, 2 * hour + 59 * minute]) {
+        assert.deepStrictEqual(yield* moved(by), equal, `${by}`)
+      }
+    })
+  )
+
+  it.effect("is changed by what comes, and by what changes or goes anywhere inside it", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* moved(hour, [...all, { at: now + 2 * minute, cells: value(3) }]), {
+        unchanged: false,
+        added: 1,
+        revised: false
+      })
+      const revised = { unchanged: false, added: 0, revised: true }
+      for (const at of [first + 65 * minute, first + 70 * minute, first + 10 * day, now - 5 * minute]) {
+        assert.deepStrictEqual(yield* moved(hour, without(at)), revised)
+        assert.deepStrictEqual(yield* moved(hour, corrected(at)), revised)
+      }
+      // The very first row of the window: whether it left is a matter of milliseconds, what it says is not.
+      assert.deepStrictEqual(yield* moved(hour, corrected(first + hour)), revised)
+    })
+  )
+
+  it.effect("is changed when the first rows go faster than the window moves", () =>
+    Effect.map(
+      moved(
+        5 * minute,
+        all.filter(({ at }) => at >= first + 30 * minute)
+      ),
+      ({ revised }) => assert.isTrue(revised)
+    )
+  )
+
+  it.effect("counts as changed when it moved further than its edge was kept for", () =>
+    Effect.map(moved(4 * hour), ({ revised, unchanged }) => assert.isTrue(revised && !unchanged))
+  )
+
+  it.effect("learns that a server's clock is ahead, and so what has left its window", () =>
+    Effect.gen(function* () {
+      const ahead = (at: number) => inWindow(all, at + hour)
+      const windows = [windowAt(now), windowAt(now + 10 * minute)] as const
+      assert.deepStrictEqual(yield* compared(ahead(now), ahead(now + 10 * minute), { windows }), equal)
+      // One that goes over to daylight-saving time moves by an hour at once: that is told as a change, once.
+      assert.isTrue((yield* compared(inWindow(all, now), ahead(now + 10 * minute), { windows })).revised)
+    })
+  )
+
+  it.effect("does not take a single old row in the middle for one that left", () =>
+    Effect.gen(function* () {
+      const sparse = [{ at: now - 15 * day, cells: value(1) }]
+      assert.isTrue((yield* moved(day, [], sparse)).revised)
+      assert.deepStrictEqual(yield* moved(21 * day, [], sparse), equal)
+      assert.deepStrictEqual(yield* moved(21 * day, [{ at: now + 20 * day, cells: value(2) }], sparse), {
+        unchanged: false,
+        added: 1,
+        revised: false
+      })
+    })
+  )
+
+  it.effect("lets a gap leave with the row before it", () =>
+    Effect.gen(function* () {
+      const gap = all.map((row) => (row.at === first + 10 * minute ? { ...row, gap: true } : row))
+      const after = inWindow(gap, now + 10 * minute).map((row, i) => (i === 0 ? { at: row.at, cells: row.cells } : row))
+      const windows = [windowAt(now), windowAt(now + 10 * minute)] as const
+      assert.deepStrictEqual(yield* compared(inWindow(gap, now), after, { windows }), equal)
+    })
+  )
+
+  it.effect("keeps at most 400 rows of an edge, 11 bytes each", () =>
+    Effect.gen(function* () {
+      const rows = yield* cut(series(start, 35 * 1440, minute))
+      const window = windowAt(now)
+      const kept = formatSeriesDigest(seriesDigest(rows, about("0123456789abcdef"), { window, reach: 30 * day }))
+      assert.isAtMost(kept.length, 6_200)
+      const hourly = yield* cut(series(start, 35 * 24, hour))
+      assert.isAtMost(
+        formatSeriesDigest(seriesDigest(hourly, about("0123456789abcdef"), { window, reach: 4 * hour })).length,
+        300
+      )
+    })
+  )
+})
+
+describe("random series, edits and windows", () => {
+  const Case = Schema.Struct({
+    steps: Schema.Array(Schema.Literals([1, 5, 5, 5, 60, 0, 700])).check(Schema.isMinLength(1), Schema.isMaxLength(60)),
+    span: Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 4_000 })),
+    moves: Schema.Array(Schema.Literals([0, 1, 5, 17, 60, 300])).check(Schema.isMinLength(1), Schema.isMaxLength(6)),
+    edits: Schema.Array(
+      Schema.Struct({
+        kind: Schema.Literals(["add", "correct", "remove", "gap", "none", "none"]),
+        where: Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999 }))
+      })
+    ).check(Schema.isMaxLength(6)),
+    ahead: Schema.Literals([0, 0, 60])
+  })
+
+  it.effect.prop(
+    "are never called unchanged when a row inside the window came, changed or went",
+    { scenario: Case },
+    ({ scenario }) =>
+      Effect.gen(function* () {
+        const length = scenario.span * minute
+        let world: ReadonlyArray<Row> = scenario.steps.map((_, i) => ({
+          at: start + scenario.steps.slice(0, i + 1).reduce<number>((sum, each) => sum + each, 0) * minute,
+          cells: value(i)
+        }))
+        let now = world.at(-1)!.at + minute
+        const offset = scenario.ahead * minute
+        const visible = () => world.filter(({ at }) => at >= now + offset - length)
+        const window = () => ({ askedAt: now, answeredAt: now + 300, length })
+        const first = yield* cut(visible())
+        let digest = seriesDigest(first, about("h"), { window: window(), reach: 120 * minute })
+        let known = visible()
+        for (const [turn, move] of scenario.moves.entries()) {
+          now += move * minute
+          const edit = scenario.edits[turn]
+          if (edit !== undefined && edit.kind !== "none") {
+            const at = Math.floor(edit.where * world.length)
+            const row = world[at]
+            if (edit.kind === "add") world = world.concat({ at: now, cells: value(1000 + turn) })
+            else if (row === undefined) world = []
+            else if (edit.kind === "remove") world = world.toSpliced(at, 1)
+            else if (edit.kind === "correct") world = world.with(at, { ...row, cells: value(2000 + turn) })
+            else world = world.with(at, { ...row, gap: true })
+          }
+          const seen = visible()
+          const rows = yield* cut(seen)
+          const change = compareSeries(digest, rows, about("h"), window())
+          // The model: what is inside the server's window now, against what was known of it.
+          const edge = now + offset - length
+          const before = known.filter(({ at }) => at >= edge)
+          const same = (a: Row, b: Row, i: number) =>
+            a.at === b.at && a.cells === b.cells && (i === 0 || (a.gap ?? false) === (b.gap ?? false))
+          const equalNow = before.length === seen.length && before.every((row, i) => same(row, seen[i]!, i))
+          // A row may vanish unseen only where it could have left: up to the first row's own distance from the edge, 2 h at most.
+          const doubtful = digest.lead - offset + 300
+          const insideDiffers =
+            !equalNow &&
+            (seen.some((row) => !before.some((known) => same(known, row, 0))) ||
+              before.some((row) => row.at >= edge + doubtful && !seen.some((now) => same(row, now, 0))))
+          if (insideDiffers) assert.isFalse(change.unchanged, JSON.stringify({ turn, change }))
+          // And what is the same is called so, as long as the edge reaches that far.
+          const lost = known.filter(({ at }) => at < edge)
+          const gapsToo = before.every((row, i) => (row.gap ?? false) === (seen[i]?.gap ?? false))
+          if (
+            equalNow &&
+            gapsToo &&
+            lost.every((row) => digest.edge.times.includes(row.at)) &&
+            !(lost.length > 0 && seen.length === 0)
+          ) {
+            assert.isTrue(change.unchanged, JSON.stringify({ turn, change }))
+          }
+          digest = seriesDigest(rows, about("h"), {
+            window: window(),
+            reach: 120 * minute,
+            previous: change.revised ? undefined : digest
+          })
+          known = seen
+        }
+      }),
+    { arbitrary: { runs: 2_000 } }
+  )
+})
