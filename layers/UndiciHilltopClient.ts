@@ -3,15 +3,18 @@
  * decompression, so that a small bomb stays small), redirects only within the same server.
  *
  * Compressed answers are understood whether asked for or not. Trace headers stay at home: the servers are other people's.
+ * However many answers are in flight, those that are received and worked on together take a bounded share of memory.
  */
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
-import { ByteSize, Duration, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Agent } from "undici"
+import { Agent, type Dispatcher } from "undici"
+import { type AnswerShare, makeAnswerMemory } from "../src/crawl/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../src/crawl/HilltopClient.ts"
+import { decompressedBody } from "./decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
 import { retryAfterSeconds } from "./retryAfter.ts"
 import { Settings } from "./Settings.ts"
@@ -19,6 +22,14 @@ import { userAgent } from "./version.ts"
 
 const connectTimeout = Duration.seconds(10)
 const mostRedirects = 3
+
+/** A month of five-minute values is half of it, and most answers are far smaller. */
+const smallAnswer = 1_000_000
+const megabyte = 1_000_000
+/** Of answers that are being received or worked on, in bytes, beyond those that are small. */
+const receivedAtOnce = 80 * megabyte
+/** What is made of an answer takes up to seven times its size: its text, its rows, its message. */
+const workedAtOnce = 20 * megabyte
 
 const failed = (kind: HilltopFetchFailed["kind"], detail: string) => new HilltopFetchFailed({ kind, detail })
 
@@ -39,24 +50,12 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
     : failed("unreachable", `no connection, or it broke off${code === undefined ? "" : ` (${code})`}`)
 }
 
-/** The body as it was before compression; undici leaves that to us. */
-const decompressed = (
-  response: HttpClientResponse.HttpClientResponse
-): Stream.Stream<Uint8Array, HilltopFetchFailed> => {
-  const body = Stream.mapError(response.stream, unreachable)
-  const format = /^(?:x-)?(gzip|deflate)$/.exec(response.headers["content-encoding"]?.trim().toLowerCase() ?? "")?.[1]
-  return format === "gzip" || format === "deflate"
-    ? Stream.unwrap(
-        Effect.map(Stream.toReadableStreamEffect(body), (compressed) =>
-          Stream.fromReadableStream({
-            evaluate: () => compressed.pipeThrough(new DecompressionStream(format)),
-            onError: (error) =>
-              error instanceof HilltopFetchFailed ? error : failed("unreachable", "the compressed answer is damaged")
-          })
-        )
-      )
-    : body
-}
+/**
+ * Apostrophes stand bare in what is asked, as browsers and most clients of Hilltop send them. The URL parser, through
+ * which every request goes, encodes them in queries.
+ */
+const bareApostrophes: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+  dispatch({ ...options, path: options.path.replace(/\?.*$/, (query) => query.replaceAll("%27", "'")) }, handler)
 
 const dispatcher = Layer.effect(
   NodeHttpClient.Dispatcher,
@@ -74,7 +73,7 @@ const dispatcher = Layer.effect(
           })
       ),
       (agent) => Effect.promise(() => agent.destroy())
-    )
+    ).pipe(Effect.map((agent) => agent.compose(bareApostrophes)))
   })
 )
 
@@ -114,44 +113,87 @@ const make = Effect.gen(function* () {
       return redirects === 0 ? yield* failed("forbidden", "too many redirects") : yield* get(next.href, redirects - 1)
     })
 
-  const readBytes = (response: HttpClientResponse.HttpClientResponse) =>
-    decompressed(response).pipe(
-      Stream.limitBytes<HilltopFetchFailed | HilltopResponseTooLarge, never>(ByteSize.bytes(limit), () =>
-        Stream.fail(new HilltopResponseTooLarge({ limit }))
-      ),
-      Stream.mkUint8Array
+  const memory = makeAnswerMemory({
+    small: smallAnswer,
+    largest: limit,
+    received: receivedAtOnce,
+    worked: workedAtOnce
+  })
+  const tooLarge = new HilltopResponseTooLarge({ limit })
+
+  const read = Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse, share: AnswerShare) {
+    const encoding = response.headers["content-encoding"]
+    if (encoding === undefined && Number(response.headers["content-length"]) > limit) return yield* tooLarge
+    const damaged = () => failed("unreachable", "the compressed answer is damaged")
+    const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
+    const pieces: Array<Uint8Array> = []
+    const hash = createHash("sha256")
+    let length = 0
+    yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
+      Effect.suspend(() => {
+        for (const piece of arrived) {
+          length += piece.length
+          if (length > limit) return Effect.fail(tooLarge)
+          hash.update(piece)
+          pieces.push(piece)
+        }
+        return share.grow(length)
+      })
     )
+    return { bytes: joined(pieces, length), hash: hash.digest("hex") }
+  })
+
+  const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare) {
+    const response = yield* get(url, mostRedirects)
+    if (response.status >= 200 && response.status <= 299) return yield* read(response, share)
+    const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
+    return yield* new HilltopFetchFailed({
+      kind: "status",
+      detail: `the server answered ${response.status}`,
+      status: response.status,
+      ...(retryAfter === undefined ? {} : { retryAfter })
+    })
+  })
 
   return HilltopClient.of({
     fetch: (url) =>
       Effect.gen(function* () {
-        const response = yield* get(url, mostRedirects)
-        if (response.status < 200 || response.status > 299) {
-          const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
-          return yield* new HilltopFetchFailed({
-            kind: "status",
-            detail: `the server answered ${response.status}`,
-            status: response.status,
-            ...(retryAfter === undefined ? {} : { retryAfter })
-          })
-        }
-        const bytes = yield* readBytes(response)
-        return { bytes, hash: createHash("sha256").update(bytes).digest("hex") }
+        const share = yield* memory.share
+        const answer = yield* Effect.scoped(ask(url, share)).pipe(
+          Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
+          Effect.raceFirst(deadline(timeout, share))
+        )
+        yield* share.turn
+        return answer
       }).pipe(
-        Effect.scoped,
-        Effect.timeoutOption(timeout),
-        Effect.flatMap(
-          Option.match({
-            onNone: () => Effect.fail(failed("deadline", `no complete answer within ${Duration.format(timeout)}`)),
-            onSome: Effect.succeed
-          })
-        ),
-        Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
         Effect.provideService(HttpClient.TracerPropagationEnabled, false),
         Effect.withSpan("HilltopClient.fetch", { kind: "client" })
       )
   })
 })
+
+/** Fails when the server has had so much time; while an answer waits for memory, its server is not to blame. */
+const deadline = Effect.fnUntraced(function* (timeout: Duration.Duration, share: AnswerShare) {
+  const most = Duration.toMillis(timeout)
+  const startedAt = yield* Clock.currentTimeMillis
+  for (;;) {
+    const left = most - ((yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited))
+    if (left <= 0) return yield* failed("deadline", `no complete answer within ${Duration.format(timeout)}`)
+    yield* Effect.sleep(left)
+  }
+})
+
+const joined = (pieces: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  const [only] = pieces
+  if (pieces.length === 1 && only !== undefined) return only
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
+}
 
 export const UndiciHilltopClient = Layer.effect(HilltopClient, make).pipe(
   Layer.provide(NodeHttpClient.layerUndiciNoDispatcher),

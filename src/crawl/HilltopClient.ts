@@ -3,7 +3,7 @@
  *
  * Says nothing about what the document means; errors of Hilltop itself come with status 200 and are the parser's affair.
  */
-import { Context, Effect, Layer, Ref, Schema } from "effect"
+import { Context, Effect, Layer, Ref, Schema, type Scope } from "effect"
 
 /**
  * The server could not be asked, or did not answer with 2xx.
@@ -35,8 +35,13 @@ export interface HilltopResponse {
 export class HilltopClient extends Context.Service<
   HilltopClient,
   {
-    /** The document at `url`, decompressed. Fails with `HilltopFetchFailed` or `HilltopResponseTooLarge`. */
-    readonly fetch: (url: string) => Effect.Effect<HilltopResponse, HilltopFetchFailed | HilltopResponseTooLarge>
+    /**
+     * The document at `url`, decompressed. Fails with `HilltopFetchFailed` or `HilltopResponseTooLarge`. A large one counts
+     * against the memory of all answers until the scope closes, so that should be when nothing is made of it any more.
+     */
+    readonly fetch: (
+      url: string
+    ) => Effect.Effect<HilltopResponse, HilltopFetchFailed | HilltopResponseTooLarge, Scope.Scope>
   }
 >()("penstock/crawl/HilltopClient") {
   /** Answers from `documents` by address; any other address is unreachable. The hash is the text itself. */

@@ -40,7 +40,7 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
 export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const seen: Seen = {}
-  return yield* attempt(task, rawTopic, seen, startedAt).pipe(
+  return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(
     Effect.catchTags({
       HilltopFetchFailed: (failure) => Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter)),
       HilltopResponseTooLarge: ({ limit }) => divided(task, `the answer is larger than ${limit} bytes`),
