@@ -159,12 +159,14 @@ const make = Effect.gen(function* () {
     fetch: (url) =>
       Effect.gen(function* () {
         const share = yield* memory.share
+        const startedAt = yield* Clock.currentTimeMillis
         const answer = yield* Effect.scoped(ask(url, share)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))
         )
+        const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited)
         yield* share.turn
-        return answer
+        return { ...answer, millis }
       }).pipe(
         Effect.provideService(HttpClient.TracerPropagationEnabled, false),
         Effect.withSpan("HilltopClient.fetch", { kind: "client" })

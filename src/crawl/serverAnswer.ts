@@ -4,7 +4,7 @@
  * A document that says `Error`, or is no document at all, is an answer like any other; an address that must not be asked
  * says nothing.
  */
-import { Cause, Clock, Effect, Exit, Option } from "effect"
+import { Cause, Effect, Exit, Option } from "effect"
 import type { ServerAnswer } from "../domain/FetchTask.ts"
 import type { HilltopFetchFailed, HilltopResponseTooLarge } from "./HilltopClient.ts"
 
@@ -14,17 +14,15 @@ const defaultCoolDown = 5
 const longestCoolDown = 3600
 
 /** Runs the request and tells `note` how the server took it. An interrupted request tells nothing. */
-export const answerOf = <A, R>(
+export const answerOf = <A extends { readonly millis: number }, R>(
   request: Effect.Effect<A, HilltopFetchFailed | HilltopResponseTooLarge, R>,
   note: (answer: ServerAnswer | undefined) => void
 ) =>
-  Effect.flatMap(Clock.currentTimeMillis, (startedAt) =>
-    Effect.onExit(request, (exit) =>
-      Effect.map(Clock.currentTimeMillis, (now) =>
-        Exit.isSuccess(exit)
-          ? note({ kind: "answered", millis: now - startedAt })
-          : note(Option.getOrUndefined(Option.map(Cause.findErrorOption(exit.cause), answerOfFailure)))
-      )
+  Effect.onExit(request, (exit) =>
+    Effect.sync(() =>
+      Exit.isSuccess(exit)
+        ? note({ kind: "answered", millis: exit.value.millis })
+        : note(Option.getOrUndefined(Option.map(Cause.findErrorOption(exit.cause), answerOfFailure)))
     )
   )
 
