@@ -21,6 +21,7 @@ import { PgHilltopSources } from "./PgHilltopSources.ts"
 import { PgInstances } from "./PgInstances.ts"
 import { PgLockStore } from "./PgLockStore.ts"
 import { PgLookupStore } from "./PgLookupStore.ts"
+import { PgObservationArchive } from "./PgObservationArchive.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
 import { PgReadiness } from "./PgReadiness.ts"
 import { PgServerBudget } from "./PgServerBudget.ts"
@@ -41,6 +42,7 @@ const Stores = Layer.mergeAll(
   PgInstances,
   PgLockStore,
   PgLookupStore,
+  PgObservationArchive,
   PgObservationStore,
   PgReadiness,
   PgServerBudget,

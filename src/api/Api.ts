@@ -9,6 +9,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api
 import { accountingPointGroups } from "./AccountingPointApi.ts"
 import { hilltopGroups } from "./HilltopApi.ts"
 import { Validation } from "./Malformed.ts"
+import { observationGroups } from "./ObservationApi.ts"
 import { problems } from "./Problems.ts"
 
 /** As in package.json; a test compares the two. */
@@ -46,7 +47,7 @@ const allowFurtherFields = (value: unknown): unknown => {
 }
 
 export class Api extends HttpApi.make("penstock")
-  .add(...accountingPointGroups, ...hilltopGroups, health)
+  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, health)
   .middleware(Validation)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(

@@ -18,6 +18,8 @@ const catalogue = {
   "accounting-point-unknown": { status: 404, title: "Accounting point unknown" },
   "controllable-unit-unknown": { status: 404, title: "Controllable unit unknown" },
   "source-unknown": { status: 404, title: "Source unknown" },
+  "site-unknown": { status: 404, title: "Site unknown" },
+  "series-unknown": { status: 404, title: "Series unknown" },
   "task-unknown": { status: 404, title: "Task unknown" },
   "method-not-allowed": { status: 405, title: "Method not allowed" },
   "source-exists": { status: 409, title: "Source exists already" },

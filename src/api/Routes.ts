@@ -16,10 +16,11 @@ import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { Validation } from "./Malformed.ts"
+import { ObservationHandlers } from "./ObservationHandlers.ts"
 import { RouteTable } from "./RouteTable.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([AccountingPointHandlers, HilltopHandlers, HealthHandlers]),
+  Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
   Layer.provide([Authorization.layer, Validation.layer])
 )
 

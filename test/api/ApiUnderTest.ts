@@ -15,6 +15,7 @@ import { PgEventInbox } from "../../layers/PgEventInbox.ts"
 import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
 import { PgLockStore } from "../../layers/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/PgLookupStore.ts"
+import { PgObservationArchive } from "../../layers/PgObservationArchive.ts"
 import { PgReadiness } from "../../layers/PgReadiness.ts"
 import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
 import { Draining } from "../../src/api/Health.ts"
@@ -90,6 +91,7 @@ const stores = Layer.mergeAll(
   PgHilltopAdministration,
   PgLockStore,
   PgLookupStore,
+  PgObservationArchive,
   PgReadiness
 )
 

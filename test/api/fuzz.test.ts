@@ -66,8 +66,11 @@ const segment = fc.oneof(
   fc.string({ minLength: 1, maxLength: 150 }).map(encoded)
 )
 const query = fc.dictionary(
-  fc.constantFrom("source", "type", "status", "limit", "cursor", "x"),
-  fc.oneof(fc.constantFrom("1", "due", "SITES_LIST", "9007199254740991"), fc.string())
+  fc.constantFrom("source", "type", "status", "limit", "cursor", "from", "to", "as_of", "x"),
+  fc.oneof(
+    fc.constantFrom("1", "due", "2026-01-01T00:00:00+12:00", "2026-01-01T00:00:00Z", "SITES_LIST", "9007199254740991"),
+    fc.string()
+  )
 )
 
 const keyFor = (path: string, method: string) =>
@@ -76,7 +79,7 @@ const keyFor = (path: string, method: string) =>
       ? "lookup"
       : path.endsWith("/event")
         ? "event"
-        : method === "get" && path.startsWith("/acc")
+        : method === "get" && /^\/(?:acc|obs)/.test(path)
           ? "read"
           : "admin"
   )

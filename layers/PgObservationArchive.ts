@@ -1,0 +1,126 @@
+/**
+ * The observations in PostgreSQL, for readers.
+ *
+ * Every statement is short, whatever a reader wants: a series is read a piece at a time, by its index, and nothing stays
+ * open in between that a rebuild of the tables would have to wait for.
+ */
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient, SqlSchema, type Statement } from "effect/sql"
+import { type LocationView, ObservationArchive, type SiteView } from "../src/api/ObservationArchive.ts"
+import { Qualifier } from "../src/domain/Observation.ts"
+import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { mapSqlFailure } from "./sqlFailures.ts"
+
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+const SiteRow = Schema.Struct({
+  id: Schema.Int,
+  council_id: Schema.Int,
+  name: Schema.String,
+  easting: Schema.NullOr(Schema.Finite),
+  northing: Schema.NullOr(Schema.Finite),
+  projection: Schema.NullOr(Schema.String),
+  latitude: Schema.NullOr(Schema.Finite),
+  longitude: Schema.NullOr(Schema.Finite)
+})
+const SeriesRow = Schema.Struct({
+  id: Schema.Int,
+  measurement_name: Schema.String,
+  units: Schema.NullOr(Schema.String),
+  first_observed_at: Schema.NullOr(Schema.Finite),
+  last_observed_at: Schema.NullOr(Schema.Finite),
+  count: Schema.Finite
+})
+const ObservationRow = Schema.Struct({
+  at: Schema.Date,
+  value: Schema.String,
+  qualifier: Schema.NullOr(Qualifier),
+  quality: Schema.NullOr(Schema.Int),
+  seen: Schema.Date
+})
+
+const locationOf = (row: typeof SiteRow.Type): LocationView | null => {
+  const { easting, latitude, longitude, northing, projection } = row
+  if (easting !== null && northing !== null) return { easting, northing, projection }
+  return latitude !== null && longitude !== null ? { latitude, longitude } : null
+}
+const siteFrom = (row: typeof SiteRow.Type): SiteView => ({
+  id: row.id,
+  council_id: row.council_id,
+  name: row.name,
+  location: locationOf(row)
+})
+
+/** What PostgreSQL and RFC 3339 both write: times of observations lie between. */
+const [earliest, latest] = [-62_135_596_800_000, 253_402_300_799_999]
+
+export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlClient.SqlClient> = Layer.effect(
+  ObservationArchive,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const rowsOf = <S extends Schema.Codec<unknown, unknown>>(row: S, statement: Statement.Fragment) =>
+      SqlSchema.findAll({ Request: Schema.Void, Result: row, execute: () => sql`${statement}` })().pipe(
+        Effect.catchTag("SchemaError", Effect.die),
+        plain
+      )
+    const millis = (column: string) => sql.literal(`(extract(epoch FROM ${column}) * 1000)::float8`)
+    const moment = (instant: number) => sql`to_timestamp(${instant}::float8 / 1000)`
+    const siteColumns = sql.literal("id, council_id, name, easting, northing, projection, latitude, longitude")
+
+    return ObservationArchive.of({
+      listSites: ({ after, limit }) =>
+        rowsOf(
+          SiteRow,
+          sql`SELECT ${siteColumns} FROM observation_sites WHERE id > ${after}::int8 ORDER BY id LIMIT ${limit}`
+        ).pipe(Effect.map((rows) => rows.map(siteFrom))),
+
+      findSite: Effect.fnUntraced(function* (id) {
+        const [site] = yield* rowsOf(SiteRow, sql`SELECT ${siteColumns} FROM observation_sites WHERE id = ${id}`)
+        if (site === undefined) return undefined
+        const series = yield* rowsOf(
+          SeriesRow,
+          sql`
+            SELECT id, measurement_name, units, ${millis("first_observed_at")} AS first_observed_at,
+              ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count
+            FROM observation_sites_measurements WHERE site_id = ${id} ORDER BY measurement_name COLLATE "C"`
+        )
+        return { ...siteFrom(site), series }
+      }),
+
+      hasSeries: (id) =>
+        sql`SELECT 1 FROM observation_sites_measurements WHERE id = ${id}`.pipe(
+          Effect.map((rows) => rows.length > 0),
+          plain
+        ),
+
+      /**
+       * One range of the index. A version is the one known at a millisecond when it began in it or before, and ended after
+       * it; of those of one observation there is one at most.
+       */
+      read: ({ after, asOf, from = earliest, limit, seriesId, to = latest }) => {
+        const known =
+          asOf === undefined
+            ? sql`superseded_at IS NULL`
+            : sql`first_seen_at < ${moment(asOf + 1)} AND (superseded_at IS NULL OR superseded_at >= ${moment(asOf + 1)})`
+        return rowsOf(
+          ObservationRow,
+          sql`
+            SELECT observed_at AS at, value::text AS value, qualifier, quality, first_seen_at AS seen FROM observations
+            WHERE series_id = ${seriesId} AND observed_at >= ${moment(Math.max(from, (after ?? earliest) + 1))}
+              AND observed_at < ${moment(to)} AND ${known}
+            ORDER BY observed_at LIMIT ${limit}`
+        ).pipe(
+          Effect.map((rows) =>
+            rows.map(({ at, qualifier, quality, seen, value }) => ({
+              at: at.getTime(),
+              value,
+              qualifier: qualifier ?? undefined,
+              quality: quality ?? undefined,
+              firstSeenAt: seen.getTime()
+            }))
+          )
+        )
+      }
+    })
+  })
+)

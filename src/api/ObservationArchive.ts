@@ -1,0 +1,81 @@
+/**
+ * The observations as readers ask for them: sites, their series, and the values of a series as they are known now or were
+ * known at a past moment.
+ *
+ * Values come a piece at a time, each by the last time of the one before: a reader of ten years holds no cursor, no
+ * transaction and no memory in the database.
+ */
+import { Context, type Effect, Schema, SchemaTransformation } from "effect"
+import { Instant } from "../domain/Instant.ts"
+import { formatNzst } from "../hilltop/Nzst.ts"
+import type { Row } from "../stream/SeriesDocument.ts"
+import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { Window } from "./HilltopAdministration.ts"
+
+/** Times of observations are shown with the offset that Hilltop's have, +12:00 all year. */
+export const NzstInstant = Schema.toType(Instant).pipe(
+  Schema.encodeTo(
+    Schema.String,
+    SchemaTransformation.transform({ decode: (text) => Date.parse(text), encode: formatNzst })
+  )
+)
+
+export const LocationView = Schema.Union([
+  Schema.Struct({ easting: Schema.Finite, northing: Schema.Finite, projection: Schema.NullOr(Schema.String) }),
+  Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })
+])
+export type LocationView = typeof LocationView.Type
+
+const siteFields = {
+  id: Schema.Int,
+  council_id: Schema.Int,
+  name: Schema.String,
+  location: Schema.NullOr(LocationView)
+}
+export const SiteView = Schema.Struct(siteFields)
+export type SiteView = typeof SiteView.Type
+
+export const SeriesView = Schema.Struct({
+  id: Schema.Int,
+  measurement_name: Schema.String,
+  units: Schema.NullOr(Schema.String),
+  first_observed_at: Schema.NullOr(NzstInstant),
+  last_observed_at: Schema.NullOr(NzstInstant),
+  /** Of the values as they are known now. */
+  count: Schema.Finite
+})
+export type SeriesView = typeof SeriesView.Type
+
+export const SiteWithSeries = Schema.Struct({ ...siteFields, series: Schema.Array(SeriesView) })
+export type SiteWithSeries = typeof SiteWithSeries.Type
+
+/** A value, and since when it was the one known. */
+export interface ArchivedObservation extends Row {
+  readonly firstSeenAt: Instant
+}
+
+export interface SeriesRange {
+  readonly seriesId: number
+  /** Belongs to the range. */
+  readonly from: Instant | undefined
+  /** Does not. */
+  readonly to: Instant | undefined
+  /** What was known then; undefined for what is known now. */
+  readonly asOf: Instant | undefined
+  /** Only what comes after this time. */
+  readonly after: Instant | undefined
+  readonly limit: number
+}
+
+export class ObservationArchive extends Context.Service<
+  ObservationArchive,
+  {
+    /** In the order of ids. */
+    readonly listSites: (window: Window) => Effect.Effect<ReadonlyArray<SiteView>, StoreUnavailable>
+    /** With its series by name; nothing when there is no such site. */
+    readonly findSite: (id: number) => Effect.Effect<SiteWithSeries | undefined, StoreUnavailable>
+    readonly hasSeries: (id: number) => Effect.Effect<boolean, StoreUnavailable>
+    /** In order of time, each time once; nothing for a series that is not there. */
+    readonly read: (range: SeriesRange) => Effect.Effect<ReadonlyArray<ArchivedObservation>, StoreUnavailable>
+  }
+>()("penstock/api/ObservationArchive") {}

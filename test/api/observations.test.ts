@@ -1,0 +1,189 @@
+/**
+ * Observations over HTTP, as their readers get them: digits, times, pages, history, JSON and CSV.
+ */
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { formatNzst } from "../../src/hilltop/Nzst.ts"
+import { ApiUnderTest, type Asked, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
+
+const ask = (path: string, asked: Asked = {}) =>
+  Effect.flatMap(ApiUnderTest, (api) => api.ask(path, { key: keyOf("read"), ...asked }))
+
+interface Page {
+  readonly items: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly next_cursor: string | null
+}
+const page = (path: string) => Effect.map(ask(path), ({ json }) => json as Page)
+
+const first = Date.UTC(2026, 6, 31, 12)
+/** 12,000 values of five minutes from the first of August NZST, the hundredth of them corrected and the second removed. */
+const arrange = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`
+    INSERT INTO observation_sites (council_id, name, easting, northing, projection)
+    VALUES (9, 'Awa-a-Tāne', 1769471.5, 5426917, 'NZTM2000')`
+  yield* sql`
+    INSERT INTO observation_sites_measurements (site_id, measurement_name, units, first_observed_at, last_observed_at,
+      observation_count)
+    SELECT id, 'Flow', 'm³/s', '2026-07-31T12:00:00Z', '2026-09-11T03:55:00Z', 11999 FROM observation_sites`
+  yield* sql`
+    INSERT INTO observations (series_id, observed_at, value, qualifier, quality, first_seen_at, superseded_at)
+    SELECT 1, timestamptz '2026-07-31T12:00:00Z' + n * interval '5 minutes',
+      CASE n WHEN 0 THEN 12.50 WHEN 2 THEN 1234567890123456789.000000000000000000001 ELSE n END,
+      CASE n WHEN 2 THEN '<' END, CASE n WHEN 2 THEN 500 END, '2026-10-01T00:00:00Z',
+      CASE n WHEN 1 THEN timestamptz '2026-10-02T00:00:00Z' WHEN 99 THEN '2026-10-03T00:00:00Z' END
+    FROM generate_series(0, 11999) AS n`
+  yield* sql`
+    INSERT INTO observations (series_id, observed_at, value, first_seen_at)
+    VALUES (1, timestamptz '2026-07-31T12:00:00Z' + 99 * interval '5 minutes', -0.5, '2026-10-03T00:00:00Z')`
+})
+const series = "/observation/series/1"
+const inAugust = "from=2026-08-01T00:00:00%2B12:00&to=2026-09-01T00:00:00%2B12:00"
+
+it.layer(layer, { excludeTestServices: true })("observations", (it) => {
+  it.effect("are found by site and series", () =>
+    Effect.gen(function* () {
+      yield* arrange
+      const site = {
+        id: 1,
+        council_id: 9,
+        name: "Awa-a-Tāne",
+        location: { easting: 1769471.5, northing: 5426917, projection: "NZTM2000" }
+      }
+      assert.deepStrictEqual((yield* ask("/observation/site")).json, { items: [site], next_cursor: null })
+      assert.deepStrictEqual((yield* ask("/observation/site/1")).json, {
+        ...site,
+        series: [
+          {
+            id: 1,
+            measurement_name: "Flow",
+            units: "m³/s",
+            first_observed_at: "2026-08-01T00:00:00+12:00",
+            last_observed_at: "2026-09-11T15:55:00+12:00",
+            count: 11999
+          }
+        ]
+      })
+    })
+  )
+
+  it.effect("keep their digits, and say in which offset their times are", () =>
+    Effect.gen(function* () {
+      const answered = yield* ask(`${series}?limit=2`)
+      assert.strictEqual(answered.headers.get("content-type"), "application/json")
+      assert.strictEqual(
+        answered.text,
+        `{"items":[{"observed_at":"2026-08-01T00:00:00+12:00","value":12.50,"first_seen_at":"2026-10-01T00:00:00.000Z"},` +
+          `{"observed_at":"2026-08-01T00:10:00+12:00","value":1234567890123456789.000000000000000000001,"qualifier":"<","quality":500,` +
+          `"first_seen_at":"2026-10-01T00:00:00.000Z"}],"next_cursor":"2026-07-31T12:10:00.000Z"}`
+      )
+      const csv = yield* ask(`${series}?limit=2`, { headers: { accept: "text/csv" } })
+      assert.match(csv.headers.get("content-type") ?? "", /^text\/csv/)
+      assert.strictEqual(
+        csv.text,
+        "observed_at,value,qualifier,quality,first_seen_at\n" +
+          "2026-08-01T00:00:00+12:00,12.50,,,2026-10-01T00:00:00.000Z\n" +
+          "2026-08-01T00:10:00+12:00,1234567890123456789.000000000000000000001,<,500,2026-10-01T00:00:00.000Z\n"
+      )
+    })
+  )
+
+  it.effect("are read by month, in UTC or at +12:00, with the plus encoded or not", () =>
+    Effect.gen(function* () {
+      const queries = [
+        inAugust,
+        "from=2026-08-01T00:00:00+12:00&to=2026-09-01T00:00:00+12:00",
+        "from=2026-07-31T12:00:00Z&to=2026-08-31T12:00:00Z"
+      ]
+      for (const query of queries) {
+        const { items, next_cursor } = yield* page(`${series}?${query}`)
+        assert.strictEqual(items.length, 31 * 288 - 1)
+        assert.strictEqual(items.at(-1)?.["observed_at"], "2026-08-31T23:55:00+12:00")
+        assert.isNull(next_cursor)
+      }
+    })
+  )
+
+  it.effect("are paged without a gap or a repetition, to the last page", () =>
+    Effect.gen(function* () {
+      for (const limit of [5_000, 6_000, 11_999, 12_000]) {
+        const times: Array<unknown> = []
+        let cursor: string | null = ""
+        let pages = 0
+        while (cursor !== null) {
+          const one: Page = yield* page(`${series}?limit=${limit}${cursor && `&cursor=${cursor}`}`)
+          assert.isAtMost(one.items.length, limit)
+          times.push(...one.items.map((item) => item["observed_at"]))
+          cursor = one.next_cursor
+          pages++
+        }
+        assert.strictEqual(pages, Math.ceil(11_999 / limit))
+        const expected = Array.from({ length: 12_000 }, (_, n) => formatNzst(first + n * 300_000))
+        assert.deepStrictEqual(times, expected.toSpliced(1, 1))
+      }
+      assert.strictEqual((yield* page(series)).items.length, 10_000)
+    })
+  )
+
+  it.effect("come as CSV whole, and go on after the last line that was read", () =>
+    Effect.gen(function* () {
+      const whole = (yield* ask(series, { headers: { accept: "text/csv" } })).text.trimEnd().split("\n")
+      assert.strictEqual(whole.length, 1 + 11_999)
+      const accept = "application/json;q=0.5, text/csv"
+      const begin = (yield* ask(`${series}?limit=7000`, { headers: { accept } })).text.trimEnd().split("\n")
+      const after = begin.at(-1)?.split(",")[0]
+      const rest = (yield* ask(`${series}?cursor=${after}`, { headers: { accept } })).text.trimEnd().split("\n")
+      assert.deepStrictEqual([...begin, ...rest.slice(1)], whole)
+      const json = yield* ask(`${series}?limit=1`, { headers: { accept: "text/html, */*;q=0.1" } })
+      assert.strictEqual(json.headers.get("content-type"), "application/json")
+    })
+  )
+
+  it.effect("are told as they were known at any moment", () =>
+    Effect.gen(function* () {
+      const known = (asOf: string) =>
+        Effect.map(page(`${series}?${inAugust}&as_of=${asOf}`), ({ items }) => [
+          items.length,
+          items.find((item) => item["observed_at"] === "2026-08-01T00:05:00+12:00")?.["value"],
+          items.find((item) => item["observed_at"] === "2026-08-01T08:15:00+12:00")?.["value"]
+        ])
+      assert.deepStrictEqual(yield* known("2026-09-30T23:59:59.999Z"), [0, undefined, undefined])
+      assert.deepStrictEqual(yield* known("2026-10-01T00:00:00Z"), [8_928, 1, 99])
+      assert.deepStrictEqual(yield* known("2026-10-02T11:59:59.999%2B12:00"), [8_928, 1, 99])
+      assert.deepStrictEqual(yield* known("2026-10-02T00:00:00Z"), [8_927, undefined, 99])
+      assert.deepStrictEqual(yield* known("2026-10-03T00:00:00Z"), [8_927, undefined, -0.5])
+    })
+  )
+
+  it.effect("are refused where the question is not clear, and to those without a key for them", () =>
+    Effect.gen(function* () {
+      const queries = [
+        "from=2026-08-01T00:00:00",
+        "from=2026-08-01",
+        "to=yesterday",
+        "as_of=2026-02-30T00:00:00Z",
+        "limit=0",
+        "limit=100001",
+        "cursor=5",
+        "from=2026-09-01T00:00:00Z&to=2026-08-01T00:00:00Z"
+      ]
+      for (const query of queries) {
+        const answered = yield* ask(`${series}?${query}`)
+        assert.strictEqual(answered.status, 400, query)
+        assert.match(problemIn(answered).detail, /^(?:from|to|as_of|limit|cursor): must/)
+      }
+      assert.match(problemIn(yield* ask(`${series}?from=2026-08-01T00:00:00`)).detail, /with an offset/)
+      const unknown = { [series.replace("1", "2")]: "series", "/observation/site/2": "site" }
+      for (const [path, what] of Object.entries(unknown)) {
+        const answered = yield* ask(path)
+        assert.strictEqual(answered.status, 404)
+        assert.strictEqual(problemIn(answered).type, `urn:penstock:problem:${what}-unknown`)
+      }
+      for (const path of [series, "/observation/site", "/observation/site/1"]) {
+        assert.strictEqual((yield* ask(path, { key: undefined })).status, 401)
+        assert.strictEqual((yield* ask(path, { key: keyOf("admin") })).status, 403)
+      }
+    })
+  )
+})
