@@ -7,6 +7,7 @@ import { HttpServer } from "effect/http"
 import { connect } from "node:net"
 import { nodeHttpServer, serve } from "../../layers/HttpServer.ts"
 import { Draining } from "../../src/api/Health.ts"
+import { ObservationArchive } from "../../src/api/ObservationArchive.ts"
 import { Routes } from "../../src/api/Routes.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import {
@@ -72,6 +73,34 @@ const eventHead = (extra: string) =>
   `Authorization: Bearer ${keyOf("event")}\r\n\r\n`
 
 it.layer(ApiServices, { excludeTestServices: true })("the server", (it) => {
+  it.effect("sends a long series as it is read, and stops reading when the client goes away", () =>
+    Effect.gen(function* () {
+      const asked = yield* Deferred.make<void>()
+      const stopped = yield* Deferred.make<void>()
+      const row = (at: number) => ({ at, value: "1.50", qualifier: undefined, quality: undefined, firstSeenAt: 0 })
+      const archive = ObservationArchive.of({
+        listSites: () => Effect.succeed([]),
+        findSite: () => Effect.succeed(undefined),
+        hasSeries: () => Effect.succeed(true),
+        read: ({ after, limit }) =>
+          after === undefined
+            ? Effect.succeed(Array.from({ length: limit }, (_, n) => row(n * 1_000)))
+            : Deferred.succeed(asked, undefined).pipe(
+                Effect.andThen(Effect.never),
+                Effect.onInterrupt(() => Deferred.succeed(stopped, undefined))
+              )
+      })
+      const { origin } = yield* Effect.provideService(start(), ObservationArchive, archive)
+      const head =
+        "GET /observation/series/1 HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\n" +
+        `Authorization: Bearer ${keyOf("read")}\r\n\r\n`
+      const heard = yield* say(origin, head, "1970-01-01T13:23:19+12:00,1.50,,,")
+      assert.include(heard, "Transfer-Encoding: chunked")
+      yield* Deferred.await(asked)
+      yield* Deferred.await(stopped).pipe(Effect.timeout("5 seconds"))
+    })
+  )
+
   it.effect("answers on a socket as the fetch handler does", () =>
     Effect.gen(function* () {
       const { ask } = yield* start()
