@@ -1,7 +1,7 @@
 /**
- * Lookups in PostgreSQL: one statement for everything that local answers need, one for the trail they leave, each for as
- * many lookups as are waiting for it. With 32 waiting, 23,000 answers and 20,000 entries a second; one by one it was 7,000
- * and 2,400, most of which went to planning, messages and commits.
+ * Lookups in PostgreSQL: one statement for a local answer with the trail it leaves, one for the trail of those that had to
+ * ask the source, each for as many lookups as are waiting for it. One by one, most of the time went to planning, messages
+ * and commits: 7,000 copies or 2,400 entries a second, where 32 that wait together get 20,000.
  *
  * The trail never waits for a sync of the same accounting point: its row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
@@ -9,9 +9,16 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Array, Cause, Effect, Layer, Redacted, Result, Schema } from "effect"
 import { SqlClient, SqlError, SqlSchema, type Statement } from "effect/sql"
-import { type LookupCopy, type LookupRecord, LookupStore, mismatchLimit } from "../src/api/LookupStore.ts"
+import {
+  type LookupCopy,
+  type LookupRecord,
+  LookupStore,
+  mismatchLimit,
+  type Settlement
+} from "../src/api/LookupStore.ts"
 import { batched } from "../src/domain/batched.ts"
-import { ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
+import { type ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
+import { claimPattern } from "../src/domain/isClaimedBy.ts"
 import { describe } from "../src/domain/Loop.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
@@ -22,6 +29,7 @@ const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const maxSize = 256
 
 const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
+const float8s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.float8))
 const int4s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
 
 /** Such as an accounting point that was purged just then, or a purge that was waited for crosswise. */
@@ -35,7 +43,22 @@ const asStore = <A>(statement: Effect.Effect<A, SqlError.SqlError | Schema.Schem
 interface Asked<Subject> {
   readonly subject: Subject
   readonly caller: string
+  readonly settlement: Settlement | undefined
 }
+
+/** What is asked, field by field. Without a settlement the greatest age is null, which no copy is younger than. */
+const columnsOf = (asked: ReadonlyArray<Asked<string>>) => ({
+  subjects: asked.map(({ subject }) => subject),
+  callers: asked.map(({ caller }) => caller),
+  patterns: asked.map(({ settlement }) => (settlement === undefined ? "" : claimPattern(settlement.claim))),
+  maxAges: asked.map(({ settlement }) => settlement?.maxAge ?? null)
+})
+const Questions = Schema.Struct({
+  subjects: Schema.Array(Schema.String),
+  callers: Schema.Array(Schema.String),
+  patterns: Schema.Array(Schema.String),
+  maxAges: Schema.Array(Schema.NullOr(Schema.Number))
+})
 
 const CopyRow = Schema.Struct({
   place: Schema.Int,
@@ -53,7 +76,9 @@ const CopyRow = Schema.Struct({
       technical_resources: Schema.Array(Schema.Struct({ id: Schema.Int, name: Schema.String }))
     })
   ),
-  blocked_for: Schema.NullOr(Schema.Finite)
+  blocked_for: Schema.NullOr(Schema.Finite),
+  outcome: Schema.NullOr(Schema.Literals(["match", "mismatch"])),
+  skipped: Schema.Boolean
 })
 
 const RecordRow = Schema.Struct({ blocked_for: Schema.NullOr(Schema.Finite), skipped: Schema.Boolean })
@@ -68,14 +93,21 @@ const copyFrom = (row: typeof CopyRow.Type): LookupCopy => ({
       ? undefined
       : { id: row.end_user_id, number: Redacted.make(row.end_user) },
   units: row.units,
-  blockedFor: row.blocked_for ?? undefined
+  blockedFor: row.blocked_for ?? undefined,
+  settled: row.outcome ?? undefined
 })
+
+interface Found {
+  readonly copy: LookupCopy
+  /** Its row was locked, and is to be marked as looked up later. */
+  readonly skipped: boolean
+}
 
 /** What each of so many asked for, in their order. */
 const inPlace = (count: number) => (rows: ReadonlyArray<typeof CopyRow.Type>) => {
-  const copies = Array.makeBy(count, (): LookupCopy | undefined => undefined)
-  for (const row of rows) copies[row.place - 1] = copyFrom(row)
-  return copies
+  const found = Array.makeBy(count, (): Found | undefined => undefined)
+  for (const row of rows) found[row.place - 1] = { copy: copyFrom(row), skipped: row.skipped }
+  return found
 }
 
 export const PgLookupStore = Layer.effect(
@@ -97,61 +129,103 @@ export const PgLookupStore = Layer.effect(
     const untilAnHourAfter = (since: string) =>
       sql.literal(`extract(epoch FROM ${since} + interval '1 hour' - now())::float8`)
 
+    const lookedUpLongAgo = sql.literal(
+      "(NOT s.relevant OR s.last_lookup_at IS NULL OR s.last_lookup_at < now() - interval '1 minute')"
+    )
+
+    /**
+     * The trail of `tries`, which has `place`, `caller`, `point`, `end_user`, `outcome`, `blocked_for` and `long_ago`: an entry for
+     * each outcome of a caller with tries left, and the accounting points marked as looked up. Rows are locked in the order of
+     * their ids, and only if nobody holds them.
+     */
+    const trail = sql.literal(`
+      audit AS (
+        INSERT INTO flex.lookup_audit (caller, accounting_point_id, end_user_id, outcome)
+        SELECT caller, point, end_user, outcome FROM tries WHERE outcome IS NOT NULL AND blocked_for IS NULL ORDER BY place
+      ), wanted AS MATERIALIZED (
+        SELECT DISTINCT point FROM tries WHERE outcome IS NOT NULL AND blocked_for IS NULL AND long_ago
+      ), free AS MATERIALIZED (
+        SELECT s.accounting_point_id AS point FROM flex.accounting_point_sync s
+        WHERE s.accounting_point_id = ANY (ARRAY(SELECT point FROM wanted))
+        ORDER BY s.accounting_point_id FOR NO KEY UPDATE SKIP LOCKED
+      ), marked AS (
+        UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true
+        WHERE s.accounting_point_id = ANY (ARRAY(SELECT point FROM free))
+      )`)
+    const skipped = sql.literal(
+      "point = ANY (ARRAY(SELECT point FROM wanted EXCEPT SELECT point FROM free)) AS skipped"
+    )
+
+    /** Mismatches of the same caller about the same accounting point before it in this batch: tries that are about to be used up. */
+    const ahead = sql.literal(`count(*) FILTER (WHERE outcome = 'mismatch') OVER (
+      PARTITION BY caller, point ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead`)
+
     /**
      * `asked` has a row for each question, as `i`, and the accounting point that it is about, as `a`; `unit` says which of its
      * living units are shown.
      *
      * `ANY (ARRAY[…])` keeps the planner off the exclusion constraint's GiST index, which cannot serve it. The arrays come
      * by way of `(SELECT …)`, so that their lengths do not enter the estimate: PostgreSQL would find a plan made for a short one
-     * cheaper than the general one, and plan each time anew, for 0.6 ms. Of 10,000 accounting points 17 at a time: seven index
-     * scans and 20 buffers each, 0.4 ms for all.
+     * cheaper than the general one, and plan each time anew, for 0.6 ms.
+     * Of 10,000 accounting points 9 at a time: index scans only, 193 buffers for the copies and 100 for the trail, where
+     * finding and recording apart read 360 in two statements.
      */
     const copiesOf = (asked: Statement.Fragment, unit: Statement.Fragment) => sql`
-      SELECT i.place::int4 AS place, a.id AS accounting_point_id, a.business_id AS gsrn,
-        extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 AS age,
-        coalesce(s.last_event_at > s.synced_event_at, false) AS pending_event,
-        e.id AS end_user_id, e.business_id AS end_user,
-        coalesce((SELECT json_agg(json_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,
-            'technical_resources', coalesce((SELECT json_agg(json_build_object('id', r.id, 'name', r.name) ORDER BY r.id)
-              FROM flex.technical_resource r WHERE r.controllable_unit_id = u.id), '[]')) ORDER BY u.id)
-          FROM flex.controllable_unit u
-          WHERE u.accounting_point_id = a.id AND u.status <> 'terminated' AND ${unit}), '[]') AS units,
-        CASE WHEN m.number >= ${limit} THEN ${untilAnHourAfter("m.since")} END AS blocked_for
-      FROM ${asked}
-      JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id
-      LEFT JOIN flex.accounting_point_end_user t ON t.accounting_point_id = ANY (ARRAY[a.id])
-        AND t.valid_time_range @> now()
-      LEFT JOIN flex.end_user e ON e.id = t.end_user_id
-      CROSS JOIN LATERAL ${mismatches(sql.literal("a.id"))} m`
+      WITH found AS MATERIALIZED (
+        SELECT i.place, i.caller, a.id AS point, a.business_id AS gsrn, i.pattern, i.max_age, m.number, m.since,
+          extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 AS age,
+          coalesce(s.last_event_at > s.synced_event_at, false) AS pending_event, ${lookedUpLongAgo} AS long_ago,
+          e.id AS end_user, e.business_id AS end_user_number,
+          coalesce((SELECT json_agg(json_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,
+              'technical_resources', coalesce((SELECT json_agg(json_build_object('id', r.id, 'name', r.name) ORDER BY r.id)
+                FROM flex.technical_resource r WHERE r.controllable_unit_id = u.id), '[]')) ORDER BY u.id)
+            FROM flex.controllable_unit u
+            WHERE u.accounting_point_id = a.id AND u.status <> 'terminated' AND ${unit}), '[]') AS units
+        FROM ${asked}
+        JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id
+        LEFT JOIN flex.accounting_point_end_user t ON t.accounting_point_id = ANY (ARRAY[a.id])
+          AND t.valid_time_range @> now()
+        LEFT JOIN flex.end_user e ON e.id = t.end_user_id
+        CROSS JOIN LATERAL ${mismatches(sql.literal("a.id"))} m
+      ), judged AS (
+        SELECT *, CASE WHEN age < max_age AND NOT pending_event
+          THEN CASE WHEN end_user_number LIKE pattern THEN 'match' ELSE 'mismatch' END END AS outcome FROM found
+      ), told AS (
+        SELECT *, ${ahead} FROM judged
+      ), tries AS MATERIALIZED (
+        SELECT *, CASE WHEN number >= ${limit} OR (outcome IS NOT NULL AND number + ahead >= ${limit})
+          THEN ${untilAnHourAfter("coalesce(since, now())")} END AS blocked_for FROM told
+      ), ${trail}
+      SELECT place::int4 AS place, point AS accounting_point_id, gsrn, age, pending_event, end_user AS end_user_id,
+        end_user_number AS end_user, units, blocked_for, CASE WHEN blocked_for IS NULL THEN outcome END AS outcome, ${skipped}
+      FROM tries`
 
     const copiesOfPoints = SqlSchema.findAll({
-      Request: Schema.Struct({ gsrns: Schema.Array(Gsrn), callers: Schema.Array(Schema.String) }),
+      Request: Questions,
       Result: CopyRow,
-      execute: ({ callers, gsrns }) =>
+      execute: ({ callers, maxAges, patterns, subjects }) =>
         copiesOf(
-          sql`unnest((SELECT ${texts(gsrns)}), (SELECT ${texts(callers)})) WITH ORDINALITY AS i (gsrn, caller, place)
+          sql`unnest((SELECT ${texts(subjects)}), (SELECT ${texts(callers)}), (SELECT ${texts(patterns)}),
+              (SELECT ${float8s(maxAges)})) WITH ORDINALITY AS i (gsrn, caller, pattern, max_age, place)
             JOIN flex.accounting_point a ON a.business_id = i.gsrn`,
           sql.literal("true")
         )
     })
 
     const copiesOfUnits = SqlSchema.findAll({
-      Request: Schema.Struct({ units: Schema.Array(ControllableUnitId), callers: Schema.Array(Schema.String) }),
+      Request: Questions,
       Result: CopyRow,
-      execute: ({ callers, units }) =>
+      execute: ({ callers, maxAges, patterns, subjects }) =>
         copiesOf(
-          sql`unnest((SELECT ${texts(units)}::uuid[]), (SELECT ${texts(callers)})) WITH ORDINALITY AS i (unit, caller, place)
+          sql`unnest((SELECT ${texts(subjects)}::uuid[]), (SELECT ${texts(callers)}), (SELECT ${texts(patterns)}),
+              (SELECT ${float8s(maxAges)})) WITH ORDINALITY AS i (unit, caller, pattern, max_age, place)
             JOIN flex.controllable_unit c ON c.business_id = i.unit AND c.status <> 'terminated'
             JOIN flex.accounting_point a ON a.id = c.accounting_point_id`,
           sql.literal("u.business_id = i.unit")
         )
     })
 
-    /**
-     * In the order of asking: `ahead` counts the mismatches of the same caller about the same accounting point before it in
-     * this batch, which are about to be tries used up. Rows are locked in the order of their ids, and only if nobody holds
-     * them. 17 at a time: 0.5 ms, of which 0.2 ms for the foreign keys of the trail, and one commit.
-     */
+    /** In the order of asking. 17 at a time: 0.5 ms, of which 0.2 ms for the foreign keys of the trail, and one commit. */
     const recordRows = SqlSchema.findAll({
       Request: Schema.Struct({
         callers: Schema.Array(Schema.String),
@@ -162,37 +236,18 @@ export const PgLookupStore = Layer.effect(
       Result: RecordRow,
       execute: ({ callers, endUsers, outcomes, points }) => sql`
         WITH told AS MATERIALIZED (
-          SELECT caller, point, end_user, outcome, place, count(*) FILTER (WHERE outcome = 'mismatch') OVER (
-            PARTITION BY caller, point ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
+          SELECT caller, point, end_user, outcome, place, ${ahead}
           FROM unnest((SELECT ${texts(callers)}), (SELECT ${int4s(points)}), (SELECT ${int4s(endUsers)}),
             (SELECT ${texts(outcomes)}))
             WITH ORDINALITY AS told (caller, point, end_user, outcome, place)
         ), tries AS MATERIALIZED (
-          SELECT i.*, CASE WHEN m.number + i.ahead >= ${limit}
+          SELECT i.*, ${lookedUpLongAgo} AS long_ago, CASE WHEN m.number + i.ahead >= ${limit}
             THEN ${untilAnHourAfter("coalesce(m.since, now())")} END AS blocked_for
-          FROM told i CROSS JOIN LATERAL ${mismatches(sql.literal("i.point"))} m
-        ), audit AS (
-          INSERT INTO flex.lookup_audit (caller, accounting_point_id, end_user_id, outcome)
-          SELECT caller, point, end_user, outcome FROM tries WHERE blocked_for IS NULL ORDER BY place
-        ), wanted AS MATERIALIZED (
-          SELECT DISTINCT s.accounting_point_id FROM tries JOIN flex.accounting_point_sync s ON s.accounting_point_id = tries.point
-          WHERE tries.blocked_for IS NULL AND ${lookedUpLongAgo}
-        ), free AS MATERIALIZED (
-          SELECT s.accounting_point_id FROM flex.accounting_point_sync s
-          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM wanted))
-          ORDER BY s.accounting_point_id FOR NO KEY UPDATE SKIP LOCKED
-        ), marked AS (
-          UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true
-          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM free))
-        )
-        SELECT blocked_for, point = ANY (ARRAY(SELECT accounting_point_id FROM wanted EXCEPT SELECT accounting_point_id FROM free))
-          AS skipped
-        FROM tries ORDER BY place`
+          FROM told i LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = i.point
+          CROSS JOIN LATERAL ${mismatches(sql.literal("i.point"))} m
+        ), ${trail}
+        SELECT blocked_for, ${skipped} FROM tries ORDER BY place`
     })
-
-    const lookedUpLongAgo = sql.literal(
-      "(NOT s.relevant OR s.last_lookup_at IS NULL OR s.last_lookup_at < now() - interval '1 minute')"
-    )
 
     /** For a row that was locked just then; one that stays locked for a second is marked by the next lookup. */
     const markLater = (accountingPointId: number) =>
@@ -213,20 +268,14 @@ export const PgLookupStore = Layer.effect(
       maxSize,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
-        copiesOfPoints({ gsrns: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
-          Effect.map(inPlace(asked.length)),
-          asStore
-        )
+        copiesOfPoints(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
     })
     const findUnits = yield* batched({
       name: "LookupStore.findUnits",
       maxSize,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
-        copiesOfUnits({ units: asked.map(({ subject }) => subject), callers: asked.map(({ caller }) => caller) }).pipe(
-          Effect.map(inPlace(asked.length)),
-          asStore
-        )
+        copiesOfUnits(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
     })
     const record = yield* batched({
       name: "LookupStore.record",
@@ -242,10 +291,16 @@ export const PgLookupStore = Layer.effect(
     })
 
     return LookupStore.of({
-      find: (subject, caller) =>
-        "accountingPoint" in subject
-          ? findPoints({ subject: subject.accountingPoint, caller })
-          : findUnits({ subject: subject.controllableUnit, caller }),
+      find: (subject, caller, settlement) =>
+        Effect.flatMap(
+          "accountingPoint" in subject
+            ? findPoints({ subject: subject.accountingPoint, caller, settlement })
+            : findUnits({ subject: subject.controllableUnit, caller, settlement }),
+          (found) =>
+            found?.skipped === true
+              ? Effect.as(markLater(found.copy.accountingPointId), found.copy)
+              : Effect.succeed(found?.copy)
+        ),
       record: (one) =>
         Effect.flatMap(record(one), ({ blocked_for, skipped }) =>
           Effect.as(skipped ? markLater(one.accountingPointId) : Effect.void, blocked_for ?? undefined)

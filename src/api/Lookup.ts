@@ -6,10 +6,18 @@
  */
 import { Context, Data, Duration, Effect, Layer, Redacted } from "effect"
 import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import { isClaimedBy } from "../domain/isClaimedBy.ts"
 import { spanWhereTraced } from "../domain/spanWhereTraced.ts"
 import { type AccountingPointUnknown, AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
 import type { LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
-import { type LookupCopy, LookupStore, type LookupSubject, type KeptUnit } from "./LookupStore.ts"
+import {
+  type KeptUnit,
+  type LookupCopy,
+  type LookupOutcome,
+  LookupStore,
+  type LookupSubject,
+  type Settlement
+} from "./LookupStore.ts"
 import { SharedRefresh } from "./SharedRefresh.ts"
 
 /** No living controllable unit has this id. */
@@ -74,9 +82,9 @@ export class Lookup extends Context.Service<
         const maxAge = Duration.toSeconds(options.maxAge)
         const staleWithin = Duration.toSeconds(options.staleWithin)
 
-        const find = ({ caller, subject }: LookupQuestion) =>
+        const find = ({ caller, subject }: LookupQuestion, settlement?: Settlement) =>
           Effect.flatMap(
-            store.find(subject, caller),
+            store.find(subject, caller, settlement),
             (copy): Effect.Effect<LookupCopy | undefined, ControllableUnitUnknown | TooManyMismatches> =>
               copy === undefined && "controllableUnit" in subject
                 ? Effect.fail(new ControllableUnitUnknown())
@@ -84,8 +92,6 @@ export class Lookup extends Context.Service<
                   ? Effect.fail(new TooManyMismatches({ retryAfter: copy.blockedFor }))
                   : Effect.succeed(copy)
           )
-
-        const isFresh = (copy: LookupCopy) => copy.age !== undefined && copy.age < maxAge && !copy.pendingEvent
 
         /** The copy after a fetch; fails when there was none. */
         const fetched = Effect.fnUntraced(function* (question: LookupQuestion, gsrn: Gsrn) {
@@ -118,10 +124,8 @@ export class Lookup extends Context.Service<
           return yield* failure
         })
 
-        /** The copy to answer from. */
-        const current = Effect.fnUntraced(function* (question: LookupQuestion) {
-          const kept = yield* find(question)
-          if (kept !== undefined && isFresh(kept) && !question.forceRefresh) return { copy: kept, stale: false }
+        /** The copy to answer from when what was kept does not do. */
+        const current = Effect.fnUntraced(function* (question: LookupQuestion, kept: LookupCopy | undefined) {
           const gsrn = "accountingPoint" in question.subject ? question.subject.accountingPoint : kept?.gsrn
           if (gsrn === undefined) return yield* new ControllableUnitUnknown()
           return yield* fetched(question, gsrn).pipe(
@@ -137,32 +141,45 @@ export class Lookup extends Context.Service<
           )
         })
 
-        const ask = Effect.fnUntraced(function* (question: LookupQuestion) {
-          const { copy, stale } = yield* current(question)
+        const answerFrom = (
+          { accountingPointId, age, endUser, gsrn, units }: LookupCopy,
+          outcome: LookupOutcome,
+          stale: boolean
+        ): Effect.Effect<LookupAnswer, EndUserMismatch> =>
+          outcome === "mismatch" || endUser === undefined
+            ? Effect.fail(new EndUserMismatch())
+            : Effect.succeed({
+                accountingPoint: { id: accountingPointId, gsrn },
+                endUserId: endUser.id,
+                units,
+                stale,
+                age
+              })
+
+        const askSource = Effect.fnUntraced(function* (question: LookupQuestion, kept: LookupCopy | undefined) {
+          const { copy, stale } = yield* current(question, kept)
           const { accountingPointId, endUser } = copy
           const matches = endUser !== undefined && isClaimedBy(Redacted.value(endUser.number), question.claim)
+          const outcome = matches ? "match" : "mismatch"
           const blockedFor = yield* store.record({
             caller: question.caller,
             accountingPointId,
             endUserId: endUser?.id,
-            outcome: matches ? "match" : "mismatch"
+            outcome
           })
           if (blockedFor !== undefined) return yield* new TooManyMismatches({ retryAfter: blockedFor })
-          if (!matches) return yield* new EndUserMismatch()
-          return {
-            accountingPoint: { id: accountingPointId, gsrn: copy.gsrn },
-            endUserId: endUser.id,
-            units: copy.units,
-            stale,
-            age: copy.age
-          }
-        }, spanWhereTraced("Lookup.ask"))
+          return yield* answerFrom(copy, outcome, stale)
+        })
+
+        const ask = (question: LookupQuestion) =>
+          find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }).pipe(
+            Effect.flatMap((kept) =>
+              kept?.settled === undefined ? askSource(question, kept) : answerFrom(kept, kept.settled, false)
+            ),
+            spanWhereTraced("Lookup.ask")
+          )
 
         return Lookup.of({ ask })
       })
     )
 }
-
-/** A person is claimed by the first six digits of the 11-digit number, an organisation by its number. */
-export const isClaimedBy = (endUserNumber: string, claim: EndUserClaim): boolean =>
-  claim.length === 6 ? endUserNumber.length === 11 && endUserNumber.startsWith(claim) : endUserNumber === claim

@@ -6,7 +6,7 @@
  * may share a statement; what becomes of one of them, or of its caller, is nothing to the others.
  */
 import { Context, type Effect, type Redacted } from "effect"
-import type { ControllableUnitId, Gsrn } from "../domain/Identifiers.ts"
+import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import type { StoreUnavailable } from "../sync/LockStore.ts"
 
 /** An accounting point, or whatever stands behind a controllable unit. */
@@ -18,6 +18,14 @@ export interface KeptUnit {
   readonly name: string
   readonly technical_resources: ReadonlyArray<{ readonly id: number; readonly name: string }>
 }
+
+/** What settles a question without the source: a copy younger than so many seconds, with no event pending. */
+export interface Settlement {
+  readonly claim: EndUserClaim
+  readonly maxAge: number
+}
+
+export type LookupOutcome = "match" | "mismatch"
 
 export interface LookupCopy {
   readonly accountingPointId: number
@@ -32,6 +40,8 @@ export interface LookupCopy {
   readonly units: ReadonlyArray<KeptUnit>
   /** Seconds until the caller may try again; none while it has tries left. */
   readonly blockedFor: number | undefined
+  /** How the question was settled and recorded; not at all when the copy would not do, or the caller has no tries left. */
+  readonly settled: LookupOutcome | undefined
 }
 
 export interface LookupRecord {
@@ -39,7 +49,7 @@ export interface LookupRecord {
   readonly accountingPointId: number
   /** Whose data were asked for. */
   readonly endUserId: number | undefined
-  readonly outcome: "match" | "mismatch"
+  readonly outcome: LookupOutcome
 }
 
 /** How often a caller may be wrong about one accounting point within an hour. */
@@ -48,8 +58,15 @@ export const mismatchLimit = 5
 export class LookupStore extends Context.Service<
   LookupStore,
   {
-    /** Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. */
-    readonly find: (subject: LookupSubject, caller: string) => Effect.Effect<LookupCopy | undefined, StoreUnavailable>
+    /**
+     * Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. A copy that
+     * settles the question is compared with the claim then and there, and the outcome recorded as `record` does.
+     */
+    readonly find: (
+      subject: LookupSubject,
+      caller: string,
+      settlement?: Settlement
+    ) => Effect.Effect<LookupCopy | undefined, StoreUnavailable>
     /**
      * Writes the audit entry for good and makes the accounting point relevant. When the caller has no tries left, it does neither
      * and returns the seconds until it may try again.

@@ -8,7 +8,7 @@ import { Effect, Exit, Fiber, Latch, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgLookupStore } from "../../layers/PgLookupStore.ts"
 import { LookupStore, type LookupRecord, mismatchLimit } from "../../src/api/LookupStore.ts"
-import { ControllableUnitId, type Gsrn } from "../../src/domain/Identifiers.ts"
+import { ControllableUnitId, EndUserClaim, type Gsrn } from "../../src/domain/Identifiers.ts"
 import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -85,6 +85,68 @@ it.layer(layer, { excludeTestServices: true })("lookups in PostgreSQL", (it) => 
         ),
         expected
       )
+    })
+  )
+
+  it.effect("are settled and recorded then and there, where the copy is young and nothing newer is known", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* LookupStore
+      const points = yield* keptFrom(700, 5)
+      const [match, mismatch, old, pending, never] = points
+      const synced = (point: number, age: string) =>
+        sql`UPDATE flex.accounting_point_sync SET last_synced_at = now() - ${age}::interval WHERE accounting_point_id = ${point}`
+      for (const { point } of [match!, mismatch!, pending!]) yield* synced(point, "59 minutes")
+      yield* synced(old!.point, "61 minutes")
+      yield* sql`UPDATE flex.accounting_point_sync SET last_event_at = now() WHERE accounting_point_id = ${pending!.point}`
+      const ask = ({ gsrn }: { readonly gsrn: Gsrn }, claim = organisationOf(gsrn), byUnit = false) =>
+        store.find(byUnit ? { controllableUnit: unitOf(gsrn) } : { accountingPoint: gsrn }, "settled", {
+          claim: EndUserClaim.make(claim),
+          maxAge: 3600
+        })
+      const found = yield* Effect.all(
+        [ask(match!), ask(match!, undefined, true), ask(mismatch!, "010190"), ask(old!), ask(pending!), ask(never!)],
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        found.map((copy) => copy!.settled),
+        ["match", "match", "mismatch", undefined, undefined, undefined]
+      )
+      assert.isUndefined((yield* store.find({ accountingPoint: match!.gsrn }, "settled"))!.settled)
+      const entries = (yield* auditOf("settled")).map(({ endUser, outcome, point }) => [point, endUser, outcome])
+      assert.sameDeepMembers(entries, [
+        [match!.point, match!.endUser, "match"],
+        [match!.point, match!.endUser, "match"],
+        [mismatch!.point, mismatch!.endUser, "mismatch"]
+      ])
+      const marked = yield* sql<{ point: number }>`SELECT accounting_point_id AS point FROM flex.accounting_point_sync
+        WHERE relevant AND last_lookup_at > now() - interval '1 minute'
+          AND accounting_point_id = ANY (${points.map(({ point }) => point)}::int4[]) ORDER BY point`
+      assert.deepStrictEqual(
+        marked.map(({ point }) => point),
+        [match!.point, mismatch!.point]
+      )
+    })
+  )
+
+  it.effect("that are settled use up the tries of their caller like those that are recorded later", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* LookupStore
+      const [one] = yield* keptFrom(750, 1)
+      yield* sql`UPDATE flex.accounting_point_sync SET last_synced_at = now() WHERE accounting_point_id = ${one!.point}`
+      const guess = (claim: string) =>
+        store.find({ accountingPoint: one!.gsrn }, "settling-guesser", {
+          claim: EndUserClaim.make(claim),
+          maxAge: 3600
+        })
+      const guesses = [...Array.from({ length: mismatchLimit + 2 }, () => "010190"), organisationOf(one!.gsrn)]
+      const found = yield* Effect.forEach(guesses, guess, { concurrency: "unbounded" })
+      assert.deepStrictEqual(
+        found.map((copy) => [copy!.settled, copy!.blockedFor === undefined]),
+        guesses.map((_, index) => (index < mismatchLimit ? ["mismatch" as const, true] : [undefined, false]))
+      )
+      assert.lengthOf(yield* auditOf("settling-guesser"), mismatchLimit)
     })
   )
 
