@@ -12,4 +12,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "--eval", "fetch(`http://127.0.0.1:${process.env.HTTP_PORT ?? 8080}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Not through npm, so that SIGTERM reaches the service itself.
-CMD ["node", "scripts/penstock.ts", "start"]
+CMD ["node", "--max-semi-space-size=16", "scripts/penstock.ts", "start"]

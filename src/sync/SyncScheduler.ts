@@ -51,7 +51,8 @@ export class SyncScheduler extends Context.Service<
       Effect.gen(function* () {
         const locks = yield* LockStore
         const instances = yield* Instances
-        const permits = yield* Semaphore.make(options.concurrency)
+        const { concurrency } = options
+        const permits = yield* Semaphore.make(concurrency)
         const context = yield* Effect.context<LockStore | AccountingPointStore>()
         const circuit = yield* adapterCircuit
 
@@ -65,6 +66,16 @@ export class SyncScheduler extends Context.Service<
           return yield* locks.claim({ limit, lanes, failing, deadAfter })
         })
         const deadAfter = Duration.toSeconds(options.deadAfter)
+
+        /** Each call at its moment of the interval, or as soon after it as those before it let it. */
+        const spreadOut = (claims: ReadonlyArray<Claim>) =>
+          Effect.map(Clock.currentTimeMillis, (startedAt) => {
+            const gap = (Duration.toMillis(options.interval) * spread) / claims.length
+            const turn = (index: number) =>
+              Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + gap * index - now)))
+            const run = (claim: Claim, index: number) => Effect.andThen(turn(index), sync(claim))
+            return { locks, concurrency, run }
+          })
 
         const followers = yield* FiberSet.make<SyncPass>()
         const room = yield* Latch.make(true)
@@ -82,16 +93,16 @@ export class SyncScheduler extends Context.Service<
           runOnce: Effect.gen(function* () {
             const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
             const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
-            return yield* claimAndRun(locks, claim(limit, "all"), (claim, i, claims) =>
-              Effect.delay(sync(claim), ((Duration.toMillis(options.interval) * spread) / claims.length) * i)
-            )
+            return yield* claimAndRun(claim(limit, "all"), spreadOut)
           }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
-          followEvents: claimAndRun(locks, claim(mostFollowing(options), "events"), sync),
+          followEvents: claimAndRun(claim(mostFollowing(options), "events"), () =>
+            Effect.succeed({ locks, concurrency, run: sync })
+          ),
           beginFollowing: Effect.gen(function* () {
             const claims = yield* claim(mostFollowing(options) - following, "events")
             following += claims.length
             if (following > mostFollowing(options) / 2) room.closeUnsafe()
-            if (claims.length > 0) yield* FiberSet.run(followers, runAll(locks, claims, follow))
+            if (claims.length > 0) yield* FiberSet.run(followers, runAll(claims, { locks, concurrency, run: follow }))
             return claims.length
           }).pipe(Effect.uninterruptible, (begin) => Effect.andThen(room.await, begin))
         })

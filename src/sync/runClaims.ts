@@ -2,7 +2,7 @@
  * What becomes of claims: each ends in exactly one of three ways, finalised, recorded as failed, or given back, also when
  * the service is stopped meanwhile.
  */
-import { Effect, MutableHashSet, Random } from "effect"
+import { Effect, Random } from "effect"
 import { type Claim, LockStore } from "./LockStore.ts"
 import { syncClaim, type SyncOutcome } from "./synchronize.ts"
 
@@ -47,39 +47,39 @@ export const syncOrRecord = (claim: Claim) =>
 
 const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 
+/** At most `concurrency` at a time, in order: each claim under way is a fiber of some 20 kB, one that waits next to nothing. */
+export interface ClaimRun<R> {
+  readonly locks: LockStore["Service"]
+  readonly concurrency: number
+  readonly run: (claim: Claim, index: number) => Effect.Effect<ClaimEnd, never, R>
+}
+
 /** Claims and runs. What was claimed is known before an interruption is: none is left marked as being synced. */
-export const claimAndRun = <E, R>(
-  locks: LockStore["Service"],
+export const claimAndRun = <E, R, R2>(
   claim: Effect.Effect<ReadonlyArray<Claim>, E>,
-  run: (claim: Claim, index: number, claims: ReadonlyArray<Claim>) => Effect.Effect<ClaimEnd, never, R>
-): Effect.Effect<SyncPass, E, R> =>
+  runOf: (claims: ReadonlyArray<Claim>) => Effect.Effect<ClaimRun<R>, never, R2>
+): Effect.Effect<SyncPass, E, R | R2> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(claim, (claims) => restore(runAll(locks, claims, (claim, i) => run(claim, i, claims))))
+    Effect.flatMap(claim, (claims) => Effect.flatMap(runOf(claims), (run) => restore(runAll(claims, run))))
   )
 
 /** Runs every claim to its end and counts the ends; what was not ended when interrupted is given back. */
 export const runAll = <R>(
-  locks: LockStore["Service"],
   claims: ReadonlyArray<Claim>,
-  run: (claim: Claim, index: number) => Effect.Effect<ClaimEnd, never, R>
+  { concurrency, locks, run }: ClaimRun<R>
 ): Effect.Effect<SyncPass, never, R> => {
-  const open = MutableHashSet.fromIterable(claims)
-  return Effect.forEach(
-    claims,
-    (claim, i) => Effect.tap(run(claim, i), () => Effect.sync(() => MutableHashSet.remove(open, claim))),
-    { concurrency: "unbounded" }
-  ).pipe(
-    Effect.map((ends) => {
-      const count = (end: ClaimEnd) => ends.filter((each) => each === end).length
-      return {
-        claimed: claims.length,
-        changed: count("changed"),
-        unchanged: count("unchanged"),
-        superseded: count("superseded"),
-        failed: count("failed"),
-        released: count("released")
-      }
-    }),
+  const open = new Set(claims)
+  const pass = { claimed: claims.length, changed: 0, unchanged: 0, superseded: 0, failed: 0, released: 0 }
+  const note = (claim: Claim, end: ClaimEnd) =>
+    Effect.sync(() => {
+      open.delete(claim)
+      pass[end] += 1
+    })
+  return Effect.forEach(claims, (claim, i) => Effect.flatMap(run(claim, i), (end) => note(claim, end)), {
+    concurrency,
+    discard: true
+  }).pipe(
+    Effect.as(pass),
     Effect.onInterrupt(() => Effect.ignore(locks.release([...open])))
   )
 }
