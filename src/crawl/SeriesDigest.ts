@@ -18,13 +18,15 @@ interface Edge {
   readonly low: ReadonlyArray<number>
 }
 
-type About = Pick<SeriesDigest, "header" | "context">
+export type About = Pick<SeriesDigest, "header" | "context" | "closed">
 
 export interface SeriesDigest {
   /** What is said of the series. */
   readonly header: string
   /** For whom it was asked. */
   readonly context: string
+  /** Whether the time that was asked for was over, and all that belongs to it had come. */
+  readonly closed: boolean
   readonly count: number
   /** Time of the newest row and of the one before it. */
   readonly last: number | undefined
@@ -74,7 +76,7 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
  */
 export const seriesDigest = (
   rows: SeriesRows,
-  { context, header }: About,
+  { closed, context, header }: About,
   moving?: { readonly window: Window; readonly reach: number; readonly previous?: SeriesDigest | undefined }
 ): SeriesDigest => {
   const first = rows.times[0]
@@ -90,6 +92,7 @@ export const seriesDigest = (
   return {
     header,
     context,
+    closed,
     count: rows.count,
     last: rows.times.at(-1),
     beforeLast: rows.times.at(-2),
@@ -110,7 +113,7 @@ const beginningOf = (end: number, { length }: Window): number => end - length
 export const compareSeries = (
   previous: SeriesDigest,
   rows: SeriesRows,
-  { context, header }: About,
+  { closed, context, header }: About,
   window: Window | undefined
 ): Change => {
   // Rows before this moment may have left the window; without one nothing leaves.
@@ -123,7 +126,8 @@ export const compareSeries = (
     const lost = lostRows(previous, rows, left)
     if (lost !== undefined) {
       const added = rows.count - (previous.count - lost)
-      return { unchanged: added === 0 && rows.gapAtEnd === previous.gapAtEnd, added, revised: false }
+      const same = rows.gapAtEnd === previous.gapAtEnd && closed === previous.closed
+      return { unchanged: added === 0 && same, added, revised: false }
     }
     if (allLeft) return { unchanged: false, added: rows.count, revised: false }
   }
@@ -162,6 +166,7 @@ const Kept = Schema.fromJsonString(
     v: Schema.Literal(version),
     header: Schema.String,
     context: Schema.String,
+    closed: Schema.optionalKey(Schema.Literal(true)),
     count: Schema.Int,
     last: Schema.optionalKey(Schema.Finite),
     beforeLast: Schema.optionalKey(Schema.Finite),
@@ -176,11 +181,12 @@ const decodeKept = Schema.decodeUnknownOption(Kept)
 
 /** As text for the queue to keep. */
 export const formatSeriesDigest = (digest: SeriesDigest): string => {
-  const { beforeLast, context, count, edge, gapAtEnd, header, last, lead, rest } = digest
+  const { beforeLast, closed, context, count, edge, gapAtEnd, header, last, lead, rest } = digest
   return JSON.stringify({
     v: version,
     header,
     context,
+    ...(closed ? { closed } : {}),
     count,
     last,
     beforeLast,
@@ -196,9 +202,9 @@ export const parseSeriesDigest = (text: string): SeriesDigest | undefined =>
   Option.getOrUndefined(
     Option.map(
       decodeKept(text),
-      ({ beforeLast, context, count, edge, first = 0, gapAtEnd = false, header, last, lead, rest }) => {
+      ({ beforeLast, closed = false, context, count, edge, first = 0, gapAtEnd = false, header, last, lead, rest }) => {
         const bytes = Result.getOrElse(Base64.decode(edge ?? ""), () => new Uint8Array())
-        return { header, context, count, last, beforeLast, gapAtEnd, lead, rest, edge: edgeFrom(bytes, first) }
+        return { header, context, closed, count, last, beforeLast, gapAtEnd, lead, rest, edge: edgeFrom(bytes, first) }
       }
     )
   )

@@ -12,7 +12,7 @@
  */
 import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
-import { askedWindow } from "../hilltop/AskedRange.ts"
+import { askedPeriod, askedWindow } from "../hilltop/AskedRange.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { cutRows } from "../hilltop/SeriesRows.ts"
 import { digestOfText } from "../hilltop/TextDigest.ts"
@@ -51,6 +51,13 @@ const unknown = "?"
 const context = ({ details: { item, units } }: ClaimedTask, { councilId, htsUrl }: UsableSource): string =>
   digestOfText(JSON.stringify([councilId, hilltopBaseUrl(htsUrl), item, units]))
 
+/**
+ * Whether a fixed period was over for a day, so that what is not there is no longer to come: who reads the document then takes
+ * what is missing at its end for removed. That is said once, even when no row has changed since.
+ */
+const isClosed = ({ fetchUrl }: ClaimedTask, now: number): boolean =>
+  now - (askedPeriod(fetchUrl)?.to ?? Infinity) >= 86_400_000
+
 const isData = ({ requestType }: ClaimedTask) =>
   requestType === "MEASUREMENT_DATA" || requestType === "MEASUREMENT_DATA_LATEST"
 
@@ -59,8 +66,10 @@ export const keptSeries = (task: ClaimedTask): SeriesDigest | undefined =>
   isData(task) ? parseSeriesDigest(task.previousDigest ?? unknown) : undefined
 
 /** Whether `hash` alone shows that data are the same as last time, so that they need not even be read. */
-export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string): boolean =>
-  hash === task.previousHash && keptSeries(task)?.context === context(task, source)
+export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string, now: number): boolean => {
+  const kept = hash === task.previousHash ? keptSeries(task) : undefined
+  return kept !== undefined && kept.context === context(task, source) && kept.closed === isClosed(task, now)
+}
 
 /** What is new in a document that was read before, and so is the one that was asked for. */
 export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer) =>
@@ -82,7 +91,7 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
   }
   const length = askedWindow(task.fetchUrl)
   const window = length === undefined ? undefined : ({ ...answer, length } satisfies Window)
-  const about = { header: header.value, context: context(task, source) }
+  const about = { header: header.value, context: context(task, source), closed: isClosed(task, answer.answeredAt) }
   const known = keptSeries(task)
   const change =
     known === undefined

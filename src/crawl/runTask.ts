@@ -107,10 +107,11 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
   const answeredAt = yield* Clock.currentTimeMillis
   seen.bytes = bytes.length
   seen.hash = hash
-  if (isSameData(task, source, hash)) {
+  if (isSameData(task, source, hash, answeredAt)) {
     const { beforeLast, last } = keptSeries(task) ?? {}
     const lastObserved = [beforeLast, last].filter((time) => time !== undefined)
-    return { kind: "good", result: "UNCHANGED", hash, lastObserved } satisfies Outcome as Outcome
+    const same = { added: 0, revised: false }
+    return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
   return yield* understood(task, source, rawTopic, { xml: decodeText(bytes), hash, askedAt: startedAt, answeredAt })
 })

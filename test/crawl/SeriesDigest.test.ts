@@ -14,7 +14,7 @@ import {
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
 import { cutRows } from "../../src/hilltop/SeriesRows.ts"
 
-const about = (header: string) => ({ header, context: "0123456789abcdef" })
+const about = (header: string) => ({ header, context: "0123456789abcdef", closed: true })
 
 interface Row {
   readonly at: number
