@@ -2,7 +2,7 @@
  * A real PostgreSQL of Penstock's own, for when no DATABASE_URL is set: made on the first start, kept between starts,
  * stopped with its scope, and started again on the same port if it is killed in between.
  *
- * It does not outlive the service, however that ends, nor hear the Ctrl-C that the service hears (PostgresTether.ts).
+ * It does not outlive the service, however that ends, nor hear the Ctrl-C that the service hears (ServerTether.ts).
  * As root it runs under another user, and perhaps in another place (PostgresDirectory.ts).
  */
 import { PgClient } from "@effect/sql-pg"

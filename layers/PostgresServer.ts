@@ -6,7 +6,7 @@
  */
 import { Effect, FileSystem, Option, Schedule } from "effect"
 import { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
-import { startTethered } from "./PostgresTether.ts"
+import { startTethered } from "./ServerTether.ts"
 import { type Account, asCommandLine, identify, isAlive, stopServer } from "./SystemProcess.ts"
 
 export interface ServerPlan {

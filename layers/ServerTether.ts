@@ -1,5 +1,5 @@
 /**
- * Starts the PostgreSQL server so that it cannot outlive this process.
+ * Starts a server, PostgreSQL or another, so that it cannot outlive this process.
  *
  * The tether is a pipe. A small shell holds its other end and stops the server as soon as the pipe closes, and the
  * system closes it for us however we die, kill -9 included: stopping and dying take the same path. `node:child_process`
@@ -12,12 +12,14 @@ import { type Account, environment, patience, ProcessError } from "./SystemProce
 
 /**
  * Starts the server in the background, says its process id, and waits for one of two ends: the server's own, or that of
- * the pipe. SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one. The signals repeat because a server that
+ * the pipe. SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one. The signals ($1) repeat because a server that
  * has only just been started does not listen to them yet (a shell starts background commands with SIGINT ignored).
  * A Ctrl-C interrupts the terminal's whole process group; `detached` below puts this shell and what it starts into one
  * of their own, so that the service can drain first.
  */
 const tetherScript = `
+signals=$1
+shift
 exec 3<&0
 "$@" </dev/null >&2 3<&- &
 server=$!
@@ -25,7 +27,7 @@ echo "$server"
 (
   trap 'kill "$nap"; exit' TERM
   read -r _ <&3
-  for signal in INT QUIT KILL; do
+  for signal in $signals; do
     tries=0
     while [ "$tries" -lt ${patience} ] && kill -s "$signal" "$server"; do
       sleep 1 & nap=$!
@@ -47,13 +49,16 @@ interface TetherOptions {
   readonly args: ReadonlyArray<string>
   readonly account?: Account | undefined
   readonly logFile: string
+  /** What stops it, one after the other. Left out: PostgreSQL's. */
+  readonly signals?: ReadonlyArray<"INT" | "QUIT" | "TERM" | "KILL">
 }
 
-const spawnTethered = ({ command, args, account }: TetherOptions, log: number) =>
+const spawnTethered = (options: TetherOptions, log: number) =>
   Effect.callback<{ pid: number; exited: Effect.Effect<void>; release: Effect.Effect<void> }, ProcessError>(
     (resume) => {
+      const { account, args, command, signals = ["INT", "QUIT", "KILL"] } = options
       const exited = Deferred.makeUnsafe<void>()
-      const shell = spawn("/bin/sh", ["-c", tetherScript, "penstock-postgres", command, ...args], {
+      const shell = spawn("/bin/sh", ["-c", tetherScript, "penstock-tether", signals.join(" "), command, ...args], {
         detached: true,
         stdio: ["pipe", "pipe", log],
         env: environment(),
