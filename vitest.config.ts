@@ -6,7 +6,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Deno's own tests are run by Deno.
     exclude: ["test/deno/**"],
-    globalSetup: ["test/support/postgres.global.ts"],
+    globalSetup: ["test/support/postgres.global.ts", "test/support/kafka.global.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2

@@ -9,7 +9,6 @@ import { Loops } from "../src/domain/Loop.ts"
 import { withinBudget } from "../src/sync/AdapterBudget.ts"
 import { AdapterClient } from "../src/sync/AdapterClient.ts"
 import { Database } from "./Database.ts"
-import { EmbeddedTopics } from "./EmbeddedTopics.ts"
 import { PgAccountingPointCopies } from "./PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
 import { PgAdapterBudget } from "./PgAdapterBudget.ts"
@@ -27,10 +26,11 @@ import { PgReadiness } from "./PgReadiness.ts"
 import { PgServerBudget } from "./PgServerBudget.ts"
 import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
+import { ChosenTopics } from "./ChosenTopics.ts"
 import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
 import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
 
-/** What is kept, in PostgreSQL. */
+/** What is kept, in PostgreSQL; the topics perhaps in Kafka. */
 const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
   PgAccountingPointStore,
@@ -46,7 +46,7 @@ const Stores = Layer.mergeAll(
   PgObservationStore,
   PgReadiness,
   PgServerBudget,
-  EmbeddedTopics
+  ChosenTopics
 )
 
 /** Who is asked; the adapter within its budget, which the database keeps. */

@@ -105,16 +105,54 @@ export const Settings = {
     "directory of the embedded database"
   ),
   KAFKA_BROKERS: setting(
-    // No text matches: whoever sets it must not find their messages elsewhere than they think.
-    orNone(
-      text(
-        "KAFKA_BROKERS",
-        /(?!)/,
-        "cannot be used yet: this version keeps its topics in PostgreSQL, so it must not be set"
-      )
-    ),
+    orNone({
+      config: Config.map(
+        Config.schema(
+          Schema.String.check(Schema.isPattern(/^[^\s,:/]+:\d{1,5}(?:,[^\s,:/]+:\d{1,5})*$/)),
+          "KAFKA_BROKERS"
+        ),
+        (list): ReadonlyArray<string> => list.split(",")
+      ),
+      rule: "must be host:port,host:port"
+    }),
     "embedded topics",
-    "not yet: topics are kept in PostgreSQL, and a value stops the start"
+    "some brokers of an Apache Kafka, `host:port,host:port`; without it topics are kept in PostgreSQL"
+  ),
+  KAFKA_SSL: setting(
+    withDefault({ config: Config.Boolean("KAFKA_SSL"), rule: "must be true or false" }, false),
+    "`false`",
+    "TLS to the brokers, with the certificates that Node.js trusts (`NODE_EXTRA_CA_CERTS` adds one)"
+  ),
+  KAFKA_SASL_MECHANISM: setting(
+    orNone({
+      config: Config.Literals(["plain", "scram-sha-256", "scram-sha-512"], "KAFKA_SASL_MECHANISM"),
+      rule: "must be plain, scram-sha-256 or scram-sha-512"
+    }),
+    "none",
+    "how to log in to the brokers: `plain`, `scram-sha-256` or `scram-sha-512`"
+  ),
+  KAFKA_SASL_USERNAME: setting(
+    orNone({ config: Config.NonEmptyString("KAFKA_SASL_USERNAME"), rule: "must be a text" }),
+    "none",
+    "the name to log in with"
+  ),
+  KAFKA_SASL_PASSWORD: setting(
+    orNone({ config: Config.Redacted("KAFKA_SASL_PASSWORD"), rule: "must be a text" }),
+    "none",
+    "the password to log in with"
+  ),
+  KAFKA_CLIENT_ID: setting(
+    withDefault(
+      text("KAFKA_CLIENT_ID", /^[A-Za-z0-9._-]{1,249}$/, "must be of letters, digits, dots, dashes and underscores"),
+      "penstock"
+    ),
+    "`penstock`",
+    "the name the brokers know this service by, in their logs and quotas"
+  ),
+  KAFKA_REPLICATION: setting(
+    withDefault(positiveInt("KAFKA_REPLICATION"), 1),
+    "1",
+    "replicas of the topics that are made; with 3 or more, all but one must acknowledge"
   ),
   HILLTOP_RAW_TOPIC: setting(
     withDefault(topic("HILLTOP_RAW_TOPIC"), "hilltop_raw"),
@@ -266,6 +304,18 @@ export const checkSettings: Effect.Effect<void, SettingsError> = Effect.gen(func
   for (const [name, { config, rule }] of Object.entries<Setting<unknown>>(Settings)) {
     const result = yield* Effect.result(config)
     if (Result.isFailure(result)) faults.push(`${name} ${rule}`)
+  }
+  // Half a login is taken for a mistake, not for none.
+  const isGiven = <A>(config: Config.Config<A>) =>
+    Effect.match(config, { onSuccess: (value) => value !== undefined, onFailure: () => true })
+  const login = {
+    KAFKA_SASL_MECHANISM: yield* isGiven(Settings.KAFKA_SASL_MECHANISM.config),
+    KAFKA_SASL_USERNAME: yield* isGiven(Settings.KAFKA_SASL_USERNAME.config),
+    KAFKA_SASL_PASSWORD: yield* isGiven(Settings.KAFKA_SASL_PASSWORD.config)
+  }
+  if (Object.values(login).includes(true)) {
+    const missing = Object.entries(login).filter(([, given]) => !given)
+    faults.push(...missing.map(([name]) => `${name} must be set too, since a part of the login to Kafka is`))
   }
   if (faults.length > 0) return yield* new SettingsError({ faults })
 })

@@ -9,6 +9,8 @@ import { HttpClient } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { SqlClient } from "effect/sql"
 import { DatabasePlace } from "../../layers/Database.ts"
+import { ask, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
+import { clientOf } from "../../layers/KafkaTopics.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { withDatabase } from "./withDatabase.ts"
 
@@ -49,10 +51,31 @@ const adapter = Effect.gen(function* () {
   return `answers (${response.status})`
 }).pipe(Effect.scoped, Effect.provide(NodeHttpClient.layerUndici))
 
+/** Connects and logs in as the service would, and makes nothing. */
+const stream = Effect.gen(function* () {
+  const brokers = yield* Settings.KAFKA_BROKERS.config
+  if (brokers === undefined) return "topics are kept in PostgreSQL"
+  const found = yield* Effect.gen(function* () {
+    const cluster = yield* (yield* KafkajsClient).open
+    yield* ask(() => cluster.refreshMetadata())
+    return cluster.getNodeIds().length
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(clientOf(brokers)),
+    Effect.catchTag(
+      "KafkaFailure",
+      ({ kind }) => new SomethingIsWrong({ message: `no broker of KAFKA_BROKERS can be used (${kind})` })
+    )
+  )
+  return `Apache Kafka, ${found} ${found === 1 ? "broker" : "brokers"}`
+})
+
 export const doctor = Command.make("doctor", {}, () =>
   Effect.gen(function* () {
     const settings = yield* check("settings", Effect.as(checkSettings, "usable"))
-    const rest = settings ? [yield* check("database", database), yield* check("adapter", adapter)] : []
+    const rest = settings
+      ? [yield* check("database", database), yield* check("stream", stream), yield* check("adapter", adapter)]
+      : []
     if (![settings, ...rest].every(Boolean)) {
       return yield* new SomethingIsWrong({ message: "Something the service needs is not there" })
     }

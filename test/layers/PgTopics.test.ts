@@ -11,7 +11,7 @@ import { TopicReader } from "../../src/stream/TopicReader.ts"
 import { suiteTopics, topicsSuite } from "../stream/topicsSuite.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
-topicsSuite("topics in PostgreSQL", PgTopics({ topics: suiteTopics }).pipe(Layer.provide(TestDatabase.layer)))
+topicsSuite("topics in PostgreSQL", PgTopics({ topics: suiteTopics() }).pipe(Layer.provide(TestDatabase.layer)))
 
 const topics = {
   taken: 1,

@@ -14,7 +14,7 @@ describe("the settings", () => {
       const wrong = {
         DATABASE_URL: "mysql://user:s3cret@host/db",
         DATABASE_POOL: "many",
-        KAFKA_BROKERS: "s3cret:9092",
+        KAFKA_BROKERS: "s3cret",
         ADAPTER_TIMEOUT: "s3cret",
         ADAPTER_RATE: "0",
         LOOKUP_API_KEYS: "s3cret",
@@ -31,6 +31,16 @@ describe("the settings", () => {
       assert.notInclude(message, "s3cret")
       assert.strictEqual(message.split("\n").length, faults.length + 1)
     })
+  )
+
+  it.effect("want a login to Kafka whole or not at all", () =>
+    Effect.gen(function* () {
+      const { faults } = yield* Effect.flip(checkSettings)
+      assert.deepStrictEqual(
+        faults.map((fault) => fault.split(" ")[0]),
+        ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_PASSWORD"]
+      )
+    }).pipe(withSettings({ KAFKA_BROKERS: "a:9092,b:9092", KAFKA_SASL_USERNAME: "penstock" }))
   )
 
   it.effect("take an empty text for one that is not set", () =>

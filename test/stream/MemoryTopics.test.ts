@@ -6,7 +6,7 @@ import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { TopicReader } from "../../src/stream/TopicReader.ts"
 import { suiteTopics, topicsSuite } from "./topicsSuite.ts"
 
-topicsSuite("topics in memory", MemoryTopics.layer(suiteTopics))
+topicsSuite("topics in memory", MemoryTopics.layer(suiteTopics()))
 
 describe("MemoryTopics", () => {
   it.effect("fails every call during an outage and has lost nothing after it", () =>

@@ -8,24 +8,24 @@ import { Deferred, Effect, Fiber, type Layer, Ref, Schedule } from "effect"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { type ConsumeOptions, type RecordBatch, TopicReader } from "../../src/stream/TopicReader.ts"
 
-/** Topics to make for the suite, with their partitions. */
-export const suiteTopics: Readonly<Record<string, number>> = {
-  "suite.order": 3,
-  "suite.bytes": 1,
-  "suite.large": 1,
-  "suite.moved": 1,
-  "suite.moved.out": 2,
-  "suite.failing": 1,
-  "suite.failing.out": 1,
-  "suite.interrupted": 1,
-  "suite.sibling": 2,
-  "suite.finishing": 2,
-  "suite.shared": 6,
-  "suite.groups": 1,
-  "suite.lag": 2,
-  "suite.racing": 2,
-  "suite.idle": 1
-}
+/** Topics to make for the suite, with their partitions; a log that outlives a run needs a prefix of its own. */
+export const suiteTopics = (prefix = "suite"): Readonly<Record<string, number>> => ({
+  [`${prefix}.order`]: 3,
+  [`${prefix}.bytes`]: 1,
+  [`${prefix}.large`]: 1,
+  [`${prefix}.moved`]: 1,
+  [`${prefix}.moved.out`]: 2,
+  [`${prefix}.failing`]: 1,
+  [`${prefix}.failing.out`]: 1,
+  [`${prefix}.interrupted`]: 1,
+  [`${prefix}.sibling`]: 2,
+  [`${prefix}.finishing`]: 2,
+  [`${prefix}.shared`]: 6,
+  [`${prefix}.groups`]: 1,
+  [`${prefix}.lag`]: 2,
+  [`${prefix}.racing`]: 2,
+  [`${prefix}.idle`]: 1
+})
 
 const record = (topic: string, n: number, partition = 0): OutgoingRecord => ({
   topic,
@@ -56,11 +56,11 @@ const collect = Effect.fnUntraced(function* (options: ConsumeOptions, count: num
   return batches
 })
 
-export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | TopicReader, E>) =>
+export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | TopicReader, E>, prefix = "suite") =>
   layer(topics, { excludeTestServices: true })(name, (it) => {
     it.effect("gives the records of a partition in the order they were sent, whole and with offsets from 0", () =>
       Effect.gen(function* () {
-        const topic = "suite.order"
+        const topic = `${prefix}.order`
         const sent: OutgoingRecord = {
           topic,
           partition: 2,
@@ -87,7 +87,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("bounds a batch by bytes, and gives a larger record alone", () =>
       Effect.gen(function* () {
-        const topic = "suite.bytes"
+        const topic = `${prefix}.bytes`
         const sized = (n: number, bytes: number) => ({ ...record(topic, n), value: `{"value":${n}}`.padEnd(bytes) })
         yield* send([sized(0, 400), sized(1, 500), sized(2, 400), sized(3, 5_000), sized(4, 20), sized(5, 20)])
         const batches = yield* collect({ topic, group: "g", maxRecords: 100, maxBytes: 1_000 }, 6)
@@ -97,7 +97,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("refuses a record above the limit of a message before anything is sent", () =>
       Effect.gen(function* () {
-        const topic = "suite.large"
+        const topic = `${prefix}.large`
         const large = { ...record(topic, 1), value: "é".repeat(maxMessageBytes / 2) }
         const error = yield* Effect.flip(send([record(topic, 0), large]))
         assert.strictEqual(error._tag, "RecordTooLarge")
@@ -110,18 +110,21 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("publishes what the handler returned, and moves past the batch", () =>
       Effect.gen(function* () {
-        const topic = "suite.moved"
+        const topic = `${prefix}.moved`
         const reader = yield* TopicReader
         const options = { topic, group: "g", maxRecords: 2 }
         yield* send(records(topic, 0, 5))
         const copying = yield* Effect.forkChild(
           reader.consume(options, (batch) =>
             Effect.succeed(
-              numbers(batch).flatMap((n) => [record("suite.moved.out", n, 0), record("suite.moved.out", n * 10, 1)])
+              numbers(batch).flatMap((n) => [
+                record(`${prefix}.moved.out`, n, 0),
+                record(`${prefix}.moved.out`, n * 10, 1)
+              ])
             )
           )
         )
-        const copies = yield* collect({ topic: "suite.moved.out", group: "g", maxRecords: 100 }, 10)
+        const copies = yield* collect({ topic: `${prefix}.moved.out`, group: "g", maxRecords: 100 }, 10)
         const of = (partition: number) => copies.filter((batch) => batch.partition === partition).flatMap(numbers)
         assert.deepStrictEqual(of(0), [0, 1, 2, 3, 4])
         assert.deepStrictEqual(of(1), [0, 10, 20, 30, 40])
@@ -132,7 +135,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("fails with the handler's error, publishes nothing of that batch and gives it again", () =>
       Effect.gen(function* () {
-        const topic = "suite.failing"
+        const topic = `${prefix}.failing`
         const reader = yield* TopicReader
         const options = { topic, group: "g", maxRecords: 2 }
         yield* send(records(topic, 0, 4))
@@ -143,7 +146,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
                 Ref.update(failures, (n) => n + 1),
                 Effect.fail("broken" as const)
               )
-            : Effect.succeed(numbers(batch).map((n) => record("suite.failing.out", n)))
+            : Effect.succeed(numbers(batch).map((n) => record(`${prefix}.failing.out`, n)))
         )
         assert.strictEqual(yield* Effect.flip(failing), "broken")
         assert.strictEqual(yield* Effect.flip(failing), "broken")
@@ -151,7 +154,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
         assert.strictEqual(yield* reader.lag(options), 2)
         assert.deepStrictEqual((yield* collect(options, 2)).map(numbers), [[2, 3]])
         assert.deepStrictEqual(
-          (yield* collect({ topic: "suite.failing.out", group: "g", maxRecords: 9 }, 2)).flatMap(numbers),
+          (yield* collect({ topic: `${prefix}.failing.out`, group: "g", maxRecords: 9 }, 2)).flatMap(numbers),
           [0, 1]
         )
       })
@@ -159,7 +162,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("gives the batch of an interrupted handler again, at once", () =>
       Effect.gen(function* () {
-        const topic = "suite.interrupted"
+        const topic = `${prefix}.interrupted`
         const reader = yield* TopicReader
         const options = { topic, group: "g", maxRecords: 2 }
         yield* send(records(topic, 0, 2))
@@ -177,7 +180,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("goes on with one partition while the handler of another takes its time", () =>
       Effect.gen(function* () {
-        const topic = "suite.sibling"
+        const topic = `${prefix}.sibling`
         const reader = yield* TopicReader
         yield* send([...records(topic, 0, 1, 0), ...records(topic, 10, 15, 1)])
         const handled: Array<number> = []
@@ -201,16 +204,14 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
       "shares the partitions between readers of a group: in order, once, never two batches of one at a time",
       () =>
         Effect.gen(function* () {
-          const topic = "suite.shared"
+          const topic = `${prefix}.shared`
           const reader = yield* TopicReader
-          for (let n = 0; n < 60; n += 5) {
-            yield* send([0, 1, 2, 3, 4, 5].flatMap((partition) => records(topic, n, n + 5, partition)))
-          }
           const handled = new Map<number, Array<number>>()
           const busy = new Set<number>()
           const workers = new Set<string>()
           const done = yield* Deferred.make<void>()
           let seen = 0
+          let total = Number.POSITIVE_INFINITY
           const worker = (id: string) =>
             reader.consume({ topic, group: "g", maxRecords: 4 }, (batch) =>
               Effect.gen(function* () {
@@ -221,12 +222,23 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
                 busy.delete(batch.partition)
                 handled.set(batch.partition, [...(handled.get(batch.partition) ?? []), ...numbers(batch)])
                 seen += batch.records.length
-                if (seen >= 360) yield* Deferred.succeed(done, undefined)
+                if (seen === total) yield* Deferred.succeed(done, undefined)
                 return []
               })
             )
-          yield* Effect.raceFirst(Effect.all([worker("a"), worker("b")], { concurrency: 2 }), Deferred.await(done))
-          const inOrder = Array.from({ length: 60 }, (_, n) => n)
+          // Until both have had something to do: joining a group takes a while.
+          const sending = Effect.gen(function* () {
+            let sent = 0
+            for (; sent < 60 || workers.size < 2; sent += 5) {
+              yield* send([0, 1, 2, 3, 4, 5].flatMap((partition) => records(topic, sent, sent + 5, partition)))
+              yield* Effect.yieldNow
+            }
+            total = 6 * sent
+            if (seen === total) yield* Deferred.succeed(done, undefined)
+          })
+          const all = Effect.all([worker("a"), worker("b"), Effect.andThen(sending, Effect.never)], { concurrency: 3 })
+          yield* Effect.raceFirst(all, Deferred.await(done))
+          const inOrder = Array.from({ length: total / 6 }, (_, n) => n)
           for (let partition = 0; partition < 6; partition++) assert.deepStrictEqual(handled.get(partition), inOrder)
           assert.deepStrictEqual([...workers].sort(), ["a", "b"])
         })
@@ -234,7 +246,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("gives every group all records", () =>
       Effect.gen(function* () {
-        const topic = "suite.groups"
+        const topic = `${prefix}.groups`
         yield* send(records(topic, 0, 3))
         const first = yield* collect({ topic, group: "first", maxRecords: 10 }, 3)
         const second = yield* collect({ topic, group: "second", maxRecords: 10 }, 3)
@@ -245,7 +257,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("counts what a group has not got past, all of it for one that never read", () =>
       Effect.gen(function* () {
-        const topic = "suite.lag"
+        const topic = `${prefix}.lag`
         const reader = yield* TopicReader
         const options = { topic, group: "g", maxRecords: 10 }
         yield* send([...records(topic, 0, 3, 0), ...records(topic, 3, 5, 1)])
@@ -263,7 +275,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("keeps offsets without gaps and in order while many send at once and a reader follows", () =>
       Effect.gen(function* () {
-        const topic = "suite.racing"
+        const topic = `${prefix}.racing`
         const sending = Effect.forEach(
           Array.from({ length: 40 }, (_, n) => n),
           (n) => send([record(topic, n, 1), record(topic, n, 0), record(topic, n + 100, 1)]),
@@ -284,7 +296,7 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
 
     it.effect("tells when there is nothing to take, and is woken by what arrives", () =>
       Effect.gen(function* () {
-        const topic = "suite.idle"
+        const topic = `${prefix}.idle`
         const idle = yield* Deferred.make<void>()
         const onIdle = Effect.asVoid(Deferred.succeed(idle, undefined))
         const reading = yield* Effect.forkChild(collect({ topic, group: "g", maxRecords: 10, onIdle }, 1))

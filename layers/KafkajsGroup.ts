@@ -1,0 +1,173 @@
+/**
+ * A member of a consumer group: which partitions are its own, for how long, and where the group stands in them.
+ *
+ * Partitions are dealt out anew whenever a member comes or goes. Nobody joins the new round before its handlers are done,
+ * so a batch that is under way is settled by its old owner; one that keeps the others waiting for too long is lost.
+ */
+import { Effect } from "effect"
+import { createRequire } from "node:module"
+import { ask, type KafkaCluster, type KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
+import { coordinatorOf, untilLoaded } from "./KafkajsProducer.ts"
+
+interface AssignerProtocol {
+  readonly MemberMetadata: {
+    readonly encode: (of: { readonly version: number; readonly topics: ReadonlyArray<string> }) => Uint8Array
+  }
+  readonly MemberAssignment: {
+    readonly encode: (of: {
+      readonly version: number
+      readonly assignment: Readonly<Record<string, ReadonlyArray<number>>>
+    }) => Uint8Array
+    readonly decode: (
+      bytes: Uint8Array
+    ) => { readonly assignment: Readonly<Record<string, ReadonlyArray<number>>> } | null
+  }
+}
+const { MemberAssignment, MemberMetadata } = createRequire(import.meta.url)(
+  "kafkajs/src/consumer/assignerProtocol.js"
+) as AssignerProtocol
+
+export interface GroupOptions {
+  readonly group: string
+  readonly topic: string
+  /** A member that was not heard of for so long is taken for dead. In milliseconds. */
+  readonly sessionTimeout: number
+  /** How long the others wait for a member whose handlers are not done. In milliseconds. */
+  readonly rebalanceTimeout: number
+}
+
+/** One round of the group as one member sees it. */
+export interface Membership {
+  readonly coordinator: KafkaNode
+  readonly generation: number
+  readonly member: string
+  readonly partitions: ReadonlyArray<number>
+}
+
+/** All members use the same way of dealing out, under this name, or the group cannot be joined. */
+const protocol = "RoundRobinAssigner"
+const version = 0
+
+const dealOut = (members: ReadonlyArray<{ readonly memberId: string }>, topic: string, partitions: number) => {
+  const ids = members.map(({ memberId }) => memberId).sort()
+  return ids.map((memberId, at) => ({
+    memberId,
+    memberAssignment: MemberAssignment.encode({
+      version,
+      assignment: {
+        [topic]: Array.from({ length: partitions }, (_, partition) => partition).filter(
+          (partition) => partition % ids.length === at
+        )
+      }
+    })
+  }))
+}
+
+/** The round has ended or is about to: partitions are being dealt out anew. */
+export const isNewRound = ({ kind }: KafkaFailure): boolean => kind === "REBALANCE_IN_PROGRESS"
+/** The group went on without this member; whatever it holds belongs to others. */
+export const isExpelled = ({ kind }: KafkaFailure): boolean =>
+  kind === "ILLEGAL_GENERATION" || kind === "UNKNOWN_MEMBER_ID" || kind === "FENCED_INSTANCE_ID"
+
+/** Joins the next round, under the number that the member had in the last, if any; waits until all have joined. */
+export const joinRound = Effect.fnUntraced(function* (cluster: KafkaCluster, options: GroupOptions, last = "") {
+  const { group: groupId, rebalanceTimeout, sessionTimeout, topic } = options
+  let memberId = last
+  const round = Effect.gen(function* () {
+    const coordinator = yield* coordinatorOf(cluster, groupId, 0)
+    const metadata = MemberMetadata.encode({ version, topics: [topic] })
+    const joined = yield* ask(() =>
+      coordinator.joinGroup({
+        groupId,
+        sessionTimeout,
+        rebalanceTimeout,
+        memberId,
+        groupProtocols: [{ name: protocol, metadata }]
+      })
+    )
+    memberId = joined.memberId
+    const isLeader = joined.leaderId === memberId
+    if (isLeader) yield* ask(() => cluster.refreshMetadata())
+    const { memberAssignment } = yield* ask(() =>
+      coordinator.syncGroup({
+        groupId,
+        generationId: joined.generationId,
+        memberId,
+        groupAssignment: isLeader
+          ? dealOut(joined.members, topic, cluster.findTopicPartitionMetadata(topic).length)
+          : []
+      })
+    )
+    const partitions = MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? []
+    return { coordinator, generation: joined.generationId, member: memberId, partitions } satisfies Membership
+  })
+  return yield* untilLoaded(round).pipe(
+    Effect.tapError((failure) =>
+      Effect.sync(() => {
+        if (isExpelled(failure)) memberId = ""
+      })
+    ),
+    Effect.retry({ while: (failure) => isNewRound(failure) || isExpelled(failure), times: 20 })
+  )
+})
+
+export const heartbeat = ({ group }: GroupOptions, { coordinator, generation, member }: Membership) =>
+  ask(() => coordinator.heartbeat({ groupId: group, groupGenerationId: generation, memberId: member }))
+
+/** Lets the others go on at once, instead of when the session has run out. */
+export const leaveGroup = ({ group }: GroupOptions, { coordinator, member }: Membership) =>
+  ask(() => coordinator.leaveGroup({ groupId: group, memberId: member }))
+
+/** Where the group stands in each of the partitions; -1 where it never was. */
+export const committedOffsets = Effect.fnUntraced(function* (
+  coordinator: KafkaNode,
+  { group, topic }: Pick<GroupOptions, "group" | "topic">,
+  partitions: ReadonlyArray<number>
+) {
+  const { responses } = yield* ask(() =>
+    coordinator.offsetFetch({
+      groupId: group,
+      topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
+    })
+  )
+  return new Map(
+    responses.flatMap((of) => of.partitions.map(({ offset, partition }) => [partition, Number(offset)] as const))
+  )
+})
+
+/** Moves the group without publishing anything. Fails when this member's round is over. */
+export const commitOffsets = (
+  { group, topic }: GroupOptions,
+  { coordinator, generation, member }: Membership,
+  offsets: ReadonlyMap<number, number>
+) =>
+  ask(() =>
+    coordinator.offsetCommit({
+      groupId: group,
+      groupGenerationId: generation,
+      memberId: member,
+      topics: [
+        { topic, partitions: [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) })) }
+      ]
+    })
+  )
+
+/** The first or the next offset of each partition; the next as readers of committed records see it. */
+export const logEnds = (
+  cluster: KafkaCluster,
+  topic: string,
+  partitions: ReadonlyArray<number>,
+  end: "first" | "next"
+) =>
+  ask(() =>
+    cluster.fetchTopicsOffset([
+      { topic, partitions: partitions.map((partition) => ({ partition })), fromBeginning: end === "first" }
+    ])
+  ).pipe(
+    Effect.map(
+      (topics) =>
+        new Map(
+          topics.flatMap((of) => of.partitions.map(({ offset, partition }) => [partition, Number(offset)] as const))
+        )
+    )
+  )

@@ -1,0 +1,93 @@
+/**
+ * Reads topics of Apache Kafka through kafkajs as a member of a consumer group, each record's effects exactly once.
+ *
+ * A partition has a transactional id of its own. Before the first batch of a round its new owner begins to produce under
+ * that id, which ends for good whatever an earlier owner still has open, and only then looks where the group stands: what
+ * was committed until then is seen, and nothing can be committed after. What a handler returns and the offset behind its
+ * batch are then one transaction, and readers of committed records see both or neither.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../src/stream/TopicReader.ts"
+import { committedOffsets, type GroupOptions, joinRound, leaveGroup, logEnds, type Membership } from "./KafkajsGroup.ts"
+import { coordinatorOf, untilLoaded } from "./KafkajsProducer.ts"
+import { ask, type KafkaCluster, KafkaFailure, KafkajsClient } from "./KafkajsProtocol.ts"
+import { type RoundOptions, runRound } from "./kafkajsRound.ts"
+import { KafkajsTopics } from "./KafkajsTopics.ts"
+import { reopened } from "./reopened.ts"
+
+export interface KafkajsTopicReaderOptions {
+  /** An instance that was not heard of for so long is taken for dead; 10 seconds, in which it is heard of ten times. */
+  readonly sessionTimeout?: number
+  /** Partitions that one reader works on at once: 4, since most of the work is waiting for brokers or the database. */
+  readonly partitionsAtOnce?: number
+}
+
+/** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
+const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
+
+/** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */
+const rebalanceTimeout = 30_000
+
+const asUnavailable = <E>(error: E): Exclude<E, KafkaFailure> | ReaderUnavailable =>
+  error instanceof KafkaFailure ? new ReaderUnavailable({ cause: error }) : (error as Exclude<E, KafkaFailure>)
+
+const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<ConsumeOptions, "group" | "topic">) {
+  const { topic } = of
+  const group = groupOf(of)
+  yield* ask(() => cluster.addMultipleTargetTopics([topic]))
+  const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+  const stands = yield* untilLoaded(
+    Effect.flatMap(coordinatorOf(cluster, group, 0), (coordinator) =>
+      committedOffsets(coordinator, { group, topic }, partitions)
+    )
+  )
+  const firsts = yield* logEnds(cluster, topic, partitions, "first")
+  const ends = yield* logEnds(cluster, topic, partitions, "next")
+  return partitions.reduce((lag, partition) => {
+    const from = Math.max(stands.get(partition) ?? -1, firsts.get(partition) ?? 0)
+    return lag + Math.max(0, (ends.get(partition) ?? 0) - from)
+  }, 0)
+})
+
+const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
+  const client = yield* KafkajsClient
+  const topics = yield* KafkajsTopics
+  const { partitionsAtOnce = 4, sessionTimeout = 10_000 } = options
+  const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
+
+  const consume: TopicReader["Service"]["consume"] = (consumer, handle) =>
+    Effect.gen(function* () {
+      const { topic } = consumer
+      const group = groupOf(consumer)
+      yield* topics.ensured
+      const cluster = yield* client.open
+      yield* ask(() => cluster.addMultipleTargetTopics([topic]))
+      const member: GroupOptions = { group, topic, sessionTimeout, rebalanceTimeout }
+      const round: RoundOptions = { ...consumer, ...member, partitionsAtOnce }
+      let membership: Membership | undefined
+      yield* Effect.addFinalizer(() =>
+        membership === undefined
+          ? Effect.void
+          : Effect.ignore(Effect.timeoutOption(leaveGroup(member, membership), "2 seconds"))
+      )
+      while (true) {
+        membership = yield* joinRound(cluster, member, membership?.member)
+        const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
+        if (end === "expelled") membership = undefined
+      }
+    }).pipe(Effect.scoped, Effect.mapError(asUnavailable))
+
+  return TopicReader.of({
+    consume,
+    lag: (of) =>
+      Effect.mapError(
+        withCluster((cluster) => lagOf(cluster, of)),
+        asUnavailable
+      )
+  })
+})
+
+export const KafkajsTopicReader = (
+  options: KafkajsTopicReaderOptions = {}
+): Layer.Layer<TopicReader, never, KafkajsClient | KafkajsTopics> =>
+  Layer.effectContext(Effect.map(make(options), (reader) => Context.make(TopicReader, reader)))

@@ -1,0 +1,300 @@
+/**
+ * One round of a consumer group: from the dealing out of the partitions until they are dealt out again.
+ *
+ * Each node that leads partitions is asked for what comes next, as long as there is room; each partition's records are
+ * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them.
+ */
+import { Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
+import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../src/stream/KafkaSink.ts"
+import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../src/stream/TopicReader.ts"
+import {
+  commitOffsets,
+  committedOffsets,
+  type GroupOptions,
+  heartbeat,
+  isExpelled,
+  isNewRound,
+  logEnds,
+  type Membership
+} from "./KafkajsGroup.ts"
+import { makeProducer, produceTransaction, type Producer, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { ask, committedMessages, type FetchedPartition, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
+
+export interface RoundOptions extends GroupOptions, ConsumeOptions {
+  readonly partitionsAtOnce: number
+}
+
+/** A node keeps a question that it has no answer for this long, in milliseconds; also how soon a round can end. */
+const longestWait = 500
+/** The same while a partition is left out of the question because its records are still being worked on. */
+const shortWait = 20
+/** Compressed bytes of one answer, and of one partition in it: XML is 25 times as large when it is unpacked. */
+const answerBytes = 1_000_000
+const partitionBytes = 256_000
+/** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
+const roomForValues = 24_000_000
+/** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
+const longestSettling = "20 seconds"
+
+/** Where this member stands in a partition. */
+interface Stand {
+  readonly partition: number
+  /** Of the next record to fetch. */
+  fetchAt: number
+  /** Of the group. */
+  committed: number
+  /** Fetched, and not yet taken into a batch. */
+  readonly queue: Array<TopicRecord>
+  working: boolean
+  /** Made before the first batch of the round. */
+  producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
+}
+
+const decoder = new TextDecoder()
+const textOf = (bytes: Uint8Array | null) => (bytes === null ? "null" : decoder.decode(bytes))
+
+/** Records of others may lack a key or a value; both are JSON here, so what is lacking is null. */
+const recordsOf = (topic: string, from: number, fetched: FetchedPartition): ReadonlyArray<TopicRecord> =>
+  committedMessages(fetched)
+    .filter(({ offset }) => Number(offset) >= from)
+    .map(({ headers, key, offset, timestamp, value }) => ({
+      topic,
+      partition: fetched.partition,
+      offset: Number(offset),
+      key: textOf(key),
+      value: textOf(value),
+      headers: Object.fromEntries(
+        Object.entries(headers).map(([name, bytes]) => [
+          name,
+          textOf(bytes instanceof Uint8Array ? bytes : (bytes.at(-1) ?? null))
+        ])
+      ),
+      at: Number(timestamp)
+    }))
+
+/** Takes the next batch off the queue. */
+const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {
+  let bytes = 0
+  let count = 0
+  for (const { value } of queue) {
+    bytes += Buffer.byteLength(value)
+    if (count > 0 && (bytes > maxBytes || count === maxRecords)) break
+    count++
+  }
+  return queue.splice(0, count)
+}
+
+/** Runs the round; why it ended. Fails as a handler or the cluster does, once the other handlers are done. */
+export const runRound = Effect.fnUntraced(function* <E, R>(
+  cluster: KafkaCluster,
+  options: RoundOptions,
+  membership: Membership,
+  handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
+) {
+  const { group, onIdle = Effect.void, topic } = options
+  const stands = yield* standsOf(cluster, options, membership)
+  const workers = yield* FiberSet.make<void>()
+  const slots = yield* Semaphore.make(options.partitionsAtOnce)
+  const drained = yield* Latch.make()
+  const failure = yield* Deferred.make<never, E | KafkaFailure | RecordTooLarge>()
+  const ending = yield* Deferred.make<"new round" | "expelled">()
+  const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
+  let waitingValues = 0
+
+  /** From here on nobody else can settle this partition; what was settled before is passed over. */
+  const makeOwn = Effect.fnUntraced(function* (stand: Stand) {
+    const transactionalId = `${group}/${topic}/${stand.partition}`
+    const producer = yield* makeProducer(cluster, transactionalId)
+    const now = yield* committedOffsets(membership.coordinator, options, [stand.partition])
+    stand.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
+    const committed = now.get(stand.partition) ?? -1
+    if (committed <= stand.committed) return
+    stand.committed = committed
+    const settled = stand.queue.findIndex(({ offset }) => offset >= committed)
+    forget(stand.queue.splice(0, settled === -1 ? stand.queue.length : settled))
+    stand.fetchAt = Math.max(stand.fetchAt, committed)
+  })
+  const forget = (records: ReadonlyArray<TopicRecord>) => {
+    for (const { value } of records) waitingValues -= value.length
+    drained.openUnsafe()
+  }
+
+  const settle = Effect.fnUntraced(function* (stand: Stand, next: number, outputs: ReadonlyArray<OutgoingRecord>) {
+    const { partition, producer } = stand
+    const settling =
+      outputs.length === 0 || producer === undefined
+        ? commitOffsets(options, membership, new Map([[partition, next]]))
+        : produceTransaction(cluster, producer, outputs, { group, topic, partition, offset: next })
+    yield* Effect.interruptible(settling).pipe(
+      Effect.timeoutOrElse({
+        duration: longestSettling,
+        orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: "NoAnswer" }, cause: undefined }))
+      }),
+      Effect.uninterruptible,
+      Effect.mapError((failed) => refusedAsTooLarge(failed, outputs) ?? failed)
+    )
+    stand.committed = next
+  })
+
+  const discard = (partition: number, failed: KafkaFailure) =>
+    Effect.logWarning("a batch was discarded: another instance took its partition over", {
+      topic,
+      group,
+      partition
+    }).pipe(Effect.andThen(Deferred.succeed(ending, isNewRound(failed) ? "new round" : "expelled")))
+
+  const workOnce = Effect.fnUntraced(function* (stand: Stand) {
+    if (isEnding()) return
+    if (stand.producer === undefined) yield* makeOwn(stand)
+    const records = takeBatch(stand, options)
+    if (records.length === 0) return
+    forget(records)
+    // Behind the last record that was fetched come marks of transactions, which are passed together with it.
+    const next = stand.queue[0]?.offset ?? stand.fetchAt
+    const outputs = yield* handle({ topic, partition: stand.partition, records })
+    yield* refuseTooLarge(outputs)
+    yield* settle(stand, next, outputs)
+  })
+  const work = (stand: Stand) =>
+    Effect.whileLoop({
+      while: () => stand.queue.length > 0 && !isEnding(),
+      body: () => slots.withPermit(workOnce(stand)),
+      step: () => {}
+    }).pipe(
+      Effect.catchIf(
+        (error) => error instanceof KafkaFailure && (isNewRound(error) || isExpelled(error)),
+        (failed) => discard(stand.partition, failed as KafkaFailure)
+      ),
+      Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause))),
+      Effect.ignoreCause,
+      Effect.ensuring(Effect.sync(() => (stand.working = false)))
+    )
+  const startWork = (stand: Stand) => {
+    if (stand.working || stand.queue.length === 0 || isEnding()) return Effect.void
+    stand.working = true
+    return FiberSet.run(workers, work(stand))
+  }
+
+  /** Takes in what a node answered; whether there was anything. */
+  const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
+    const passed = new Map<number, number>()
+    let any = false
+    for (const fetched of answer) {
+      const stand = stands.get(fetched.partition)
+      if (stand === undefined || fetched.messages.length === 0) continue
+      const records = recordsOf(topic, stand.fetchAt, fetched)
+      const last = Number(fetched.messages.at(-1)!.offset)
+      if (last < stand.fetchAt) continue
+      any = true
+      stand.fetchAt = last + 1
+      for (const record of records) {
+        waitingValues += record.value.length
+        stand.queue.push(record)
+      }
+      // Marks and aborted records only: the group passes them, so that nothing seems to be left.
+      if (records.length === 0 && !stand.working) passed.set(stand.partition, stand.fetchAt)
+      yield* startWork(stand)
+    }
+    if (passed.size > 0) {
+      yield* commitOffsets(options, membership, passed)
+      for (const [partition, next] of passed) stands.get(partition)!.committed = next
+    }
+    return any
+  })
+
+  const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
+    const broker = yield* ask(() => cluster.findBroker({ nodeId: node }))
+    const own = led.flatMap((partition) => stands.get(partition) ?? [])
+    while (true) {
+      if (isEnding()) return yield* Effect.never
+      yield* drained.close
+      const wanted = waitingValues > roomForValues ? [] : own.filter(({ queue }) => queue.length === 0)
+      if (wanted.length === 0) {
+        // Whoever leads other partitions closes the latch as well, perhaps before we have seen it open.
+        yield* Effect.timeoutOption(drained.await, longestWait / 10)
+        continue
+      }
+      const partitions = wanted.map(({ fetchAt, partition }) => ({
+        partition,
+        fetchOffset: String(fetchAt),
+        maxBytes: partitionBytes
+      }))
+      const maxWaitTime = wanted.length === own.length ? longestWait : shortWait
+      const askedAt = yield* Clock.currentTimeMillis
+      const { responses } = yield* ask(() =>
+        broker.fetch({
+          maxWaitTime,
+          minBytes: 1,
+          maxBytes: answerBytes,
+          isolationLevel: 1,
+          topics: [{ topic, partitions }]
+        })
+      )
+      if (yield* takeIn(responses.flatMap((of) => of.partitions))) continue
+      yield* onIdle
+      // What compaction leaves of a batch is an answer without records, which comes at once and would come again at once.
+      const waited = (yield* Clock.currentTimeMillis) - askedAt
+      if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
+    }
+  })
+
+  const fetching = Effect.gen(function* () {
+    const nodes = Object.entries(yield* leadersOf(cluster, topic, [...stands.keys()]))
+    yield* Effect.forEach(nodes, ([node, led]) => fetchFrom(node, led), { concurrency: "unbounded", discard: true })
+    // Nothing to read: there are more members than partitions.
+    return yield* Effect.forever(Effect.andThen(onIdle, Effect.sleep(longestWait)))
+  })
+
+  const beating = heartbeat(options, membership).pipe(
+    Effect.catchIf(isNewRound, () => Effect.asVoid(Deferred.succeed(ending, "new round"))),
+    Effect.catchIf(isExpelled, () => Effect.asVoid(Deferred.succeed(ending, "expelled"))),
+    Effect.delay(options.sessionTimeout / 10),
+    Effect.forever
+  )
+  /** The leader of the group deals out partitions that were added later. */
+  const watching = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
+    Effect.andThen(
+      Effect.suspend(() =>
+        cluster.findTopicPartitionMetadata(topic).length === partitionsAtStart
+          ? Effect.void
+          : Deferred.succeed(ending, "new round")
+      )
+    ),
+    Effect.delay("30 seconds"),
+    Effect.forever
+  )
+  const partitionsAtStart = cluster.findTopicPartitionMetadata(topic).length
+
+  const ended = Effect.gen(function* () {
+    const end = yield* Deferred.await(ending)
+    if (end === "expelled") yield* FiberSet.clear(workers)
+    yield* FiberSet.awaitEmpty(workers)
+    return end
+  })
+  const failed = Effect.exit(Deferred.await(failure)).pipe(
+    Effect.tap(() => FiberSet.awaitEmpty(workers)),
+    Effect.flatten
+  )
+  return yield* Effect.raceAllFirst([ended, failed, fetching, beating, watching])
+})
+
+const leadersOf = (cluster: KafkaCluster, topic: string, partitions: ReadonlyArray<number>) =>
+  Effect.try({
+    try: () => cluster.findLeaderForPartitions(topic, partitions),
+    catch: (cause) => new KafkaFailure({ reason: { _tag: "LEADER_NOT_AVAILABLE" }, cause })
+  })
+
+/** Where the group stands in this member's partitions; at the beginning where it never was, or where that is gone. */
+const standsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, options: RoundOptions, membership: Membership) {
+  const { coordinator, partitions } = membership
+  if (partitions.length === 0) return new Map<number, Stand>()
+  const committed = yield* committedOffsets(coordinator, options, partitions)
+  const firsts = yield* logEnds(cluster, options.topic, partitions, "first")
+  return new Map(
+    partitions.map((partition): readonly [number, Stand] => {
+      const stand = committed.get(partition) ?? -1
+      const fetchAt = Math.max(stand, firsts.get(partition) ?? 0)
+      return [partition, { partition, fetchAt, committed: stand, queue: [], working: false, producer: undefined }]
+    })
+  )
+})
