@@ -5,7 +5,7 @@
  * database, and only what is new or different is sent to be written. Documents about the same month of a series are
  * stored in rounds, one after another, so that a batch ends as its messages one by one would.
  */
-import { Effect, Layer, Predicate, Result } from "effect"
+import { Effect, Layer, Predicate, Result, type Types } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import {
   BatchRefused,
@@ -13,7 +13,8 @@ import {
   ObservationStore,
   ObservationStoreUnavailable,
   type StoreBatch,
-  type StoreMessage
+  type StoreMessage,
+  type StoreOutcome
 } from "../src/stream/ObservationStore.ts"
 import { type SeriesDocument, seriesDocuments } from "../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
@@ -34,7 +35,9 @@ import {
   type SiteLocation,
   type SiteName
 } from "./observationStatements.ts"
+import { tableOfMonth } from "./observationYears.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { type Cell, yearStatements } from "./yearStatements.ts"
 
 /** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
 const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined => {
@@ -56,6 +59,15 @@ interface Change {
   added: number
   removed: number
 }
+
+const unchanged = (seriesId: number): Change => ({
+  seriesId,
+  units: undefined,
+  from: undefined,
+  until: undefined,
+  added: 0,
+  removed: 0
+})
 
 const nothingFound = {
   missing: [],
@@ -170,9 +182,10 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       return { rounds, months: list }
     })
 
-    /** Stores documents about different months; `changes` takes down what becomes of the series. */
-    const storeRound = Effect.fnUntraced(function* (round: ReadonlyArray<Work>, changes: Map<number, Change>) {
-      const parts = round.filter(({ month }) => month.newest !== undefined).flatMap(partsOf)
+    /** Writes what the documents, all of one year, bring; what of it is added and removed. */
+    const writeYear = Effect.fnUntraced(function* (table: string, works: ReadonlyArray<Work>) {
+      const statements = yearStatements(sql, table)
+      const parts = works.filter(({ month }) => month.newest !== undefined).flatMap(partsOf)
       const cells = parts.flatMap((one) => one.cells)
       const comparing = parts.map(({ part }) => part)
       const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
@@ -194,38 +207,41 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       })
       const [placed = nothingPlaced] = placeable.length > 0 ? yield* statements.place(placeable) : []
       const inserted = [
-        ...round.filter(({ month }) => month.newest === undefined).flatMap((work) => cellsOf(work, work.document.rows)),
+        ...works.filter(({ month }) => month.newest === undefined).flatMap((work) => cellsOf(work, work.document.rows)),
         ...compared.missing.filter((position) => !isTakenBack(position)).map((position) => cells[position]!)
       ]
       if (inserted.length > 0) yield* statements.insert(inserted)
-      const added = [...inserted, ...placed.added.map((position) => placeable[position]!)]
+      const added: ReadonlyArray<Cell> = [...inserted, ...placed.added.map((position) => placeable[position]!)]
+      return { added, removed, corrected: corrected.length, overruled: compared.overruled + placed.overruled }
+    })
 
-      for (const work of round) {
-        const { seriesId } = work.month
-        const change = changes.get(seriesId) ?? {
-          seriesId,
-          units: undefined,
-          from: undefined,
-          until: undefined,
-          added: 0,
-          removed: 0
+    /** Stores documents about different months; `changes` takes down what becomes of the series. */
+    const storeRound = Effect.fnUntraced(function* (
+      round: ReadonlyArray<Work>,
+      changes: Map<number, Change>,
+      outcome: Types.Mutable<StoreOutcome>
+    ) {
+      const years = Map.groupBy(round, ({ document }) => tableOfMonth(document.yearMonth))
+      for (const [table, works] of years) {
+        const { added, corrected, overruled, removed } = yield* writeYear(table, works)
+        outcome.added += added.length
+        outcome.corrected += corrected
+        outcome.removed += removed.length
+        outcome.overruled += overruled
+        for (const work of works) {
+          const { seriesId } = work.month
+          const change = changes.get(seriesId) ?? unchanged(seriesId)
+          changes.set(seriesId, change)
+          if (!isLate(work)) change.units = work.document.message.units ?? change.units
+          noteStored(work)
         }
-        changes.set(seriesId, change)
-        if (!isLate(work)) change.units = work.document.message.units ?? change.units
-        noteStored(work)
-      }
-      for (const { row, seriesId } of added) {
-        const change = changes.get(seriesId)!
-        change.added++
-        if (change.from === undefined || row.at < change.from) change.from = row.at
-        if (change.until === undefined || row.at > change.until) change.until = row.at
-      }
-      for (const { seriesId } of removed) changes.get(seriesId)!.removed++
-      return {
-        added: added.length,
-        corrected: corrected.length,
-        removed: removed.length,
-        overruled: compared.overruled + placed.overruled
+        for (const { row, seriesId } of added) {
+          const change = changes.get(seriesId)!
+          change.added++
+          if (change.from === undefined || row.at < change.from) change.from = row.at
+          if (change.until === undefined || row.at > change.until) change.until = row.at
+        }
+        for (const { seriesId } of removed) changes.get(seriesId)!.removed++
       }
     })
 
@@ -242,15 +258,11 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
       const changes = new Map<number, Change>()
       const outcome = { ...nothingStored }
-      for (const round of rounds) {
-        const { added, corrected, overruled, removed } = yield* storeRound(round, changes)
-        outcome.added += added
-        outcome.corrected += corrected
-        outcome.removed += removed
-        outcome.overruled += overruled
-      }
+      for (const round of rounds) yield* storeRound(round, changes, outcome)
       yield* statements.keepMonths(months.flatMap(knownMonth))
       yield* statements.changeSeries([...changes.values()])
+      const shortened = [...changes.values()].filter(({ removed }) => removed > 0)
+      if (shortened.length > 0) yield* statements.findEnds(shortened.map(({ seriesId }) => seriesId))
       return outcome
     })
 

@@ -7,7 +7,8 @@
 import type { Coverage } from "../src/stream/documentCoverage.ts"
 import type { Row, SeriesDocument } from "../src/stream/SeriesDocument.ts"
 import { type Day, type Digests, formatDigests, runsOf } from "./dayDigests.ts"
-import type { Cell, Comparison, KnownMonth, MonthName } from "./observationStatements.ts"
+import type { KnownMonth, MonthName } from "./observationStatements.ts"
+import type { Cell, Comparison } from "./yearStatements.ts"
 
 /** The newest document of a month; several of one fetch count as one. */
 export interface Newest extends Coverage {

@@ -7,6 +7,7 @@ import hilltopPlan from "./0005_hilltop_plan.ts"
 import syncRows from "./0006_sync_rows.ts"
 import hilltopBudgets from "./0007_hilltop_budgets.ts"
 import observationCoverage from "./0008_observation_coverage.ts"
+import observationYears from "./0009_observation_years.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -16,5 +17,6 @@ export const migrations = {
   "0005_hilltop_plan": hilltopPlan,
   "0006_sync_rows": syncRows,
   "0007_hilltop_budgets": hilltopBudgets,
-  "0008_observation_coverage": observationCoverage
+  "0008_observation_coverage": observationCoverage,
+  "0009_observation_years": observationYears
 }
