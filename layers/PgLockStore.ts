@@ -2,7 +2,7 @@
  * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED`) and the update lock (`FOR UPDATE` with a lock timeout of
  * 1 s), each within one statement, which is its own transaction.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Clock, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { Gsrn } from "../src/domain/Identifiers.ts"
 import { PlainDate } from "../src/domain/OsloDay.ts"
@@ -154,20 +154,20 @@ export const PgLockStore = Layer.effect(
           plain
         ),
 
-      claim: ({ deadAfter, failing, lanes, limit }) =>
-        claimRows({ limit, all: lanes === "all", failing, deadAfter }).pipe(
-          Effect.map((rows) =>
-            [...rows]
-              .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
-              .map((row): Claim => ({
-                ...ticketFrom(row.business_id, row),
-                accountingPointId: row.accounting_point_id,
-                failures: row.failures
-              }))
-          ),
-          Effect.catchTag("SchemaError", Effect.die),
-          plain
-        ),
+      claim: Effect.fnUntraced(
+        function* ({ deadAfter, failing, lanes, limit }) {
+          const rows = yield* claimRows({ limit, all: lanes === "all", failing, deadAfter })
+          const receivedAt = yield* Clock.monotonicTimeNanos
+          return [...rows]
+            .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
+            .map((row): Claim => {
+              const { accounting_point_id: accountingPointId, failures } = row
+              return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, failures }
+            })
+        },
+        Effect.catchTag("SchemaError", Effect.die),
+        plain
+      ),
 
       update: (accountingPointId, update) =>
         writeCopy(sql, accountingPointId, update).pipe(

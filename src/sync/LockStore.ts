@@ -26,6 +26,7 @@ export interface FetchTicket {
   readonly version: number
   /** The newest event that the fetch will cover. */
   readonly seenEventAt: number | undefined
+  /** When the ticket was given. */
   readonly startedAt: number
   /** Start of the earliest living controllable unit. */
   readonly earliestStartDate: PlainDate | undefined
@@ -34,6 +35,8 @@ export interface FetchTicket {
 /** A ticket for a row that this instance has marked as being synced. */
 export interface Claim extends FetchTicket {
   readonly accountingPointId: number
+  /** When it came, by this process's own clock of nanoseconds, which only tells how long ago that is. */
+  readonly receivedAt: bigint
   /** Failed attempts in a row so far. */
   readonly failures: number
 }

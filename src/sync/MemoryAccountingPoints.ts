@@ -88,14 +88,13 @@ function* told(state: MemoryAccountingPoints["Service"]): Iterable<MemoryPoint> 
   }
 }
 
-const ticketOf = (point: MemoryPoint, startedAt: number): Claim => ({
+const ticketOf = (point: MemoryPoint, startedAt: number): FetchTicket & { readonly accountingPointId: number } => ({
   gsrn: point.gsrn,
   accountingPointId: point.id,
   version: point.version,
   seenEventAt: point.lastEventAt,
   startedAt,
-  earliestStartDate: point.earliestStartDate,
-  failures: point.failures
+  earliestStartDate: point.earliestStartDate
 })
 
 /** Due points in the order in which they are to be claimed. */
@@ -167,13 +166,15 @@ const locks = Layer.effect(
             : ticketOf(point, now)
         }),
 
-      claim: (request) =>
-        Effect.map(micros, (now) =>
-          duePoints(request.lanes === "events" ? told(state) : state.points.values(), request, now).map((point) => {
-            point.lastSyncStart = now
-            return ticketOf(point, now)
-          })
-        ),
+      claim: Effect.fnUntraced(function* (request) {
+        const now = yield* micros
+        const receivedAt = yield* Clock.monotonicTimeNanos
+        const candidates = request.lanes === "events" ? told(state) : state.points.values()
+        return duePoints(candidates, request, now).map((point): Claim => {
+          point.lastSyncStart = now
+          return { ...ticketOf(point, now), receivedAt, failures: point.failures }
+        })
+      }),
 
       update: Effect.fnUntraced(function* (id, { change, ticket, version }) {
         const point = byId(id)

@@ -25,10 +25,15 @@ export const refresh = Effect.fn("synchronize.refresh")(function* (gsrn: Gsrn) {
   return yield* keep(id, ticket, answer, asked, (copy) => copy.fetchedAt >= ticket.startedAt)
 })
 
-/** Fetches and merges what the background sync has claimed. */
+/**
+ * Fetches and merges what the background sync has claimed. A claim may have waited minutes for its turn, and its answer is as
+ * old as its fetch: else a lookup that began in between would take its own older answer for the newer one.
+ */
 export const syncClaim = Effect.fn("synchronize.syncClaim")(function* (claim: Claim) {
-  const { answer, asked } = yield* fetch(claim)
-  return yield* keep(claim.accountingPointId, claim, answer, asked, (copy) => copy.version !== claim.version)
+  const waited = Number((yield* Clock.monotonicTimeNanos) - claim.receivedAt) / 1000
+  const ticket: FetchTicket = { ...claim, startedAt: claim.startedAt + Math.max(0, waited) }
+  const { answer, asked } = yield* fetch(ticket)
+  return yield* keep(claim.accountingPointId, ticket, answer, asked, (copy) => copy.version !== claim.version)
 })
 
 const fetch = Effect.fnUntraced(function* (ticket: FetchTicket) {

@@ -14,8 +14,9 @@ import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
 import { Instances } from "../../src/sync/Instances.ts"
+import { LockStore } from "../../src/sync/LockStore.ts"
 import { SyncScheduler } from "../../src/sync/SyncScheduler.ts"
-import { refresh } from "../../src/sync/synchronize.ts"
+import { refresh, syncClaim } from "../../src/sync/synchronize.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const options = {
@@ -165,7 +166,7 @@ it.layer(layer, { excludeTestServices: true })("flow 1", (it) => {
       const sql = yield* SqlClient.SqlClient
       const world = yield* AdapterSimulator
       const { gsrn, id } = yield* relevantPoint(450)
-      yield* world.faults.set({ points: { [gsrn]: { latency: 300, times: 1 } } })
+      yield* world.faults.set({ points: { [gsrn]: { latency: 2_000, times: 1 } } })
       const slow = yield* Effect.forkChild(refresh(gsrn))
       yield* world.statistics.pipe(Effect.repeat({ until: (statistics) => statistics.in_flight > 0 }))
       yield* world.change(gsrn, { kind: "switch" })
@@ -176,5 +177,30 @@ it.layer(layer, { excludeTestServices: true })("flow 1", (it) => {
       assert.deepStrictEqual(yield* copy, newest)
       assert.strictEqual((yield* syncRow(id)).version, 1)
     })
+  )
+
+  it.effect(
+    "never lets a lookup write over a background fetch that began later, however long the claim had waited",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const locks = yield* LockStore
+        const world = yield* AdapterSimulator
+        const { gsrn, id } = yield* relevantPoint(460)
+        const claims = yield* locks.claim({ limit: 100, lanes: "all", failing: 0, deadAfter: 600 })
+        const claim = claims.find((one) => one.gsrn === gsrn)
+        assert.isDefined(claim)
+        yield* world.faults.set({ points: { [gsrn]: { latency: 2_000, times: 1 } } })
+        const slow = yield* Effect.forkChild(refresh(gsrn))
+        yield* world.statistics.pipe(Effect.repeat({ until: (statistics) => statistics.in_flight > 0 }))
+        yield* world.change(gsrn, { kind: "switch" })
+        assert.strictEqual(yield* syncClaim(claim!), "changed")
+        const copy = sql`SELECT id::text AS id FROM flex.accounting_point_energy_supplier WHERE accounting_point_id = ${id}`
+        const newest = yield* copy
+        assert.strictEqual(yield* Fiber.join(slow), "superseded")
+        assert.deepStrictEqual(yield* copy, newest)
+        assert.strictEqual((yield* syncRow(id)).version, 1)
+        yield* locks.release(claims)
+      })
   )
 })
