@@ -229,12 +229,21 @@ const onDocker = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port:
   return { exited, description: `Apache Kafka ${kafkaVersion} in Docker, its data in ${options.directory}` }
 })
 
+const hasDocker = Effect.option(Effect.timeout(output("docker", ["info"]), "5 seconds")).pipe(Effect.map(Option.isSome))
+
+/** Fails where no broker can be started, with what is missing. */
+export const kafkaPossible = Effect.fnUntraced(function* (cache: string) {
+  const path = yield* Path.Path
+  if (yield* hasDocker) return
+  yield* findJava
+  yield* kafkaJars(path.resolve(cache))
+})
+
 /** Starts the broker and answers when it serves; closing the scope stops it. */
 export const startKafka = Effect.fnUntraced(function* (options: KafkaBrokerOptions) {
   const path = yield* Path.Path
   const places = { ...options, directory: path.resolve(options.directory), cache: path.resolve(options.cache) }
   const port = options.port ?? (yield* freePort)
-  const hasDocker = Option.isSome(yield* Effect.option(Effect.timeout(output("docker", ["info"]), "5 seconds")))
-  const started = yield* hasDocker ? onDocker(places, port) : onJava(places, port)
+  const started = yield* (yield* hasDocker) ? onDocker(places, port) : onJava(places, port)
   return { brokers: `127.0.0.1:${port}`, port, ...started } satisfies RunningKafka
 })

@@ -1,0 +1,171 @@
+/**
+ * The stream from end to end over a real Kafka: raw records in, rows in `observations` out, though instances come and go
+ * and the broker is killed and started again in between; and what its messages look like to a reader who knows only
+ * what is written about them.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Context, Deferred, Effect, Layer, Random, References, Schedule, Schema } from "effect"
+import { KafkajsClient } from "../../layers/KafkajsProtocol.ts"
+import { KafkajsSink } from "../../layers/KafkajsSink.ts"
+import { KafkajsTopicReader } from "../../layers/KafkajsTopicReader.ts"
+import { KafkajsTopics } from "../../layers/KafkajsTopics.ts"
+import { PgObservationStore } from "../../layers/PgObservationStore.ts"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { KafkaSink } from "../../src/stream/KafkaSink.ts"
+import { mapRecord } from "../../src/stream/ObservationMapper.ts"
+import { streamTopics } from "../../src/stream/streamTopics.ts"
+import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"
+import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
+import { documents, rowsOf, settledOn, stagesOn, undisturbed } from "../stream/streamRun.ts"
+import { withOwnKafka } from "../support/kafkaForTests.ts"
+import { ownKafka } from "../support/ownKafka.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+const names = { rawTopic, observationsTopic }
+const topics = Object.entries(streamTopics(names)).map(([topic, partitions]) => ({ topic, partitions }))
+
+const kafkaAt = (brokers: string) =>
+  Layer.merge(KafkajsSink, KafkajsTopicReader({ sessionTimeout: 6_000 })).pipe(
+    Layer.provide(KafkajsTopics.layer({ topics, replication: 1 })),
+    Layer.provide(KafkajsClient.layer({ brokers: [brokers], clientId: "penstock-test", ssl: false }))
+  )
+const instanceAt = (brokers: string) =>
+  stagesOn(names).pipe(Layer.provideMerge(Layer.merge(kafkaAt(brokers), PgObservationStore)))
+
+class Broker extends Context.Service<Broker, Effect.Success<typeof ownKafka>>()("penstock/test/Broker") {
+  static readonly layer = Layer.effect(Broker, ownKafka)
+}
+
+let groups = 0
+/** All that a reader of committed records finds in a topic, partition by partition. */
+const readAll = Effect.fnUntraced(function* (topic: string) {
+  const reader = yield* TopicReader
+  const options = { topic, group: `look-${groups++}`, maxRecords: 1_000 }
+  const found: Array<TopicRecord> = []
+  const reading = reader.consume(options, ({ records }) => Effect.sync(() => (found.push(...records), [])))
+  const done = reader
+    .lag(options)
+    .pipe(Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("20 millis") }))
+  yield* Effect.raceFirst(reading, done)
+  return found.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+})
+
+/** What is in a message, and the site whose order it belongs to. */
+const said = ({ headers, key, partition, value }: Omit<TopicRecord, "topic" | "offset" | "at">) => {
+  const { councilId, siteName } = JSON.parse(key) as { readonly councilId: number; readonly siteName: string }
+  return { site: `${councilId} ${siteName}`, message: `${partition} ${key} ${value} ${headers["fetched_at"]}` }
+}
+const bySite = (messages: ReadonlyArray<ReturnType<typeof said>>) => Map.groupBy(messages, ({ site }) => site)
+
+/** The messages of all raw records that there are, each mapped once, in their order. */
+const mapped = (raw: ReadonlyArray<TopicRecord>) =>
+  Effect.forEach(raw, (record) => mapRecord(record, observationsTopic)).pipe(
+    Effect.map((results) => results.flatMap(({ records }) => records.map((one) => said({ headers: {}, ...one })))),
+    Effect.provide(SaxesXmlScanner)
+  )
+
+/** The observations topic as it is described to its readers, written down anew: nothing of the producer is used here. */
+const Described = Schema.Union([
+  Schema.Struct({
+    type: Schema.Literal("SITE_DETAILS"),
+    councilId: Schema.Int,
+    siteName: Schema.String,
+    location: Schema.NullOr(Schema.Struct({ easting: Schema.Number, northing: Schema.Number }))
+  }),
+  Schema.Struct({
+    type: Schema.Literal("OBSERVATION_DATA"),
+    councilId: Schema.Int,
+    siteName: Schema.String,
+    measurementName: Schema.String,
+    observations: Schema.Array(
+      Schema.Struct({
+        observedAt: Schema.String.check(Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+12:00$/)),
+        value: Schema.Number,
+        qualifier: Schema.optionalKey(Schema.String),
+        quality: Schema.optionalKey(Schema.Int)
+      })
+    )
+  })
+])
+const DescribedKey = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("SITE_DETAILS"), councilId: Schema.Int, siteName: Schema.String }),
+  Schema.Struct({
+    type: Schema.Literal("OBSERVATION_DATA"),
+    councilId: Schema.Int,
+    siteName: Schema.String,
+    measurementName: Schema.String,
+    yearMonth: Schema.String.check(Schema.isPattern(/^\d{4}-\d\d$/))
+  })
+])
+
+await withOwnKafka("the stream over Kafka", () => {
+  layer(Layer.merge(TestDatabase.layer, Broker.layer), { excludeTestServices: true, timeout: "60 seconds" })(
+    "the stream over Kafka",
+    (it) => {
+      it.effect(
+        "ends as an undisturbed run, each message once, though instances come and go and the broker is killed",
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* Broker
+            const instance = instanceAt(broker.brokers)
+            const records = documents(1, 20)
+            const expected = yield* undisturbed(1, records)
+
+            // Two instances, each living for a moment only.
+            const living = Effect.gen(function* () {
+              const life = yield* Random.nextIntBetween(300, 2_500)
+              yield* Layer.launch(Layer.fresh(instance)).pipe(Effect.timeoutOption(life), Effect.ignore)
+            }).pipe(Effect.forever)
+            const half = yield* Deferred.make<void>()
+            const sending = Effect.gen(function* () {
+              const { send } = yield* KafkaSink
+              yield* send(records.slice(0, 40))
+              for (const record of records.slice(40, 90)) yield* send([record])
+              yield* Deferred.succeed(half, undefined)
+              const patient = { schedule: Schedule.spaced("100 millis"), times: 300 }
+              for (const record of records.slice(90)) yield* Effect.retry(send([record]), patient)
+            }).pipe(Effect.provide(Layer.fresh(kafkaAt(broker.brokers))))
+            const killing = Effect.gen(function* () {
+              yield* Deferred.await(half)
+              yield* broker.stop
+              yield* broker.start
+            })
+            yield* Effect.raceFirst(
+              Effect.all([living, living], { concurrency: 2, discard: true }),
+              Effect.andThen(Effect.all([sending, killing], { concurrency: 2 }), Effect.sleep("2 seconds"))
+            )
+            yield* Effect.gen(function* () {
+              yield* settledOn(names)
+              assert.deepStrictEqual(yield* rowsOf(1), expected.rows)
+              const raw = yield* readAll(rawTopic)
+              const observations = yield* readAll(observationsTopic)
+              assert.isAtLeast(raw.length, records.length)
+              assert.deepStrictEqual(bySite(observations.map(said)), bySite(yield* mapped(raw)))
+            }).pipe(Effect.provide(Layer.fresh(instance)))
+          }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
+        60_000
+      )
+
+      it.effect("sends what is written about its messages: names, types, and what may be null", () =>
+        Effect.gen(function* () {
+          const broker = yield* Broker
+          const observations = yield* Effect.provide(readAll(observationsTopic), Layer.fresh(kafkaAt(broker.brokers)))
+          const strict = { onExcessProperty: "error" } as const
+          const types = new Set<string>()
+          for (const { key, value } of observations) {
+            const decodedKey = yield* Schema.decodeEffect(Schema.fromJsonString(DescribedKey))(key, strict)
+            const decoded = yield* Schema.decodeEffect(Schema.fromJsonString(Described))(value)
+            assert.strictEqual(decoded.type, decodedKey.type)
+            assert.strictEqual(decoded.siteName, decodedKey.siteName)
+            types.add(decoded.type)
+            if (decoded.type === "OBSERVATION_DATA" && decodedKey.type === "OBSERVATION_DATA") {
+              const months = decoded.observations.map(({ observedAt }) => observedAt.slice(0, 7))
+              assert.deepStrictEqual([...new Set(months)], [decodedKey.yearMonth])
+            }
+          }
+          assert.deepStrictEqual([...types].sort(), ["OBSERVATION_DATA", "SITE_DETAILS"])
+        })
+      )
+    }
+  )
+})
