@@ -13,6 +13,7 @@ import { PgAccountingPointCopies } from "./PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
 import { PgAdapterBudget } from "./PgAdapterBudget.ts"
 import { PgControllableUnits } from "./PgControllableUnits.ts"
+import { PgDueWork } from "./PgDueWork.ts"
 import { PgEventInbox } from "./PgEventInbox.ts"
 import { PgHilltopAdministration } from "./PgHilltopAdministration.ts"
 import { PgHilltopQueue } from "./PgHilltopQueue.ts"
@@ -35,6 +36,7 @@ const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
   PgAccountingPointStore,
   PgControllableUnits,
+  PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
   PgHilltopQueue,

@@ -43,7 +43,7 @@ export const PgEventInbox = Layer.effect(
           WHERE s.last_event_at IS NULL OR s.last_event_at < k.occurred_at
           ORDER BY s.accounting_point_id FOR UPDATE OF s
         ), moved AS (
-          UPDATE flex.accounting_point_sync s SET last_event_at = h.occurred_at FROM held h
+          UPDATE flex.accounting_point_sync s SET last_event_at = h.occurred_at, event_seen_at = now() FROM held h
           WHERE s.accounting_point_id = h.accounting_point_id
             AND (s.last_event_at IS NULL OR s.last_event_at < h.occurred_at)
           RETURNING 1

@@ -111,6 +111,11 @@ export const PgHilltopAdministration = Layer.effect(
           plain
         ),
 
+      resumeSource: (id) =>
+        sources(sql`
+          UPDATE hilltop_sources SET paused = false, updated_at = now() WHERE id = ${id}
+          RETURNING ${sql.literal(sourceColumns)}`).pipe(Effect.map(first<SourceView>), plain),
+
       listTasks: ({ after, limit, source, status: wanted, type }) =>
         tasks(sql`
           SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks

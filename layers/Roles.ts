@@ -7,6 +7,7 @@ import { Effect, Layer } from "effect"
 import { EventStage } from "../src/api/eventStage.ts"
 import { Draining } from "../src/api/Health.ts"
 import { Lookup } from "../src/api/Lookup.ts"
+import { Progress } from "../src/api/Progress.ts"
 import { Routes, WatchRoutes } from "../src/api/Routes.ts"
 import { SharedRefresh } from "../src/api/SharedRefresh.ts"
 import { Crawler } from "../src/crawl/Crawler.ts"
@@ -33,14 +34,26 @@ export const roleOr = <E, R, E2, R2>(
 /** The layer if this instance has the role, else nothing. */
 export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) => roleOr(role, layer, Layer.empty)
 
-/** What the routes need besides the stores: lookups, keys, and whether the instance is on its way out. */
+/** What watches over the instance needs: whether it is on its way out, and whether the work gets on. */
+const Watch = Layer.unwrap(
+  Effect.gen(function* () {
+    const progress = Progress.layer({
+      interval: yield* Settings.SYNC_INTERVAL.config,
+      within: yield* Settings.SYNC_WITHIN.config,
+      deadAfter: yield* Settings.SYNC_DEAD_AFTER.config
+    })
+    return Layer.merge(progress, Draining.layer)
+  })
+)
+
+/** What the routes need besides the stores: lookups, keys, and what watches over the instance. */
 export const ApiPrograms = Layer.unwrap(
   Effect.gen(function* () {
     const lookup = Lookup.layer({
       maxAge: yield* Settings.LOOKUP_MAX_AGE.config,
       staleWithin: yield* Settings.SYNC_WITHIN.config
     })
-    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Draining.layer)))
+    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch)))
   })
 )
 
@@ -48,7 +61,7 @@ export const ApiPrograms = Layer.unwrap(
 export const NodeApi = roleOr(
   "api",
   serveOnSettings(Routes).pipe(Layer.provide(ApiPrograms)),
-  serveOnSettings(WatchRoutes).pipe(Layer.provide(Draining.layer))
+  serveOnSettings(WatchRoutes).pipe(Layer.provide(Watch))
 )
 
 /** Keeps accounting points fresh and follows their events, those of a topic as well where one is set. */

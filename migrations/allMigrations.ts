@@ -8,6 +8,7 @@ import syncRows from "./0006_sync_rows.ts"
 import hilltopBudgets from "./0007_hilltop_budgets.ts"
 import observationCoverage from "./0008_observation_coverage.ts"
 import observationYears from "./0009_observation_years.ts"
+import eventArrival from "./0010_event_arrival.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -18,5 +19,6 @@ export const migrations = {
   "0006_sync_rows": syncRows,
   "0007_hilltop_budgets": hilltopBudgets,
   "0008_observation_coverage": observationCoverage,
-  "0009_observation_years": observationYears
+  "0009_observation_years": observationYears,
+  "0010_event_arrival": eventArrival
 }

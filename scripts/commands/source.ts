@@ -170,19 +170,12 @@ const pause = Command.make(
   }, onSources)
 ).pipe(Command.withDescription("Stop asking a source; its tasks and data are kept"))
 
-/** One statement rather than `replaceSource`: a change made at the same time is kept, and a faulty configuration no obstacle. */
-const resumeSource = Effect.fnUntraced(function* (id: number) {
-  const sql = yield* SqlClient.SqlClient
-  const [row] = yield* sql<{ problem: string | null }>`
-    UPDATE hilltop_sources SET paused = false, updated_at = now() WHERE id = ${id} RETURNING problem`
-  return row
-})
-
 const resume = Command.make(
   "resume",
   { id },
   Effect.fnUntraced(function* ({ id }) {
-    const resumed = yield* resumeSource(id)
+    const administration = yield* HilltopAdministration
+    const resumed = yield* administration.resumeSource(id)
     if (resumed === undefined) return yield* unknown(id)
     yield* print(`Source ${id} is asked again.`)
     if (resumed.problem !== null) yield* print(`It had a problem: ${resumed.problem}`)

@@ -1,8 +1,8 @@
 /**
  * Whether this instance is alive, may be sent requests, and gets on with its work: three different questions.
  *
- * Being alive asks for nothing but the process. Being ready asks the database and never an upstream. Progress asks the loops:
- * a service that answers while its work has stopped is not healthy.
+ * Being alive asks for nothing but the process. Being ready asks the database and never an upstream. Progress (`Progress.ts`)
+ * asks the loops and what is due.
  */
 import { Context, Effect, Layer, Ref } from "effect"
 

@@ -3,10 +3,10 @@
  */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { Loops, stuckLoops } from "../domain/Loop.ts"
 import { Api } from "./Api.ts"
 import { Draining, Readiness } from "./Health.ts"
 import { refuse } from "./Problems.ts"
+import { Progress } from "./Progress.ts"
 
 export const HealthHandlers = HttpApiBuilder.group(
   Api,
@@ -14,7 +14,7 @@ export const HealthHandlers = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const draining = yield* Draining
     const readiness = yield* Readiness
-    const loops = yield* Loops
+    const progress = yield* Progress
     return handlers.handleAll({
       live: () => Effect.succeed({ status: "live" as const }),
 
@@ -28,9 +28,9 @@ export const HealthHandlers = HttpApiBuilder.group(
       }),
 
       progress: Effect.fnUntraced(function* () {
-        const stuck = yield* Effect.provideService(stuckLoops, Loops, loops)
+        const stuck = yield* progress.obstacles
         if (stuck.length > 0) {
-          return yield* refuse("no-progress", `no progress in: ${stuck.sort().join(", ")}`, { "retry-after": 30 })
+          return yield* refuse("no-progress", `no progress in: ${stuck.join(", ")}`, { "retry-after": 30 })
         }
         return { status: "progressing" as const }
       })

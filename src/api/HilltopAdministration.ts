@@ -93,6 +93,11 @@ export class HilltopAdministration extends Context.Service<
     ) => Effect.Effect<SourceView | undefined, SourceExists | StoreUnavailable>
     /** Stops asking the source, and keeps its tasks and data; `false` when there is no such source. */
     readonly pauseSource: (id: number) => Effect.Effect<boolean, StoreUnavailable>
+    /**
+     * Asks the source again, and changes nothing else of it: neither what somebody else changes at the same time nor a faulty
+     * configuration is an obstacle. Nothing when there is no such source.
+     */
+    readonly resumeSource: (id: number) => Effect.Effect<SourceView | undefined, StoreUnavailable>
     readonly listTasks: (filter: TaskFilter) => Effect.Effect<ReadonlyArray<TaskView>, StoreUnavailable>
     /** Makes the task due now, also one that was set aside; nothing when there is no such task. */
     readonly runTask: (id: number) => Effect.Effect<TaskView | undefined, StoreUnavailable>

@@ -11,6 +11,7 @@ import { fetchHandler } from "../../layers/FetchHandler.ts"
 import { PgAccountingPointCopies } from "../../layers/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "../../layers/PgControllableUnits.ts"
+import { PgDueWork } from "../../layers/PgDueWork.ts"
 import { PgEventInbox } from "../../layers/PgEventInbox.ts"
 import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
 import { PgLockStore } from "../../layers/PgLockStore.ts"
@@ -20,6 +21,7 @@ import { PgReadiness } from "../../layers/PgReadiness.ts"
 import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Lookup } from "../../src/api/Lookup.ts"
+import { Progress } from "../../src/api/Progress.ts"
 import { Routes } from "../../src/api/Routes.ts"
 import { SharedRefresh } from "../../src/api/SharedRefresh.ts"
 import { type AccountingPointAnswer, entityTypeOf } from "../../src/domain/AccountingPoint.ts"
@@ -69,6 +71,11 @@ const adapter = Layer.unwrap(
   })
 )
 
+export const progressOptions = {
+  interval: Duration.minutes(5),
+  within: Duration.hours(24),
+  deadAfter: Duration.minutes(10)
+}
 export const lookupOptions = { maxAge: Duration.hours(2), staleWithin: Duration.hours(24) }
 
 /** One key of each scope, named after it, and a second one of the lookup scope under the same name. */
@@ -87,6 +94,7 @@ const stores = Layer.mergeAll(
   PgAccountingPointStore,
   PgAccountingPointCopies,
   PgControllableUnits,
+  PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
   PgLockStore,
@@ -96,7 +104,7 @@ const stores = Layer.mergeAll(
 )
 
 const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
-  Lookup.layer(lookupOptions).pipe(
+  Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
       Layer.mergeAll(stores, client, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))

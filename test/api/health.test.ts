@@ -6,6 +6,7 @@ import { Clock, Effect, HashMap, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { Draining } from "../../src/api/Health.ts"
 import { Loops } from "../../src/domain/Loop.ts"
+import { gsrnOf } from "../support/gsrns.ts"
 import { ApiUnderTest, layer, problemIn } from "./ApiUnderTest.ts"
 
 const ask = (path: string) => Effect.flatMap(ApiUnderTest, (api) => api.ask(path))
@@ -50,6 +51,23 @@ it.layer(layer, { excludeTestServices: true })("an instance", (it) => {
       const stuck = yield* ask("/health/progress")
       assert.strictEqual(stuck.status, 503)
       assert.strictEqual(problemIn(stuck).detail, "no progress in: events, sync")
+    })
+  )
+
+  it.effect("does not progress while what is due is left alone, by whomever", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { states } = yield* Loops
+      yield* Ref.set(states, HashMap.empty())
+      yield* sql`INSERT INTO flex.accounting_point (business_id) VALUES (${gsrnOf(1)})`
+      yield* sql`UPDATE flex.accounting_point_sync SET relevant = true, last_synced_at = now() - interval '2 hours',
+        last_event_at = now() - interval '11 minutes'`
+      const late = yield* ask("/health/progress")
+      assert.strictEqual(late.status, 503)
+      assert.strictEqual(problemIn(late).type, "urn:penstock:problem:no-progress")
+      assert.strictEqual(problemIn(late).detail, "no progress in: accounting point events")
+      yield* sql`UPDATE flex.accounting_point_sync SET failures = 1, next_attempt_at = now() + interval '1 minute'`
+      assert.strictEqual((yield* ask("/health/progress")).status, 200)
     })
   )
 
