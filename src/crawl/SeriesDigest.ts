@@ -65,7 +65,7 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   const digest = new TextDigest()
   for (let i = from; i < until; i++) {
     digest.number(rows.high[i]!)
-    digest.number(withGap(rows.low[i]!, rows.gapBefore[i]!))
+    digest.number(withGap(rows.low[i]!, rows.gapBefore[i]))
   }
   return digest.hex
 }
@@ -98,9 +98,9 @@ export const seriesDigest = (
     beforeLast: rows.times.at(-2),
     gapAtEnd: rows.gapAtEnd,
     edge: {
-      times: rows.times.slice(0, inEdge),
-      high: rows.high.slice(0, inEdge),
-      low: rows.low.slice(0, inEdge).map((low, i) => withGap(low, rows.gapBefore[i]!))
+      times: Array.from(rows.times.subarray(0, inEdge)),
+      high: Array.from(rows.high.subarray(0, inEdge)),
+      low: Array.from(rows.low.subarray(0, inEdge), (low, i) => withGap(low, rows.gapBefore[i]))
     },
     rest: digestOf(rows, inEdge, rows.count),
     lead: Math.min(furthestAhead, seen, moving?.previous?.lead ?? furthestAhead)
@@ -150,7 +150,7 @@ const agreesWithout = (lost: number, { count, edge, rest }: SeriesDigest, rows: 
   for (let i = lost; i < edge.times.length; i++) {
     const at = i - lost
     if (rows.high[at] !== edge.high[i]) return false
-    const low = withGap(rows.low[at]!, rows.gapBefore[at]!)
+    const low = withGap(rows.low[at]!, rows.gapBefore[at])
     // A gap before the first row of a window that moved may have left with the row before it.
     if (low !== edge.low[i] && (at > 0 || lost === 0 || withGap(rows.low[at]!, !rows.gapBefore[at]!) !== edge.low[i])) {
       return false

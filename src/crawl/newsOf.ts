@@ -7,7 +7,8 @@
  * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); for the latest data only in the
  *   time that both windows cover, see `SeriesDigest`.
  *
- * White space, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them. For whom a document is published
+ * White space, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row every character
+ * counts, so that one that is written otherwise is published again, once. For whom a document is published
  * (council, address, item, units) is part of its meaning: where that was corrected, it is published again.
  */
 import { Effect } from "effect"
@@ -34,7 +35,7 @@ export interface News {
   /** To be kept until the next answer comes. */
   readonly digest: string
   /** Of data only. */
-  readonly series?: Change & { readonly times: ReadonlyArray<number> }
+  readonly series?: Change
 }
 
 /** An answer, and when it was asked for and had arrived. */
@@ -101,7 +102,7 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
           revised: false
         }
       : compareSeries(known, rows, about, window)
-  const delay = yield* delayAfterSuccess(task.requestType, answer.answeredAt, rows.times.slice(-2))
+  const delay = yield* delayAfterSuccess(task.requestType, answer.answeredAt, Array.from(rows.times.slice(-2)))
   const moving = window && {
     window,
     reach: reachOf(delay),
@@ -110,6 +111,6 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
   return {
     unchanged: change.unchanged,
     digest: formatSeriesDigest(seriesDigest(rows, about, moving)),
-    series: { ...change, times: rows.times.slice(-2) }
+    series: change
   } satisfies News as News
 })

@@ -2,48 +2,58 @@
  * The rows of a GetData answer as digests, and the document without them.
  *
  * A row is all its cells: every item, quality code and parameter, so that nothing a server changes goes unseen, whatever item
- * was asked for. The rows are cut from the text, which is ten times as fast as scanning it a second time. That is sound for a
+ * was asked for. The rows are cut from the text, three times as fast as scanning them again. That is sound for a
  * document that was read before (so it is well-formed) and has no comments, CDATA or instructions: then a `<E>` is a row.
  */
 import { Effect } from "effect"
-import { parseMowsecs, parseNzst } from "./Nzst.ts"
-import { TextDigest } from "./TextDigest.ts"
+import { isoLength, parseIsoAt, parseMowsecs, parseNzst } from "./Nzst.ts"
+import { digestRange } from "./TextDigest.ts"
 
 /** In order of time; rows of one time as the document has them. */
 export interface SeriesRows {
   readonly count: number
-  readonly times: ReadonlyArray<number>
+  /** Columns of `count` rows. */
+  readonly times: Float64Array
   /** Two lanes of each row's digest; a gap in the record before it is part of it, see `withGap`. */
-  readonly high: ReadonlyArray<number>
-  readonly low: ReadonlyArray<number>
-  readonly gapBefore: ReadonlyArray<boolean>
+  readonly high: Int32Array
+  readonly low: Int32Array
+  readonly gapBefore: Uint8Array
   readonly gapAtEnd: boolean
   /** All the rest of the document. */
   readonly rest: string
 }
 
 /** The second lane of a row with, or without, a gap before it. */
-export const withGap = (low: number, gap: boolean): number => (gap ? low ^ 0x5bd1e995 : low)
+export const withGap = (low: number, gap: number | boolean | undefined): number => (gap ? low ^ 0x5bd1e995 : low)
 
-/** About 2 ms of work. */
+/** About 1 ms of work. */
 const ROWS_AT_A_TIME = 4_096
 
-const BLANKS_BETWEEN_TAGS = />\s+</g
-const HAS_BLANKS = />\s/
 const TIME = /<([TD])>([^<]*)</
 
-const timeOf = (row: string): number | undefined => {
-  if (row.startsWith("<T>")) return parseNzst(row.slice(3, row.indexOf("<", 3)))
-  const text = TIME.exec(row)?.[2]
-  return text === undefined ? undefined : parseNzst(text)
+const timeOf = (text: string, from: number, until: number, native: boolean): number | undefined => {
+  if (!native && text.startsWith("<T>", from)) {
+    const end = text.indexOf("<", from + 3)
+    const plain = end === from + 3 + isoLength ? parseIsoAt(text, from + 3) : undefined
+    return plain ?? parseNzst(text.slice(from + 3, end))
+  }
+  const row = text.slice(from, until).trim()
+  if (native) return parseMowsecs(row.split(/\s/, 1)[0] ?? "")
+  const time = TIME.exec(row)?.[2]
+  return time === undefined ? undefined : parseNzst(time)
 }
 
+/** The least that a row takes up: `<E><T>2025-01-01</T></E>`, and a native one less. */
+const SHORTEST_ROW = 16
+const FIRST_ROOM = 1_024
+
 class Cutter {
-  readonly times: Array<number> = []
-  readonly high: Array<number> = []
-  readonly low: Array<number> = []
-  readonly gapBefore: Array<boolean> = []
   readonly #text: string
+  #times = new Float64Array(FIRST_ROOM)
+  #high = new Int32Array(FIRST_ROOM)
+  #low = new Int32Array(FIRST_ROOM)
+  #gapBefore = new Uint8Array(FIRST_ROOM)
+  #count = 0
   #rest = ""
   #kept = 0
   #at = 0
@@ -57,50 +67,70 @@ class Cutter {
 
   /** Cuts the next rows; false when there are no more. */
   next(): boolean {
-    const until = this.times.length + ROWS_AT_A_TIME
-    while (this.times.length < until) {
-      const open = this.#text.indexOf("<", this.#at)
+    const text = this.#text
+    const until = this.#count + ROWS_AT_A_TIME
+    while (this.#count < until) {
+      const open = text.indexOf("<", this.#at)
       if (open < 0) return false
       this.#at = open + 1
-      if (!this.#cut(open, "<E>", "</E>") && !this.#cut(open, "<V>", "</V>")) this.#look(open)
+      if (text.startsWith("<E>", open)) this.#cut(open, "</E>")
+      else if (text.startsWith("<V>", open)) this.#cut(open, "</V>")
+      else this.#look(open)
     }
     return true
   }
 
   rows(): SeriesRows {
     this.#keep(this.#text.length)
-    const { gapBefore, high, low, times } = this
-    const columns = { count: times.length, gapAtEnd: this.#gap, rest: this.#rest }
-    if (this.#sorted) return { ...columns, times, high, low, gapBefore }
-    const order = times.map((_, index) => index).sort((a, b) => times[a]! - times[b]! || a - b)
-    const sorted = <A>(column: ReadonlyArray<A>) => order.map((index) => column[index]!)
-    return { ...columns, times: sorted(times), high: sorted(high), low: sorted(low), gapBefore: sorted(gapBefore) }
+    const count = this.#count
+    const times = this.#times.subarray(0, count)
+    const [high, low] = [this.#high.subarray(0, count), this.#low.subarray(0, count)]
+    const gapBefore = this.#gapBefore.subarray(0, count)
+    const rows = { count, times, high, low, gapBefore, gapAtEnd: this.#gap, rest: this.#rest }
+    if (this.#sorted) return rows
+    const order = Array.from(times, (_, index) => index).sort((a, b) => times[a]! - times[b]! || a - b)
+    return {
+      ...rows,
+      times: Float64Array.from(order, (index) => times[index]!),
+      high: Int32Array.from(order, (index) => high[index]!),
+      low: Int32Array.from(order, (index) => low[index]!),
+      gapBefore: Uint8Array.from(order, (index) => gapBefore[index]!)
+    }
   }
 
-  #cut(open: number, start: string, end: string): boolean {
-    if (!this.#text.startsWith(start, open)) return false
-    const close = this.#text.indexOf(end, open + start.length)
-    if (close < 0) return false
+  #cut(open: number, end: string): void {
+    const close = this.#text.indexOf(end, open + 3)
+    if (close < 0) return
     this.#keep(open)
     this.#kept = this.#at = close + end.length
-    this.#add(this.#text.slice(open + start.length, close), start === "<V>")
-    return true
+    this.#add(open + 3, close, end === "</V>")
   }
 
-  #add(text: string, native: boolean): void {
-    const row = HAS_BLANKS.test(text) ? text.replaceAll(BLANKS_BETWEEN_TAGS, "><").trim() : text
-    const before = this.times.at(-1)
+  #add(from: number, until: number, native: boolean): void {
+    const index = this.#count++
+    if (index === this.#times.length) this.#grow()
+    const before = index === 0 ? undefined : this.#times[index - 1]!
     // A row whose time cannot be read stays where it stands.
-    const time = (native ? parseMowsecs(row.trim().split(/\s/, 1)[0] ?? "") : timeOf(row)) ?? before ?? 0
+    const time = timeOf(this.#text, from, until, native) ?? before ?? 0
     if (before !== undefined && time < before) this.#sorted = false
-    const digest = new TextDigest()
-    digest.number(native ? -this.#series : this.#series)
-    digest.text(row)
-    this.times.push(time)
-    this.high.push(digest.high)
-    this.low.push(digest.low)
-    this.gapBefore.push(this.#gap)
+    this.#times[index] = time
+    const lanes = { high: this.#high, low: this.#low }
+    digestRange(this.#text, { from, until, seed: native ? -this.#series : this.#series }, lanes, index)
+    this.#gapBefore[index] = this.#gap ? 1 : 0
     this.#gap = false
+  }
+
+  /** Twice the room, and no more than all the text can hold. */
+  #grow(): void {
+    const room = Math.min(2 * this.#count, this.#count + Math.ceil((this.#text.length - this.#at) / SHORTEST_ROW) + 1)
+    const larger = <A extends { set(from: A): void }>(empty: A, full: A): A => {
+      empty.set(full)
+      return empty
+    }
+    this.#times = larger(new Float64Array(room), this.#times)
+    this.#high = larger(new Int32Array(room), this.#high)
+    this.#low = larger(new Int32Array(room), this.#low)
+    this.#gapBefore = larger(new Uint8Array(room), this.#gapBefore)
   }
 
   #look(open: number): void {
@@ -113,10 +143,11 @@ class Cutter {
     this.#gap = true
   }
 
+  /** White space between rows is not kept. */
   #keep(until: number): void {
-    if (until <= this.#kept) return
-    const piece = this.#text.slice(this.#kept, until)
-    if (piece.length > 2 || piece.trim() !== "") this.#rest += piece
+    let from = this.#kept
+    while (from < until && this.#text.charCodeAt(from) <= 32) from++
+    if (from < until) this.#rest += this.#text.slice(from, until)
   }
 }
 

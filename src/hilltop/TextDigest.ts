@@ -46,6 +46,48 @@ export class TextDigest {
   }
 }
 
+/**
+ * The lanes for `text` from `from` up to `until`, written into `high` and `low` at `index`: a fifth of the cost of a digest of
+ * its own, for the rows of a large document. Four characters go in at a time, unless one of them is beyond Latin-1.
+ */
+export const digestRange = (
+  text: string,
+  range: { readonly from: number; readonly until: number; readonly seed: number },
+  lanes: { readonly high: Int32Array; readonly low: Int32Array },
+  index: number
+): void => {
+  const { from, seed, until } = range
+  let a = 0x2f0b4c47 ^ seed
+  let b = (0x5bd1e995 ^ (until - from)) | 0
+  let all = 0
+  let i = from
+  for (; i + 3 < until; i += 4) {
+    const c0 = text.charCodeAt(i)
+    const c1 = text.charCodeAt(i + 1)
+    const c2 = text.charCodeAt(i + 2)
+    const c3 = text.charCodeAt(i + 3)
+    all |= c0 | c1 | c2 | c3
+    const n = c0 | (c1 << 8) | (c2 << 16) | (c3 << 24)
+    a = mix(a, n, 0xcc9e2d51, 0x1b873593)
+    b = mix(b, n, 0x239b961b, 0xab0e9789)
+  }
+  for (; i < until; i++) {
+    const c = text.charCodeAt(i)
+    all |= c
+    a = mix(a, c, 0xcc9e2d51, 0x1b873593)
+    b = mix(b, c, 0x239b961b, 0xab0e9789)
+  }
+  if (all > 255) {
+    const digest = new TextDigest()
+    digest.number(seed)
+    digest.text(text.slice(from, until))
+    a = digest.high
+    b = digest.low
+  }
+  lanes.high[index] = finish(a)
+  lanes.low[index] = finish(b)
+}
+
 const hexOf = (lane: number): string => (lane >>> 0).toString(16).padStart(8, "0")
 
 export const digestOfText = (text: string): string => {

@@ -1,0 +1,109 @@
+/** Rows that are cut from the text: every form of them, and when cutting would be a guess. */
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { cutRows } from "../../src/hilltop/SeriesRows.ts"
+
+const document = (rows: string, format = "Calendar") =>
+  `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>A</Agency>\n<Measurement SiteName="S">\n<DataSource Name="D" NumItems="1">\n` +
+  `<ItemInfo ItemNumber="1"><Units>mm</Units></ItemInfo>\n</DataSource>\n<Data DateFormat="${format}" NumItems="1">\n${rows}</Data>\n` +
+  `</Measurement>\n</Hilltop>\n`
+const at = (time: string) => Date.parse(`${time}+12:00`)
+const cut = (rows: string) => Effect.map(cutRows(document(rows)), (found) => found!)
+
+it.effect("have the times of all forms that rows have", () =>
+  Effect.gen(function* () {
+    const { count, times } = yield* cut(
+      "<E><T>2025-01-01T00:05:00</T><I1>1</I1></E>\n<E><T>2025-01-01 00:10</T><I1>1</I1></E>\n" +
+        "<E><I1>1</I1><T>2025-01-01T00:15:00</T></E>\n<E><D>2025-01-02</D><I1>1</I1></E>\n<E><T>2682633600</T><I1>1</I1></E>\n" +
+        "<V>2682633660 12 13</V>\n"
+    )
+    assert.strictEqual(count, 6)
+    assert.deepStrictEqual(
+      [...times],
+      [
+        "2025-01-01T00:05:00",
+        "2025-01-01T00:10:00",
+        "2025-01-01T00:15:00",
+        "2025-01-02T00:00:00",
+        "2025-01-03T00:00:00",
+        "2025-01-03T00:01:00"
+      ].map(at)
+    )
+  })
+)
+
+it.effect("stand in order of time, and those of one time as the document has them", () =>
+  Effect.gen(function* () {
+    const row = (minute: number, value: number) => `<E><T>2025-01-01T00:0${minute}:00</T><I1>${value}</I1></E>\n`
+    const one = yield* cut(row(1, 1) + row(2, 2) + row(2, 3))
+    const other = yield* cut(row(2, 2) + row(2, 3) + row(1, 1))
+    assert.deepStrictEqual([...one.high], [...other.high])
+    assert.notDeepEqual([...one.high], [...(yield* cut(row(1, 1) + row(2, 3) + row(2, 2))).high])
+  })
+)
+
+it.effect("tell every cell from another, and a row of one series from that of another", () =>
+  Effect.gen(function* () {
+    const time = "<T>2025-01-01T00:05:00</T>"
+    const rows = [
+      "<I1>1</I1>",
+      "<I1>1.0</I1>",
+      "<I2>1</I2>",
+      "<I1>1</I1><I2>1</I2>",
+      "<I1>1</I1><Q1>500</Q1>",
+      `<Value>&lt;1</Value><Parameter Name="Lab" Value="ā"/>`,
+      `<Value>&lt;1</Value><Parameter Name="Lab" Value="a"/>`,
+      `<Value>&lt;1</Value><Parameter Name="Lab" Value="ŁŁ"/>`,
+      `<Value>&lt;1</Value><Parameter Name="Lab" Value="AA"/>`,
+      ""
+    ]
+    const { count, high } = yield* cut(rows.map((cells) => `<E>${time}${cells}</E>\n`).join(""))
+    assert.strictEqual(new Set(high).size, count)
+    const two = yield* cut(
+      `<E>${time}</E></Data></Measurement><Measurement SiteName="T"><Data NumItems="1"><E>${time}</E>`
+    )
+    assert.notStrictEqual(two.high[0], two.high[1])
+  })
+)
+
+it.effect("know the gaps before them, and leave the rest of the document as it is", () =>
+  Effect.gen(function* () {
+    const row = "<E><T>2025-01-01T00:05:00</T><I1>1</I1></E>\n"
+    const found = yield* cut(`${row}<Gap/>\n${row}<Gap />\n`)
+    assert.deepStrictEqual([...found.gapBefore], [0, 1])
+    assert.isTrue(found.gapAtEnd)
+    assert.strictEqual(found.rest.replaceAll(/\s/g, ""), document("").replaceAll(/\s/g, ""))
+  })
+)
+
+it.effect("are as many as there are, in large documents too, and others have their turn meanwhile", () =>
+  Effect.gen(function* () {
+    const rows = Array.from({ length: 50_000 }, (_, i) => `<E><T>2025-01-01T00:00:00</T><I1>${i}</I1></E>\n`).join("")
+    let turns = 0
+    const counting = yield* Effect.forkChild(
+      Effect.forever(
+        Effect.andThen(
+          Effect.sync(() => turns++),
+          Effect.yieldNow
+        )
+      )
+    )
+    const { count, high, low } = yield* cut(rows)
+    assert.strictEqual(count, 50_000)
+    assert.strictEqual(new Set(Array.from(high, (lane, i) => `${lane} ${low[i]}`)).size, 50_000)
+    assert.isAbove(turns, 5)
+    counting.interruptUnsafe()
+  })
+)
+
+it.effect("are not cut where a `<E>` may be no row, nor from rows with attributes or unclosed ones", () =>
+  Effect.gen(function* () {
+    for (const odd of ["<!-- <E> -->", "<![CDATA[<E>]]>", "<?x <E>?>"])
+      assert.isUndefined(yield* cutRows(document(odd)))
+    for (const odd of [`<E a="1"><T>2025-01-01T00:05:00</T></E>`, "<E/>", "<E>", "<E ><T>x</T></E>"]) {
+      const found = yield* cut(odd)
+      assert.strictEqual(found.count, 0)
+      assert.include(found.rest, odd)
+    }
+  })
+)
