@@ -1,0 +1,46 @@
+/** The memory twin keeps the contract of the sources. */
+import { Clock, Effect } from "effect"
+import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
+import { hilltopSourcesSuite } from "./hilltopSourcesSuite.ts"
+
+const later = 1e15
+
+hilltopSourcesSuite(
+  "Hilltop sources in memory",
+  MemoryHilltop.layer({ requestsPerSecond: 20, maxConcurrent: 4 }),
+  Effect.map(MemoryHilltop, ({ sources, tasks }) => {
+    const of = (sourceId: number) => [...tasks.values()].filter((task) => task.sourceId === sourceId)
+    return {
+      addSource: (htsUrl) =>
+        Effect.sync(() => {
+          const id = sources.size + 1
+          sources.set(id, { id, councilId: 1, htsUrl, configuration: {}, problem: undefined, planned: undefined })
+          return id
+        }),
+      tasks: (sourceId) =>
+        Effect.map(Clock.currentTimeMillis, (now) =>
+          of(sourceId).map((task) => ({
+            url: task.fetchUrl,
+            reason: task.setAside,
+            due:
+              task.nextFetchAt === -Infinity
+                ? ("again" as const)
+                : task.nextFetchAt <= now
+                  ? ("now" as const)
+                  : ("later" as const)
+          }))
+        ),
+      putOff: (sourceId, leased) =>
+        Effect.sync(() => {
+          for (const task of of(sourceId)) {
+            task.nextFetchAt = later
+            if (task.fetchUrl === leased) task.leaseUntil = later
+          }
+        }),
+      setAside: (sourceId, url, reason) =>
+        Effect.sync(() => {
+          for (const task of of(sourceId)) if (task.fetchUrl === url) task.setAside = reason
+        })
+    }
+  })
+)
