@@ -5,64 +5,21 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Random, References, Schedule, Schema } from "effect"
-import { KafkajsClient } from "../../layers/KafkajsProtocol.ts"
-import { KafkajsSink } from "../../layers/KafkajsSink.ts"
-import { KafkajsTopicReader } from "../../layers/KafkajsTopicReader.ts"
-import { KafkajsTopics } from "../../layers/KafkajsTopics.ts"
 import { PgObservationStore } from "../../layers/PgObservationStore.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
-import { mapRecord } from "../../src/stream/ObservationMapper.ts"
-import { streamTopics } from "../../src/stream/streamTopics.ts"
-import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"
 import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
+import { bySite, kafkaAt, mapped, names, readAll, said } from "../stream/kafkaRun.ts"
 import { documents, rowsOf, settledOn, stagesOn, undisturbed } from "../stream/streamRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownKafka } from "../support/ownKafka.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
-const names = { rawTopic, observationsTopic }
-const topics = Object.entries(streamTopics(names)).map(([topic, partitions]) => ({ topic, partitions }))
-
-const kafkaAt = (brokers: string) =>
-  Layer.merge(KafkajsSink, KafkajsTopicReader({ sessionTimeout: 6_000 })).pipe(
-    Layer.provide(KafkajsTopics.layer({ topics, replication: 1 })),
-    Layer.provide(KafkajsClient.layer({ brokers: [brokers], clientId: "penstock-test", ssl: false }))
-  )
 const instanceAt = (brokers: string) =>
   stagesOn(names).pipe(Layer.provideMerge(Layer.merge(kafkaAt(brokers), PgObservationStore)))
 
 class Broker extends Context.Service<Broker, Effect.Success<typeof ownKafka>>()("penstock/test/Broker") {
   static readonly layer = Layer.effect(Broker, ownKafka)
 }
-
-let groups = 0
-/** All that a reader of committed records finds in a topic, partition by partition. */
-const readAll = Effect.fnUntraced(function* (topic: string) {
-  const reader = yield* TopicReader
-  const options = { topic, group: `look-${groups++}`, maxRecords: 1_000 }
-  const found: Array<TopicRecord> = []
-  const reading = reader.consume(options, ({ records }) => Effect.sync(() => (found.push(...records), [])))
-  const done = reader
-    .lag(options)
-    .pipe(Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("20 millis") }))
-  yield* Effect.raceFirst(reading, done)
-  return found.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
-})
-
-/** What is in a message, and the site whose order it belongs to. */
-const said = ({ headers, key, partition, value }: Omit<TopicRecord, "topic" | "offset" | "at">) => {
-  const { councilId, siteName } = JSON.parse(key) as { readonly councilId: number; readonly siteName: string }
-  return { site: `${councilId} ${siteName}`, message: `${partition} ${key} ${value} ${headers["fetched_at"]}` }
-}
-const bySite = (messages: ReadonlyArray<ReturnType<typeof said>>) => Map.groupBy(messages, ({ site }) => site)
-
-/** The messages of all raw records that there are, each mapped once, in their order. */
-const mapped = (raw: ReadonlyArray<TopicRecord>) =>
-  Effect.forEach(raw, (record) => mapRecord(record, observationsTopic)).pipe(
-    Effect.map((results) => results.flatMap(({ records }) => records.map((one) => said({ headers: {}, ...one })))),
-    Effect.provide(SaxesXmlScanner)
-  )
 
 /** The observations topic as it is described to its readers, written down anew: nothing of the producer is used here. */
 const Described = Schema.Union([
