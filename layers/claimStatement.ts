@@ -2,11 +2,15 @@
  * The claim of Hilltop tasks as one statement, in three steps: look for due tasks without any lock, lock the servers they
  * need and see what these have left, take the tasks.
  *
- * An idle look writes nothing. It probes one index per lane (a source on a server) and kind of task and reads no more than
- * the server's room from each, so its time does not grow with the queue. Rows that others hold are passed over.
+ * The look visits the servers in the order of drawn lots, and no more of them than it needs. At each it probes one index per
+ * lane (a source on that server) and kind of task, and reads no more than the server's room: its time does not grow with
+ * the queue. An idle look writes nothing. Rows that others hold are passed over.
  */
 import type { SqlClient, Statement } from "effect/sql"
 import { sharePeriod, stretch } from "../src/crawl/FetchOrder.ts"
+
+/** So many servers share a claim, if they have work: the next claim comes a moment later. */
+const sharing = 8
 
 /** Which of a server's tasks come first is `FetchOrder`'s rule. */
 export const claimStatement = (
@@ -17,29 +21,31 @@ export const claimStatement = (
     readonly isAsked: Statement.Fragment
   },
   { leaseSeconds, limit }: { readonly limit: number; readonly leaseSeconds: number }
-) => sql`
-  WITH free AS MATERIALIZED (
-    SELECT s.origin, s.turns, least(${budget.room}, ${limit}::int4) AS room, random() AS lot
-    FROM hilltop_servers s WHERE ${budget.isAsked} AND ${budget.room} >= 1
-  ), due AS MATERIALIZED (
-    SELECT free.origin, free.turns, free.room, free.lot, task.id, kind.priority, task.turn, random() AS draw
-    FROM free JOIN hilltop_lanes lane USING (origin)
-    JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
-    CROSS JOIN generate_series(0, 3) AS kind (priority)
+) => {
+  const most = Math.max(4, Math.ceil(limit / sharing))
+  return sql`
+  WITH picked AS MATERIALIZED (
+    SELECT task.id, free.origin, task.place FROM (
+      SELECT s.origin, s.turns, least(${budget.room}, ${most}::int4) AS room
+      FROM hilltop_servers s WHERE ${budget.isAsked} AND ${budget.room} >= 1 ORDER BY random()) free
     CROSS JOIN LATERAL (
-      SELECT t.id, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
-      WHERE t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
-        AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
-      LIMIT free.room) task
-  ), in_kind AS (
-    SELECT due.*, row_number() OVER (PARTITION BY origin, priority ORDER BY turn, draw) AS n FROM due
-  ), in_order AS (
-    SELECT in_kind.*, row_number() OVER (PARTITION BY origin ORDER BY priority, n) AS r FROM in_kind
-  ), picked AS (
-    SELECT id, origin, lot, row_number() OVER (PARTITION BY origin ORDER BY least(r * ${stretch}::float8, CASE priority
-      WHEN 3 THEN n * ${sharePeriod}::int4 - turns % ${sharePeriod}::int4 - 0.5
-      WHEN 2 THEN n * ${sharePeriod}::int4 - (turns + ${sharePeriod}::int4 / 2) % ${sharePeriod}::int4 - 0.5 END), r) AS place
-    FROM in_order ORDER BY place, lot LIMIT ${limit}::int4
+      SELECT id, row_number() OVER (ORDER BY least(r * ${stretch}::float8, CASE priority
+        WHEN 3 THEN n * ${sharePeriod}::int4 - free.turns % ${sharePeriod}::int4 - 0.5
+        WHEN 2 THEN n * ${sharePeriod}::int4 - (free.turns + ${sharePeriod}::int4 / 2) % ${sharePeriod}::int4 - 0.5 END), r) AS place
+      FROM (
+        SELECT in_kind.*, row_number() OVER (ORDER BY priority, n) AS r FROM (
+          SELECT due.id, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
+          FROM hilltop_lanes lane
+          JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
+          CROSS JOIN generate_series(0, 3) AS kind (priority)
+          CROSS JOIN LATERAL (
+            SELECT t.id, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
+            WHERE t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
+              AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
+            LIMIT free.room) due
+          WHERE lane.origin = free.origin) in_kind) in_order
+      ORDER BY place LIMIT free.room) task
+    LIMIT ${limit}::int4
   ), server AS (
     SELECT s.origin, s.epoch, ${budget.tokens} AS tokens, ${budget.room} AS room FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM picked)) AND ${budget.isAsked} ORDER BY s.origin FOR UPDATE SKIP LOCKED
@@ -60,3 +66,4 @@ export const claimStatement = (
   RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
     server.epoch::float8 AS epoch, picked.place::float8 AS place`
+}

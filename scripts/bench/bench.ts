@@ -16,8 +16,10 @@ import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
 import { benchParse } from "./benchParse.ts"
+import { benchQueue } from "./benchQueue.ts"
 import { benchStart } from "./benchStart.ts"
 import { benchSync } from "./benchSync.ts"
+import { benchTasks } from "./benchTasks.ts"
 import { type GroupResult, report } from "./Report.ts"
 
 type BenchGroup = Effect.Effect<GroupResult, unknown, NodeServices.NodeServices | Scope.Scope>
@@ -28,6 +30,8 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   observations: benchObservations,
   sync: benchSync,
   claim: benchClaim,
+  tasks: benchTasks,
+  queue: benchQueue,
   events: benchEvents,
   lookups: benchLookups,
   start: benchStart,

@@ -14,6 +14,8 @@ export type Outcome = number | "aborted" | "pending"
 export interface LoggedRequest {
   /** Milliseconds since 1970 by the clock of whoever asked, not the simulated one. */
   readonly at: number
+  /** When its answer was complete or the connection closed; unknown until then. */
+  readonly ended_at: number | undefined
   readonly origin: string
   /** As it was sent. */
   readonly url: string
@@ -30,6 +32,7 @@ export interface LoggedRequest {
 export interface OpenRequest extends LoggedRequest {
   readonly query: HilltopQuery
   outcome: Outcome
+  ended_at: number | undefined
   faults: ReadonlyArray<string>
 }
 
@@ -118,6 +121,7 @@ export class RequestLog {
       this.tallyOf(request.origin).arrive(request)
       this.keep(request)
       response.once("close", () => {
+        request.ended_at = this.clock()
         request.outcome = response.writableFinished ? response.statusCode : "aborted"
         // Looked up again: a reset may have come in between.
         this.tallyOf(request.origin).end(request)
@@ -169,6 +173,7 @@ export class RequestLog {
     const query = readQuery(text)
     return {
       at: this.clock(),
+      ended_at: undefined,
       origin,
       url,
       path,

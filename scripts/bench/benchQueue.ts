@@ -1,0 +1,195 @@
+/**
+ * Claiming and settling tasks that do nothing, beside graphile-worker and pg-boss on the same PostgreSQL.
+ *
+ * Each in its batched mode: graphile-worker with a local queue of 500 and completions in batches, pg-boss fetching and completing
+ * 500 at a time in four loops, Penstock claiming and settling 500 at a time in four loops. They delete what is done or
+ * mark it; Penstock requeues it with its history, and spends the budgets of sixteen servers, here too large to matter.
+ */
+import { run } from "graphile-worker"
+import { PgBoss } from "pg-boss"
+import { Deferred, Duration, Effect, Layer, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import { Database } from "../../layers/Database.ts"
+import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
+import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import { BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import type { Figure } from "./Figure.ts"
+import { perSecond, takeTurns } from "./Measure.ts"
+import type { GroupResult } from "./Report.ts"
+
+const tasks = 20_000
+const batch = 500
+const loops = 4
+const servers = 16
+
+/** What the last round left is tidied up before the next one, for all. */
+const tidyUp = SqlClient.SqlClient.use((sql) => Effect.andThen(sql`VACUUM (ANALYZE)`, sql`CHECKPOINT`))
+
+const penstock = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const queue = yield* HilltopQueue
+  const url = (server: number) => `http://s${server}.example.nz/data.hts`
+  const sources = yield* Effect.forEach(Array.from({ length: servers }), (_, server) =>
+    Effect.map(
+      sql<{ id: number }>`
+        INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${url(server)}, '{}') RETURNING id`,
+      ([row]) => row!.id
+    )
+  )
+  yield* queue.enqueue(
+    Array.from({ length: tasks }, (_, n) => ({
+      sourceId: sources[n % servers]!,
+      requestType: "MEASUREMENT_DATA",
+      fetchUrl: `${url(n % servers)}?Service=Hilltop&Request=GetData&Site=Awa%20at%20Bridge&n=${n}`,
+      details: { siteName: "Awa at Bridge" }
+    }))
+  )
+  const drain = Effect.suspend(() => {
+    let done = 0
+    const loop: Effect.Effect<void, unknown> = Effect.gen(function* () {
+      while (done < tasks) {
+        const claimed = yield* queue.claim(batch)
+        yield* queue.settle(
+          claimed.map((task) => ({
+            task,
+            run: { at: "2026-01-01T00:00:00.000Z", result: "UNCHANGED", hash: "0123456789abcdef", millis: 1 },
+            delay: Duration.days(1),
+            hash: undefined,
+            attempts: 0,
+            answer: { kind: "answered", millis: 1 }
+          }))
+        )
+        done += claimed.length
+      }
+    })
+    return Effect.as(
+      Effect.all(
+        Array.from({ length: loops }, () => loop),
+        { concurrency: loops }
+      ),
+      tasks
+    )
+  })
+  const makeDue = sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - random() * interval '1 hour'`
+  return makeDue.pipe(Effect.andThen(tidyUp), Effect.andThen(perSecond(drain)))
+})
+
+const graphileWorker = Effect.gen(function* () {
+  const { url } = yield* BenchPostgres
+  const sql = yield* SqlClient.SqlClient
+  const preset = {
+    worker: { localQueue: { size: batch }, completeJobBatchDelay: 0, failJobBatchDelay: 0, concurrentJobs: 24 }
+  }
+  const started = Effect.fnUntraced(function* (onJob: () => void) {
+    return yield* Effect.acquireRelease(
+      Effect.promise(() =>
+        run({
+          connectionString: url,
+          maxPoolSize: 10,
+          noHandleSignals: true,
+          preset,
+          taskList: { nothing: () => onJob() }
+        })
+      ),
+      (runner) => Effect.ignore(Effect.tryPromise(() => runner.stop()))
+    )
+  })
+  // Its tables, made by a first run.
+  yield* Effect.scoped(started(() => {}))
+  const left = sql<{ n: number }>`SELECT count(*)::int4 AS n FROM graphile_worker.jobs`
+  return Effect.gen(function* () {
+    yield* sql`
+      SELECT graphile_worker.add_jobs(array_agg(
+        json_populate_record(NULL::graphile_worker.job_spec, json_build_object('identifier', 'nothing', 'payload', json_build_object('n', n)))))
+      FROM generate_series(1, ${tasks}::int4) AS n`
+    yield* tidyUp
+    const first = yield* Deferred.make<void>()
+    const last = yield* Deferred.make<void>()
+    let done = 0
+    yield* started(() => {
+      if (++done === 1) Deferred.doneUnsafe(first, Effect.void)
+      if (done === tasks) Deferred.doneUnsafe(last, Effect.void)
+    })
+    yield* Deferred.await(first)
+    // From its first job, and until the last completion is written.
+    return yield* perSecond(
+      Deferred.await(last).pipe(
+        Effect.andThen(Effect.repeat(left, { until: ([row]) => row?.n === 0, schedule: Schedule.spaced("5 millis") })),
+        Effect.as(tasks)
+      )
+    )
+  }).pipe(Effect.scoped)
+})
+
+const pgBoss = Effect.gen(function* () {
+  const { url } = yield* BenchPostgres
+  const boss = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const made = new PgBoss({ connectionString: url, max: 10, supervise: false, schedule: false })
+      made.on("error", () => {})
+      await made.start()
+      await made.createQueue("nothing")
+      return made
+    }),
+    (made) => Effect.ignore(Effect.tryPromise(() => made.stop({ graceful: false })))
+  )
+  const drain = Effect.suspend(() => {
+    let done = 0
+    const loop = Effect.promise(async () => {
+      while (done < tasks) {
+        const jobs = await boss.fetch("nothing", { batchSize: batch })
+        if (jobs.length > 0) {
+          await boss.complete(
+            "nothing",
+            jobs.map(({ id }) => id)
+          )
+        }
+        done += jobs.length
+      }
+    })
+    return Effect.as(
+      Effect.all(
+        Array.from({ length: loops }, () => loop),
+        { concurrency: loops }
+      ),
+      tasks
+    )
+  })
+  return Effect.gen(function* () {
+    yield* Effect.promise(() => boss.deleteAllJobs("nothing"))
+    yield* Effect.promise(() =>
+      boss.insert(
+        "nothing",
+        Array.from({ length: tasks }, (_, n) => ({ data: { n } }))
+      )
+    )
+    yield* tidyUp
+    return yield* perSecond(drain)
+  })
+})
+
+const measured = Effect.gen(function* () {
+  const sides = { penstock: yield* penstock, graphileWorker: yield* graphileWorker, pgBoss: yield* pgBoss }
+  const turns = yield* takeTurns({ name: "claim and settle", rounds: 5 }, sides)
+  const beside = (yardstick: string, of: "graphileWorker" | "pgBoss"): Figure => ({
+    name: `tasks claimed and settled, ${batch} at a time`,
+    yardstick,
+    unit: "/s",
+    better: "higher",
+    targets: [{ of: "ratio", bound: 1 }],
+    rounds: turns.map((turn) => ({ figure: turn.penstock, yardstick: turn[of] }))
+  })
+  const figures = [beside("graphile-worker, batched", "graphileWorker"), beside("pg-boss, in batches", "pgBoss")]
+  return { figures, postgres: yield* postgresVersion } satisfies GroupResult
+})
+
+const queueOnDatabase = Layer.unwrap(
+  Effect.map(BenchPostgres, ({ url }) =>
+    PgHilltopQueue.pipe(
+      Layer.provideMerge(Database),
+      Layer.provide(settings({ DATABASE_URL: url, CRAWL_SERVER_RATE: "1000000", CRAWL_SERVER_CONCURRENCY: "100000" }))
+    )
+  )
+).pipe(Layer.provideMerge(BenchPostgres.layer))
+
+export const benchQueue = Effect.provide(measured, queueOnDatabase)

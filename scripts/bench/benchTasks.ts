@@ -1,0 +1,96 @@
+/**
+ * The crawl's claim with a million tasks on the queue, against the same claim with 10,000: 32 tasks of 300 servers, and a look
+ * that finds nothing because every server rests. `BENCH_TASKS` makes it up to five million.
+ *
+ * What is claimed is settled, untimed, and due again behind the others. The backlogs of `inventTasks` are
+ * what a claim must not walk through: three fifths of all tasks due on one server, a fifth due and paused.
+ */
+import { Config, Context, Duration, Effect, Layer, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import { Database } from "../../layers/Database.ts"
+import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
+import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import type { ClaimedTask, Settlement } from "../../src/domain/FetchTask.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchFailed } from "./BenchProcess.ts"
+import { type Figure, spread } from "./Figure.ts"
+import { inventTasks } from "./InventedTasks.ts"
+import { milliseconds, takeTurns } from "./Measure.ts"
+import type { GroupResult } from "./Report.ts"
+
+const few = 10_000
+const Tasks = Config.schema(
+  Schema.NumberFromString.pipe(
+    Schema.decodeTo(Schema.Int.check(Schema.isBetween({ minimum: few, maximum: 5_000_000 })))
+  ),
+  "BENCH_TASKS"
+).pipe(Config.withDefault(1_000_000))
+
+const claimed = 32
+/** Claims of one turn, of which the median counts. */
+const claims = 15
+
+const settled = (task: ClaimedTask): Settlement => ({
+  task,
+  run: { at: "2026-01-01T00:00:00.000Z", result: "UNCHANGED", hash: "0123456789abcdef", millis: 120 },
+  delay: Duration.zero,
+  hash: undefined,
+  attempts: 0,
+  answer: { kind: "answered", millis: 120 }
+})
+
+/** A database of that many tasks, and the queue on it. */
+const openSide = Effect.fnUntraced(function* (name: string, tasks: number) {
+  const outer = yield* SqlClient.SqlClient
+  yield* outer`CREATE DATABASE ${outer(name)}`
+  const url = new URL((yield* BenchPostgres).url)
+  url.pathname = `/${name}`
+  // Budgets that let a claim of 32 through every time, and no server has more than its usual share of it.
+  const options = settings({ DATABASE_URL: url.href, CRAWL_SERVER_RATE: "10000", CRAWL_SERVER_CONCURRENCY: "4" })
+  const context = yield* Layer.build(
+    Layer.fresh(PgHilltopQueue.pipe(Layer.provideMerge(Database), Layer.provide(options)))
+  )
+  yield* Effect.provideContext(inventTasks(tasks), context)
+  const sql = Context.get(context, SqlClient.SqlClient)
+  const queue = Context.get(context, HilltopQueue)
+
+  const oneClaim = Effect.gen(function* () {
+    let found: ReadonlyArray<ClaimedTask> = []
+    const took = yield* milliseconds(Effect.map(queue.claim(claimed), (answer) => (found = answer)))
+    if (found.length !== claimed) return yield* new BenchFailed({ message: `${found.length} tasks were claimed` })
+    yield* queue.settle(found.map(settled))
+    return took
+  })
+  const idleLook = Effect.flatMap(milliseconds(queue.claim(claimed)), (took) => Effect.succeed(took))
+  const median = (one: Effect.Effect<number, unknown>) =>
+    Effect.map(Effect.replicateEffect(one, claims), (took) => spread(took).median)
+  const pauseAll = (paused: boolean) => sql`
+    UPDATE hilltop_servers SET cool_down_until = CASE WHEN ${paused} THEN now() + interval '1 hour' END`
+  return {
+    claim: median(oneClaim),
+    idle: pauseAll(true).pipe(Effect.andThen(median(idleLook)), Effect.ensuring(Effect.orDie(pauseAll(false))))
+  }
+})
+
+const measured = Effect.gen(function* () {
+  const tasks = yield* Tasks
+  const small = yield* openSide("small", few)
+  const large = yield* openSide("large", tasks)
+  const figureOf = (name: string, of: "claim" | "idle", targets: Figure["targets"]) =>
+    Effect.map(takeTurns({ name, rounds: 9 }, { large: large[of], small: small[of] }), (turns): Figure => ({
+      name: `${name} of ${tasks.toLocaleString("en")}`,
+      yardstick: `of ${few.toLocaleString("en")}`,
+      unit: "ms",
+      better: "lower",
+      targets,
+      rounds: turns.map((turn) => ({ figure: turn.large, yardstick: turn.small }))
+    }))
+  const target = [{ of: "ratio", bound: 1.3 }] as const
+  const figures = [
+    yield* figureOf(`claim of ${claimed} tasks`, "claim", target),
+    yield* figureOf("look that finds every server at rest", "idle", target)
+  ]
+  return { figures, postgres: yield* postgresVersion } satisfies GroupResult
+})
+
+export const benchTasks = Effect.provide(measured, BenchDatabase)
