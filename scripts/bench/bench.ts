@@ -11,6 +11,7 @@ import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effe
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
 import { benchClaim } from "./benchClaim.ts"
+import { benchCrawl } from "./benchCrawl.ts"
 import { benchEvents } from "./benchEvents.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
@@ -32,6 +33,7 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   claim: benchClaim,
   tasks: benchTasks,
   queue: benchQueue,
+  crawl: benchCrawl,
   events: benchEvents,
   lookups: benchLookups,
   start: benchStart,
