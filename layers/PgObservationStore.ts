@@ -16,6 +16,7 @@ import {
   type StoreMessage,
   type StoreOutcome
 } from "../src/stream/ObservationStore.ts"
+import { documentsBefore } from "../src/stream/ObservationRebuild.ts"
 import { type SeriesDocument, seriesDocuments } from "../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
 import {
@@ -82,6 +83,15 @@ const nothingPlaced = { added: [], overruled: 0 }
 
 const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
 const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
+/** Whether a rebuild has read the document of the message, before what is new came through the topic. */
+const isRebuilt = (
+  { seenAt, source }: StoreMessage,
+  rebuilt: ReadonlyMap<number, { readonly next: number; readonly ended_at: number }>
+): boolean => {
+  const read = source && rebuilt.get(source.partition)
+  return read !== undefined && source!.offset < documentsBefore(read.next) && seenAt <= read.ended_at
+}
+
 const siteKey = ({ councilId, siteName }: SiteName) => JSON.stringify([councilId, siteName])
 
 /** The last known location of each site in the batch. */
@@ -271,7 +281,10 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         const last = messages.at(-1)
         if (last === undefined) return nothingStored
         const [position] = yield* statements.lockOffset(topic, partition)
-        const fresh = messages.filter(({ offset }) => offset >= (position?.next ?? 0))
+        const rebuilt = new Map((yield* statements.findRebuilt).map((one) => [one.partition, one]))
+        const fresh = messages.filter(
+          (message) => message.offset >= (position?.next ?? 0) && !isRebuilt(message, rebuilt)
+        )
         if (fresh.length === 0) return nothingStored
         const outcome = yield* storeFresh(fresh)
         yield* statements.moveOffset(topic, partition, last.offset + 1)

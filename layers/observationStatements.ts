@@ -55,6 +55,7 @@ const FoundMonth = Schema.Struct({
 })
 const found = rowsAs(Found)
 const foundMonths = rowsAs(FoundMonth)
+const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
 const offsets = rowsAs(Schema.Struct({ next: Schema.Finite }))
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
@@ -75,6 +76,10 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
         INSERT INTO observation_offsets (topic, partition, next_offset) VALUES (${topic}, ${partition}, 0)
         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = observation_offsets.next_offset
         RETURNING next_offset::float8 AS next`),
+
+    /** Up to where the last rebuild read the raw documents. A statement of its own: one that waited for a swap would not see it. */
+    findRebuilt: rebuilt(sql`
+      SELECT partition, next_offset::float8 AS next, ${epoch("ended_at")} AS ended_at FROM observation_rebuilt`),
 
     moveOffset: (topic: string, partition: number, next: number) => sql`
       UPDATE observation_offsets SET next_offset = ${next}::bigint

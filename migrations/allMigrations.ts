@@ -9,6 +9,7 @@ import hilltopBudgets from "./0007_hilltop_budgets.ts"
 import observationCoverage from "./0008_observation_coverage.ts"
 import observationYears from "./0009_observation_years.ts"
 import eventArrival from "./0010_event_arrival.ts"
+import observationRebuilds from "./0011_observation_rebuilds.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -20,5 +21,6 @@ export const migrations = {
   "0007_hilltop_budgets": hilltopBudgets,
   "0008_observation_coverage": observationCoverage,
   "0009_observation_years": observationYears,
-  "0010_event_arrival": eventArrival
+  "0010_event_arrival": eventArrival,
+  "0011_observation_rebuilds": observationRebuilds
 }

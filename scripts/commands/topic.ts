@@ -10,6 +10,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { formatInstant } from "../../src/domain/Instant.ts"
 import { fit, oneLine, print, printJson, terminalColumns } from "./output.ts"
+import { replay } from "./replay.ts"
 import { CommandFailed, withDatabase } from "./withDatabase.ts"
 
 const RecordRow = Schema.Struct({
@@ -172,6 +173,8 @@ const tail = Command.make(
 )
 
 export const topic = Command.make("topic").pipe(
-  Command.withDescription("Topics that are kept in the database: watch one"),
-  Command.withSubcommands([tail])
+  Command.withDescription(
+    "Topics: watch one that is kept in the database, or rebuild the observations from the documents"
+  ),
+  Command.withSubcommands([tail, replay])
 )

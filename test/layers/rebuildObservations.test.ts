@@ -1,0 +1,191 @@
+/**
+ * A rebuild of the observations from the raw topic, beside a service that goes on: the table that a reader ends with who
+ * starts from nothing, under the ids there were, and none of what comes meanwhile missing or twice.
+ */
+import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
+import { DatabasePlace } from "../../layers/Database.ts"
+import { PgObservationArchive } from "../../layers/PgObservationArchive.ts"
+import { PgObservationRebuild } from "../../layers/PgObservationRebuild.ts"
+import { PgObservationStore } from "../../layers/PgObservationStore.ts"
+import { PgTopics } from "../../layers/PgTopics.ts"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ObservationArchive } from "../../src/api/ObservationArchive.ts"
+import { Loops } from "../../src/domain/Loop.ts"
+import { KafkaSink, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
+import { MappingStage, mapperGroup } from "../../src/stream/mappingStage.ts"
+import { ObservationStage, storeGroup } from "../../src/stream/observationStage.ts"
+import { ObservationRebuild } from "../../src/stream/ObservationRebuild.ts"
+import { rebuildObservations, type RebuildOptions } from "../../src/stream/rebuildObservations.ts"
+import { streamTopics } from "../../src/stream/streamTopics.ts"
+import { TopicReader } from "../../src/stream/TopicReader.ts"
+import { dataRecord, observationsTopic, rawTopic, siteListRecord } from "../stream/rawDocuments.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+const topics = { rawTopic, observationsTopic }
+const place = Layer.effect(
+  DatabasePlace,
+  Effect.map(TestDatabase, ({ url }) => DatabasePlace.of({ url, description: "a test's", psql: undefined }))
+)
+const services = Layer.mergeAll(
+  PgTopics({ topics: streamTopics(topics) }),
+  PgObservationStore,
+  PgObservationRebuild,
+  PgObservationArchive,
+  SaxesXmlScanner,
+  Loops.layer
+).pipe(Layer.provideMerge(place), Layer.provideMerge(TestDatabase.layer))
+
+/** Fetch after fetch of a window that slides over New Year; values are corrected, removed and brought back. */
+const documents = (councilId: number, from: number, until: number): ReadonlyArray<OutgoingRecord> =>
+  Array.from({ length: until - from }, (_, n) => {
+    const fetch = from + n
+    const at = Date.UTC(2026, 0, 10) + fetch * 60_000
+    const data = ["Awa", "Hutt River"].flatMap((siteName) =>
+      ["Flow", "Stage"].map((measurementName) => {
+        const rows = Array.from({ length: 40 }, (_, row) => {
+          const hour = fetch + row
+          const time = new Date(Date.UTC(2025, 11, 31, 0) + hour * 3_600_000).toISOString().slice(0, 19)
+          return [time, `${hour}.${hour % 5 === fetch % 3 ? fetch : 0}0`] as const
+        }).filter((_, row) => row === 0 || row === 39 || (row + fetch) % 7 > 0)
+        return dataRecord({ councilId, at, siteName, measurementName, rows })
+      })
+    )
+    return [siteListRecord(councilId, at, ["Awa", "Hutt River", `Site ${fetch}`]), ...data]
+  }).flat()
+
+const send = (records: ReadonlyArray<OutgoingRecord>) => KafkaSink.use((sink) => sink.send(records))
+const settled = Effect.gen(function* () {
+  const reader = yield* TopicReader
+  const raw = yield* reader.lag({ topic: rawTopic, group: mapperGroup })
+  return raw + (yield* reader.lag({ topic: observationsTopic, group: storeGroup }))
+}).pipe(
+  Effect.repeat({ until: (left) => left === 0, schedule: Schedule.spaced("20 millis") }),
+  Effect.timeout("30 seconds")
+)
+
+/** The stages, until the scope closes. */
+const running = Layer.build(Layer.fresh(Layer.merge(MappingStage(topics), ObservationStage(topics))))
+
+/** All that is kept, under the ids it is kept under. */
+const everything = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  return {
+    rows: yield* sql`
+      SELECT series_id, observed_at::text, value::text, first_seen_at::text, superseded_at::text FROM observations
+      ORDER BY series_id, observed_at, first_seen_at`,
+    months: yield* sql`
+      SELECT series_id, year_month, seen_at::text, covers_from::text, covers_until::text, is_complete
+      FROM observation_months ORDER BY series_id, year_month`,
+    series: yield* sql`
+      SELECT id, site_id, measurement_name, units, first_observed_at::text, last_observed_at::text,
+        observation_count::text AS count
+      FROM observation_sites_measurements ORDER BY id`,
+    sites: yield* sql`
+      SELECT id, council_id, name, easting, northing, projection, located_at::text FROM observation_sites ORDER BY id`
+  }
+})
+/** What a fault of ours might have done. */
+const spoil = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  yield* sql`DELETE FROM observations WHERE extract(minute FROM first_seen_at)::int % 3 = 0`
+  yield* sql`UPDATE observations SET value = value + 1 WHERE superseded_at IS NULL AND series_id % 2 = 0`
+  yield* sql`UPDATE observation_sites_measurements SET observation_count = 5, first_observed_at = NULL, units = 'x'`
+  yield* sql`UPDATE observation_sites SET easting = 0, projection = 'x' WHERE id % 2 = 0`
+})
+const schemas = PgClient.PgClient.use((sql) => sql`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'observation%'`)
+
+const options: RebuildOptions = {
+  rawTopic,
+  fresh: false,
+  onBegin: () => Effect.void,
+  onProgress: () => Effect.void
+}
+
+layer(services, { excludeTestServices: true })("a rebuild of the observations", (it) => {
+  it.effect(
+    "ends with the same table and the same ids, and the service goes on",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(1, 0, 8))
+        yield* settled
+        const expected = yield* everything
+        assert.isAbove(expected.rows.length, 300)
+        yield* spoil
+        const { read } = yield* rebuildObservations(options)
+        assert.strictEqual(read, 8 * 5)
+        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* schemas, [])
+
+        // What is stored afterwards goes into the new tables, as it would have into the old.
+        yield* send(documents(1, 8, 11))
+        yield* settled
+        const later = yield* everything
+        assert.isAbove(later.rows.length, expected.rows.length)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, later)
+        const archive = yield* ObservationArchive
+        const [first] = later.series
+        const site = yield* archive.findSite(Number(first?.["site_id"]))
+        const found = site?.series.find(({ id }) => id === first?.["id"])
+        assert.strictEqual(found?.count, Number(first?.["count"]))
+      }),
+    60_000
+  )
+
+  it.effect(
+    "takes in what comes meanwhile, once",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(2, 0, 6))
+        yield* settled
+        const sending = Effect.forEach(documents(2, 6, 16), (record) => send([record]), { discard: true })
+        const sender = yield* Effect.forkChild(sending)
+        yield* rebuildObservations(options)
+        yield* Fiber.join(sender)
+        yield* settled
+        const { rows, months, series, sites } = yield* everything
+        // A rebuild in peace is the yardstick: it is what a reader from nothing ends with.
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, { rows, months, series, sites })
+      }),
+    60_000
+  )
+
+  it.effect(
+    "leaves everything as it is when it is interrupted, and goes on from there",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(3, 0, 10))
+        yield* settled
+        const expected = yield* everything
+        const rebuild = yield* ObservationRebuild
+        const stopping = yield* Deferred.make<void>()
+        let batches = 0
+        const store: typeof rebuild.store = (batch) =>
+          batches++ === 0 ? rebuild.store(batch) : Effect.andThen(Deferred.succeed(stopping, undefined), Effect.never)
+        yield* Effect.raceFirst(
+          Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, store }),
+          Deferred.await(stopping)
+        )
+        assert.deepStrictEqual(yield* everything, expected)
+        yield* spoil
+        let resumed = false
+        yield* rebuildObservations({
+          ...options,
+          onBegin: (begun) =>
+            Effect.sync(() => {
+              resumed = begun.resumed
+            })
+        })
+        assert.isTrue(resumed)
+        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+})
