@@ -69,6 +69,18 @@ describe("ObservationMapper", () => {
     })
   )
 
+  it.effect("passes over the sites that the source excludes", () =>
+    Effect.gen(function* () {
+      const xml = `<HilltopServer><Agency>A</Agency><Site Name="Awa"/><Site Name="Other"/></HilltopServer>`
+      const names = Effect.fnUntraced(function* (excluded: string) {
+        const { records } = yield* map({ ...sitesList(xml), headers: { excluded_sites: excluded } })
+        return records.map(({ value }) => JSON.parse(value).siteName)
+      })
+      assert.deepStrictEqual(yield* names(`["Awa"]`), ["Other"])
+      assert.deepStrictEqual(yield* names("nonsense"), ["Awa", "Other"])
+    })
+  )
+
   it.effect("leaves the location null where a server gives degrees, and puts them into headers", () =>
     Effect.gen(function* () {
       const [first] = (yield* map(sitesList(sample("synthetic/sitelist-latlong.xml")))).records

@@ -1,0 +1,356 @@
+/**
+ * One run of a task after another, against documents in memory: what is published, what is kept, and what is settled when.
+ * The clock is the test's.
+ */
+import { assert, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Ref, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { Crawler } from "../../src/crawl/Crawler.ts"
+import { HilltopClient } from "../../src/crawl/HilltopClient.ts"
+import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
+import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
+import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
+import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
+
+const rawTopic = "hilltop_raw"
+const htsUrl = "https://hilltop.example.nz/data.hts"
+const month = `${htsUrl}?Service=Hilltop&Request=GetData&Site=Awa&Measurement=Rainfall&from=2026-02-01T00:00&to=2026-02-28T23:59:59`
+const latest = `${htsUrl}?Service=Hilltop&Request=GetData&Site=Awa&Measurement=Rainfall&TimeInterval=P35D/now`
+const nzst = (text: string) => Date.parse(`${text}+12:00`)
+const now = nzst("2026-02-20T12:00:00")
+
+interface Row {
+  readonly at: string
+  readonly value: number | string
+}
+const rowsOf = (rows: ReadonlyArray<Row>) =>
+  rows.map(({ at, value }) => `<E><T>${at}</T><I1>${value}</I1></E>\n`).join("")
+const dataOf = (rows: string, units = "mm") =>
+  `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Council</Agency>\n<Measurement SiteName="Awa">\n<DataSource Name="Rainfall" NumItems="1">\n` +
+  `<TSType>StdSeries</TSType>\n<ItemInfo ItemNumber="1"><Units>${units}</Units></ItemInfo>\n</DataSource>\n` +
+  `<Data DateFormat="Calendar" NumItems="1">\n${rows}</Data>\n</Measurement>\n</Hilltop>\n`
+const data = (...rows: ReadonlyArray<Row>) => dataOf(rowsOf(rows))
+const noData = `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Council</Agency>\n</Hilltop>\n`
+
+const one: Row = { at: "2026-02-03T10:00:00", value: 1 }
+const two: Row = { at: "2026-02-03T11:00:00", value: 2 }
+const three: Row = { at: "2026-02-04T10:00:00", value: 3 }
+
+/** A server of documents by address, the queue with one source, and what its tasks do there. */
+const arranged = Effect.gen(function* () {
+  yield* TestClock.setTime(now)
+  const { sources, tasks } = yield* MemoryHilltop
+  const queue = yield* HilltopQueue
+  const crawler = yield* Crawler
+  const topics = yield* MemoryTopics
+  const documents = yield* Documents
+  const configuration = { measurementNames: ["Rainfall"] }
+  sources.set(1, { id: 1, councilId: 9, htsUrl, configuration, problem: undefined, planned: undefined })
+  const add = (requestType: RequestType, fetchUrl: string, details: TaskDetails = {}) =>
+    queue.enqueue([{ sourceId: 1, requestType, fetchUrl, details }])
+  const details = { siteName: "Awa", measurementName: "Rainfall", measurement: "Rainfall", item: 1, units: "mm" }
+  const task = (fetchUrl: string) => [...tasks.values()].find((each) => each.fetchUrl === fetchUrl)!
+  const claim = (fetchUrl: string) =>
+    Effect.gen(function* () {
+      task(fetchUrl).nextFetchAt = 0
+      const claimed = yield* queue.claim(100)
+      yield* queue.release(claimed.filter((each) => each.fetchUrl !== fetchUrl))
+      return claimed.find((each) => each.fetchUrl === fetchUrl)!
+    })
+  /** Runs the task against `text`; what it was settled with, and what was published. */
+  const run = Effect.fnUntraced(function* (fetchUrl: string, text: string | undefined) {
+    yield* Ref.update(documents, (all) => {
+      const next = new Map(all)
+      if (text === undefined) next.delete(fetchUrl)
+      else next.set(fetchUrl, text)
+      return next
+    })
+    const before = topics.records(rawTopic).length
+    yield* crawler.run(yield* claim(fetchUrl))
+    const records = topics.records(rawTopic).slice(before)
+    return {
+      result: task(fetchUrl).history.at(-1)?.result,
+      published: records.map(({ value }) => JSON.parse(value)),
+      records
+    }
+  })
+  return { add, claim, configuration, crawler, details, documents, queue, run, sources, task, tasks, topics }
+})
+
+class Documents extends Context.Service<Documents, Ref.Ref<ReadonlyMap<string, string>>>()("test/Documents") {}
+
+const layer = () =>
+  Crawler.layer({ concurrency: 4, rawTopic }).pipe(
+    Layer.provide(Layer.unwrap(Effect.map(Documents, HilltopClient.layerMemory))),
+    Layer.provideMerge(Layer.effect(Documents, Ref.make<ReadonlyMap<string, string>>(new Map()))),
+    Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 10_000, maxConcurrent: 100 })),
+    Layer.provideMerge(Layer.merge(MemoryTopics.layer({ [rawTopic]: 16 }), SaxesXmlScanner))
+  )
+const test = <E>(name: string, body: Effect.Effect<void, E, Layer.Success<ReturnType<typeof layer>> | Scope.Scope>) =>
+  it.effect(name, () => Effect.provide(body, layer()))
+
+test(
+  "what is new, corrected or gone is published; what says the same is not",
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const steps: ReadonlyArray<readonly [string, string, "SUCCESS" | "UNCHANGED"]> = [
+      ["the first", data(one, two), "SUCCESS"],
+      ["the same", data(one, two), "UNCHANGED"],
+      ["written otherwise", data(one, two).replace("Council", "Kaunihera").replaceAll("\n", "\r\n "), "UNCHANGED"],
+      ["a new value", data(one, two, three), "SUCCESS"],
+      ["a corrected value", data(one, { ...two, value: 2.5 }, three), "SUCCESS"],
+      ["a value gone", data(one, three), "SUCCESS"],
+      ["other units", dataOf(rowsOf([one, three]), "cm"), "SUCCESS"],
+      ["as it was before", data(one, three), "SUCCESS"],
+      ["with a remark, which is not compared", data(one, three).replace("<Hilltop>", "<!-- x --><Hilltop>"), "SUCCESS"],
+      ["the same remark", data(one, three).replace("<Hilltop>", "<!-- x --><Hilltop>"), "UNCHANGED"],
+      ["and without", data(one, three), "SUCCESS"]
+    ]
+    for (const [name, text, expected] of steps) {
+      const { published, result } = yield* run(month, text)
+      assert.strictEqual(result, expected, name)
+      assert.deepStrictEqual(
+        published.map(({ xml }) => xml),
+        expected === "SUCCESS" ? [text] : [],
+        name
+      )
+    }
+  })
+)
+
+test(
+  "a window that only lost its oldest rows is not published, and its history says so",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA_LATEST", latest, details)
+    const rows = (from: number, count: number) =>
+      Array.from({ length: count }, (_, i) => ({ at: formatHilltopTime(from + i * 300_000), value: i % 7 }))
+    const first = now - 35 * 86_400_000
+    const all = rows(first, 200)
+    yield* run(latest, data(...all))
+    assert.deepInclude(task(latest).history.at(-1), {
+      result: "SUCCESS",
+      added: 200,
+      revised: false,
+      newest: all.at(-1)!.at
+    })
+    yield* TestClock.adjust("10 minutes")
+    const moved = yield* run(latest, data(...all.slice(2)))
+    assert.deepStrictEqual([moved.result, moved.published], ["UNCHANGED", []])
+    assert.deepInclude(task(latest).history.at(-1), { added: 0, revised: false })
+    const grown = data(...all.slice(2), { at: "2026-02-20T12:05:00", value: 1 })
+    assert.strictEqual((yield* run(latest, grown)).published.length, 1)
+    assert.deepInclude(task(latest).history.at(-1), { added: 1, revised: false, newest: "2026-02-20T12:05:00" })
+    const corrected = data(...all.slice(2).with(50, { ...all[52]!, value: 99 }), {
+      at: "2026-02-20T12:05:00",
+      value: 1
+    })
+    assert.strictEqual((yield* run(latest, corrected)).published.length, 1)
+    assert.deepInclude(task(latest).history.at(-1), { added: 0, revised: true })
+  })
+)
+
+test(
+  "a first document without rows is valid and not published; one whose rows are gone is",
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    for (const text of [noData, data()]) assert.deepStrictEqual((yield* run(month, text)).published, [])
+    assert.strictEqual((yield* run(month, data(one))).published.length, 1)
+    const gone = yield* run(month, noData)
+    assert.strictEqual(gone.result, "SUCCESS")
+    assert.deepInclude(gone.published[0], { siteName: "Awa", measurementName: "Rainfall", yearMonth: "2026-02" })
+    assert.deepStrictEqual((yield* run(month, data())).published, [])
+  })
+)
+
+test(
+  "a document is of the month of its earliest row, and values later than now are values like others",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA_LATEST", latest, details)
+    const ahead = data({ at: "2026-02-20T13:00:00", value: 1 }, { at: "2026-01-31T23:59:59", value: 2 })
+    const { published, result } = yield* run(latest, ahead)
+    assert.strictEqual(result, "SUCCESS")
+    assert.strictEqual(published[0].yearMonth, "2026-01")
+    assert.isAbove(task(latest).nextFetchAt, now)
+    assert.isBelow(task(latest).nextFetchAt, now + 7 * 3_600_000)
+  })
+)
+
+test(
+  "a month that was published before it was over is published once more when it is, and then no more",
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const published: Array<number> = []
+    for (const time of ["2026-02-20T12:00:00", "2026-02-25T12:00:00", "2026-03-03T12:00:00", "2026-03-28T12:00:00"]) {
+      yield* TestClock.setTime(nzst(time))
+      published.push((yield* run(month, data(one, two))).published.length)
+    }
+    assert.deepStrictEqual(published, [1, 0, 1, 0])
+  })
+)
+
+test(
+  "a document is published again when it was published under another council, item or units",
+  Effect.gen(function* () {
+    const { add, details, run, sources } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* run(month, data(one))
+    sources.set(1, { ...sources.get(1)!, councilId: 10 })
+    assert.strictEqual((yield* run(month, data(one))).published[0]?.councilId, 10)
+    yield* add("MEASUREMENT_DATA", month, { ...details, item: 2 })
+    assert.strictEqual((yield* run(month, data(one))).records[0]?.headers["item"], "2")
+    assert.deepStrictEqual((yield* run(month, data(one))).published, [])
+  })
+)
+
+test(
+  "a task of an earlier version, which kept a hash alone, is not published again for that",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    task(month).previousHash = data(one)
+    const { published, result } = yield* run(month, data(one))
+    assert.deepStrictEqual([result, published], ["UNCHANGED", []])
+    assert.isDefined(task(month).previousDigest)
+  })
+)
+
+test(
+  "lists say the same in any order, and a later end of a series is news",
+  Effect.gen(function* () {
+    const { add, run, tasks } = yield* arranged
+    const list = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const source = (name: string, to: string) =>
+      `<DataSource Name="${name}" Site="Awa"><TSType>StdSeries</TSType><From>2026-01-05T00:00:00</From><To>${to}</To>` +
+      `<Measurement Name="${name}"><RequestAs>${name}</RequestAs></Measurement></DataSource>`
+    const document = (...sources: ReadonlyArray<string>) =>
+      `<HilltopServer><Agency>Council</Agency>${sources.join("")}</HilltopServer>`
+    const [rain, wind] = [source("Rainfall", "2026-02-20T11:00:00"), source("Wind", "2026-02-01T00:00:00")]
+    assert.strictEqual((yield* run(list, document(rain, wind))).published.length, 1)
+    const planned = tasks.size
+    assert.isAbove(planned, 2)
+    assert.strictEqual((yield* run(list, document(wind, rain))).result, "UNCHANGED")
+    assert.strictEqual(
+      (yield* run(list, document(source("Rainfall", "2026-02-20T11:05:00"), wind))).published.length,
+      1
+    )
+    assert.strictEqual(tasks.size, planned)
+  })
+)
+
+test(
+  "an excluded site is neither asked about nor published, and the list of sites says which are",
+  Effect.gen(function* () {
+    const { add, configuration, details, run, sources, task } = yield* arranged
+    const list = `${htsUrl}?Service=Hilltop&Request=SiteList&Location=Yes`
+    const sites = `<HilltopServer><Agency>Council</Agency><Site Name="Awa"/><Site Name="Other"/></HilltopServer>`
+    yield* add("SITES_LIST", list)
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* run(month, data(one))
+    yield* run(list, sites)
+    sources.set(1, { ...sources.get(1)!, configuration: { ...configuration, excludedSitesNames: ["Awa"] } })
+    const excluded = yield* run(list, sites)
+    assert.strictEqual(excluded.records[0]?.headers["excluded_sites"], `["Awa"]`)
+    assert.strictEqual((yield* run(list, sites)).result, "UNCHANGED")
+    const runs = task(month).history.length
+    assert.deepStrictEqual((yield* run(month, data(one, two))).published, [])
+    assert.strictEqual(task(month).setAside, "excluded")
+    assert.strictEqual(task(month).history.length, runs)
+  })
+)
+
+test(
+  "a task is settled only when the stream has taken its document, however long it is away",
+  Effect.gen(function* () {
+    const { add, claim, crawler, details, documents, task, topics } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* Ref.set(documents, new Map([[month, data(one)]]))
+    yield* Ref.set(topics.outage, true)
+    const running = yield* Effect.forkChild(crawler.run(yield* claim(month)))
+    yield* TestClock.adjust("10 minutes")
+    assert.deepStrictEqual(task(month).history, [])
+    assert.isUndefined(task(month).previousHash)
+    yield* Ref.set(topics.outage, false)
+    yield* TestClock.adjust("20 seconds")
+    yield* Fiber.join(running)
+    assert.deepInclude(task(month), { attempts: 0, previousHash: data(one) })
+    assert.strictEqual(topics.records(rawTopic).length, 1)
+  })
+)
+
+test(
+  "an interrupt is no error: the task goes back as it was",
+  Effect.gen(function* () {
+    const { add, claim, crawler, details, documents, task, topics } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* Ref.set(documents, new Map([[month, data(one)]]))
+    yield* Ref.set(topics.outage, true)
+    const running = yield* Effect.forkChild(crawler.run(yield* claim(month)))
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.interrupt(running)
+    assert.deepInclude(task(month), { attempts: 0, history: [], leaseUntil: undefined, previousHash: undefined })
+  })
+)
+
+test(
+  "a failure is recorded with its kind, keeps what was known, and is tried again later and later",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* run(month, data(one))
+    const failures: ReadonlyArray<readonly [string | undefined, string]> = [
+      [undefined, "FETCH_ERROR"],
+      ["<HilltopServer><Error>No data</Error></HilltopServer>", "HILLTOP_ERROR"],
+      [data(one).slice(0, 200), "PARSE_ERROR"],
+      ["<html><body>Error File Not Found</body></html>", "PARSE_ERROR"]
+    ]
+    let attempts = 0
+    for (const [text, expected] of failures) {
+      const { published, result } = yield* run(month, text)
+      assert.strictEqual(result, expected)
+      assert.deepStrictEqual(published, [])
+      assert.deepInclude(task(month), { attempts: ++attempts, previousHash: data(one) })
+      assert.isAbove(task(month).nextFetchAt, now + 20_000)
+    }
+    assert.strictEqual((yield* run(month, data(one))).result, "UNCHANGED")
+    assert.strictEqual(task(month).attempts, 0)
+  })
+)
+
+test(
+  "a document above the topic's limit is not sent, and is asked for in halves",
+  Effect.gen(function* () {
+    const { add, details, run, task, tasks } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const row = `<E><T>2026-02-03T10:00:00</T><I1>1</I1></E>\n`
+    const { published, result } = yield* run(month, dataOf(row.repeat(250_000)))
+    assert.deepStrictEqual([result, published], ["RESPONSE_TOO_LARGE", []])
+    assert.strictEqual(task(month).setAside, "divided")
+    assert.isUndefined(task(month).previousHash)
+    assert.strictEqual(tasks.size, 3)
+    const shortest = latest.replace("P35D", "P1D")
+    yield* add("MEASUREMENT_DATA_LATEST", shortest, details)
+    yield* run(shortest, dataOf(row.repeat(250_000)))
+    assert.deepInclude(task(shortest), { setAside: undefined, attempts: 1 })
+    assert.isAbove(task(shortest).nextFetchAt, now + 4 * 3_600_000)
+    assert.strictEqual(tasks.size, 4)
+  })
+)
+
+test(
+  "a task whose source cannot be used waits without a run",
+  Effect.gen(function* () {
+    const { add, details, run, sources, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    sources.set(1, { ...sources.get(1)!, configuration: { measurementNames: [] } })
+    yield* run(month, data(one))
+    assert.deepInclude(task(month), { attempts: 0, history: [], setAside: undefined })
+  })
+)
