@@ -14,6 +14,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent, type Dispatcher } from "undici"
 import { type AnswerShare, makeAnswerMemory } from "../src/crawl/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../src/crawl/HilltopClient.ts"
+import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "./decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
 import { retryAfterSeconds } from "./retryAfter.ts"
@@ -23,13 +24,12 @@ import { userAgent } from "./version.ts"
 const connectTimeout = Duration.seconds(10)
 const mostRedirects = 3
 
-/** A month of five-minute values is half of it, and most answers are far smaller. */
-const smallAnswer = 1_000_000
-const megabyte = 1_000_000
-/** Of answers that are being received or worked on, in bytes, beyond those that are small. */
-const receivedAtOnce = 80 * megabyte
-/** What is made of an answer takes up to seven times its size: its text, its rows, its message. */
-const workedAtOnce = 20 * megabyte
+/** Bytes. A month of five-minute values just fits, and most answers are far smaller. */
+const smallAnswer = 500_000
+/** Of answers that are received or worked on, beyond what is small. With it 32 answers of 20 MB in flight make 460 MB of memory in all. */
+const receivedAtOnce = 32_000_000
+/** What is made of an answer takes up to ten times its size: its text, its rows, its message in several forms. */
+const workedAtOnce = 10_000_000
 
 const failed = (kind: HilltopFetchFailed["kind"], detail: string) => new HilltopFetchFailed({ kind, detail })
 
@@ -123,24 +123,23 @@ const make = Effect.gen(function* () {
 
   const read = Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse, share: AnswerShare) {
     const encoding = response.headers["content-encoding"]
-    if (encoding === undefined && Number(response.headers["content-length"]) > limit) return yield* tooLarge
+    const announced = encoding === undefined ? Number(response.headers["content-length"] ?? 0) : 0
+    if (announced > limit) return yield* tooLarge
     const damaged = () => failed("unreachable", "the compressed answer is damaged")
     const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
-    const pieces: Array<Uint8Array> = []
+    const collected = new CollectedBytes(smallAnswer, announced)
     const hash = createHash("sha256")
-    let length = 0
     yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
       Effect.suspend(() => {
         for (const piece of arrived) {
-          length += piece.length
-          if (length > limit) return Effect.fail(tooLarge)
+          if (collected.length + piece.length > limit) return Effect.fail(tooLarge)
           hash.update(piece)
-          pieces.push(piece)
+          collected.add(piece)
         }
-        return share.grow(length)
+        return share.grow(collected.length)
       })
     )
-    return { bytes: joined(pieces, length), hash: hash.digest("hex") }
+    return { bytes: collected.bytes(), hash: hash.digest("hex") }
   })
 
   const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare) {
@@ -184,18 +183,6 @@ const deadline = Effect.fnUntraced(function* (timeout: Duration.Duration, share:
     yield* Effect.sleep(left)
   }
 })
-
-const joined = (pieces: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
-  const [only] = pieces
-  if (pieces.length === 1 && only !== undefined) return only
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
-}
 
 export const UndiciHilltopClient = Layer.effect(HilltopClient, make).pipe(
   Layer.provide(NodeHttpClient.layerUndiciNoDispatcher),

@@ -10,6 +10,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
+import { benchAnswers } from "./benchAnswers.ts"
 import { benchClaim } from "./benchClaim.ts"
 import { benchCrawl } from "./benchCrawl.ts"
 import { benchEvents } from "./benchEvents.ts"
@@ -28,6 +29,7 @@ type BenchGroup = Effect.Effect<GroupResult, unknown, NodeServices.NodeServices 
 /** In the order in which they run. */
 const groups: Readonly<Record<string, BenchGroup>> = {
   parse: benchParse,
+  answers: benchAnswers,
   observations: benchObservations,
   sync: benchSync,
   claim: benchClaim,

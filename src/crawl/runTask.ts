@@ -19,7 +19,7 @@ import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../domain/Loop.ts"
 import { decodeText } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
-import { KafkaSink, type OutgoingRecord, refuseTooLarge } from "../stream/KafkaSink.ts"
+import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { partsOf, type UsableSource, whyUnwanted } from "./FetchPlan.ts"
 import { HilltopClient } from "./HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
@@ -113,7 +113,12 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     const same = { added: 0, revised: false }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
-  return yield* understood(task, source, rawTopic, { xml: decodeText(bytes), hash, askedAt: startedAt, answeredAt })
+  const xml = decodeText(bytes)
+  // It would fill its message alone, so nothing of it is worth the memory that its rows take.
+  if (xml.length > maxMessageBytes) {
+    return yield* new RecordTooLarge({ topic: rawTopic, bytes: xml.length, limit: maxMessageBytes })
+  }
+  return yield* understood(task, source, rawTopic, { xml, hash, askedAt: startedAt, answeredAt })
 })
 
 const understood = Effect.fnUntraced(function* (
