@@ -1,19 +1,37 @@
 /**
- * What lookups find and leave behind when many of them share a statement, on a real PostgreSQL.
+ * PostgreSQL keeps the contract of lookups; and what they find and leave behind when many of them share a statement.
  *
  * Records that were written by one statement are known by their time, which is that of its transaction.
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import { PgAccountingPointCopies } from "../../layers/PgAccountingPointCopies.ts"
+import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
+import { PgControllableUnits } from "../../layers/PgControllableUnits.ts"
+import { PgEventInbox } from "../../layers/PgEventInbox.ts"
+import { PgLockStore } from "../../layers/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/PgLookupStore.ts"
 import { LookupStore, type LookupRecord, mismatchLimit } from "../../src/api/LookupStore.ts"
 import { ControllableUnitId, EndUserClaim, type Gsrn } from "../../src/domain/Identifiers.ts"
 import { StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { lookupStoresSuite } from "../api/lookupStoresSuite.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const layer = PgLookupStore.pipe(Layer.provideMerge(TestDatabase.layer))
+
+lookupStoresSuite(
+  "lookups in PostgreSQL",
+  Layer.mergeAll(
+    PgLookupStore,
+    PgControllableUnits,
+    PgAccountingPointCopies,
+    PgLockStore,
+    PgAccountingPointStore,
+    PgEventInbox
+  ).pipe(Layer.provideMerge(TestDatabase.layer))
+)
 
 const unitOf = (gsrn: Gsrn) => ControllableUnitId.make(`a0000000-0000-4000-8000-${gsrn.slice(6)}`)
 const organisationOf = (gsrn: Gsrn) => `9${gsrn.slice(9, 17)}`
@@ -57,7 +75,7 @@ const auditOf = (caller: string) =>
 const recordAll = (records: ReadonlyArray<LookupRecord>) =>
   Effect.flatMap(LookupStore, (store) => Effect.forEach(records, store.record, { concurrency: "unbounded" }))
 
-it.layer(layer, { excludeTestServices: true })("lookups in PostgreSQL", (it) => {
+it.layer(layer, { excludeTestServices: true })("lookups that share a statement", (it) => {
   it.effect("that are made at the same time each find what they asked for", () =>
     Effect.gen(function* () {
       const store = yield* LookupStore
