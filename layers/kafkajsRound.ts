@@ -18,7 +18,8 @@ import {
   type Membership
 } from "./KafkajsGroup.ts"
 import { makeProducer, produceTransaction, type Producer, refusedAsTooLarge } from "./KafkajsProducer.ts"
-import { ask, committedMessages, type FetchedPartition, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
+import { ask, type FetchedPartition, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
+import { recordsOf } from "./kafkajsRecords.ts"
 
 export interface RoundOptions extends GroupOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
@@ -49,28 +50,6 @@ interface Stand {
   /** Made before the first batch of the round. */
   producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
 }
-
-const decoder = new TextDecoder()
-const textOf = (bytes: Uint8Array | null) => (bytes === null ? "null" : decoder.decode(bytes))
-
-/** Records of others may lack a key or a value; both are JSON here, so what is lacking is null. */
-const recordsOf = (topic: string, from: number, fetched: FetchedPartition): ReadonlyArray<TopicRecord> =>
-  committedMessages(fetched)
-    .filter(({ offset }) => Number(offset) >= from)
-    .map(({ headers, key, offset, timestamp, value }) => ({
-      topic,
-      partition: fetched.partition,
-      offset: Number(offset),
-      key: textOf(key),
-      value: textOf(value),
-      headers: Object.fromEntries(
-        Object.entries(headers).map(([name, bytes]) => [
-          name,
-          textOf(bytes instanceof Uint8Array ? bytes : (bytes.at(-1) ?? null))
-        ])
-      ),
-      at: Number(timestamp)
-    }))
 
 /** Takes the next batch off the queue. */
 const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {

@@ -1,5 +1,5 @@
 /**
- * `penstock topic tail`: the records of an embedded topic, as they are appended.
+ * `penstock topic tail`: the records of a topic as they are appended, in PostgreSQL or in Kafka (`kafkaTail.ts`).
  *
  * Partitions are merged by the time of their records, each in the order of its offsets. One statement per look reads all
  * of them by primary key; nothing is read ahead of what is shown, and no group's position moves.
@@ -8,7 +8,9 @@ import { PgTypes } from "@effect/sql-pg"
 import { Console, Effect, Option, Result, Schedule, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { SqlClient, SqlSchema } from "effect/sql"
+import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
+import { type TailOptions, tailKafka } from "./kafkaTail.ts"
 import { fit, oneLine, print, printJson, terminalColumns } from "./output.ts"
 import { replay } from "./replay.ts"
 import { CommandFailed, withDatabase } from "./withDatabase.ts"
@@ -140,29 +142,46 @@ const flags = {
   )
 }
 
+const showAs = (topic: string, json: boolean, columns: number) => (records: ReadonlyArray<RecordRow>) =>
+  json
+    ? printJson(records.map(({ at, ...record }) => ({ topic, ...record, created_at: formatInstant(at) })))
+    : print(...records.map((record) => lineOf(record, columns)))
+
+const sayWaiting = ({ from, topic }: TailOptions) =>
+  from === "latest" ? Console.error(`Waiting for new records of ${topic}. Ctrl-C ends.`) : Effect.void
+
+const tailEmbedded = Effect.fnUntraced(function* (options: TailOptions) {
+  const { from, json, limit, partition, topic } = options
+  const start = yield* startingPositions(topic, partition, from)
+  const columns = (yield* terminalColumns) ?? 200
+  yield* sayWaiting(options)
+  yield* follow({
+    topic,
+    start,
+    limit,
+    atOnce: json ? 10 : 200,
+    characters: json ? undefined : columns,
+    show: showAs(topic, json, columns)
+  })
+})
+
 const tail = Command.make(
   "tail",
   flags,
-  Effect.fnUntraced(function* ({ from, json, limit, partition, topic }) {
-    const start = yield* startingPositions(topic, Option.getOrUndefined(partition), from)
+  Effect.fnUntraced(function* ({ limit, partition, ...rest }) {
+    yield* checkSettings
+    const brokers = yield* Settings.KAFKA_BROKERS.config
+    const options: TailOptions = {
+      ...rest,
+      partition: Option.getOrUndefined(partition),
+      limit: Option.getOrElse(limit, () => Number.POSITIVE_INFINITY)
+    }
+    if (brokers === undefined) return yield* withDatabase(tailEmbedded(options))
     const columns = (yield* terminalColumns) ?? 200
-    if (from === "latest") yield* Console.error(`Waiting for new records of ${topic}. Ctrl-C ends.`)
-    yield* follow({
-      topic,
-      start,
-      limit: Option.getOrElse(limit, () => Number.POSITIVE_INFINITY),
-      atOnce: json ? 10 : 200,
-      characters: json ? undefined : columns,
-      show: (records) =>
-        json
-          ? printJson(records.map(({ at, ...record }) => ({ topic, ...record, created_at: formatInstant(at) })))
-          : print(...records.map((record) => lineOf(record, columns)))
-    })
-  }, withDatabase)
+    yield* tailKafka(brokers, options, sayWaiting(options), showAs(options.topic, options.json, columns))
+  })
 ).pipe(
-  Command.withDescription(
-    "Show the records of an embedded topic (time, partition:offset, key, value) and follow new ones"
-  ),
+  Command.withDescription("Show the records of a topic (time, partition:offset, key, value) and follow new ones"),
   Command.withExamples([
     { command: "penstock topic tail observations --from earliest --limit 10", description: "The first ten" },
     {
@@ -173,8 +192,6 @@ const tail = Command.make(
 )
 
 export const topic = Command.make("topic").pipe(
-  Command.withDescription(
-    "Topics: watch one that is kept in the database, or rebuild the observations from the documents"
-  ),
+  Command.withDescription("Topics: watch one, or rebuild the observations from the documents"),
   Command.withSubcommands([tail, replay])
 )

@@ -27,13 +27,20 @@ describe("Partitioner", () => {
     assert.strictEqual(partitionOf("foobar", 64), (-790332482 & 0x7fffffff) % 64)
   })
 
-  // From Kafka's Java code, run on these names.
+  // What `Utils.toPositive(Utils.murmur2(utf8)) % n` of kafka-clients 4.2.0 says of these names.
   it.each([
     ["9#Hutt River at Taita Gorge", 58, 10],
     ["9#Tāmaki at Ōtara", 47, 15],
     ["9#Wai 🌊 Bore", 24, 8],
     ["1#http://h.example/a.hts", 63, 15],
-    ["", 25, 9]
+    ["", 25, 9],
+    ["12#Awa-a-Tāne at  Two  Spaces", 3, 3],
+    ["4#R26/6804", 53, 5],
+    ["9#https://hilltop.gw.govt.nz/WaterUse.hts", 36, 4],
+    ["3#Ngā Pōtiki a Tamapāhore 👩‍🔬", 40, 8],
+    ["7#Kaitāia", 0, 0],
+    ["7#Ōpōtiki at Bridge ½", 0, 0],
+    ["16#日本", 35, 3]
   ])("puts %s where the Java client does", (key, of64, of16) => {
     assert.strictEqual(partitionOf(key, 64), of64)
     assert.strictEqual(partitionOf(key, 16), of16)
