@@ -1,6 +1,6 @@
 /**
  * Accounting points synced a second from an adapter that takes 50 ms for every answer: the real scheduler with 64 calls in
- * flight against the same scheduler with one, as the original works.
+ * flight against the way of the service before it, on the same accounting points.
  *
  * First those that were never synced, so that everything is written, into tables that are empty and unknown to PostgreSQL's
  * planner, as on the first day; then the same ones again, when nothing has changed and the planner knows the tables. The
@@ -18,15 +18,15 @@ import { BenchDatabase, postgresVersion, settings } from "./BenchPostgres.ts"
 import { BenchFailed, inRepository, startUntilLine } from "./BenchProcess.ts"
 import type { Figure } from "./Figure.ts"
 import { perSecond, takeTurns } from "./Measure.ts"
+import { inventOriginal, originalBatch, originalPass } from "./OriginalSync.ts"
 import type { GroupResult } from "./Report.ts"
 
 const concurrency = 64
 /** At 64 in flight and 50 ms, 1,280 a second is the most there can be. */
 const batchSize = 800
-const oneByOne = 20
 const rounds = 4
 const warmUps = 1
-const points = (batchSize + oneByOne) * (rounds + warmUps)
+const points = batchSize * (rounds + warmUps)
 const key = "key-of-the-bench"
 
 const startAdapter = startUntilLine(
@@ -48,21 +48,24 @@ const startAdapter = startUntilLine(
   /^ADAPTER_URL=(.+)$/
 )
 
-/** A scheduler with connections of its own to the adapter, for as long as the scope is open. */
-const schedulerOf = (url: string, options: { readonly concurrency: number; readonly batchSize: number }) => {
-  const adapter = UndiciAdapterClient.pipe(
-    Layer.provide(
-      settings({ ADAPTER_URL: url, ADAPTER_API_KEY: key, ADAPTER_CONCURRENCY: String(options.concurrency) })
-    ),
+/** The adapter, by connections of one's own. */
+const adapterOf = (url: string, concurrency: number) =>
+  UndiciAdapterClient.pipe(
+    Layer.provide(settings({ ADAPTER_URL: url, ADAPTER_API_KEY: key, ADAPTER_CONCURRENCY: String(concurrency) })),
     Layer.fresh
   )
+
+/** A scheduler, for as long as the scope is open. */
+const schedulerOf = (url: string, options: { readonly concurrency: number; readonly batchSize: number }) => {
   const layer = SyncScheduler.layer({
     ...options,
     interval: Duration.millis(1),
     within: Duration.days(1),
     deadAfter: Duration.minutes(10),
     lookupRetention: Duration.days(30)
-  }).pipe(Layer.provide([PgLockStore, PgAccountingPointStore, Instances.layerMemory, adapter]))
+  }).pipe(
+    Layer.provide([PgLockStore, PgAccountingPointStore, Instances.layerMemory, adapterOf(url, options.concurrency)])
+  )
   return Effect.map(Layer.build(layer), (context) => Context.get(context, SyncScheduler))
 }
 
@@ -82,14 +85,21 @@ const measured = Effect.gen(function* () {
   const gsrns = Array.from({ length: points }, (_, index) => gsrnOf(index))
   yield* sql`INSERT INTO flex.accounting_point (business_id) SELECT unnest(${gsrns}::text[])`
   yield* sql`UPDATE flex.accounting_point_sync SET relevant = true`
+  yield* inventOriginal
   yield* sql`ANALYZE`
 
   const many = yield* schedulerOf(url, { concurrency, batchSize })
-  const one = yield* schedulerOf(url, { concurrency: 1, batchSize: oneByOne })
+  const original = originalPass.pipe(
+    Effect.filterOrFail(
+      (count) => count === originalBatch,
+      (count) => new BenchFailed({ message: `${count} accounting points were synced the original's way` })
+    ),
+    Effect.provideContext(yield* Layer.build(adapterOf(url, 1)))
+  )
   const turnsOf = (name: string, ending: "changed" | "unchanged") =>
     takeTurns(
       { name: `sync, ${name}`, rounds, warmUps },
-      { many: pass(many, batchSize, ending), one: pass(one, oneByOne, ending) }
+      { many: pass(many, batchSize, ending), original: perSecond(original) }
     )
   const first = yield* turnsOf("first time", "changed")
   yield* sql`ANALYZE`
@@ -97,14 +107,14 @@ const measured = Effect.gen(function* () {
 
   const figureOf = (name: string, turns: typeof first): Figure => ({
     name: `${name}, 64 in flight`,
-    yardstick: "one after another",
+    yardstick: "the original's way",
     unit: "points/s",
     better: "higher",
     targets: [
       { of: "figure", bound: 500 },
       { of: "ratio", bound: 30 }
     ],
-    rounds: turns.map(({ many, one }) => ({ figure: many, yardstick: one }))
+    rounds: turns.map(({ many, original }) => ({ figure: many, yardstick: original }))
   })
   const figures = [figureOf("first time", first), figureOf("nothing changed", again)]
   return { figures, postgres: yield* postgresVersion } satisfies GroupResult
