@@ -1,0 +1,38 @@
+/**
+ * The rules of dates hold whatever the process's time zone: their tests run in processes under three of them, one with half
+ * hours and one across the date line.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const vitest = ["node_modules/vitest/vitest.mjs", "run", "--root", ".", "--config", "test/support/dateRules.vitest.ts"]
+
+const runUnder = Effect.fnUntraced(function* (zone: string) {
+  const { VITEST: _, ...environment } = process.env
+  const child = yield* ChildProcess.make(process.execPath, [...vitest, "--reporter", "dot"], {
+    cwd: root,
+    env: { ...environment, TZ: zone, NO_COLOR: "1" },
+    extendEnv: false,
+    stderr: "inherit"
+  })
+  const read = Stream.mkString(Stream.decodeText(child.stdout))
+  const [out, code] = yield* Effect.all([read, child.exitCode], { concurrency: 2 })
+  return { out, code: Number(code) }
+}, Effect.scoped)
+
+layer(NodeServices.layer, { excludeTestServices: true })("the rules of dates", (it) => {
+  it.effect.each(["UTC", "America/St_Johns", "Pacific/Auckland"])(
+    "hold under TZ=%s",
+    (zone) =>
+      Effect.gen(function* () {
+        const { code, out } = yield* runUnder(zone)
+        assert.strictEqual(code, 0, out)
+        assert.match(out, /Test Files\s+7 passed \(7\)/)
+      }),
+    120_000
+  )
+})
