@@ -1,7 +1,8 @@
 /**
  * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything.
  *
- * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks.
+ * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks; and
+ * which rows, in hexadecimal, as far as its 8,000 bytes go: 1,000 of 16 million accounting points fit.
  */
 import { Effect, Layer, Option, Schema, Stream } from "effect"
 import { PgClient } from "@effect/sql-pg"
@@ -16,12 +17,17 @@ import { mapSqlFailure } from "./sqlFailures.ts"
 const channel = "penstock_accounting_point_events"
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
-const Payload = Schema.fromJsonString(Schema.Struct({ moved: Schema.Int, turn: Schema.Int }))
+const Payload = Schema.fromJsonString(Schema.Struct({ moved: Schema.Int, turn: Schema.Int, points: Schema.String }))
 const readPayload = Schema.decodeOption(Payload)
 
 /** Whatever else was notified by hand, or by an older version, wakes everybody. */
 const arrivalFrom = (payload: string | undefined): EventArrival =>
-  payload === undefined ? unheardArrival : Option.getOrElse(readPayload(payload), () => unheardArrival)
+  Option.match(payload === undefined ? Option.none() : readPayload(payload), {
+    onNone: () => unheardArrival,
+    onSome: ({ moved, points, turn }) => ({ moved, turn, points: points === "" ? [] : points.split(" ").map(fromHex) })
+  })
+
+const fromHex = (digits: string): number => Number.parseInt(digits, 16)
 
 export const PgEventInbox = Layer.effect(
   EventInbox,
@@ -46,13 +52,16 @@ export const PgEventInbox = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_event_at = h.occurred_at, event_seen_at = now() FROM held h
           WHERE s.accounting_point_id = h.accounting_point_id
             AND (s.last_event_at IS NULL OR s.last_event_at < h.occurred_at)
-          RETURNING 1
+          RETURNING s.accounting_point_id
         ), counted AS (
-          SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 AS known, (SELECT count(*) FROM moved)::int4 AS recorded
+          SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 AS known, count(*)::int4 AS recorded,
+            coalesce(string_agg(to_hex(accounting_point_id), ' '), '') AS points
+          FROM moved
         )
         SELECT known, recorded,
-          CASE WHEN recorded > 0 THEN pg_notify(${channel},
-            json_build_object('moved', recorded, 'turn', floor(1000000 * random())::int4)::text) END::text AS told FROM counted`
+          CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
+            'turn', floor(1000000 * random())::int4,
+            'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
     })
 
     return EventInbox.of({

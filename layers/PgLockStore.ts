@@ -8,7 +8,7 @@ import { Gsrn } from "../src/domain/Identifiers.ts"
 import { PlainDate } from "../src/domain/OsloDay.ts"
 import { type Claim, type FetchTicket, LockStore, LockTimeout, StoreUnavailable } from "../src/sync/LockStore.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
-import { writeCopy } from "./writeCopy.ts"
+import { momentOf, writeCopy } from "./writeCopy.ts"
 
 const unavailable = mapSqlFailure((cause) =>
   cause.reason._tag === "LockTimeoutError" ? new LockTimeout() : new StoreUnavailable({ cause })
@@ -31,6 +31,7 @@ const ClaimRow = Schema.Struct({
   started_at: Schema.Finite,
   earliest_start_date: Schema.NullOr(PlainDate),
   failures: Schema.Int,
+  pending: Schema.Boolean,
   lane: Schema.Int,
   due: Schema.NullOr(Schema.Number)
 })
@@ -111,7 +112,8 @@ export const PgLockStore = Layer.effect(
           WHERE s.ctid = ANY(ARRAY(SELECT place FROM picked)) AND s.accounting_point_id = p.accounting_point_id
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
             ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
-            s.earliest_start_date::text AS earliest_start_date, s.failures, p.lane, p.due`
+            s.earliest_start_date::text AS earliest_start_date, s.failures,
+            coalesce(s.last_event_at > s.synced_event_at, false) AS pending, p.lane, p.due`
       }
     })
 
@@ -161,8 +163,8 @@ export const PgLockStore = Layer.effect(
           return [...rows]
             .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
             .map((row): Claim => {
-              const { accounting_point_id: accountingPointId, failures } = row
-              return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, failures }
+              const { accounting_point_id: accountingPointId, failures, pending: hasEvent } = row
+              return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, failures }
             })
         },
         Effect.catchTag("SchemaError", Effect.die),
@@ -175,22 +177,23 @@ export const PgLockStore = Layer.effect(
           unavailable
         ),
 
-      // A version that moved means that someone else succeeded meanwhile: then there is no failure to record.
+      // A version that moved means that someone else succeeded meanwhile, a later start that the claim was taken over as dead.
       fail: (claim, kind, retryIn) =>
         sql`
           UPDATE flex.accounting_point_sync SET last_sync_start = NULL, failures = failures + 1, last_error = ${kind},
             next_attempt_at = now() + make_interval(secs => ${retryIn}::float8)
-          WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint`.pipe(
-          Effect.asVoid,
-          plain
-        ),
+          WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint
+            AND last_sync_start = ${momentOf(sql, claim.startedAt)}`.pipe(Effect.asVoid, plain),
 
       release: (claims) =>
         claims.length === 0
           ? Effect.void
           : sql`
-              UPDATE flex.accounting_point_sync SET last_sync_start = NULL
-              WHERE accounting_point_id = ANY(${claims.map((claim) => claim.accountingPointId)}::int4[])`.pipe(
+              UPDATE flex.accounting_point_sync s SET last_sync_start = NULL
+              FROM unnest((SELECT ${claims.map(({ accountingPointId }) => accountingPointId)}::int4[]),
+                (SELECT ${claims.map(({ startedAt }) => String(startedAt))}::float8[])) AS claim (id, started_at)
+              WHERE s.accounting_point_id = claim.id
+                AND s.last_sync_start = 'epoch'::timestamptz + claim.started_at * interval '1 microsecond'`.pipe(
               Effect.asVoid,
               plain
             ),

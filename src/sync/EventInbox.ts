@@ -21,20 +21,25 @@ export interface EventReceipt {
 export interface EventArrival {
   /** The accounting points whose event moved; `Infinity` when nobody knows. */
   readonly moved: number
+  /** Which those are, by their ids; none are named when they are too many. */
+  readonly points: ReadonlyArray<number>
   /** Any number, the same for all who are told: it says whose turn it is. */
   readonly turn: number
 }
 
 /** Somebody may have recorded something, unheard. */
-export const unheardArrival: EventArrival = { moved: Number.POSITIVE_INFINITY, turn: 0 }
+export const unheardArrival: EventArrival = { moved: Number.POSITIVE_INFINITY, points: [], turn: 0 }
 
 /**
  * Whether an instance has to look, when one takes `share` accounting points at a time: as many look as are needed to take
  * all, beginning with the one whose turn it is. Instances that count differently, for the seconds after one came or went,
  * may all leave it to somebody else, so each looks now and then without being told.
  */
-export const isWoken = ({ moved, turn }: EventArrival, { count, rank }: Standing, share: number): boolean =>
-  (rank + turn) % count < Math.ceil(moved / share)
+export const isWoken = (
+  { moved, turn }: Pick<EventArrival, "moved" | "turn">,
+  { count, rank }: Standing,
+  share: number
+): boolean => (rank + turn) % count < Math.ceil(moved / share)
 
 export class EventInbox extends Context.Service<
   EventInbox,

@@ -37,6 +37,8 @@ export interface Claim extends FetchTicket {
   readonly accountingPointId: number
   /** When it came, by this process's own clock of nanoseconds, which only tells how long ago that is. */
   readonly receivedAt: bigint
+  /** Whether an event was pending. */
+  readonly hasEvent: boolean
   /** Failed attempts in a row so far. */
   readonly failures: number
 }
@@ -78,9 +80,12 @@ export class LockStore extends Context.Service<
       accountingPointId: number,
       update: CopyUpdate
     ) => Effect.Effect<boolean, LockTimeout | StoreUnavailable>
-    /** Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds. */
+    /**
+     * Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds. Nothing, when the
+     * row was written, or taken over by somebody else, since the claim.
+     */
     readonly fail: (claim: Claim, kind: string, retryIn: number) => Effect.Effect<void, StoreUnavailable>
-    /** Gives claims back untouched, as if never taken. */
+    /** Gives claims back untouched, as if never taken; those that somebody else has taken over stay theirs. */
     readonly release: (claims: ReadonlyArray<Claim>) => Effect.Effect<void, StoreUnavailable>
     /** How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old. */
     readonly countRelevant: (lookupRetention: number) => Effect.Effect<number, StoreUnavailable>

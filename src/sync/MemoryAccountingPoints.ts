@@ -172,7 +172,7 @@ const locks = Layer.effect(
         const candidates = request.lanes === "events" ? told(state) : state.points.values()
         return duePoints(candidates, request, now).map((point): Claim => {
           point.lastSyncStart = now
-          return { ...ticketOf(point, now), receivedAt, failures: point.failures }
+          return { ...ticketOf(point, now), receivedAt, hasEvent: isPending(point), failures: point.failures }
         })
       }),
 
@@ -197,7 +197,7 @@ const locks = Layer.effect(
       fail: (claim, kind, retryIn) =>
         Effect.map(micros, (now) => {
           const point = byId(claim.accountingPointId)
-          if (point.version !== claim.version) return
+          if (point.version !== claim.version || point.lastSyncStart !== claim.startedAt) return
           point.lastSyncStart = undefined
           point.failures += 1
           point.lastError = kind
@@ -206,7 +206,10 @@ const locks = Layer.effect(
 
       release: (claims) =>
         Effect.sync(() => {
-          for (const claim of claims) byId(claim.accountingPointId).lastSyncStart = undefined
+          for (const { accountingPointId, startedAt } of claims) {
+            const point = byId(accountingPointId)
+            if (point.lastSyncStart === startedAt) point.lastSyncStart = undefined
+          }
         }),
 
       countRelevant: () => Effect.sync(() => [...state.points.values()].filter((point) => point.relevant).length)
@@ -266,15 +269,16 @@ const inbox = Layer.effect(
         for (const event of known) {
           newest.set(event.gsrn, Math.max(newest.get(event.gsrn) ?? -Infinity, event.occurredAt * 1000))
         }
-        let recorded = 0
+        const moved: Array<number> = []
         for (const [gsrn, at] of newest) {
           const point = state.points.get(gsrn)!
           if (point.lastEventAt !== undefined && point.lastEventAt >= at) continue
           point.lastEventAt = at
           state.told.add(gsrn)
-          recorded += 1
+          moved.push(point.id)
         }
-        if (recorded > 0) yield* PubSub.publish(state.arrivals, { moved: recorded, turn: 0 })
+        const recorded = moved.length
+        if (recorded > 0) yield* PubSub.publish(state.arrivals, { moved: recorded, points: moved, turn: 0 })
         return {
           received: events.length,
           recorded,

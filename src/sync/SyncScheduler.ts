@@ -12,7 +12,7 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore, type StoreUnavailable } from "./LockStore.ts"
-import { claimAndRun, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import { claimAndRun, type ClaimEnd, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 
 export interface SyncOptions {
   readonly interval: Duration.Duration
@@ -42,6 +42,8 @@ export class SyncScheduler extends Context.Service<
      * after it. Waits first while too many are under way.
      */
     readonly beginFollowing: Effect.Effect<number, StoreUnavailable>
+    /** Gives back those of the accounting points that are claimed here and wait for their turn; how many there were. */
+    readonly giveBackWaiting: (points: ReadonlyArray<number>) => Effect.Effect<number, StoreUnavailable>
   }
 >()("penstock/sync/SyncScheduler") {
   /** The scheduler itself; nothing runs until it is told to. The same code over memory stores or live ones. */
@@ -67,14 +69,25 @@ export class SyncScheduler extends Context.Service<
         })
         const deadAfter = Duration.toSeconds(options.deadAfter)
 
-        /** Each call at its moment of the interval, or as soon after it as those before it let it. */
+        /** Claimed for a round, and not their turn yet. */
+        const waiting = new Map<number, Claim>()
+        /** What has an event at once; then each call at its moment of the interval, or as soon after it as those before let it. */
         const spreadOut = (claims: ReadonlyArray<Claim>) =>
           Effect.map(Clock.currentTimeMillis, (startedAt) => {
-            const gap = (Duration.toMillis(options.interval) * spread) / claims.length
-            const turn = (index: number) =>
-              Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + gap * index - now)))
-            const run = (claim: Claim, index: number) => Effect.andThen(turn(index), sync(claim))
-            return { locks, concurrency, run }
+            const steady = claims.filter(({ hasEvent }) => !hasEvent)
+            for (const claim of steady) waiting.set(claim.accountingPointId, claim)
+            const gap = (Duration.toMillis(options.interval) * spread) / steady.length
+            const turns = new Map(steady.map((claim, index) => [claim, startedAt + gap * index]))
+            const run = Effect.fnUntraced(function* (claim: Claim) {
+              const turn = turns.get(claim)
+              if (turn !== undefined) {
+                yield* Effect.sleep(Math.max(0, turn - (yield* Clock.currentTimeMillis)))
+                if (waiting.get(claim.accountingPointId) !== claim) return "released" satisfies ClaimEnd as ClaimEnd
+                waiting.delete(claim.accountingPointId)
+              }
+              return yield* sync(claim)
+            })
+            return { locks, concurrency, run, claims: [...claims.filter(({ hasEvent }) => hasEvent), ...steady] }
           })
 
         const followers = yield* FiberSet.make<SyncPass>()
@@ -93,18 +106,30 @@ export class SyncScheduler extends Context.Service<
           runOnce: Effect.gen(function* () {
             const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
             const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
-            return yield* claimAndRun(claim(limit, "all"), spreadOut)
+            return yield* Effect.ensuring(
+              claimAndRun(claim(limit, "all"), spreadOut),
+              Effect.sync(() => waiting.clear())
+            )
           }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
-          followEvents: claimAndRun(claim(mostFollowing(options), "events"), () =>
-            Effect.succeed({ locks, concurrency, run: sync })
+          followEvents: claimAndRun(claim(mostFollowing(options), "events"), (claims) =>
+            Effect.succeed({ locks, concurrency, run: sync, claims })
           ),
           beginFollowing: Effect.gen(function* () {
             const claims = yield* claim(mostFollowing(options) - following, "events")
             following += claims.length
             if (following > mostFollowing(options) / 2) room.closeUnsafe()
-            if (claims.length > 0) yield* FiberSet.run(followers, runAll(claims, { locks, concurrency, run: follow }))
+            if (claims.length > 0) yield* FiberSet.run(followers, runAll({ claims, locks, concurrency, run: follow }))
             return claims.length
-          }).pipe(Effect.uninterruptible, (begin) => Effect.andThen(room.await, begin))
+          }).pipe(Effect.uninterruptible, (begin) => Effect.andThen(room.await, begin)),
+          giveBackWaiting: Effect.fnUntraced(function* (points) {
+            const claims = points.flatMap((point) => waiting.get(point) ?? [])
+            // From here on they have no turn any more.
+            for (const { accountingPointId } of claims) waiting.delete(accountingPointId)
+            yield* Effect.tapError(locks.release(claims), () =>
+              Effect.sync(() => claims.forEach((claim) => waiting.set(claim.accountingPointId, claim)))
+            )
+            return claims.length
+          }, Effect.uninterruptible)
         })
       })
     )
@@ -132,7 +157,9 @@ export class SyncScheduler extends Context.Service<
         const isForUs = Effect.gen(function* () {
           const heard = yield* arrivals
           const standing = yield* instances.standing
-          return heard.some((arrival) => isWoken(arrival, standing, mostFollowing(options)))
+          // Who was to take them may have looked in vain: then we do it ourselves.
+          const given = yield* scheduler.giveBackWaiting(heard.flatMap(({ points }) => points))
+          return given > 0 || heard.some((arrival) => isWoken(arrival, standing, mostFollowing(options)))
         })
         const wake = isForUs.pipe(
           Effect.repeat({ until: (woken) => woken }),

@@ -49,9 +49,10 @@ const tag = (defect: unknown): string => (defect instanceof Error ? defect.name 
 
 /** At most `concurrency` at a time, in order: each claim under way is a fiber of some 20 kB, one that waits next to nothing. */
 export interface ClaimRun<R> {
+  readonly claims: ReadonlyArray<Claim>
   readonly locks: LockStore["Service"]
   readonly concurrency: number
-  readonly run: (claim: Claim, index: number) => Effect.Effect<ClaimEnd, never, R>
+  readonly run: (claim: Claim) => Effect.Effect<ClaimEnd, never, R>
 }
 
 /** Claims and runs. What was claimed is known before an interruption is: none is left marked as being synced. */
@@ -60,14 +61,11 @@ export const claimAndRun = <E, R, R2>(
   runOf: (claims: ReadonlyArray<Claim>) => Effect.Effect<ClaimRun<R>, never, R2>
 ): Effect.Effect<SyncPass, E, R | R2> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(claim, (claims) => Effect.flatMap(runOf(claims), (run) => restore(runAll(claims, run))))
+    Effect.flatMap(claim, (claims) => Effect.flatMap(runOf(claims), (run) => restore(runAll(run))))
   )
 
 /** Runs every claim to its end and counts the ends; what was not ended when interrupted is given back. */
-export const runAll = <R>(
-  claims: ReadonlyArray<Claim>,
-  { concurrency, locks, run }: ClaimRun<R>
-): Effect.Effect<SyncPass, never, R> => {
+export const runAll = <R>({ claims, concurrency, locks, run }: ClaimRun<R>): Effect.Effect<SyncPass, never, R> => {
   const open = new Set(claims)
   const pass = { claimed: claims.length, changed: 0, unchanged: 0, superseded: 0, failed: 0, released: 0 }
   const note = (claim: Claim, end: ClaimEnd) =>
@@ -75,7 +73,7 @@ export const runAll = <R>(
       open.delete(claim)
       pass[end] += 1
     })
-  return Effect.forEach(claims, (claim, i) => Effect.flatMap(run(claim, i), (end) => note(claim, end)), {
+  return Effect.forEach(claims, (claim) => Effect.flatMap(run(claim), (end) => note(claim, end)), {
     concurrency,
     discard: true
   }).pipe(

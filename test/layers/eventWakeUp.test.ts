@@ -48,7 +48,7 @@ interface Tally {
 }
 
 /** An instance with connections of its own, until the scope closes. */
-const startInstance = Effect.fnUntraced(function* (eventPoll: Duration.Duration) {
+const startInstance = Effect.fnUntraced(function* (eventPoll: Duration.Duration, batchSize = 0) {
   const { url } = yield* TestDatabase
   const tally: Tally = { heard: 0, claims: 0, claimed: 0 }
   const locks = Layer.effect(
@@ -76,8 +76,8 @@ const startInstance = Effect.fnUntraced(function* (eventPoll: Duration.Duration)
     interval: Duration.hours(1),
     within: Duration.hours(24),
     deadAfter: Duration.minutes(10),
-    // Rounds claim nothing: only events do.
-    batchSize: 0,
+    // Of none: only events claim anything.
+    batchSize,
     eventPoll,
     concurrency,
     lookupRetention: Duration.days(30)
@@ -198,6 +198,29 @@ it.layer(layer, { excludeTestServices: true })("several instances", (it) => {
       }
       assert.isBelow(longest, 2_500)
       assert.isTrue(tallies.every(({ claimed }) => claimed > 0))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("follow what waits for its turn in the round of one of them", () =>
+    Effect.gen(function* () {
+      yield* keepPoints
+      const sql = yield* SqlClient.SqlClient
+      const { tally } = yield* startInstance(Duration.hours(1), points)
+      yield* until(
+        Effect.sync(() => tally.claimed === points),
+        "the round has begun, which takes an hour"
+      )
+      yield* startInstance(Duration.hours(1))
+      yield* until(
+        Effect.sync(() => tally.heard >= 1),
+        "it listens"
+      )
+      const about = gsrns.slice(10, 50)
+      yield* tell(about)
+      yield* allFollowed
+      // What nobody told of waits on.
+      const waiting = yield* sql`SELECT FROM flex.accounting_point_sync WHERE last_sync_start IS NOT NULL`
+      assert.isAtLeast(waiting.length, points - about.length - 5)
     }).pipe(Effect.scoped)
   )
 })

@@ -286,4 +286,52 @@ describe("the background sync", () => {
       assert.isTrue([...points.values()].every((point) => point.lastSyncStart === undefined && point.failures === 0))
     }).pipe(Effect.provide(Layer.mergeAll(MemoryAccountingPoints.layer, Instances.layerMemory, Loops.layer, slow)))
   })
+
+  it.effect(
+    "follows an event about an accounting point that waits for its turn in the round, and asks no second time",
+    () => {
+      const asked = new Map<string, number>()
+      const all = { ...options, batchSize: 10 }
+      const loops = SyncScheduler.layerLoops(all).pipe(
+        Layer.provideMerge(world(scripted({ asked, fails: () => false }), all))
+      )
+      return Effect.gen(function* () {
+        const points = yield* relevant(10)
+        const inbox = yield* EventInbox
+        yield* TestClock.adjust("40 seconds")
+        assert.strictEqual(asked.size, 2)
+        yield* inbox.record([9, 0, 7].map((index) => ({ gsrn: gsrnOf(index), occurredAt: 1_000 })))
+        yield* TestClock.adjust("10 millis")
+        assert.deepStrictEqual(
+          asked,
+          new Map([
+            [gsrnOf(0), 2],
+            [gsrnOf(1), 1],
+            [gsrnOf(7), 1],
+            [gsrnOf(9), 1]
+          ])
+        )
+        yield* TestClock.adjust("4 minutes")
+        assert.deepStrictEqual(new Set(asked.values()), new Set([1, 2]))
+        assert.strictEqual(asked.get(gsrnOf(9)), 1)
+        assert.isTrue([...points.values()].every((point) => point.version >= 1 && point.lastSyncStart === undefined))
+      }).pipe(Effect.provide(loops))
+    }
+  )
+
+  it.effect("syncs what has an event when its round begins at once, and only the others in their turn", () => {
+    const asked = new Map<string, number>()
+    return Effect.gen(function* () {
+      yield* relevant(10)
+      const inbox = yield* EventInbox
+      yield* inbox.record([3, 4, 5].map((index) => ({ gsrn: gsrnOf(index), occurredAt: 1_000 })))
+      const scheduler = yield* SyncScheduler
+      const pass = yield* Effect.forkChild(scheduler.runOnce)
+      yield* TestClock.adjust("10 millis")
+      // The first of the others has its turn at the beginning.
+      assert.deepStrictEqual([...asked.keys()], [3, 4, 5, 0].map(gsrnOf))
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual((yield* Fiber.join(pass)).unchanged, 10)
+    }).pipe(Effect.provide(world(scripted({ asked, fails: () => false }), { batchSize: 10 })))
+  })
 })

@@ -191,6 +191,7 @@ export const accountingPointsSuite = <R, E>(
           yield* makeRelevant(gsrn)
           const [claim] = yield* claimMine
           assert.strictEqual(claim?.accountingPointId, id)
+          assert.isFalse(claim?.hasEvent)
           assert.deepStrictEqual(yield* claimMine, [])
           yield* locks.release([claim!])
           const [again] = yield* claimMine
@@ -221,6 +222,29 @@ export const accountingPointsSuite = <R, E>(
         })
       )
 
+      it.effect("gives back and fails only what nobody has taken over", () =>
+        Effect.gen(function* () {
+          const { makeRelevant } = yield* arrange
+          const { gsrn, locks } = yield* fresh(10)
+          yield* makeRelevant(gsrn)
+          const claimMine = (deadAfter: number) =>
+            Effect.map(locks.claim({ limit: 100, lanes: "all", failing: 100, deadAfter }), (claims) =>
+              claims.filter((claim) => claim.gsrn === gsrn)
+            )
+          const [dead] = yield* claimMine(60)
+          yield* Effect.sleep("2 millis")
+          const [taken] = yield* claimMine(-1)
+          assert.isAbove(taken!.startedAt, dead!.startedAt)
+          yield* locks.release([dead!])
+          yield* locks.fail(dead!, "deadline", 3600)
+          assert.deepStrictEqual(yield* claimMine(60), [])
+          yield* locks.release([taken!])
+          const [again] = yield* claimMine(60)
+          assert.strictEqual(again?.failures, 0)
+          yield* locks.release([again!])
+        })
+      )
+
       it.effect("puts pending events first, and keeps one that arrives during the fetch pending", () =>
         Effect.gen(function* () {
           const { makeRelevant } = yield* arrange
@@ -241,6 +265,7 @@ export const accountingPointsSuite = <R, E>(
           assert.deepStrictEqual(yield* inbox.record([known]), { received: 1, recorded: 0, stale: 1, unknown: 0 })
           const [claim] = yield* claimEvents
           assert.strictEqual(claim?.gsrn, gsrn)
+          assert.isTrue(claim?.hasEvent)
           yield* inbox.record([{ gsrn, occurredAt: at + 1 }])
           yield* locks.update(id, { version: 0, ticket: claim!, change: undefined })
           const [second] = yield* claimEvents
