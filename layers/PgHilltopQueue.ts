@@ -100,24 +100,50 @@ export const PgHilltopQueue = Layer.effect(
       )
     })
 
+    /**
+     * What was asked for in parts has new details, and so have they. Reads all tasks of a source, but only when the server
+     * changed the item or the units of a series that is too large.
+     */
+    const correctParts = (ids: ReadonlyArray<number>) =>
+      ids.length === 0
+        ? Effect.void
+        : sql`
+            UPDATE hilltop_fetch_tasks t SET details = whole.details,
+              next_fetch_at = CASE WHEN t.lease_until IS NULL THEN least(t.next_fetch_at, now()) ELSE 'epoch' END
+            FROM hilltop_fetch_tasks whole
+            WHERE whole.id = ANY(${ids.map(String)}::bigint[]) AND whole.set_aside_reason = 'divided'
+              AND t.source_id = whole.source_id AND t.request_type = whole.request_type
+              AND t.details ->> 'siteName' = whole.details ->> 'siteName'
+              AND t.details ->> 'measurementName' = whole.details ->> 'measurementName' AND t.details <> whole.details`.pipe(
+            Effect.asVoid
+          )
+
     return HilltopQueue.of({
       enqueue: (tasks) =>
         tasks.length === 0
           ? Effect.succeed(0)
-          : sql<{ id: unknown }>`
+          : sql<{ id: number; corrected: boolean }>`
               WITH wanted AS (
                 SELECT * FROM unnest(${tasks.map((task) => task.sourceId)}::int4[],
                   ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
                   ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[])
                   AS task (source_id, request_type, fetch_url, details)
               ), corrected AS (
-                UPDATE hilltop_fetch_tasks t SET details = wanted.details FROM wanted
+                UPDATE hilltop_fetch_tasks t SET details = wanted.details,
+                  next_fetch_at = CASE WHEN t.details -> 'item' IS NOT DISTINCT FROM wanted.details -> 'item'
+                      AND t.details -> 'units' IS NOT DISTINCT FROM wanted.details -> 'units' THEN t.next_fetch_at
+                    WHEN t.lease_until IS NULL THEN least(t.next_fetch_at, now()) ELSE 'epoch' END
+                FROM wanted
                 WHERE t.source_id = wanted.source_id AND t.request_type = wanted.request_type
-                  AND t.fetch_url = wanted.fetch_url AND t.details <> wanted.details
+                  AND t.fetch_url = wanted.fetch_url AND t.details <> wanted.details RETURNING t.id
+              ), added AS (
+                INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, details) SELECT * FROM wanted
+                ON CONFLICT DO NOTHING RETURNING id
               )
-              INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, details) SELECT * FROM wanted
-              ON CONFLICT DO NOTHING RETURNING id`.pipe(
-              Effect.map((rows) => rows.length),
+              SELECT id::float8 AS id, false AS corrected FROM added
+              UNION ALL SELECT id::float8, true FROM corrected`.pipe(
+              Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
+              Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
               unavailable
             ),
 

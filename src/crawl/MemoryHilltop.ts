@@ -137,6 +137,22 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
         )
       })
 
+      /** A divided task's parts take its new details too. */
+      const correct = (whole: MemoryTask, details: TaskDetails, now: number) => {
+        const isOfIt = ({ details: { measurementName, siteName }, requestType, sourceId }: MemoryTask) =>
+          whole.setAside === "divided" &&
+          sourceId === whole.sourceId &&
+          requestType === whole.requestType &&
+          siteName === details.siteName &&
+          measurementName === details.measurementName
+        for (const task of tasks.values()) {
+          if (task !== whole && !isOfIt(task)) continue
+          const isOther = task.details.item !== details.item || task.details.units !== details.units
+          task.details = details
+          if (isOther) task.nextFetchAt = task.leaseUntil === undefined ? Math.min(task.nextFetchAt, now) : wantedAgain
+        }
+      }
+
       const claimed = (task: MemoryTask): ClaimedTask => {
         const source = sources.get(task.sourceId)!
         return {
@@ -164,7 +180,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
             const added = new Map(wanted.filter((task) => !known.has(key(task))).map((task) => [key(task), task]))
             for (const task of wanted) {
               const there = known.get(key(task))
-              if (there !== undefined) there.details = task.details
+              if (there !== undefined) correct(there, task.details, now)
             }
             for (const task of added.values()) {
               const id = tasks.size + 1

@@ -35,7 +35,7 @@ export interface News {
   /** To be kept until the next answer comes. */
   readonly digest: string
   /** Of data only. */
-  readonly series?: Change
+  readonly series?: Change & { readonly count: number }
 }
 
 /** An answer, and when it was asked for and had arrived. */
@@ -111,6 +111,6 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
   return {
     unchanged: change.unchanged,
     digest: formatSeriesDigest(seriesDigest(rows, about, moving)),
-    series: change
+    series: { ...change, count: rows.count }
   } satisfies News as News
 })

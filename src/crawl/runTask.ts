@@ -131,8 +131,10 @@ const understood = Effect.fnUntraced(function* (
   const { digest, series, unchanged } = yield* Effect.catchTag(newsOf(task, source, answer), "XmlMalformed", Effect.die)
   const queue = yield* HilltopQueue
   yield* queue.enqueue(followUps)
-  // The first document of a series adds nothing if it is empty; a later one tells that all values are gone.
-  const nothingYet = empty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
+  // The first document of a series adds nothing if it is empty; a later one tells that all values are gone. Rows without a
+  // number are rows.
+  const isEmpty = empty && (series === undefined || series.count === 0)
+  const nothingYet = isEmpty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
   if (!unchanged && !nothingYet && key !== undefined) {
     yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))
   }
