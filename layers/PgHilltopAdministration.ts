@@ -132,7 +132,8 @@ export const PgHilltopAdministration = Layer.effect(
         tasks(sql`
           UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN least(next_fetch_at, now()) ELSE 'epoch' END,
             set_aside_at = NULL, set_aside_reason = NULL,
-            takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END
+            takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END,
+            attempts = CASE WHEN lease_until IS NULL THEN 0 ELSE attempts END
           WHERE id = ${id}::int8 RETURNING ${sql.literal(taskColumns)}`).pipe(Effect.map(first<TaskView>), plain)
     })
   })

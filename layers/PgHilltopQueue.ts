@@ -8,7 +8,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails, type TaskRun } from "../src/domain/FetchTask.ts"
-import { HilltopQueue, leaseTime, mostTakeovers, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
+import { HilltopQueue, leaseTime, lostTooOften, mostTakeovers, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { signalsOf } from "../src/crawl/ServerPace.ts"
 import { claimStatement } from "./claimStatement.ts"
 import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
@@ -216,7 +216,11 @@ export const PgHilltopQueue = Layer.effect(
         ), taken_over AS (
           UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
             set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() ELSE set_aside_at END,
-            set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' ELSE set_aside_reason END
+            set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' ELSE set_aside_reason END,
+            previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE (CASE
+              WHEN jsonb_array_length(previous_history) < ${historyLength} THEN previous_history ELSE previous_history - 0 END)
+              || jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'result', 'UNKNOWN_ERROR', 'hash', NULL, 'detail', ${lostTooOften}::text) END
           WHERE id = ANY(ARRAY(SELECT id FROM lost)) RETURNING id, origin
         ), ${slotsGivenBack(sql, "taken_over")}
         SELECT id FROM taken_over`.pipe(

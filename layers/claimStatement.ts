@@ -10,7 +10,7 @@ import type { SqlClient, Statement } from "effect/sql"
 import { sharePeriod, stretch } from "../src/crawl/FetchOrder.ts"
 
 /** So many servers share a claim, if they have work: the next claim comes a moment later. */
-const sharing = 8
+const sharing = 4
 
 /** Which of a server's tasks come first is `FetchOrder`'s rule. */
 export const claimStatement = (

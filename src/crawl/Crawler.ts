@@ -29,8 +29,9 @@ const margin = Duration.seconds(1)
 const takeOverEvery = Duration.seconds(3)
 /** Claims begin at least this far apart, so that tasks which end together are replaced together. */
 const betweenClaims = Duration.millis(10)
-/** What is due is looked for this often, though no notification came; a bucket of tokens holds as much. */
+/** What is due is looked for this often, though no notification came, in milliseconds; a bucket of tokens holds as much. */
 const longestIdle = 250
+const shortestIdle = 12.5
 /** Settlements of one statement. */
 const mostSettled = 500
 
@@ -137,9 +138,13 @@ export class Crawler extends Context.Service<
           return claimed.length
         }).pipe(Effect.uninterruptible)
 
-        let idle = 25
+        let idle = shortestIdle
         yield* repeatPass({ name: "crawl", patience: "2 minutes" }, claimAndStart, (claimed) => {
-          idle = claimed === 0 ? Math.min(idle * 2, longestIdle) : 25
+          if (claimed !== undefined && claimed > 0) {
+            idle = shortestIdle
+            return Effect.sleep(betweenClaims)
+          }
+          idle = Math.min(idle * 2, longestIdle)
           const patience = claimed === undefined ? Duration.seconds(30) : Duration.millis(idle)
           return Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(
             Effect.asVoid

@@ -19,6 +19,8 @@ export type Lease = Pick<ClaimedTask, "id" | "fence">
 export const leaseTime = Duration.seconds(15)
 /** Leases that may run out in a row before a task is set aside. */
 export const mostTakeovers = 5
+/** What its history says then. */
+export const lostTooOften = `the process that ran it was lost, ${mostTakeovers} times in a row`
 
 export class HilltopQueue extends Context.Service<
   HilltopQueue,

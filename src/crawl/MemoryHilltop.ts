@@ -12,8 +12,9 @@ import {
   type TaskDetails,
   type TaskRun
 } from "../domain/FetchTask.ts"
+import { formatInstant } from "../domain/Instant.ts"
 import { type Candidate, firstOf } from "./FetchOrder.ts"
-import { HilltopQueue, type Lease, leaseTime, mostTakeovers } from "./HilltopQueue.ts"
+import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget, type ServerLimits } from "./ServerBudget.ts"
 import {
@@ -271,7 +272,10 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
             task.leaseUntil = undefined
             task.fence += 1
             task.takeovers += 1
-            if (task.takeovers >= mostTakeovers) task.setAside ??= "lost"
+            if (task.takeovers < mostTakeovers) continue
+            task.setAside ??= "lost"
+            const run: TaskRun = { at: formatInstant(now), result: "UNKNOWN_ERROR", hash: null, detail: lostTooOften }
+            task.history = [...task.history, run].slice(-historyLength)
           }
           return lost.length
         }),

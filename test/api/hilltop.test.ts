@@ -198,7 +198,8 @@ it.layer(layer, { excludeTestServices: true })("a task", (it) => {
         })
       assert.strictEqual((yield* run(1)).status, "due")
       const redriven = yield* run(4)
-      assert.strictEqual(redriven.status, "failing")
+      assert.strictEqual(redriven.status, "due")
+      assert.strictEqual(redriven.attempts, 0)
       assert.isAtMost(redriven.next_fetch_at, Date.now() + 1_000)
       assert.strictEqual((yield* run(3)).status, "claimed")
       const sql = yield* SqlClient.SqlClient
