@@ -38,6 +38,7 @@ export const inventedBatch = (number: number, corrected = false): ReadonlyArray<
     return {
       offset: series,
       seenAt: until,
+      covers: { from, until: until - 1 },
       message: {
         type: "OBSERVATION_DATA",
         councilId: 901,

@@ -76,7 +76,7 @@ const measured = Effect.gen(function* () {
   /** As they come from the topic: at offsets of their own, fetched so many hours after the first. */
   const fetched = (lists: ReadonlyArray<ReadonlyArray<StoreMessage>>, hours: number) =>
     lists.map((messages) =>
-      messages.map(({ message }) => ({ message, offset: offset++, seenAt: firstSeenAt + hours * hour }))
+      messages.map(({ covers, message }) => ({ message, covers, offset: offset++, seenAt: firstSeenAt + hours * hour }))
     )
 
   let [stored, bare] = [0, 0]

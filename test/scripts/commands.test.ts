@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { gsrnOf } from "../support/gsrns.ts"
+import { dataRecord } from "../stream/rawDocuments.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 type Environment = Readonly<Record<string, string | Redacted.Redacted | undefined>>
@@ -273,6 +274,35 @@ layer(services, { excludeTestServices: true })("penstock sync", (it) => {
       assert.match(table.out, /^failing +1 +1 invalid$/m)
       assert.match(table.out, /^instances alive +1 +sync\+crawl for /m)
       assert.notMatch(table.out + json.out, /[0-9]{9}/, "counts, never whose they are")
+    })
+  )
+})
+
+layer(services, { excludeTestServices: true })("penstock topic replay", (it) => {
+  it.effect("brings back what the documents say, and says how many it read", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const rows = [["2026-01-01T00:00:00", "1.50"]] as const
+      const record = dataRecord({
+        councilId: 1,
+        at: Date.UTC(2026, 1, 1),
+        siteName: "Awa",
+        measurementName: "Flow",
+        rows
+      })
+      const records = [record, { ...record, value: "nonsense" }]
+      for (const [offset, { key, partition, topic, value }] of records.entries()) {
+        yield* sql`
+          INSERT INTO topic_partitions (topic, partition, next_offset) VALUES (${topic}, ${partition}, 1)
+          ON CONFLICT (topic, partition) DO UPDATE SET next_offset = topic_partitions.next_offset + 1`
+        yield* sql`
+          INSERT INTO topic_records (topic, partition, "offset", key, value)
+          VALUES (${topic}, ${partition}, ${offset}, ${key}, ${value})`
+      }
+      const replayed = yield* asked("topic replay")
+      assert.deepStrictEqual([replayed.code, replayed.out], [0, "Rebuilt the observations: 2 documents read.\n"])
+      assert.match(replayed.err, /^Reads hilltop_raw from its beginning\.$/m)
+      assert.deepStrictEqual(yield* sql`SELECT value::text FROM observations`, [{ value: "1.50" }])
     })
   )
 })
