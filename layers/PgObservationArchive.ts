@@ -7,7 +7,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { type LocationView, ObservationArchive, type SiteView } from "../src/api/ObservationArchive.ts"
-import { Qualifier } from "../src/domain/Observation.ts"
+import type { Qualifier } from "../src/domain/Observation.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -31,13 +31,14 @@ const SeriesRow = Schema.Struct({
   last_observed_at: Schema.NullOr(Schema.Finite),
   count: Schema.Finite
 })
-const ObservationRow = Schema.Struct({
-  at: Schema.Date,
-  value: Schema.String,
-  qualifier: Schema.NullOr(Qualifier),
-  quality: Schema.NullOr(Schema.Int),
-  seen: Schema.Date
-})
+/** Not through a schema, as other rows are: for a month of them that takes as long as the statement. */
+interface ObservationRow {
+  readonly at: Date
+  readonly value: string
+  readonly qualifier: Qualifier | null
+  readonly quality: number | null
+  readonly seen: Date
+}
 
 const locationOf = (row: typeof SiteRow.Type): LocationView | null => {
   const { easting, latitude, longitude, northing, projection } = row
@@ -102,14 +103,11 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
           asOf === undefined
             ? sql`superseded_at IS NULL`
             : sql`first_seen_at < ${moment(asOf + 1)} AND (superseded_at IS NULL OR superseded_at >= ${moment(asOf + 1)})`
-        return rowsOf(
-          ObservationRow,
-          sql`
-            SELECT observed_at AS at, value::text AS value, qualifier, quality, first_seen_at AS seen FROM observations
-            WHERE series_id = ${seriesId} AND observed_at >= ${moment(Math.max(from, (after ?? earliest) + 1))}
-              AND observed_at < ${moment(to)} AND ${known}
-            ORDER BY observed_at LIMIT ${limit}`
-        ).pipe(
+        return sql<ObservationRow>`
+          SELECT observed_at AS at, value::text AS value, qualifier, quality, first_seen_at AS seen FROM observations
+          WHERE series_id = ${seriesId} AND observed_at >= ${moment(Math.max(from, (after ?? earliest) + 1))}
+            AND observed_at < ${moment(to)} AND ${known}
+          ORDER BY observed_at LIMIT ${limit}`.pipe(
           Effect.map((rows) =>
             rows.map(({ at, qualifier, quality, seen, value }) => ({
               at: at.getTime(),
@@ -118,7 +116,8 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
               quality: quality ?? undefined,
               firstSeenAt: seen.getTime()
             }))
-          )
+          ),
+          plain
         )
       }
     })

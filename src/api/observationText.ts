@@ -4,13 +4,19 @@
  * Values are written as they are kept, digit by digit; a JSON number of a parser and a writer would lose some.
  */
 import { Effect, Option, Stream } from "effect"
-import { formatInstant, type Instant } from "../domain/Instant.ts"
+import type { Instant } from "../domain/Instant.ts"
 import { formatNzst } from "../hilltop/Nzst.ts"
 import type { StoreUnavailable } from "../sync/LockStore.ts"
 import type { ArchivedObservation, ObservationArchive, SeriesRange } from "./ObservationArchive.ts"
 
 /** Rows of one statement: some 400 kB of text, and 10 ms. */
 export const pieceLength = 5_000
+
+/** As `formatInstant`, in a tenth of the time: by the arithmetic for NZST, half a day earlier. */
+const formatUtc = (instant: Instant): string => {
+  const text = formatNzst(instant - 43_200_000).slice(0, -"+12:00".length)
+  return `${text}${text.length === 19 ? ".000Z" : "Z"}`
+}
 
 /** How a list of observations is written. */
 export interface Writing {
@@ -29,8 +35,8 @@ export const asJson: Writing = {
   one: ({ at, firstSeenAt, qualifier, quality, value }) =>
     `{"observed_at":"${formatNzst(at)}","value":${value}${qualifier === undefined ? "" : `,"qualifier":"${qualifier}"`}${
       quality === undefined ? "" : `,"quality":${quality}`
-    },"first_seen_at":"${formatInstant(firstSeenAt)}"}`,
-  end: (next) => `],"next_cursor":${next === undefined ? "null" : `"${formatInstant(next)}"`}}`
+    },"first_seen_at":"${formatUtc(firstSeenAt)}"}`,
+  end: (next) => `],"next_cursor":${next === undefined ? "null" : `"${formatUtc(next)}"`}}`
 }
 
 export const asCsv: Writing = {
@@ -38,7 +44,7 @@ export const asCsv: Writing = {
   begin: "observed_at,value,qualifier,quality,first_seen_at\n",
   between: "",
   one: ({ at, firstSeenAt, qualifier = "", quality = "", value }) =>
-    `${formatNzst(at)},${value},${qualifier},${quality},${formatInstant(firstSeenAt)}\n`,
+    `${formatNzst(at)},${value},${qualifier},${quality},${formatUtc(firstSeenAt)}\n`,
   end: () => ""
 }
 
