@@ -31,6 +31,7 @@ import {
 } from "./monthsOfBatch.ts"
 import {
   type MonthName,
+  frontierOf,
   observationStatements,
   type SeriesName,
   type SiteLocation,
@@ -169,19 +170,14 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const months = distinct(
         documents.map((document): Month => {
           const { yearMonth } = document
-          return { seriesId: seriesIdOf(document), yearMonth, newest: undefined, digests: [], documents: 0 }
+          return { seriesId: seriesIdOf(document), yearMonth, frontier: undefined, digests: [], documents: 0 }
         }),
         monthKey
       )
       const list = [...months.values()]
       for (const known of yield* statements.findMonths(list)) {
         const month = list[known.position]!
-        month.newest = {
-          seenAt: known.seen_at,
-          from: known.covers_from,
-          until: known.covers_until,
-          complete: known.is_complete
-        }
+        month.frontier = frontierOf(known)
         month.digests.push(...parseDigests(known.day_digests))
       }
       const rounds: Array<Array<Work>> = []
@@ -195,7 +191,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
     /** Writes what the documents, all of one year, bring; what of it is added and removed. */
     const writeYear = Effect.fnUntraced(function* (table: string, works: ReadonlyArray<Work>) {
       const statements = yearStatements(sql, table)
-      const parts = works.filter(({ month }) => month.newest !== undefined).flatMap(partsOf)
+      const parts = works.filter(({ month }) => month.frontier !== undefined).flatMap(partsOf)
       const cells = parts.flatMap((one) => one.cells)
       const comparing = parts.map(({ part }) => part)
       const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
@@ -217,7 +213,9 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       })
       const [placed = nothingPlaced] = placeable.length > 0 ? yield* statements.place(placeable) : []
       const inserted = [
-        ...works.filter(({ month }) => month.newest === undefined).flatMap((work) => cellsOf(work, work.document.rows)),
+        ...works
+          .filter(({ month }) => month.frontier === undefined)
+          .flatMap((work) => cellsOf(work, work.document.rows)),
         ...compared.missing.filter((position) => !isTakenBack(position)).map((position) => cells[position]!)
       ]
       if (inserted.length > 0) yield* statements.insert(inserted)

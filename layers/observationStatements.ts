@@ -7,6 +7,7 @@
 import { Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SiteDetails } from "../src/domain/Observation.ts"
+import type { Frontier } from "../src/stream/monthFrontier.ts"
 import { flags, float8s, int4s, millis, moments, rowsAs, texts } from "./statementArrays.ts"
 
 export interface SiteName {
@@ -25,13 +26,8 @@ export interface MonthName {
   readonly seriesId: number
   readonly yearMonth: string
 }
-/** The newest document of a month of a series. */
 export interface KnownMonth extends MonthName {
-  readonly seenAt: number
-  readonly from: number
-  readonly until: number
-  /** Whether values that it does not have are no longer there. */
-  readonly complete: boolean
+  readonly frontier: Frontier
   /** Of the days of the month, as hexadecimal text; see `observation_months`. */
   readonly dayDigests: string
 }
@@ -51,8 +47,27 @@ const FoundMonth = Schema.Struct({
   covers_from: Schema.Finite,
   covers_until: Schema.Finite,
   is_complete: Schema.Boolean,
+  beneath_seen_at: Schema.NullOr(Schema.Finite),
+  beneath_from: Schema.NullOr(Schema.Finite),
+  beneath_until: Schema.NullOr(Schema.Finite),
+  beneath_is_complete: Schema.NullOr(Schema.Boolean),
   day_digests: Schema.String
 })
+
+/** The columns of a month as its frontier. */
+export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
+  const { beneath_from: from, beneath_is_complete: complete, beneath_seen_at: seenAt, beneath_until: until } = row
+  return {
+    seenAt: row.seen_at,
+    from: row.covers_from,
+    until: row.covers_until,
+    complete: row.is_complete,
+    beneath:
+      seenAt === null || from === null || until === null
+        ? undefined
+        : { seenAt, from, until, complete: complete === true }
+  }
+}
 const found = rowsAs(Found)
 const foundMonths = rowsAs(FoundMonth)
 const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
@@ -158,21 +173,34 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       foundMonths(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, ${epoch("m.seen_at")} AS seen_at,
           ${epoch("m.covers_from")} AS covers_from, ${epoch("m.covers_until")} AS covers_until, m.is_complete,
+          ${epoch("m.beneath_seen_at")} AS beneath_seen_at, ${epoch("m.beneath_from")} AS beneath_from,
+          ${epoch("m.beneath_until")} AS beneath_until, m.beneath_is_complete,
           encode(m.day_digests, 'hex') AS day_digests
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))})
           WITH ORDINALITY AS wanted (series_id, year_month, ordinal)
         JOIN observation_months m USING (series_id, year_month)`),
 
-    keepMonths: (months: ReadonlyArray<KnownMonth>) => sql`
-      INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, is_complete, day_digests)
-      SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, decode(day_digests, 'hex')
-      FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
-        ${moments(months.map((month) => month.seenAt))}, ${moments(months.map((month) => month.from))},
-        ${moments(months.map((month) => month.until))}, ${flags(months.map((month) => month.complete))},
-        ${texts(months.map((month) => month.dayDigests))})
-        AS m (series_id, year_month, seen_at, covers_from, covers_until, is_complete, day_digests)
-      ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
-        covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
-        day_digests = EXCLUDED.day_digests`
+    keepMonths: (months: ReadonlyArray<KnownMonth>) => {
+      const of = (one: (frontier: Frontier) => number | boolean | undefined) =>
+        months.map(({ frontier }) => one(frontier) ?? null)
+      const columns = sql.literal(
+        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests"
+      )
+      return sql`
+        INSERT INTO observation_months (${columns})
+        SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from,
+          beneath_until, beneath_is_complete, decode(day_digests, 'hex')
+        FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
+          ${moments(of(({ seenAt }) => seenAt))}, ${moments(of(({ from }) => from))},
+          ${moments(of(({ until }) => until))}, ${flags(of(({ complete }) => complete))},
+          ${moments(of(({ beneath }) => beneath?.seenAt))}, ${moments(of(({ beneath }) => beneath?.from))},
+          ${moments(of(({ beneath }) => beneath?.until))}, ${flags(of(({ beneath }) => beneath?.complete))},
+          ${texts(months.map((month) => month.dayDigests))}) AS m (${columns})
+        ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
+          covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
+          beneath_seen_at = EXCLUDED.beneath_seen_at, beneath_from = EXCLUDED.beneath_from,
+          beneath_until = EXCLUDED.beneath_until, beneath_is_complete = EXCLUDED.beneath_is_complete,
+          day_digests = EXCLUDED.day_digests`
+    }
   }
 }

@@ -6,6 +6,7 @@
  */
 import { Schema } from "effect"
 import type { SqlClient } from "effect/sql"
+import type { Coverage } from "../src/stream/documentCoverage.ts"
 import type { Row } from "../src/stream/SeriesDocument.ts"
 import { flags, int4s, millis, moments, rowsAs, sparse, texts } from "./statementArrays.ts"
 
@@ -24,7 +25,9 @@ export interface Comparison {
   /** Whether current values that have no cell are removed. */
   readonly complete: boolean
   /** What a newer document covers: nothing there is replaced. */
-  readonly newer: { readonly from: number; readonly until: number } | undefined
+  readonly newer: Coverage | undefined
+  /** The same of a second one. */
+  readonly beneath: Coverage | undefined
 }
 /** A row that may belong into the past of its moment. */
 export interface Placement extends Cell {
@@ -83,13 +86,17 @@ export const yearStatements = (sql: SqlClient.SqlClient, name: string) => {
             ${moments(parts.map((part) => part.from))}, ${moments(parts.map((part) => part.until))},
             ${flags(parts.map((part) => part.complete))},
             ${moments(parts.map((part) => part.newer?.from ?? null))},
-            ${moments(parts.map((part) => part.newer?.until ?? null))})
-            AS d (series_id, seen_at, covers_from, covers_until, is_complete, newer_from, newer_until)
+            ${moments(parts.map((part) => part.newer?.until ?? null))},
+            ${moments(parts.map((part) => part.beneath?.from ?? null))},
+            ${moments(parts.map((part) => part.beneath?.until ?? null))})
+            AS d (series_id, seen_at, covers_from, covers_until, is_complete, newer_from, newer_until, beneath_from,
+              beneath_until)
         ), stored AS (
           SELECT d.series_id, d.seen_at, d.is_complete, o.observed_at, o.value, o.qualifier, o.quality,
             o.first_seen_at < d.seen_at AS is_older, o.first_seen_at >= d.after_seen AS is_newer,
             o.superseded_at IS NULL AS is_current,
-            d.newer_from IS NOT NULL AND o.observed_at BETWEEN d.newer_from AND d.newer_until AS is_confirmed
+            coalesce(o.observed_at BETWEEN d.newer_from AND d.newer_until, false)
+              OR coalesce(o.observed_at BETWEEN d.beneath_from AND d.beneath_until, false) AS is_confirmed
           FROM part d CROSS JOIN LATERAL (
             SELECT observed_at, value, qualifier, quality, first_seen_at, superseded_at FROM ${table}
             WHERE series_id = d.series_id AND observed_at BETWEEN d.covers_from AND d.covers_until

@@ -10,6 +10,7 @@ import observationCoverage from "./0008_observation_coverage.ts"
 import observationYears from "./0009_observation_years.ts"
 import eventArrival from "./0010_event_arrival.ts"
 import observationRebuilds from "./0011_observation_rebuilds.ts"
+import observationFrontiers from "./0012_observation_frontiers.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -22,5 +23,6 @@ export const migrations = {
   "0008_observation_coverage": observationCoverage,
   "0009_observation_years": observationYears,
   "0010_event_arrival": eventArrival,
-  "0011_observation_rebuilds": observationRebuilds
+  "0011_observation_rebuilds": observationRebuilds,
+  "0012_observation_frontiers": observationFrontiers
 }

@@ -10,11 +10,8 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
-<<<<<<< HEAD
 import { benchAnswers } from "./benchAnswers.ts"
-=======
 import { benchArchive } from "./benchArchive.ts"
->>>>>>> d9e153c (Measure reading a month over HTTP, and load what documents cover; prove the replay command)
 import { benchClaim } from "./benchClaim.ts"
 import { benchCrawl } from "./benchCrawl.ts"
 import { benchEvents } from "./benchEvents.ts"

@@ -7,6 +7,7 @@ import { BigDecimal, Context, Effect, Layer, Option, Ref, Result } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationData, SiteDetails } from "../domain/Observation.ts"
 import type { Coverage } from "./documentCoverage.ts"
+import { advance, type Covering, type Frontier, newerAt } from "./monthFrontier.ts"
 import { BatchRefused, nothingStored, ObservationStore, ObservationStoreUnavailable } from "./ObservationStore.ts"
 import { type Row, type SeriesDocument, seriesDocuments } from "./SeriesDocument.ts"
 
@@ -32,16 +33,11 @@ export interface StoredSeries {
   readonly versions: ReadonlyArray<Version>
 }
 
-interface Newest extends Coverage {
-  readonly seenAt: Instant
-  readonly complete: boolean
-}
-
 interface Series {
   units: string | undefined
   readonly moments: Map<Instant, Array<Version>>
-  /** The newest document of each month, and the time it covers (several of one fetch count as one). */
-  readonly newest: Map<string, Newest>
+  /** By month. */
+  readonly frontiers: Map<string, Frontier>
 }
 
 export class MemoryObservations extends Context.Service<
@@ -82,14 +78,13 @@ const placeRow = (
   versions: Array<Version>,
   row: Row,
   seenAt: Instant,
-  newer: Newest | undefined
+  newer: Covering | undefined
 ): "added" | "corrected" | "overruled" | "unchanged" => {
-  const contradicted = newer !== undefined && within(row.at, newer)
   const then = versions.findIndex((version) => hasBegun(version, seenAt) && !hasEnded(version, seenAt))
   const known = versions[then]
   if (known !== undefined) {
     if (sameValue(known, row)) return "unchanged"
-    if (contradicted || known.supersededAt !== undefined) return "overruled"
+    if (newer !== undefined || known.supersededAt !== undefined) return "overruled"
     const from = Math.max(seenAt, known.firstSeenAt + afterwards)
     versions.splice(then, 1, { ...known, supersededAt: from }, { ...row, firstSeenAt: from, supersededAt: undefined })
     return "corrected"
@@ -102,7 +97,7 @@ const placeRow = (
     versions[earlier.length] = { ...next, firstSeenAt }
     return "unchanged"
   }
-  const supersededAt = next?.firstSeenAt ?? (contradicted && newer.complete ? newer.seenAt : undefined)
+  const supersededAt = next?.firstSeenAt ?? (newer?.complete ? newer.seenAt : undefined)
   versions.splice(earlier.length, 0, { ...row, firstSeenAt, supersededAt })
   return supersededAt === undefined ? "added" : "overruled"
 }
@@ -141,7 +136,7 @@ const make = (outage: Ref.Ref<boolean>) => {
 
   const seriesOf = ({ councilId, siteName, measurementName }: ObservationData): Series => {
     const key = seriesKey(councilId, siteName, measurementName)
-    const series = serieses.get(key) ?? { units: undefined, moments: new Map(), newest: new Map() }
+    const series = serieses.get(key) ?? { units: undefined, moments: new Map(), frontiers: new Map() }
     serieses.set(key, series)
     return series
   }
@@ -149,28 +144,19 @@ const make = (outage: Ref.Ref<boolean>) => {
   const keepDocument = ({ complete, covers, message, rows, seenAt, yearMonth }: SeriesDocument) => {
     const outcome = { ...nothingStored, unchanged: 0 }
     const series = seriesOf(message)
-    const newest = series.newest.get(yearMonth)
-    const newer = newest !== undefined && newest.seenAt > seenAt ? newest : undefined
+    const frontier = series.frontiers.get(yearMonth)
     for (const row of rows) {
       const versions = series.moments.get(row.at) ?? []
       series.moments.set(row.at, versions)
-      outcome[placeRow(versions, row, seenAt, newer)]++
+      outcome[placeRow(versions, row, seenAt, newerAt(frontier, row.at, seenAt))]++
     }
     const present = new Set(rows.map(({ at }) => at))
     for (const [at, versions] of complete ? series.moments : []) {
-      if (!within(at, covers) || present.has(at) || (newer !== undefined && within(at, newer))) continue
+      if (!within(at, covers) || present.has(at) || newerAt(frontier, at, seenAt) !== undefined) continue
       if (removeFrom(versions, seenAt)) outcome.removed++
     }
-    if (newer === undefined) {
-      series.units = message.units ?? series.units
-      const alike = newest?.seenAt === seenAt ? newest : undefined
-      series.newest.set(yearMonth, {
-        seenAt,
-        complete: complete && alike?.complete !== false,
-        from: Math.min(covers.from, alike?.from ?? Infinity),
-        until: Math.max(covers.until, alike?.until ?? -Infinity)
-      })
-    }
+    if (frontier === undefined || frontier.seenAt <= seenAt) series.units = message.units ?? series.units
+    series.frontiers.set(yearMonth, advance(frontier, { complete, covers, seenAt }))
     const { unchanged: _, ...counted } = outcome
     return counted
   }

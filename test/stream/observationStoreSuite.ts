@@ -352,6 +352,26 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
       })
     )
 
+    it.effect("lets no older document overrule a newer one of days that the newest of all does not cover", () =>
+      Effect.gen(function* () {
+        const both = (councilId: number, value: string) =>
+          data(councilId, [observation(august(1), value), observation(august(9), "9")])
+        const whole = hours(0, 10)
+        const latest = [day(7), data(25, [observation(august(9), "9")]), hours(8, 10)] as const
+        // The fifth confirmed the first, the seventh is of the last hours only, and the third comes late.
+        yield* store(25, 0, [day(1), both(25, "1"), whole], [day(5), both(25, "1"), whole], latest)
+        assert.strictEqual((yield* store(25, 3, [day(3), both(25, "3"), whole])).overruled, 1)
+        assert.deepStrictEqual((yield* history(25))[0], [1, "1", 1])
+        // Nor does it when the newer of two late ones came first.
+        yield* store(26, 0, [day(7), { ...latest[1], councilId: 26 }, latest[2]], [day(5), both(26, "5"), whole])
+        yield* store(26, 2, [day(3), both(26, "3"), whole])
+        assert.deepStrictEqual((yield* history(26)).slice(0, 2), [
+          [1, "3", 3, 5],
+          [1, "5", 5]
+        ])
+      })
+    )
+
     it.effect("keeps the same table whichever of two documents comes first", () =>
       Effect.gen(function* () {
         const older = [
