@@ -14,6 +14,7 @@ import { benchAnswers } from "./benchAnswers.ts"
 import { benchArchive } from "./benchArchive.ts"
 import { benchClaim } from "./benchClaim.ts"
 import { benchCrawl } from "./benchCrawl.ts"
+import { benchEventDelay } from "./benchEventDelay.ts"
 import { benchEvents } from "./benchEvents.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
@@ -39,6 +40,7 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   queue: benchQueue,
   crawl: benchCrawl,
   events: benchEvents,
+  eventDelay: benchEventDelay,
   lookups: benchLookups,
   start: benchStart,
   memory: benchMemory
