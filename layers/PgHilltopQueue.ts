@@ -72,6 +72,10 @@ export const PgHilltopQueue = Layer.effect(
     const leases = (list: ReadonlyArray<{ readonly id: number; readonly fence: number }>) =>
       sql`unnest(${list.map(({ id }) => String(id))}::bigint[], ${list.map(({ fence }) => String(fence))}::bigint[])`
 
+    // As an expression that no index has: a generic plan would read the index of leases, which it takes for empty, against
+    // all that is given, five times slower at 500 settlements. By their ids it finds 500 in 2 ms.
+    const isLeased = sql`coalesce(t.lease_until, '-infinity') > '-infinity'`
+
     const missing = (
       asked: ReadonlyArray<{ readonly id: number }>,
       found: ReadonlyArray<{ readonly id: number }>
@@ -158,7 +162,7 @@ export const PgHilltopQueue = Layer.effect(
         sql<{ id: number }>`
           UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds})
           FROM ${leases(held)} AS lease (id, fence)
-          WHERE t.id = lease.id AND t.fence = lease.fence AND t.lease_until IS NOT NULL
+          WHERE t.id = lease.id AND t.fence = lease.fence AND ${isLeased}
           RETURNING t.id::float8 AS id`.pipe(
           Effect.map((rows) => missing(held, rows)),
           unavailable
@@ -188,7 +192,7 @@ export const PgHilltopQueue = Layer.effect(
                   ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
                   ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
                   AS run (id, fence, attempts, delay, hash, digest, reason, entry)
-                WHERE t.id = run.id AND t.fence = run.fence AND t.lease_until IS NOT NULL
+                WHERE t.id = run.id AND t.fence = run.fence AND ${isLeased}
                 RETURNING t.id, t.origin
               ), ${slotsSettled(sql, "settled", signalsOf(settlements))}
               SELECT id::float8 AS id FROM settled`.pipe(
@@ -206,7 +210,7 @@ export const PgHilltopQueue = Layer.effect(
         sql`
           WITH released AS (
             UPDATE hilltop_fetch_tasks t SET lease_until = NULL FROM ${leases(held)} AS lease (id, fence)
-            WHERE t.id = lease.id AND t.fence = lease.fence AND t.lease_until IS NOT NULL RETURNING t.origin
+            WHERE t.id = lease.id AND t.fence = lease.fence AND ${isLeased} RETURNING t.origin
           ), ${slotsGivenBack(sql, "released")}
           SELECT FROM released`.pipe(againAfterDeadlock, Effect.asVoid, unavailable),
 

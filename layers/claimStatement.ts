@@ -61,9 +61,10 @@ export const claimStatement = (
     WHERE s.origin = server.origin
   )
   UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds}::float8), fence = t.fence + 1
-  FROM taken JOIN picked USING (id) JOIN server ON server.origin = taken.origin, hilltop_sources source
-  WHERE t.id = ANY(ARRAY(SELECT id FROM taken)) AND t.id = taken.id AND source.id = t.source_id
+  FROM server, hilltop_sources source
+  WHERE t.id = ANY(ARRAY(SELECT id FROM taken)) AND server.origin = t.origin AND source.id = t.source_id
   RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
-    server.epoch::float8 AS epoch, picked.place::float8 AS place`
+    server.epoch::float8 AS epoch,
+    array_position(ARRAY(SELECT id FROM picked ORDER BY place), t.id)::float8 AS place`
 }
