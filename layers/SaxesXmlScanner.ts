@@ -7,7 +7,14 @@
 import { Effect, Layer } from "effect"
 // The default import is what Node, tsx and Deno all make of a CommonJS module.
 import saxes from "saxes"
-import { CHUNK_LENGTH, MAX_DEPTH, type XmlHandler, XmlMalformed, XmlScanner } from "../src/hilltop/XmlScanner.ts"
+import {
+  CHUNK_LENGTH,
+  LONGEST_TOKEN,
+  MAX_DEPTH,
+  type XmlHandler,
+  XmlMalformed,
+  XmlScanner
+} from "../src/hilltop/XmlScanner.ts"
 
 const lineEnds = /\r\n?|\n/g
 
@@ -19,6 +26,8 @@ class Scan {
   readonly #taken: Array<number> = []
   #depth = 0
   #opened = ""
+  /** Characters since anything came to its end. */
+  #pending = 0
 
   constructor(text: string, handler: XmlHandler) {
     this.#text = text
@@ -29,14 +38,22 @@ class Scan {
       this.#depth++
       if (this.#depth > MAX_DEPTH) this.#refuse(`elements are nested more than ${MAX_DEPTH} deep`)
       this.#opened = tag.name
+      this.#pending = 0
       handler.open(tag.name, tag.attributes)
     })
     this.#parser.on("closetag", (tag) => {
       this.#depth--
+      this.#pending = 0
       handler.close(tag.name)
     })
     this.#parser.on("text", handler.text)
     this.#parser.on("cdata", handler.text)
+    // A long text is followed by the tag that ends it; of these there may be many without a tag between them.
+    const ended = () => {
+      this.#pending = 0
+    }
+    this.#parser.on("comment", ended)
+    this.#parser.on("processinginstruction", ended)
   }
 
   /** Scans from `at` to `end`, or not far beyond; where it came to. */
@@ -59,6 +76,9 @@ class Scan {
       }
     }
     if (at < end) this.#parser.write(this.#text.slice(at, end))
+    this.#pending += end - from
+    if (this.#pending > LONGEST_TOKEN + CHUNK_LENGTH)
+      this.#refuse(`something is longer than ${LONGEST_TOKEN} characters`)
     return Math.max(at, end)
   }
 

@@ -81,7 +81,7 @@ export const readDocument = Effect.fnUntraced(function* (
                 measurementName: name,
                 yearMonth: yearMonth(first ?? askedPeriod(task.fetchUrl)?.from ?? now)
               },
-        empty: first === undefined,
+        empty: first === undefined && document.profiles === undefined,
         lastObserved: newest
       } satisfies Reading as Reading
     }

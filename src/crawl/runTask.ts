@@ -113,11 +113,15 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     const same = { added: 0, revised: false }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
+  // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take. A character of the
+  // message is a byte at least, and two of the document at most.
+  const tooLong = (least: number) =>
+    least > maxMessageBytes
+      ? Effect.fail(new RecordTooLarge({ topic: rawTopic, bytes: least, limit: maxMessageBytes }))
+      : Effect.void
+  yield* tooLong(Math.floor(bytes.length / 2))
   const xml = decodeText(bytes)
-  // It would fill its message alone, so nothing of it is worth the memory that its rows take.
-  if (xml.length > maxMessageBytes) {
-    return yield* new RecordTooLarge({ topic: rawTopic, bytes: xml.length, limit: maxMessageBytes })
-  }
+  yield* tooLong(xml.length)
   return yield* understood(task, source, rawTopic, { xml, hash, askedAt: startedAt, answeredAt })
 })
 

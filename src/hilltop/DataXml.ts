@@ -6,6 +6,7 @@
  */
 import { Result, type Types } from "effect"
 import { DataRows } from "./DataRows.ts"
+import { DepthProfiles } from "./DepthProfiles.ts"
 import { type DocumentReader, wholeNumber } from "./DocumentReader.ts"
 import type { DataDocument, DataItem, DataSeries, DataSourceInfo } from "./HilltopDocument.ts"
 import { readPlainRows } from "./PlainRows.ts"
@@ -29,6 +30,10 @@ const chosenItem = ({ name, numItems = 1, items }: DataSourceInfo, options: Data
   const { item, itemName } = options
   return item ?? items.find((info) => itemName !== undefined && info.itemName === itemName)?.itemNumber ?? 1
 }
+
+/** Its values are times: no numbers, whether they are written as a date or in mowsecs. */
+const isDates = ({ items }: DataSourceInfo, item: number): boolean =>
+  items.find(({ itemNumber }) => itemNumber === item)?.itemFormat === "D"
 
 const describe = (dataSource: Types.Mutable<DataSourceInfo>, element: string, text: string): void => {
   if (element === "TSType") dataSource.tsType = text
@@ -54,7 +59,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
   let inData = false
   /** The element opened last is a row. */
   let inRow = false
-  let profile = false
+  const sections = new DepthProfiles(options.item ?? 1)
   let problem: string | undefined
 
   const openPart = (element: string, attributes: Readonly<Record<string, string>>, depth: number) => {
@@ -62,8 +67,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
       siteName = attributes["SiteName"]
       if (siteName === undefined) problem ??= "a Measurement without a SiteName"
       dataSource = rows = undefined
-    } else if (element === "Section") profile = true
-    else if (siteName === undefined) return
+    } else if (siteName === undefined) return
     else if (depth === 3 && element === "DataSource") {
       const name = attributes["Name"]
       if (name === undefined) problem ??= "a DataSource without a Name"
@@ -72,7 +76,10 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
     } else if (depth === 3 && element === "Data") {
       inData = true
       if (dataSource === undefined) problem ??= "a Measurement without a DataSource"
-      else rows ??= new DataRows(chosenItem(dataSource, options), attributes["DateFormat"])
+      else if (rows === undefined) {
+        const chosen = chosenItem(dataSource, options)
+        rows = new DataRows(chosen, attributes["DateFormat"], isDates(dataSource, chosen))
+      }
     } else if (depth === 4 && element === "ItemInfo" && dataSource !== undefined) {
       item = { itemNumber: wholeNumber(attributes["ItemNumber"]) ?? dataSource.items.length + 1 }
       dataSource.items.push(item)
@@ -80,8 +87,10 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
   }
 
   const closeMeasurement = () => {
+    // Its sections stand behind it, or in it.
+    const isProfile = dataSource?.dataType === "DepthProfile" || sections.profiles.length > 0
     if (dataSource === undefined) problem ??= "a Measurement without a DataSource"
-    else if (rows === undefined) problem ??= "a Measurement without Data"
+    else if (rows === undefined) problem ??= isProfile ? undefined : "a Measurement without Data"
     else if (siteName !== undefined) {
       const { item, rows: read, gapsBefore, skipped, divisorApplied } = rows
       measurements.push({ siteName, dataSource, item, rows: read, gapsBefore, skipped, divisorApplied })
@@ -91,17 +100,19 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
 
   return {
     open: (element, attributes, depth) => {
-      inRow = inData && depth === 4 && element === "E"
-      if (!inData) openPart(element, attributes, depth)
+      inRow = inData && depth === 4 && element === "E" && !sections.isOpen
+      if (sections.isOpen) sections.open(element)
+      else if (element === "Section" && depth > 1) sections.begin(attributes["SiteName"] ?? siteName, depth)
+      else if (!inData) openPart(element, attributes, depth)
       else if (depth === 4 && rows !== undefined) {
         if (element === "E") rows.begin()
         else if (element === "Gap") rows.gap()
-        else if (element === "Section") profile = true
       }
     },
     rows: (text, at, until) => (inRow && rows !== undefined ? readPlainRows(text, at, until, rows) : at),
     leaf: (element, text, depth) => {
-      if (inData) {
+      if (sections.isOpen) sections.leaf(element, text)
+      else if (inData) {
         if (rows === undefined) return
         if (depth === 5) rows.cell(element, text)
         else if (depth === 4 && element === "V") rows.native(text)
@@ -112,7 +123,8 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
       }
     },
     close: (element, depth) => {
-      if (depth === 4) {
+      if (sections.isOpen) sections.close(element, depth)
+      else if (depth === 4) {
         if (!inData) item = undefined
         else if (element === "E") rows?.end()
       } else if (depth === 3) inData = false
@@ -120,9 +132,8 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
     },
     finish: () => {
       if (problem !== undefined) return Result.fail(problem)
-      if (profile && measurements.every(({ rows }) => rows.length === 0)) {
-        return Result.fail("a depth profile (Section), which is no time series")
-      }
+      const { profiles } = sections
+      if (profiles.length > 0) return Result.succeed({ ...document, profiles })
       if (measurements.length > 0) return Result.succeed(document)
       return document.agency === undefined
         ? Result.fail("neither an Agency nor a Measurement in it")

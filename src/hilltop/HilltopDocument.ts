@@ -127,8 +127,27 @@ export interface DataSeries {
   readonly divisorApplied: boolean
 }
 
+/** One value of a depth profile. */
+export interface DepthRow {
+  /** As `value`; in the units of the series. */
+  readonly depth: string
+  readonly value: string
+  readonly qualifier?: Qualifier
+}
+
+/** The values of one survey, from the surface down or in whatever order they came. */
+export interface DepthProfile {
+  readonly siteName: string
+  readonly surveyedAt?: number
+  readonly rows: ReadonlyArray<DepthRow>
+  /** Rows without a depth or a number. */
+  readonly skipped: number
+}
+
 /** Without measurements when there are no data in the range: that is a valid answer. */
 export interface DataDocument {
   readonly agency?: string
   readonly measurements: ReadonlyArray<DataSeries>
+  /** Only where there are any. */
+  readonly profiles?: ReadonlyArray<DepthProfile>
 }

@@ -22,6 +22,9 @@ import { type XmlHandler, XmlScanner } from "./XmlScanner.ts"
 /** Error texts are kept in a task's history. */
 const LONGEST_MESSAGE = 500
 
+/** Characters. Ten times what the topic takes; far below the longest text there can be. */
+const LONGEST_DOCUMENT = 100_000_000
+
 const HTML = "an HTML page where XML was expected"
 
 /** What the text is, when its beginning shows that it is no XML. */
@@ -89,6 +92,9 @@ class Walk implements XmlHandler {
 }
 
 const read = Effect.fnUntraced(function* <A>(text: string, root: string, reader: DocumentReader<A>) {
+  if (text.length > LONGEST_DOCUMENT) {
+    return yield* new HilltopParseError({ message: `a document of more than ${LONGEST_DOCUMENT} characters` })
+  }
   const prose = notXml(text)
   if (prose !== undefined) return yield* new HilltopParseError({ message: prose })
   const scanner = yield* XmlScanner

@@ -108,7 +108,7 @@ export const parseIsoAt = (text: string, at: number): number | undefined => {
 
 /**
  * A Hilltop time as epoch milliseconds: `2025-01-01T00:05:00` (or with a space, without seconds, with a fraction),
- * `2025-01-01`, `T24:00:00`, `1/2/2012` (day first) with an optional time, or mowsecs of nine digits or more. A time
+ * `2025-01-01`, `T24:00:00`, `1/2/2012` or `1-Feb-2012` (day first) with an optional time, or mowsecs of nine digits or more. A time
  * that does carry an offset, as newer servers write in some answers, is taken at its word.
  */
 export const parseNzst = (text: string): number | undefined =>
@@ -117,6 +117,9 @@ export const parseNzst = (text: string): number | undefined =>
 const TIME = String.raw`(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)? *(Z|[+-]\d{2}:?\d{2})?)?`
 const YEAR_FIRST = new RegExp(String.raw`^(\d{4})-(\d{1,2})-(\d{1,2})${TIME}$`)
 const DAY_FIRST = new RegExp(String.raw`^(\d{1,2})/(\d{1,2})/(\d{4})${TIME}$`)
+/** `24-Jan-2019 10:00:00`, as surveys have it; the day padded with a space. */
+const NAMED_MONTH = new RegExp(String.raw`^(\d{1,2})-([A-Za-z]{3})-(\d{4})${TIME}$`)
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 const MOWSECS = /^(-?)(\d{1,12})(?:\.(\d+))?$/
 
 const milliseconds = (fraction: string | undefined): number =>
@@ -128,12 +131,12 @@ const offsetOf = (text: string): number =>
 const parseRarer = (text: string): number | undefined => {
   const yearFirst = YEAR_FIRST.exec(text)
   const [, a = "", b = "", c = "", hour = "0", minute = "0", second = "0", fraction, offset] =
-    yearFirst ?? DAY_FIRST.exec(text) ?? []
+    yearFirst ?? DAY_FIRST.exec(text) ?? NAMED_MONTH.exec(text) ?? []
   if (a === "") return text.length >= 9 ? parseMowsecs(text) : undefined
   const [year, day] = yearFirst === null ? [c, a] : [a, c]
   const local = instant(
     Number(year),
-    Number(b),
+    /\d/.test(b) ? Number(b) : MONTHS.indexOf(b.toLowerCase()) + 1,
     Number(day),
     Number(hour),
     Number(minute),

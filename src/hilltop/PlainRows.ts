@@ -17,11 +17,15 @@ const LESS = 60
 const GREATER = 62
 const TILDE = 126
 
+/** Characters; longer ones are left to the parser, which gives the event loop back within them and refuses what never ends. */
+const longestCell = 1_000
+const longestName = 32
+
 const isSpace = (code: number): boolean => code === LINE_FEED || code === SPACE || code === RETURN || code === TAB
 
 const afterSpace = (text: string, from: number): number => {
   let at = from
-  while (isSpace(text.charCodeAt(at))) at++
+  while (isSpace(text.charCodeAt(at)) && at - from < longestCell) at++
   return at
 }
 
@@ -33,7 +37,7 @@ const afterName = (text: string, from: number): number => {
   const first = text.charCodeAt(from)
   if (!isNameCharacter(first) || first <= 57) return from
   let at = from + 1
-  while (isNameCharacter(text.charCodeAt(at))) at++
+  while (isNameCharacter(text.charCodeAt(at)) && at - from < longestName) at++
   return at
 }
 
@@ -44,7 +48,8 @@ const afterPlainText = (text: string, from: number): number => {
     const code = text.charCodeAt(at)
     if (code === LESS) break
     // The end of the text is NaN, and fails here.
-    if (!(code >= SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER) return -1
+    if (at - from > longestCell || !(code >= SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER)
+      return -1
   }
   return at > from && (text.charCodeAt(from) === SPACE || text.charCodeAt(at - 1) === SPACE) ? -1 : at
 }
@@ -63,7 +68,7 @@ export const readPlainRows = (text: string, at: number, until: number, rows: Dat
     taken = end
     // Behind `</E>`.
     from = afterSpace(text, end + 4)
-    while (text.startsWith("<Gap/>", from)) {
+    while (from < until && text.startsWith("<Gap/>", from)) {
       rows.gap()
       from = afterSpace(text, from + 6)
     }

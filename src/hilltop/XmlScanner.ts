@@ -35,6 +35,9 @@ export interface XmlHandler {
 /** Characters scanned without a pause. */
 export const CHUNK_LENGTH = 65_536
 
+/** Characters that a tag, a text or a comment may have, or a piece more: a name without an end would be kept whole. */
+export const LONGEST_TOKEN = 4 * CHUNK_LENGTH
+
 /** Deeper documents are refused: Hilltop's go five deep. */
 export const MAX_DEPTH = 64
 
@@ -43,8 +46,8 @@ export class XmlScanner extends Context.Service<
   {
     /**
      * Calls the handler for every element and text, in order, every `open` with its `close`. Fails with `XmlMalformed` at
-     * the first fault, with a DOCTYPE (entity bombs) or more than `MAX_DEPTH` levels among the faults; what the handler was
-     * told up to then is no document. A handler that throws is a defect.
+     * the first fault; a DOCTYPE (entity bombs), more than `MAX_DEPTH` levels and anything longer than `LONGEST_TOKEN` are
+     * faults too. What the handler was told up to then is no document. A handler that throws is a defect.
      */
     readonly scan: (text: string, handler: XmlHandler) => Effect.Effect<void, XmlMalformed>
   }

@@ -185,14 +185,61 @@ describe("a document", () => {
     [series(row).replace(' SiteName="S"', ""), "a Measurement without a SiteName"],
     [series(row).replace(' Name="Gauging Results"', ""), "a DataSource without a Name"],
     [series(row).replace(/<DataSource.*<\/DataSource>/, ""), "a Measurement without a DataSource"],
-    [series(row).replace(/<Data .*<\/Data>/, ""), "a Measurement without Data"],
-    ['<Section SiteName="S"><SurveyTime>1</SurveyTime></Section>', "a depth profile (Section)"],
-    [series('<Section SiteName="S"><E><O>1</O><I1>2</I1></E></Section>'), "a depth profile (Section)"]
+    [series(row).replace(/<Data .*<\/Data>/, ""), "a Measurement without Data"]
   ] as const)("%s is refused, and the message says what is missing", ([body, message]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(read(body))
       assert.strictEqual(error._tag, "HilltopParseError")
       assert.include(error.message, message)
+    })
+  )
+})
+
+describe("a depth profile", () => {
+  const section =
+    '<Section SiteName="L"><SurveyTime> 4-Feb-2019 09:30:00</SurveyTime><E><O>.5</O><I1>&lt;4</I1></E>' +
+    "<E><I1>5</I1></E><E><O>2</O></E><E><O>2</O><I2>7</I2><I1>6</I1></E></Section>"
+  const dataSource = '<DataSource Name="D"><DataType>DepthProfile</DataType></DataSource>'
+
+  it.effect.each([
+    section,
+    `<Measurement SiteName="S">${dataSource}</Measurement>${section}`,
+    `<Measurement SiteName="S">${dataSource}${section}</Measurement>`,
+    `<Measurement SiteName="S">${dataSource}<Data>${section}</Data></Measurement>`
+  ])("is read wherever its section stands: %s", (body) =>
+    Effect.gen(function* () {
+      const { measurements, profiles } = yield* read(body)
+      assert.isTrue(measurements.every(({ rows }) => rows.length === 0))
+      const rows = [
+        { depth: "0.5", value: "4", qualifier: "<" as const },
+        { depth: "2", value: "6" }
+      ]
+      assert.deepStrictEqual(profiles, [{ siteName: "L", surveyedAt: at("2019-02-04T09:30:00"), rows, skipped: 2 }])
+    })
+  )
+
+  it.effect("has the values of the wanted item", () =>
+    Effect.gen(function* () {
+      const { profiles } = yield* read(section, { item: 2 })
+      assert.deepStrictEqual(profiles?.[0]?.rows, [{ depth: "2", value: "7" }])
+    })
+  )
+
+  it.effect("stands beside a series without disturbing it", () =>
+    Effect.gen(function* () {
+      const { measurements, profiles } = yield* read(series(noonRow("<I1>1</I1>") + section + noonRow("<I1>2</I1>")))
+      assert.deepStrictEqual(
+        measurements.map(({ rows }) => rows.map(({ value }) => value)),
+        [["1", "2"]]
+      )
+      assert.strictEqual(profiles?.length, 1)
+    })
+  )
+
+  it.effect("that is asked for where there is none is an answer without data", () =>
+    Effect.gen(function* () {
+      const answer = yield* read(`<Measurement SiteName="S">${dataSource}</Measurement>`)
+      assert.deepStrictEqual(answer, { agency: "Demo", measurements: [] })
     })
   )
 })

@@ -31,7 +31,7 @@ const parsers = {
 const requests = ["SiteList", "MeasurementList", "GetData"] as const
 
 const readable = (key: string, value: unknown): unknown =>
-  typeof value === "number" && ["observedAt", "from", "to"].includes(key) ? formatNzst(value) : value
+  typeof value === "number" && ["observedAt", "surveyedAt", "from", "to"].includes(key) ? formatNzst(value) : value
 
 const outcome = (parse: keyof typeof parsers, text: string) =>
   parsers[parse](text).pipe(
