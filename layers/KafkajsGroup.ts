@@ -4,7 +4,7 @@
  * Partitions are dealt out anew whenever a member comes or goes. Nobody joins the new round before its handlers are done,
  * so a batch that is under way is settled by its old owner; one that keeps the others waiting for too long is lost.
  */
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { createRequire } from "node:module"
 import { ask, type KafkaCluster, type KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
 import { coordinatorOf, untilLoaded } from "./KafkajsProducer.ts"
@@ -169,5 +169,12 @@ export const logEnds = (
         new Map(
           topics.flatMap((of) => of.partitions.map(({ offset, partition }) => [partition, Number(offset)] as const))
         )
-    )
+    ),
+    // A topic that was made a moment ago, or a node that has just begun, is not led yet.
+    Effect.tapError(() => Effect.ignore(ask(() => cluster.refreshMetadata()))),
+    Effect.retry({
+      schedule: Schedule.spaced("100 millis"),
+      times: 20,
+      while: ({ kind }) => /NOT_LEADER|LEADER_NOT_AVAILABLE|UNKNOWN_TOPIC/.test(kind)
+    })
   )

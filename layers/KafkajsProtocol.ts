@@ -11,6 +11,8 @@ import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
 import { connect as connectTls } from "node:tls"
+import { promisify } from "node:util"
+import { zstdCompress, zstdDecompress } from "node:zlib"
 import { cureKafkajsTimers } from "./kafkajsTimers.ts"
 
 cureKafkajsTimers()
@@ -164,6 +166,8 @@ export interface KafkaCluster {
   readonly connect: () => Promise<void>
   readonly addMultipleTargetTopics: (topics: ReadonlyArray<string>) => Promise<void>
   readonly refreshMetadata: () => Promise<void>
+  /** As far as it was asked. */
+  readonly brokerPool: { readonly metadata: { readonly clusterId: string } | null }
   readonly refreshMetadataIfNecessary: () => Promise<void>
   /** Of the brokers that are known. */
   readonly getNodeIds: () => ReadonlyArray<string>
@@ -199,6 +203,19 @@ const { createLogger, LEVELS } = load("kafkajs/src/loggers/index.js") as {
 const filterAborted = load("kafkajs/src/consumer/filterAbortedMessages.js") as (
   of: Pick<FetchedPartition, "abortedTransactions" | "messages">
 ) => ReadonlyArray<FetchedMessage>
+
+interface Codec {
+  readonly compress: (encoder: { readonly buffer: Uint8Array }) => Promise<Uint8Array>
+  readonly decompress: (bytes: Uint8Array) => Promise<Uint8Array>
+}
+const { Codecs, Types } = load("kafkajs/src/protocol/message/compression/index.js") as {
+  readonly Codecs: Record<number, () => Codec>
+  readonly Types: { readonly ZSTD: number }
+}
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+// kafkajs brings gzip only; of what others may have used, Node knows this one too.
+Codecs[Types.ZSTD] = () => ({ compress: ({ buffer }) => compress(buffer), decompress })
 
 /** The records of a partition as read-committed readers see them: without those of aborted transactions, without marks. */
 export const committedMessages = (of: FetchedPartition): ReadonlyArray<FetchedMessage> =>

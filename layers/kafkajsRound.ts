@@ -130,7 +130,8 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     forget(records)
     // Behind the last record that was fetched come marks of transactions, which are passed together with it.
     const next = stand.queue[0]?.offset ?? stand.fetchAt
-    const outputs = yield* handle({ topic, partition: stand.partition, records })
+    const log = cluster.brokerPool.metadata?.clusterId ?? ""
+    const outputs = yield* handle({ topic, partition: stand.partition, records, log })
     yield* refuseTooLarge(outputs)
     yield* settle(stand, next, outputs)
   })

@@ -6,7 +6,7 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, Option } from "effect"
-import { Command, Flag } from "effect/cli"
+import { CliError, Command, Flag } from "effect/cli"
 import { startKafka } from "./kafka/KafkaBroker.ts"
 import { KafkaNotPossible } from "./kafka/kafkaJars.ts"
 
@@ -31,7 +31,7 @@ Command.run(kafka, { version: "1" }).pipe(
   Effect.provide(NodeServices.layer),
   Effect.tapCause((cause) =>
     Option.match(Cause.findErrorOption(cause), {
-      onSome: (error) => (error instanceof KafkaNotPossible ? Console.error(error.message) : Effect.void),
+      onSome: (error) => (CliError.isCliError(error) ? Effect.void : Console.error(error.message)),
       onNone: () => (Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(Cause.pretty(cause)))
     })
   ),

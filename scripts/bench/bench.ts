@@ -22,6 +22,7 @@ import { benchObservations } from "./benchObservations.ts"
 import { benchParse } from "./benchParse.ts"
 import { benchQueue } from "./benchQueue.ts"
 import { benchStart } from "./benchStart.ts"
+import { benchStreams } from "./benchStreams.ts"
 import { benchSync } from "./benchSync.ts"
 import { benchTasks } from "./benchTasks.ts"
 import { type GroupResult, report } from "./Report.ts"
@@ -34,6 +35,7 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   answers: benchAnswers,
   observations: benchObservations,
   archive: benchArchive,
+  streams: benchStreams,
   sync: benchSync,
   claim: benchClaim,
   tasks: benchTasks,

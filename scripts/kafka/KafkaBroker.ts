@@ -104,7 +104,7 @@ const tail = (log: string) =>
   )
 
 /** Waits until the log says that the broker serves, or the broker is gone. */
-const untilReady = (log: string, from: number, exited: Effect.Effect<void>) => {
+const untilReady = (log: string, port: number, from: number, exited: Effect.Effect<void>) => {
   const ready = FileSystem.FileSystem.use((fs) => fs.readFileString(log)).pipe(
     Effect.orElseSucceed(() => ""),
     Effect.repeat({
@@ -113,7 +113,11 @@ const untilReady = (log: string, from: number, exited: Effect.Effect<void>) => {
     })
   )
   const failed = Effect.andThen(exited, tail(log)).pipe(
-    Effect.flatMap((said) => new KafkaNotPossible({ message: `Apache Kafka did not start. Its last words:\n${said}` }))
+    Effect.flatMap((said) =>
+      said.includes("Address already in use")
+        ? new KafkaNotPossible({ message: `Port ${port} is taken. Stop who listens there, or choose another port.` })
+        : new KafkaNotPossible({ message: `Apache Kafka did not start. Its last words:\n${said}` })
+    )
   )
   return Effect.raceFirst(ready, failed).pipe(
     Effect.timeoutOrElse({
@@ -183,7 +187,7 @@ const onJava = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port: n
     logFile: log,
     signals: options.abrupt === true ? ["KILL"] : ["TERM", "KILL"]
   }).pipe(Effect.mapError(({ message }) => new KafkaNotPossible({ message: `Java could not be started: ${message}` })))
-  yield* untilReady(log, from, exited)
+  yield* untilReady(log, port, from, exited)
   return { exited, description: `Apache Kafka ${kafkaVersion} on Java, its data in ${directory}` }
 })
 
@@ -225,7 +229,7 @@ const onDocker = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port:
   )
   // The client may be killed before the container has stopped.
   yield* Effect.addFinalizer(() => Effect.ignore(output("docker", ["rm", "--force", name])))
-  yield* untilReady(log, from, exited)
+  yield* untilReady(log, port, from, exited)
   return { exited, description: `Apache Kafka ${kafkaVersion} in Docker, its data in ${options.directory}` }
 })
 

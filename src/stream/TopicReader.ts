@@ -28,6 +28,11 @@ export interface RecordBatch {
   readonly topic: string
   readonly partition: number
   readonly records: ReadonlyArray<TopicRecord>
+  /**
+   * The name of the log that has the topic, where another one may take its place under the same settings: a Kafka cluster.
+   * Offsets that are kept beside data hold for this log only.
+   */
+  readonly log?: string
 }
 
 /** Bytes of values that a batch holds unless told otherwise: some eight months of 5-minute data, or one large document. */

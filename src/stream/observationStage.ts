@@ -41,8 +41,11 @@ interface Readable {
   readonly message: StoreMessage
 }
 
+/** Under which name the store keeps the offsets: a topic of another log begins anew, and nothing of it is passed over. */
+const offsetsOf = (topic: string, log: string | undefined) => (log === undefined ? topic : `${topic}@${log}`)
+
 /** Stores a batch; what it returns are dead letters that are still to be published. */
-export const storeBatch = Effect.fnUntraced(function* ({ partition, records, topic }: RecordBatch) {
+export const storeBatch = Effect.fnUntraced(function* ({ log, partition, records, topic }: RecordBatch) {
   const store = yield* ObservationStore
   const readable: Array<Readable> = []
   const deadLetters: Array<OutgoingRecord> = []
@@ -60,7 +63,7 @@ export const storeBatch = Effect.fnUntraced(function* ({ partition, records, top
     )
   }
   const keep = (messages: ReadonlyArray<StoreMessage>) =>
-    Effect.flatMap(store.store({ topic, partition, messages }), count)
+    Effect.flatMap(store.store({ topic: offsetsOf(topic, log), partition, messages }), count)
 
   yield* keep(readable.map(({ message }) => message)).pipe(
     Effect.catchTag("BatchRefused", () =>

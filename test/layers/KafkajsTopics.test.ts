@@ -140,11 +140,12 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         yield* Effect.acquireUseRelease(
           Effect.succeed(others),
           (producer) =>
-            Effect.promise(() =>
-              producer.send({
-                messages: [0, 1, 2, 3, 4].map((n) => ({ topic: foreign, partition: n, value: String(n) }))
-              })
-            ),
+            Effect.promise(async () => {
+              const messages = [0, 1, 2, 3, 4].map((n) => ({ topic: foreign, partition: n, value: String(n) }))
+              await producer.send({ messages: messages.slice(0, 2) })
+              await producer.send({ messages: messages.slice(2, 4), compression: "zstd" })
+              await producer.send({ messages: messages.slice(4), compression: "gzip" })
+            }),
           (producer) => Effect.promise(() => producer.close())
         )
         const found = yield* Effect.provide(

@@ -4,6 +4,7 @@
  * what is written about them.
  */
 import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
 import { Context, Deferred, Effect, Layer, Random, References, Schedule, Schema } from "effect"
 import { PgObservationStore } from "../../layers/PgObservationStore.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
@@ -101,6 +102,15 @@ await withOwnKafka("the stream over Kafka", () => {
             }).pipe(Effect.provide(Layer.fresh(instance)))
           }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
         60_000
+      )
+
+      it.effect("keeps offsets beside the data under the cluster's name, so that those of another one begin anew", () =>
+        Effect.gen(function* () {
+          const sql = yield* PgClient.PgClient
+          const rows = yield* sql<{ topic: string }>`SELECT DISTINCT topic FROM observation_offsets`
+          assert.strictEqual(rows.length, 1)
+          assert.match(rows[0]?.topic ?? "", /^observations@[\w-]{22}$/)
+        })
       )
 
       it.effect("sends what is written about its messages: names, types, and what may be null", () =>
