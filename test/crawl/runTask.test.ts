@@ -81,12 +81,12 @@ const arranged = Effect.gen(function* () {
 
 class Documents extends Context.Service<Documents, Ref.Ref<ReadonlyMap<string, string>>>()("test/Documents") {}
 
-const layer = () =>
+const layer = (partitions = 16) =>
   Crawler.layer({ concurrency: 4, rawTopic }).pipe(
     Layer.provide(Layer.unwrap(Effect.map(Documents, HilltopClient.layerMemory))),
     Layer.provideMerge(Layer.effect(Documents, Ref.make<ReadonlyMap<string, string>>(new Map()))),
     Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 10_000, maxConcurrent: 100 })),
-    Layer.provideMerge(Layer.merge(MemoryTopics.layer({ [rawTopic]: 16 }), SaxesXmlScanner))
+    Layer.provideMerge(Layer.merge(MemoryTopics.layer({ [rawTopic]: partitions }), SaxesXmlScanner))
   )
 const test = <E>(name: string, body: Effect.Effect<void, E, Layer.Success<ReturnType<typeof layer>> | Scope.Scope>) =>
   it.effect(name, () => Effect.provide(body, layer()))
@@ -322,6 +322,17 @@ test(
     assert.strictEqual((yield* run(month, data(one))).result, "UNCHANGED")
     assert.strictEqual(task(month).attempts, 0)
   })
+)
+
+it.effect("what nobody foresaw is recorded and tried again later", () =>
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    assert.strictEqual((yield* run(month, data(one))).result, "UNKNOWN_ERROR")
+    assert.deepInclude(task(month), { attempts: 1, previousHash: undefined, leaseUntil: undefined })
+    assert.isAbove(task(month).nextFetchAt, now + 3 * 60_000)
+    // A topic without the document's partition is a defect.
+  }).pipe(Effect.provide(layer(1)))
 )
 
 test(

@@ -3,7 +3,7 @@
  * Hilltop servers, whose time the tests move; the topic is kept in memory.
  */
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Layer } from "effect"
+import { ConfigProvider, Duration, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../layers/PgHilltopSources.ts"
@@ -12,7 +12,8 @@ import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
-import { checkSources } from "../../src/crawl/SourceWatch.ts"
+import { Loops } from "../../src/domain/Loop.ts"
+import { checkSources, SourceWatch } from "../../src/crawl/SourceWatch.ts"
 import { KafkaSink, RecordTooLarge, recordBytes } from "../../src/stream/KafkaSink.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -169,11 +170,13 @@ it.layer(worldWith({ simulator: { speed: 0 } }), { excludeTestServices: true })(
       const { id } = yield* addSource()
       yield* crawl
       const before = (yield* raw).length
-      yield* world.faults.set([{ fault: "bom" }])
-      yield* makeDue(id)
-      yield* crawl
+      for (const fault of ["bom", "gzip-unasked", "charset"] as const) {
+        yield* world.faults.set([{ fault }])
+        yield* makeDue(id)
+        yield* crawl
+        assert.deepStrictEqual(Object.keys(byResult(yield* tasksOf(id))), ["UNCHANGED"], fault)
+      }
       yield* world.faults.set([])
-      assert.deepStrictEqual(Object.keys(byResult(yield* tasksOf(id))), ["UNCHANGED"])
       assert.strictEqual((yield* raw).length, before)
     })
   )
@@ -330,6 +333,84 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
       yield* configure(id, configuration)
       yield* crawl
       assert.strictEqual(yield* runs, 2 * first)
+    })
+  )
+})
+
+/** Within half a minute; a source check comes only every hour by itself. */
+const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>) =>
+  condition.pipe(
+    Effect.repeat({
+      until: (met) => met,
+      schedule: Schedule.upTo(Schedule.spaced("50 millis"), { duration: "30 seconds" })
+    }),
+    Effect.flatMap((met) => (met ? Effect.void : Effect.die(`not so within 30 s: ${what}`)))
+  )
+
+it.layer(worldWith({ simulator: { sites: 2 } }), { excludeTestServices: true })("a service that runs", (it) => {
+  it.effect("takes a source that is added, changed, paused or resumed at once, and keeps to it", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* Layer.build(
+        Layer.merge(
+          SourceWatch({ interval: Duration.hours(1) }),
+          Crawler.layerLoops({ concurrency: 8, rawTopic })
+        ).pipe(Layer.provide(Loops.layer))
+      )
+      const { configuration, id } = yield* addSource({ measurementNames: ["Rainfall"] })
+      const tasks = tasksOf(id)
+      const quiet = Effect.map(
+        tasks,
+        (all) => all.length > 1 && all.every((task) => task.wait > 0 || task.set_aside_reason !== null)
+      )
+      yield* until("the new source is crawled", quiet)
+      const first = yield* tasks
+      const world = yield* HilltopSimulator
+      const { measurementNames } = world.sources[0]!
+      yield* configure(id, { ...configuration, measurementNames })
+      yield* until(
+        "what is newly wanted is asked",
+        Effect.map(Effect.all([tasks, quiet]), ([all, done]) => done && all.length > first.length)
+      )
+      const site = first.find((task) => task.site !== null)!.site!
+      yield* configure(id, { ...configuration, measurementNames, excludedSitesNames: [site] })
+      const isExcluded = (task: Task) => task.set_aside_reason === "excluded"
+      yield* until(
+        "the excluded site rests",
+        Effect.map(tasks, (all) => all.every((task) => isExcluded(task) === (task.site === site)))
+      )
+      yield* configure(id, { ...configuration, measurementNames })
+      yield* until(
+        "it goes on",
+        Effect.map(tasks, (all) => !all.some(isExcluded))
+      )
+      yield* sql`UPDATE hilltop_sources SET paused = true WHERE id = ${id}`
+      const runsOf = Effect.map(tasks, (all) => all.reduce((sum, task) => sum + task.runs, 0))
+      yield* until(
+        "nothing is under way",
+        Effect.map(sql`SELECT id FROM hilltop_fetch_tasks WHERE lease_until IS NOT NULL`, (rows) => rows.length === 0)
+      )
+      const paused = yield* runsOf
+      yield* makeDue(id)
+      // Another source is crawled from beginning to end meanwhile.
+      const [other] = yield* sql<{ id: number }>`
+        INSERT INTO hilltop_sources (council_id, hts_url, configuration)
+        VALUES (777, ${world.sources[0]!.htsUrl}, ${JSON.stringify({ ...configuration, measurementNames: ["Rainfall"] })}) RETURNING id`
+      yield* until(
+        "the other source is crawled",
+        Effect.map(tasksOf(other!.id), (all) => all.length > 1 && all.every((task) => task.wait > 0))
+      )
+      assert.strictEqual(yield* runsOf, paused)
+      yield* sql`UPDATE hilltop_sources SET paused = false WHERE id = ${id}`
+      yield* until(
+        "it is resumed",
+        Effect.map(runsOf, (runs) => runs > paused)
+      )
+      yield* sql`UPDATE hilltop_sources SET paused = true`
+      yield* until(
+        "nothing is under way",
+        Effect.map(sql`SELECT id FROM hilltop_fetch_tasks WHERE lease_until IS NOT NULL`, (rows) => rows.length === 0)
+      )
     })
   )
 })
