@@ -14,13 +14,31 @@ export const PlainDate = Schema.String.check(
 ).pipe(Schema.brand("PlainDate"))
 export type PlainDate = typeof PlainDate.Type
 
-/** The moment at which `date` begins in Oslo. */
-export const startOfOsloDay = (date: PlainDate): Instant =>
-  DateTime.toEpochMillis(DateTime.makeZonedUnsafe(`${date}T00:00:00`, { timeZone: oslo, adjustForTimeZone: true }))
+/** Remembers the last thousand answers: the calendar is asked for at every sync, 0.1 ms a time, about the same few days. */
+const remembering = <K, V>(answer: (key: K) => V): ((key: K) => V) => {
+  const known = new Map<K, V>()
+  return (key) => {
+    const before = known.get(key)
+    if (before !== undefined) return before
+    if (known.size >= 1_000) known.clear()
+    const now = answer(key)
+    known.set(key, now)
+    return now
+  }
+}
 
-/** The date in Oslo at `instant`. */
-export const osloDate = (instant: Instant): PlainDate =>
+/** The moment at which `date` begins in Oslo. */
+export const startOfOsloDay: (date: PlainDate) => Instant = remembering((date) =>
+  DateTime.toEpochMillis(DateTime.makeZonedUnsafe(`${date}T00:00:00`, { timeZone: oslo, adjustForTimeZone: true }))
+)
+
+const dateAt = (instant: Instant): PlainDate =>
   PlainDate.make(DateTime.formatIsoDate(DateTime.makeZonedUnsafe(instant, { timeZone: oslo })))
+const dateInHour = remembering((hour: number) => dateAt(hour * 3_600_000))
+
+/** The date in Oslo at `instant`, which changes with a full hour of UTC; not so before 1895, when clocks followed the sun. */
+export const osloDate = (instant: Instant): PlainDate =>
+  instant < 0 ? dateAt(instant) : dateInHour(Math.floor(instant / 3_600_000))
 
 /**
  * From which moment an accounting point's data are asked for: the start of its earliest living unit, else of today. A unit

@@ -23,6 +23,18 @@ describe("Oslo days", () => {
     assert.strictEqual(osloDate(utc("2026-01-14T23:00:00Z")), "2026-01-15")
   })
 
+  it("tell the same date however often, and whatever was asked between", () => {
+    for (let hour = 0; hour < 3_000; hour++) {
+      const instant = utc("2026-01-01T00:00:00Z") + hour * 3_600_000
+      const date = osloDate(instant + 3_599_999)
+      assert.strictEqual(date, osloDate(instant))
+      const start = startOfOsloDay(date)
+      assert.isTrue(start <= instant && instant < start + 25 * 3_600_000)
+      assert.strictEqual(osloDate(start), date)
+      assert.notStrictEqual(osloDate(start - 1), date)
+    }
+  })
+
   it("ask from the earliest unit's start, else from today, and never from a day to come", () => {
     const now = utc("2026-06-10T12:00:00Z")
     const today = utc("2026-06-09T22:00:00Z")

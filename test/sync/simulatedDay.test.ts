@@ -1,6 +1,6 @@
 /**
  * A whole day of the background sync at many accounting points, on a test clock: everyone gets their turn, and the
- * source sees a steady trickle.
+ * source sees a steady trickle, which is never more than its budget.
  */
 import { assert, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Layer } from "effect"
