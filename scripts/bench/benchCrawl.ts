@@ -34,7 +34,7 @@ const startSimulator = startUntilLine(
     "--councils",
     "1",
     "--sites",
-    "60",
+    "20",
     "--seed",
     "7",
     "--port",
