@@ -12,7 +12,7 @@ import { ObservationRebuild } from "../src/stream/ObservationRebuild.ts"
 import { ObservationStore, ObservationStoreUnavailable } from "../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "./Database.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
-import { rebuildSchema, rebuildTables, replacedSchema, swapTables } from "./rebuildTables.ts"
+import { afterSwap, rebuildSchema, rebuildTables, replacedSchema, swapTables } from "./rebuildTables.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new ObservationStoreUnavailable({ cause }))
@@ -58,7 +58,7 @@ export const PgObservationRebuild: Layer.Layer<
       Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
     const exists = (schema: string) =>
       Effect.map(sql`SELECT 1 FROM pg_namespace WHERE nspname = ${schema}`, (rows) => rows.length > 0)
-    /** Of the last rebuild; large files take a while to be removed, so never within a swap. */
+    /** Of a rebuild that was stopped just after its swap. */
     const dropReplaced = run([`DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`])
 
     return ObservationRebuild.of({
@@ -87,7 +87,7 @@ export const PgObservationRebuild: Layer.Layer<
               return caughtUp
             })
           )
-          if (swapped) yield* dropReplaced
+          if (swapped) yield* run(afterSwap)
           return swapped
         }).pipe(plain)
     })

@@ -8,7 +8,9 @@ export const rebuildSchema = "observation_rebuild"
 export const replacedSchema = "observation_replaced"
 
 /** The tables whose rows are many: they change places. By name, the parent first, in the order that queries lock them. */
-const swapped = `SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds FROM pg_class c
+const swapped = `SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds,
+    array_to_string(coalesce(c.reloptions, '{fillfactor=100}'), ', ') AS options
+  FROM pg_class c
   WHERE c.oid = 'observations'::regclass OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'observations'::regclass)
   ORDER BY c.relispartition, c.oid`
 
@@ -36,18 +38,22 @@ export const rebuildTables: ReadonlyArray<string> = [
     SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name`,
   ...keepIds("observation_sites", "council_id", "name"),
   ...keepIds("observation_sites_measurements", "site_id", "measurement_name"),
-  `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)`,
+  `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)
+    WITH (fillfactor = 80)`,
   `CREATE TABLE ${rebuildSchema}.observation_offsets (LIKE observation_offsets INCLUDING ALL)`,
   // Empty, and found first: what an earlier rebuild has read is read again.
   `CREATE TABLE ${rebuildSchema}.observation_rebuilt (LIKE observation_rebuilt INCLUDING ALL)`,
-  `CREATE TABLE ${rebuildSchema}.observations (LIKE observations INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
-    PARTITION BY RANGE (observed_at)`,
-  `CREATE UNIQUE INDEX observations_current ON ${rebuildSchema}.observations (series_id, observed_at, superseded_at)
-    NULLS NOT DISTINCT`,
+  `CREATE TABLE ${rebuildSchema}.observations (LIKE observations INCLUDING ALL) PARTITION BY RANGE (observed_at)`,
+  // Migrations know the index by its name.
+  `DO $$ BEGIN
+    EXECUTE (SELECT format('ALTER INDEX %s RENAME TO observations_current', indexrelid::regclass) FROM pg_index
+      WHERE indrelid = '${rebuildSchema}.observations'::regclass);
+  END $$`,
   `DO $$ DECLARE t record; BEGIN
     FOR t IN ${swapped} LOOP
       CONTINUE WHEN t.bounds IS NULL;
-      EXECUTE format('CREATE TABLE ${rebuildSchema}.%I PARTITION OF ${rebuildSchema}.observations %s', t.name, t.bounds);
+      EXECUTE format('CREATE TABLE ${rebuildSchema}.%I PARTITION OF ${rebuildSchema}.observations %s WITH (%s)',
+        t.name, t.bounds, t.options);
     END LOOP;
   END $$`
 ]
@@ -82,12 +88,19 @@ export const swapTables: ReadonlyArray<string> = [
       live name := current_schema();
       t record;
     BEGIN
-      FOR t IN (${swapped}) UNION ALL SELECT 'observation_months', NULL LOOP
+      FOR t IN (${swapped}) UNION ALL SELECT 'observation_months', NULL, NULL LOOP
         EXECUTE format('ALTER TABLE %I.%I SET SCHEMA ${replacedSchema}', live, t.name);
         EXECUTE format('ALTER TABLE ${rebuildSchema}.%I SET SCHEMA %I', t.name, live);
       END LOOP;
-      EXECUTE format('ALTER TABLE %1$I.observation_months ADD FOREIGN KEY (series_id)
+      EXECUTE format('ALTER TABLE %1$I.observation_months ADD CONSTRAINT observation_months_series_id_fkey
+        FOREIGN KEY (series_id)
         REFERENCES %1$I.observation_sites_measurements NOT VALID', live);
     END $$`,
   `DROP SCHEMA ${rebuildSchema} CASCADE`
+]
+
+/** Afterwards, when nobody waits any more: reads the new months, and removes the old files. */
+export const afterSwap: ReadonlyArray<string> = [
+  `ALTER TABLE observation_months VALIDATE CONSTRAINT observation_months_series_id_fkey`,
+  `DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`
 ]

@@ -11,6 +11,7 @@ import observationYears from "./0009_observation_years.ts"
 import eventArrival from "./0010_event_arrival.ts"
 import observationRebuilds from "./0011_observation_rebuilds.ts"
 import observationFrontiers from "./0012_observation_frontiers.ts"
+import observationIndex from "./0013_observation_index.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -24,5 +25,6 @@ export const migrations = {
   "0009_observation_years": observationYears,
   "0010_event_arrival": eventArrival,
   "0011_observation_rebuilds": observationRebuilds,
-  "0012_observation_frontiers": observationFrontiers
+  "0012_observation_frontiers": observationFrontiers,
+  "0013_observation_index": observationIndex
 }

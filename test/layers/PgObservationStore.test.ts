@@ -183,35 +183,38 @@ const oneValueEach = (order: ReadonlyArray<string>): ReadonlyArray<StoreMessage>
   }))
 
 layer(database, { excludeTestServices: true })("PgObservationStore", (it) => {
-  it.effect("ends as the store in memory does, however a history is cut into batches", () =>
-    Effect.gen(function* () {
-      const pg = yield* ObservationStore
-      const view = yield* Stored
-      const histories = fc.sample(anyHistory, { numRuns: 250, seed: 42 })
-      for (const [index, history] of histories.entries()) {
-        const councilId = 1_000 + index
-        const messages = messagesOf(councilId, history)
-        const memory = yield* Layer.build(Layer.fresh(MemoryObservations.layer))
-        const expected = yield* Effect.gen(function* () {
-          const { store } = yield* ObservationStore
-          for (const message of messages) {
-            yield* store({ topic: "observations", partition: councilId, messages: [message] })
-          }
-          const { series } = yield* MemoryObservations
-          return ["Flow", "Stage"].map((name) => series(councilId, "Site", name))
-        }).pipe(Effect.provide(memory))
+  it.effect(
+    "ends as the store in memory does, however a history is cut into batches",
+    () =>
+      Effect.gen(function* () {
+        const pg = yield* ObservationStore
+        const view = yield* Stored
+        const histories = fc.sample(anyHistory, { numRuns: 200, seed: 42 })
+        for (const [index, history] of histories.entries()) {
+          const councilId = 1_000 + index
+          const messages = messagesOf(councilId, history)
+          const memory = yield* Layer.build(Layer.fresh(MemoryObservations.layer))
+          const expected = yield* Effect.gen(function* () {
+            const { store } = yield* ObservationStore
+            for (const message of messages) {
+              yield* store({ topic: "observations", partition: councilId, messages: [message] })
+            }
+            const { series } = yield* MemoryObservations
+            return ["Flow", "Stage"].map((name) => series(councilId, "Site", name))
+          }).pipe(Effect.provide(memory))
 
-        let from = 0
-        for (const length of [...history.cuts, messages.length]) {
-          const batch = messages.slice(from, from + length)
-          yield* pg.store({ topic: "observations", partition: councilId, messages: batch })
-          from += length
+          let from = 0
+          for (const length of [...history.cuts, messages.length]) {
+            const batch = messages.slice(from, from + length)
+            yield* pg.store({ topic: "observations", partition: councilId, messages: batch })
+            from += length
+          }
+          const actual = yield* Effect.forEach(["Flow", "Stage"], (name) => view.series(councilId, "Site", name))
+          // 1 and 1.0 are the same value, so whichever came first is kept: the digits must agree too.
+          assert.deepStrictEqual(comparable(actual), comparable(expected), JSON.stringify(history))
         }
-        const actual = yield* Effect.forEach(["Flow", "Stage"], (name) => view.series(councilId, "Site", name))
-        // 1 and 1.0 are the same value, so whichever came first is kept: the digits must agree too.
-        assert.deepStrictEqual(comparable(actual), comparable(expected), JSON.stringify(history))
-      }
-    })
+      }),
+    120_000
   )
 
   it.effect("writes no row of observations when a refetch brings nothing new", () =>

@@ -96,6 +96,17 @@ const spoil = Effect.gen(function* () {
 })
 const schemas = PgClient.PgClient.use((sql) => sql`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'observation%'`)
 
+/** With their indexes and settings: what a later migration finds. */
+const tables = PgClient.PgClient.use(
+  (sql) => sql`
+    SELECT c.relname AS name, c.relkind, pg_get_expr(c.relpartbound, c.oid) AS bounds, c.reloptions::text AS options,
+      (SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY indexrelid::regclass::text)::text FROM pg_index
+        WHERE indrelid = c.oid) AS indexes,
+      (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)::text FROM pg_constraint
+        WHERE conrelid = c.oid) AS constraints
+    FROM pg_class c WHERE c.relname LIKE 'observation%' AND c.relkind IN ('r', 'p') ORDER BY c.relname`
+)
+
 const options: RebuildOptions = {
   rawTopic,
   fresh: false,
@@ -109,6 +120,7 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
     () =>
       Effect.gen(function* () {
         yield* running
+        const asMigrated = yield* tables
         yield* send(documents(1, 0, 8))
         yield* settled
         const expected = yield* everything
@@ -118,6 +130,7 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
         assert.strictEqual(read, 8 * 5)
         assert.deepStrictEqual(yield* everything, expected)
         assert.deepStrictEqual(yield* schemas, [])
+        assert.deepStrictEqual(yield* tables, asMigrated)
 
         // What is stored afterwards goes into the new tables, as it would have into the old.
         yield* send(documents(1, 8, 11))
