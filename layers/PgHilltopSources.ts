@@ -1,15 +1,19 @@
 /**
  * The table of sources in PostgreSQL. Triggers notify of changes, so that plain INSERTs of operators take effect at once.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Array, Effect, Layer, Schema } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
 import { QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../src/crawl/HilltopSources.ts"
+import type { PlanChange } from "../src/crawl/PlanChange.ts"
 import { listen } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+
+/** Tasks that are set aside or resumed by one statement. */
+const atOnce = 2_000
 
 const Row = Schema.Struct({
   id: Schema.Int,
@@ -30,6 +34,57 @@ export const PgHilltopSources = Layer.effect(
       execute: () => sql`
         SELECT id, council_id, hts_url, configuration, problem, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
     })
+    /**
+     * The tasks that are to rest or to go on, and why. Reads every task of the source, 15 µs each: 1.5 s for 100,000 (on two
+     * busy cores).
+     */
+    const tasksToJudge = ({ planned, prefix, sourceId }: PlanChange) =>
+      sql<{ id: number; reason: string }>`
+        SELECT id::float8 AS id, coalesce(reason, '') AS reason FROM (
+          SELECT id, set_aside_reason, CASE
+            WHEN details ->> 'siteName' = ANY(${planned.excludedSitesNames}::text[]) THEN 'excluded'
+            WHEN request_type LIKE 'MEASUREMENT_DATA%' AND (
+              details ->> 'measurementName' <> ALL(${planned.measurementNames}::text[])
+              OR details ->> 'measurement' <> ALL(${planned.measurementNames}::text[])) THEN 'unwanted'
+            WHEN (details <> '{}' OR request_type = 'SITES_LIST') AND NOT starts_with(fetch_url, ${prefix})
+              THEN 'unwanted' END AS reason
+          FROM hilltop_fetch_tasks
+          WHERE source_id = ${sourceId} AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted'))) judged
+        WHERE set_aside_reason IS DISTINCT FROM reason ORDER BY id`
+
+    /** In statements of their own, so that no settlement waits for the locks of all. 0.2 ms a task. */
+    const setAsideOrResume = (tasks: ReadonlyArray<{ readonly id: number; readonly reason: string }>) => {
+      const ids = sql`${tasks.map(({ id }) => String(id))}::bigint[]`
+      return sql`
+        WITH locked AS (
+          SELECT id FROM hilltop_fetch_tasks WHERE id = ANY(${ids})
+            AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted')) ORDER BY id FOR UPDATE
+        )
+        UPDATE hilltop_fetch_tasks t SET set_aside_reason = nullif(judged.reason, ''),
+          set_aside_at = CASE WHEN judged.reason <> '' THEN now() END
+        FROM unnest(${ids}, ${tasks.map(({ reason }) => reason)}::text[]) AS judged (id, reason) JOIN locked USING (id)
+        WHERE t.id = judged.id`
+    }
+
+    /** Makes the lists due, once. Where another instance judged by another configuration meanwhile, all is judged again. */
+    const keepPlanned = Effect.fnUntraced(function* ({ before, measurementsLists, planned, sourceId }: PlanChange) {
+      const now = sql`${JSON.stringify(planned)}::jsonb`
+      const [kept] = yield* sql<{ disturbed: boolean }>`
+        UPDATE hilltop_sources SET planned = CASE
+          WHEN planned IS NOT DISTINCT FROM nullif(${JSON.stringify(before ?? null)}::jsonb, 'null') THEN ${now} END
+        WHERE id = ${sourceId} AND planned IS DISTINCT FROM ${now} RETURNING planned IS NULL AS disturbed`
+      if (kept === undefined) return
+      if (kept.disturbed) return yield* Effect.asVoid(sql`SELECT pg_notify('penstock_hilltop_sources', '')`)
+      yield* sql`
+        UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN now() ELSE 'epoch' END
+        WHERE id = ANY(ARRAY(
+          SELECT id FROM hilltop_fetch_tasks
+          WHERE source_id = ${sourceId} AND set_aside_at IS NULL AND (request_type = 'SITES_LIST'
+            OR ${measurementsLists} AND request_type = 'MEASUREMENTS_LIST')
+          ORDER BY id FOR UPDATE))`
+      yield* sql`SELECT pg_notify('penstock_hilltop_tasks', '')`
+    })
+
     return HilltopSources.of({
       list: rows().pipe(
         Effect.map((found) =>
@@ -50,45 +105,11 @@ export const PgHilltopSources = Layer.effect(
           Effect.asVoid,
           unavailable
         ),
-      replan: ({ measurementsLists, planned, prefix, sourceId }) =>
-        sql
-          .withTransaction(
-            Effect.gen(function* () {
-              // The row's lock lets one instance through.
-              const [taken] = yield* sql`
-              UPDATE hilltop_sources SET planned = ${JSON.stringify(planned)}::jsonb
-              WHERE id = ${sourceId} AND planned IS DISTINCT FROM ${JSON.stringify(planned)}::jsonb RETURNING id`
-              if (taken === undefined) return
-              yield* sql`
-              WITH judged AS (
-                SELECT id, set_aside_reason, CASE
-                  WHEN details ->> 'siteName' = ANY(${planned.excludedSitesNames}::text[]) THEN 'excluded'
-                  WHEN request_type LIKE 'MEASUREMENT_DATA%' AND (
-                    details ->> 'measurementName' <> ALL(${planned.measurementNames}::text[])
-                    OR details ->> 'measurement' <> ALL(${planned.measurementNames}::text[])) THEN 'unwanted'
-                  WHEN (details <> '{}' OR request_type = 'SITES_LIST') AND NOT starts_with(fetch_url, ${prefix})
-                    THEN 'unwanted' END AS reason
-                FROM hilltop_fetch_tasks
-                WHERE source_id = ${sourceId}
-                  AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted'))
-              ), locked AS (
-                SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(
-                  SELECT id FROM judged WHERE set_aside_reason IS DISTINCT FROM reason)) ORDER BY t.id FOR UPDATE
-              )
-              UPDATE hilltop_fetch_tasks t SET set_aside_reason = judged.reason,
-                set_aside_at = CASE WHEN judged.reason IS NOT NULL THEN now() END
-              FROM judged JOIN locked USING (id) WHERE t.id = judged.id`
-              yield* sql`
-              UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN now() ELSE 'epoch' END
-              WHERE id = ANY(ARRAY(
-                SELECT id FROM hilltop_fetch_tasks
-                WHERE source_id = ${sourceId} AND set_aside_at IS NULL AND (request_type = 'SITES_LIST'
-                  OR ${measurementsLists} AND request_type = 'MEASUREMENTS_LIST')
-                ORDER BY id FOR UPDATE))`
-              yield* sql`SELECT pg_notify('penstock_hilltop_tasks', '')`
-            })
-          )
-          .pipe(unavailable),
+      replan: Effect.fnUntraced(function* (change) {
+        const judged = yield* tasksToJudge(change)
+        yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume, { discard: true })
+        yield* sql.withTransaction(keepPlanned(change))
+      }, unavailable),
       changes: listen(sql, "penstock_hilltop_sources")
     })
   })

@@ -313,11 +313,12 @@ const sources = Layer.effect(
         Effect.sync(() => {
           state.sources.set(id, { ...state.sources.get(id)!, problem })
         }),
-      replan: ({ measurementsLists, planned, prefix, sourceId }) =>
+      replan: ({ before, measurementsLists, planned, prefix, sourceId }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const source = state.sources.get(sourceId)
           if (source === undefined || JSON.stringify(source.planned) === JSON.stringify(planned)) return
-          state.sources.set(sourceId, { ...source, planned })
+          const disturbed = JSON.stringify(source.planned ?? null) !== JSON.stringify(before ?? null)
+          state.sources.set(sourceId, { ...source, planned: disturbed ? undefined : planned })
           const isUnwanted = ({ details, fetchUrl, requestType }: MemoryTask) =>
             [details.measurementName, details.measurement].some(
               (name) => name !== undefined && !planned.measurementNames.includes(name)
@@ -329,7 +330,7 @@ const sources = Layer.effect(
             task.setAside = isExcluded ? "excluded" : isUnwanted(task) ? "unwanted" : undefined
             const isList =
               task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
-            if (isList && task.setAside === undefined) {
+            if (isList && !disturbed && task.setAside === undefined) {
               task.nextFetchAt = task.leaseUntil === undefined ? now : wantedAgain
             }
           }

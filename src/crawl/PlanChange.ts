@@ -20,6 +20,8 @@ export type Planned = typeof Planned.Type
 export interface PlanChange {
   readonly sourceId: number
   readonly planned: Planned
+  /** What was kept before; where that is no longer so, somebody else was at it meanwhile. */
+  readonly before: unknown
   /** Tasks that were planned for an address that begins otherwise are unwanted. */
   readonly prefix: string
   /** Lists of measurements too, not only that of sites. */
@@ -50,6 +52,7 @@ export const planChange = (source: UsableSource, before: unknown): PlanChange | 
   return {
     sourceId: source.id,
     planned,
+    before,
     prefix: sourcePrefix(htsUrl),
     measurementsLists: !sameLists
   }

@@ -102,6 +102,24 @@ export const hilltopSourcesSuite = <R, E>(
         })
       )
 
+      it.effect("judges again when another instance judged by another configuration meanwhile", () =>
+        Effect.gen(function* () {
+          const { id, replan, source, sources, state } = yield* arranged
+          const late = planChange(source(["Rain"]), undefined)
+          yield* replan(source(all))
+          yield* sources.replan(late!)
+          yield* replan(source(all))
+          assert.deepStrictEqual(
+            (yield* state).map((each) => each.replace(" now", "")),
+            ["0", "1", "2", "3", "4", "5", "d"]
+          )
+          assert.deepStrictEqual(
+            planChange(source(all), (yield* sources.list).find((row) => row.id === id)?.planned),
+            undefined
+          )
+        })
+      )
+
       it.effect("lets the tasks of excluded sites rest, and go on when they are wanted again", () =>
         Effect.gen(function* () {
           const { id, replan, source, state, tools } = yield* arranged
