@@ -20,6 +20,8 @@ import { reopened } from "./reopened.ts"
 
 /** Of all sends that wait or are under way, in bytes: some six of the largest documents. Further ones wait their turn. */
 const maxInFlightBytes = 64_000_000
+/** A small record counts as this many bytes, so there are 64,000 of them at most. */
+const leastBytes = 1_000
 /** Sends that go out together at most. */
 const maxTogether = 256
 
@@ -55,7 +57,7 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         if (records.length === 0) return
         yield* refuseTooLarge(records)
-        const size = records.reduce((sum, record) => sum + recordBytes(record), 0)
+        const size = records.reduce((sum, record) => sum + Math.max(leastBytes, recordBytes(record)), 0)
         yield* bytes.withPermits(Math.min(size, maxInFlightBytes))(send(records))
       })
   })

@@ -22,6 +22,8 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 
 const kills = Number(process.env["PENSTOCK_KILLS"] ?? 3)
 
+const timeout = 60_000 + 15_000 * kills
+
 const addSource = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
   const world = yield* HilltopSimulator
@@ -78,7 +80,7 @@ const world = Layer.mergeAll(
 )
 
 await withOwnKafka("processes that are killed", () => {
-  it.layer(world, { excludeTestServices: true, timeout: "90 seconds" })("processes that are killed", (it) => {
+  it.layer(world, { excludeTestServices: true, timeout })("processes that are killed", (it) => {
     it.effect(
       "end with the table of an undisturbed run, each message once",
       () =>
@@ -119,7 +121,7 @@ await withOwnKafka("processes that are killed", () => {
             assert.deepStrictEqual(bySite(sent.map(said)), bySite(yield* mapped(yield* readAll(rawTopic))))
           }).pipe(Effect.provide(kafkaAt(broker.brokers)))
         }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
-      90_000
+      timeout
     )
   })
 })
