@@ -9,7 +9,8 @@ import type { TopicRecord } from "../src/stream/TopicReader.ts"
 import { logEnds } from "./KafkajsGroup.ts"
 import { ask, committedMessages, type FetchedPartition, type KafkaCluster } from "./KafkajsProtocol.ts"
 
-const decoder = new TextDecoder()
+/** A byte order mark is part of the text that was sent. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const textOf = (bytes: Uint8Array | null) => (bytes === null ? "null" : decoder.decode(bytes))
 
 /** The records from an offset on that a reader of committed records gets. */
