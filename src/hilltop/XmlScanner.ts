@@ -35,7 +35,7 @@ export interface XmlHandler {
 /** Characters scanned without a pause. */
 export const CHUNK_LENGTH = 65_536
 
-/** Characters that a tag, a text or a comment may have, or a piece more: a name without an end would be kept whole. */
+/** Characters between the ends of two tags, or a piece more: a name or a text without an end would be kept whole. */
 export const LONGEST_TOKEN = 4 * CHUNK_LENGTH
 
 /** Deeper documents are refused: Hilltop's go five deep. */
