@@ -164,7 +164,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("instances
         yield* assertNothingLost(yield* requests)
         // They used what they may, or the figures above would say nothing.
         const [fast, slow] = world.origins.map((origin) => servers.find((server) => server.origin === origin)!)
-        assert.isAtLeast(fast!.max_per_second, rate * 0.8)
+        assert.isAtLeast(fast!.max_per_second, rate * 0.6)
         assert.strictEqual(slow!.max_in_flight, concurrent)
       }).pipe(Effect.scoped),
     timeout
