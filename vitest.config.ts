@@ -7,7 +7,7 @@ export default defineConfig({
     // Deno's own tests are run by Deno.
     exclude: ["test/deno/**"],
     globalSetup: ["test/support/postgres.global.ts", "test/support/kafka.global.ts"],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2
   }

@@ -1,7 +1,8 @@
 /**
  * The settings of a demo: keys made for this run, and a pace at which a minute shows what otherwise takes a day.
  *
- * DATABASE_URL and all other settings of flows are overruled: a demo must never write into a database that is used.
+ * DATABASE_URL, KAFKA_BROKERS and all other settings of flows are overruled: a demo must never write into a database or a
+ * topic that is used.
  */
 import { randomBytes } from "node:crypto"
 import { ConfigProvider } from "effect"
@@ -28,7 +29,7 @@ export const demoSettings = (options: {
   readonly keys: DemoKeys
   readonly adapter: AdapterSimulator["Service"]
 }): ConfigProvider.ConfigProvider => {
-  const { DATABASE_URL: _, ...environment } = process.env
+  const { DATABASE_URL: _database, KAFKA_BROKERS: _brokers, ...environment } = process.env
   return ConfigProvider.fromEnvRecord({
     ...environment,
     PENSTOCK_DATA: options.data,
