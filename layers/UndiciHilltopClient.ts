@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
-import { Clock, Duration, Effect, Layer, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Scope, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -26,7 +26,10 @@ const mostRedirects = 3
 
 /** Bytes. A month of five-minute values just fits, and most answers are far smaller. */
 const smallAnswer = 500_000
-/** Of answers that are received or worked on, beyond what is small. With it 32 answers of 20 MB in flight make 460 MB of memory in all. */
+/**
+ * Of answers that are received or worked on, beyond what is small. 32 answers of 20 MB at full speed make some 500 MB of
+ * memory in all, 460 to 640 as the garbage of the sockets is collected sooner or later.
+ */
 const receivedAtOnce = 32_000_000
 /** What is made of an answer takes up to ten times its size: its text, its rows, its message in several forms. */
 const workedAtOnce = 10_000_000
@@ -121,13 +124,21 @@ const make = Effect.gen(function* () {
   })
   const tooLarge = new HilltopResponseTooLarge({ limit })
 
-  const read = Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse, share: AnswerShare) {
+  const read = Effect.fnUntraced(function* (
+    response: HttpClientResponse.HttpClientResponse,
+    share: AnswerShare,
+    scope: Scope.Scope
+  ) {
     const encoding = response.headers["content-encoding"]
     const announced = encoding === undefined ? Number(response.headers["content-length"] ?? 0) : 0
     if (announced > limit) return yield* tooLarge
     const damaged = () => failed("unreachable", "the compressed answer is damaged")
     const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
     const collected = new CollectedBytes(smallAnswer, announced)
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => collected.free())
+    )
     const hash = createHash("sha256")
     yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
       Effect.suspend(() => {
@@ -142,9 +153,9 @@ const make = Effect.gen(function* () {
     return { bytes: collected.bytes(), hash: hash.digest("hex") }
   })
 
-  const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare) {
+  const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare, scope: Scope.Scope) {
     const response = yield* get(url, mostRedirects)
-    if (response.status >= 200 && response.status <= 299) return yield* read(response, share)
+    if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
     const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
     return yield* new HilltopFetchFailed({
       kind: "status",
@@ -158,8 +169,9 @@ const make = Effect.gen(function* () {
     fetch: (url) =>
       Effect.gen(function* () {
         const share = yield* memory.share
+        const scope = yield* Effect.scope
         const startedAt = yield* Clock.currentTimeMillis
-        const answer = yield* Effect.scoped(ask(url, share)).pipe(
+        const answer = yield* Effect.scoped(ask(url, share, scope)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))
         )
