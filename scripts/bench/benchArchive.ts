@@ -86,4 +86,4 @@ const measured = Effect.gen(function* () {
   return { figures, postgres: yield* postgresVersion } satisfies GroupResult
 })
 
-export const benchArchive = measured.pipe(Effect.provide(BenchDatabase), Effect.provide(NodeHttpClient.layerUndici))
+export const benchArchive = Effect.provide(measured, [BenchDatabase, NodeHttpClient.layerUndici])

@@ -154,9 +154,11 @@ const measured = Effect.gen(function* () {
   )
 
   const on = (layer: Layer.Layer<Layer.Success<ReturnType<typeof KafkaTopics>>, unknown, SqlClient.SqlClient>) =>
-    untilRow.pipe(
-      Effect.provide(Layer.fresh(stages().pipe(Layer.provideMerge(layer)))),
-      Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({})))
+    Effect.provide(
+      untilRow,
+      Layer.fresh(stages().pipe(Layer.provideMerge(layer))).pipe(
+        Layer.provideMerge(ConfigProvider.layer(ConfigProvider.fromEnvRecord({})))
+      )
     )
   const stored = yield* takeTurns(
     { name: "rows", rounds: 3, warmUps: 0 },

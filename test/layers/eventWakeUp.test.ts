@@ -96,7 +96,7 @@ const startInstance = Effect.fnUntraced(function* (eventPoll: Duration.Duration,
 const soon = Schedule.upTo(Schedule.spaced("5 millis"), { duration: "10 seconds" })
 const until = <E>(condition: Effect.Effect<boolean, E>, what: string) =>
   condition.pipe(
-    Effect.flatMap((met) => (met ? Effect.void : Effect.fail(new Error(`not so within 10 s: ${what}`)))),
+    Effect.flatMap((met) => (met ? Effect.void : Effect.fail(`not so within 10 s: ${what}`))),
     Effect.retry(soon)
   )
 
