@@ -119,6 +119,7 @@ export const PgHilltopQueue = Layer.effect(
               AND t.source_id = whole.source_id AND t.request_type = whole.request_type
               AND t.details ->> 'siteName' = whole.details ->> 'siteName'
               AND t.details ->> 'measurementName' = whole.details ->> 'measurementName' AND t.details <> whole.details`.pipe(
+            againAfterDeadlock,
             Effect.asVoid
           )
 
@@ -146,6 +147,7 @@ export const PgHilltopQueue = Layer.effect(
               )
               SELECT id::float8 AS id, false AS corrected FROM added
               UNION ALL SELECT id::float8, true FROM corrected`.pipe(
+              againAfterDeadlock,
               Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
               Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
               unavailable
@@ -164,6 +166,7 @@ export const PgHilltopQueue = Layer.effect(
           FROM ${leases(held)} AS lease (id, fence)
           WHERE t.id = lease.id AND t.fence = lease.fence AND ${isLeased}
           RETURNING t.id::float8 AS id`.pipe(
+          againAfterDeadlock,
           Effect.map((rows) => missing(held, rows)),
           unavailable
         ),
@@ -219,8 +222,8 @@ export const PgHilltopQueue = Layer.effect(
           SELECT id FROM hilltop_fetch_tasks WHERE lease_until <= now() ORDER BY id FOR UPDATE SKIP LOCKED
         ), taken_over AS (
           UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
-            set_aside_at = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() ELSE set_aside_at END,
-            set_aside_reason = CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' ELSE set_aside_reason END,
+            set_aside_at = coalesce(set_aside_at, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() END),
+            set_aside_reason = coalesce(set_aside_reason, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' END),
             previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE (CASE
               WHEN jsonb_array_length(previous_history) < ${historyLength} THEN previous_history ELSE previous_history - 0 END)
               || jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),

@@ -62,7 +62,7 @@ export const PgLockStore = Layer.effect(
 
     // 350 rows, longest unsynced, of a million or of 10,000: 5 ms, 5,000 buffers, 1,700 WAL records, 130 kB. A third goes into
     // choosing and locking, by index scans that read no more rows than they give; the rest into new row versions and index
-    // entries. 350 random rows with events, of a million: 6 ms. Each is on a page of its own, which holds all that a claim
+    // entries. 350 random rows with events, of a million: 7 ms. Each is on a page of its own, which holds all that a claim
     // tells: read from the point's and the units' tables, the number and the start were 10 ms more from a cold cache.
     //
     // The rows are found again by their place: 350 pages, against 1,650 by way of the primary key. One that somebody wrote

@@ -15,7 +15,6 @@ const partition = (name: string | number, from: string, to: string): string =>
   `CREATE TABLE observations_${name} PARTITION OF observations FOR VALUES FROM (${from}) TO (${to})`
 
 export default statements(
-  `SET LOCAL statement_timeout = 0`,
   `ALTER TABLE observations RENAME TO observations_before_years`,
   `ALTER INDEX observations_current RENAME TO observations_before_years_current`,
   `CREATE TABLE observations (

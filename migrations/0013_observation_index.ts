@@ -9,7 +9,6 @@
 import { statements } from "./statements.ts"
 
 export default statements(
-  `SET LOCAL statement_timeout = 0`,
   `DROP INDEX observations_current`,
   `CREATE UNIQUE INDEX observations_current ON observations (series_id, observed_at, superseded_at)
     INCLUDE (value, qualifier, quality, first_seen_at) NULLS NOT DISTINCT`,

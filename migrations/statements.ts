@@ -1,6 +1,7 @@
 /**
  * A migration as a list of SQL statements, run one by one: the driver speaks the extended protocol only, which takes a
- * single statement at a time. All pending migrations share one transaction.
+ * single statement at a time. All pending migrations share one transaction, in which the service's limit of a minute for a
+ * statement does not hold: tables of a hundred million rows are rewritten.
  */
 import { Effect } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
@@ -10,5 +11,5 @@ export const statements = (
 ): Effect.Effect<void, SqlError.SqlError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    for (const statement of list) yield* sql.unsafe(statement).unprepared
+    for (const statement of ["SET LOCAL statement_timeout = 0", ...list]) yield* sql.unsafe(statement).unprepared
   })

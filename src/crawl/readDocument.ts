@@ -19,7 +19,7 @@ export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
   /** None for data whose series is not even named: those of a task that was queued by hand, without a row. */
   readonly key: RawKey | undefined
-  /** Data without a number in any row. */
+  /** Data without a number in any row, and without a depth profile. */
   readonly empty: boolean
   /** Times of the newest rows, oldest first. */
   readonly lastObserved: ReadonlyArray<Instant>
