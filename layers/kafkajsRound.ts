@@ -171,8 +171,10 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
         waitingValues += record.value.length
         stand.queue.push(record)
       }
-      // Marks and aborted records only: the group passes them, so that nothing seems to be left.
-      if (records.length === 0 && !stand.working) passed.set(stand.partition, stand.fetchAt)
+      // Marks and aborted records only: the group passes them, so that nothing seems to be left. Not past what was taken and is
+      // not settled: a round that ends leaves such records behind.
+      const allSettled = !stand.working && stand.queue.length === 0 && !isEnding()
+      if (records.length === 0 && allSettled) passed.set(stand.partition, stand.fetchAt)
       yield* startWork(stand)
     }
     if (passed.size > 0) {

@@ -32,7 +32,7 @@ export interface RunningKafka {
   readonly exited: Effect.Effect<void>
 }
 
-/** Two ports that nobody listens at; between this look and the start somebody else may take one. */
+/** A port that nobody listens at; between this look and the start somebody else may take one. */
 const freePort = Effect.callback<number>((resume) => {
   const probe = createServer()
   probe.listen(0, "127.0.0.1", () => {
@@ -191,7 +191,7 @@ const onJava = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port: n
   return { exited, description: `Apache Kafka ${kafkaVersion} on Java, its data in ${directory}` }
 })
 
-/** The image keeps its data in the container, which is named after the directory and removed with it. */
+/** Its data is in the directory, as a volume; the container is named after the port, and removed in the end. */
 const onDocker = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port: number) {
   const fs = yield* FileSystem.FileSystem
   yield* fs.makeDirectory(`${options.directory}/data`, { recursive: true })
@@ -208,6 +208,8 @@ const onDocker = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port:
   const name = `penstock-kafka-${port}`
   const log = `${options.directory}/kafka.log`
   const from = (yield* Effect.orElseSucceed(fs.readFileString(log), () => "")).length
+  // Runs after the client was asked to stop, which may be killed before the container has stopped.
+  yield* Effect.addFinalizer(() => Effect.ignore(output("docker", ["rm", "--force", name])))
   const { exited } = yield* startTethered({
     command: "docker",
     args: [
@@ -227,8 +229,6 @@ const onDocker = Effect.fnUntraced(function* (options: KafkaBrokerOptions, port:
   }).pipe(
     Effect.mapError(({ message }) => new KafkaNotPossible({ message: `Docker could not be started: ${message}` }))
   )
-  // The client may be killed before the container has stopped.
-  yield* Effect.addFinalizer(() => Effect.ignore(output("docker", ["rm", "--force", name])))
   yield* untilReady(log, port, from, exited)
   return { exited, description: `Apache Kafka ${kafkaVersion} in Docker, its data in ${options.directory}` }
 })

@@ -125,6 +125,6 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
     Effect.retry({ schedule: Schedule.spaced("1 second"), times: 60 }),
     Effect.repeat({ until: (swapped) => swapped })
   )
-  yield* Effect.raceFirst(swapping, Effect.forever(Effect.delay(tell, "1 second")))
+  yield* Effect.raceFirst(swapping, Effect.forever(Effect.delay(Effect.ignore(tell), "1 second")))
   return { read }
 })
