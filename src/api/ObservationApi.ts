@@ -32,7 +32,7 @@ const QueryInstant = Schema.String.pipe(
 )
 
 export const defaultObservations = 10_000
-export const mostObservations = 100_000
+const mostObservations = 100_000
 
 export const ObservationView = Schema.Struct({
   observed_at: NzstInstant,

@@ -24,7 +24,7 @@ export const stretch = sharePeriod / (sharePeriod - 2)
  * The place by which the `n`-th task of a kind (counted from 1) is served whatever else waits, if the server was asked
  * `turns` times before. Lists and history have their turns half a period apart.
  */
-export const guaranteedPlace = (requestType: RequestType, n: number, turns: number): number => {
+const guaranteedPlace = (requestType: RequestType, n: number, turns: number): number => {
   if (requestType === "MEASUREMENT_DATA") return n * sharePeriod - (turns % sharePeriod) - 0.5
   if (requestType === "MEASUREMENTS_LIST") return n * sharePeriod - ((turns + sharePeriod / 2) % sharePeriod) - 0.5
   return Infinity

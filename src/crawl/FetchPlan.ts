@@ -103,10 +103,7 @@ export const partsOf = ({ details, fetchUrl, requestType, sourceId }: NewTask): 
     : dividedRange(fetchUrl).map((part) => ({ sourceId, requestType, fetchUrl: part, details }))
 
 /** The measurement of a data source that is to be asked for, if any is. */
-export const wantedMeasurement = (
-  source: HilltopSource,
-  dataSource: ListedDataSource
-): ListedMeasurement | undefined => {
+const wantedMeasurement = (source: HilltopSource, dataSource: ListedDataSource): ListedMeasurement | undefined => {
   const names = source.configuration.measurementNames
   if (!names.includes(dataSource.name) || dataSource.tsType !== "StdSeries") return undefined
   return dataSource.measurements.find((measurement) => names.includes(measurement.name) && !measurement.virtual)

@@ -27,7 +27,7 @@ export const answerOf = <A extends { readonly millis: number }, R>(
   )
 
 /** How long a large answer takes says nothing: the rest was not read. */
-export const answerOfFailure = (failure: HilltopFetchFailed | HilltopResponseTooLarge): ServerAnswer | undefined => {
+const answerOfFailure = (failure: HilltopFetchFailed | HilltopResponseTooLarge): ServerAnswer | undefined => {
   if (failure._tag === "HilltopResponseTooLarge") return { kind: "answered" }
   const { kind, status = 0 } = failure
   if (kind === "forbidden") return undefined

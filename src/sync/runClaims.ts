@@ -9,7 +9,7 @@ import { syncClaim, type SyncOutcome } from "./synchronize.ts"
 export type SyncPass = Readonly<Record<SyncOutcome | "claimed" | "failed" | "released", number>>
 
 /** How long a failing row waits, in seconds: 30 s doubling to 6 h, ±20 %, and never less than the adapter asked for. */
-export const retryDelay = Effect.fnUntraced(function* (failures: number, asked = 0) {
+const retryDelay = Effect.fnUntraced(function* (failures: number, asked = 0) {
   const delay = Math.min(30 * 2 ** Math.min(failures, 20), 6 * 3600)
   return Math.max(asked, delay * (yield* Random.nextBetween(0.8, 1.2)))
 })
