@@ -12,6 +12,9 @@ import { mapSqlFailure } from "./sqlFailures.ts"
 const announceEvery = Duration.seconds(10)
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
+/** Of an instance that knows of no other. */
+const alone: Standing = { rank: 0, count: 1 }
+
 export const PgInstances = Layer.effect(
   Instances,
   Effect.gen(function* () {
@@ -20,14 +23,14 @@ export const PgInstances = Layer.effect(
     const [announced] = yield* sql<{ id: string }>`
         INSERT INTO penstock_instances (id, roles) VALUES (gen_random_uuid(), ${roles}::text[]) RETURNING id`
     const id = announced?.id ?? (yield* Effect.die(new Error("an INSERT returned no row")))
-    const known = yield* Ref.make<Standing>({ rank: 0, count: 1 })
+    const known = yield* Ref.make(alone)
     // This one counts itself, however long ago it was able to announce itself.
     const readStanding = sql<Standing>`
       SELECT 1 + count(*)::int4 AS count, (count(*) FILTER (WHERE (other.started_at, other.id) < (own.started_at, own.id)))::int4 AS rank
       FROM penstock_instances own JOIN penstock_instances other ON other.id <> own.id
         AND 'sync' = ANY(other.roles) AND other.seen_at > now() - interval '30 seconds'
       WHERE own.id = ${id}`.pipe(
-      Effect.map(([row]): Standing => row ?? { rank: 0, count: 1 }),
+      Effect.map(([row]) => row ?? alone),
       Effect.tap((standing) => Ref.set(known, standing)),
       plain
     )

@@ -47,10 +47,11 @@ export const syncOrRecord = (claim: Claim) =>
 
 const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 
-/** At most `concurrency` at a time, in order: each claim under way is a fiber of some 20 kB, one that waits next to nothing. */
+/** Claims, and what is done to each of them. */
 export interface ClaimRun<R> {
   readonly claims: ReadonlyArray<Claim>
   readonly locks: LockStore["Service"]
+  /** At most so many are under way: each of those is a fiber of some 20 kB, one that waits next to nothing. */
   readonly concurrency: number
   readonly run: (claim: Claim) => Effect.Effect<ClaimEnd, never, R>
 }
@@ -64,7 +65,7 @@ export const claimAndRun = <E, R, R2>(
     Effect.flatMap(claim, (claims) => Effect.flatMap(runOf(claims), (run) => restore(runAll(run))))
   )
 
-/** Runs every claim to its end and counts the ends; what was not ended when interrupted is given back. */
+/** Runs every claim to its end, begun in their order, and counts the ends; what was not ended when interrupted is given back. */
 export const runAll = <R>({ claims, concurrency, locks, run }: ClaimRun<R>): Effect.Effect<SyncPass, never, R> => {
   const open = new Set(claims)
   const pass = { claimed: claims.length, changed: 0, unchanged: 0, superseded: 0, failed: 0, released: 0 }
