@@ -3,13 +3,14 @@
  * memory twin; the test owns the clock.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Metric, Ref, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { HilltopClient } from "../../src/crawl/HilltopClient.ts"
 import { HilltopQueue, leaseTime, QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
+import { newServer, paceRule } from "../../src/crawl/ServerPace.ts"
 import type { Settlement } from "../../src/domain/FetchTask.ts"
 import { Loops } from "../../src/domain/Loop.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
@@ -78,10 +79,20 @@ const world = Effect.gen(function* () {
     })
   )
   const tasks = Effect.map(inWorld(MemoryHilltop), (memory) => [...memory.tasks.values()])
+  const servers = Effect.map(inWorld(MemoryHilltop), (memory) => memory.servers)
   const untilAsked = (n: number) =>
     Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), Ref.get(asked)), { until: (count) => count >= n })
-  return { answer, asked, settled, isAway, tasks, untilAsked, stop: Scope.close(scope, Exit.void) }
+  return { answer, asked, settled, isAway, servers, tasks, untilAsked, stop: Scope.close(scope, Exit.void) }
 })
+
+/** What the metrics of a test's own registry say, by name and attributes. */
+const gauges = Effect.map(Metric.snapshot, (all) =>
+  Object.fromEntries(
+    all.flatMap(({ attributes = {}, id, state }) =>
+      "value" in state ? [[[id, ...Object.values(attributes)].join(" "), state.value]] : []
+    )
+  )
+)
 
 describe("a claimed task", () => {
   it.effect("is given back untouched when its process is stopped while it runs", () =>
@@ -183,5 +194,41 @@ describe("a run that has ended", () => {
         assert.isUndefined(after?.leaseUntil)
       }).pipe(Effect.provide(layer))
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("the metrics of the crawl", () => {
+  it.effect("tell how many tasks run here, and how many servers are in which state", () =>
+    Effect.gen(function* () {
+      const { answer, servers, tasks, untilAsked } = yield* world
+      yield* untilAsked(4)
+      const health = newServer(0)
+      const others = [
+        { failures: paceRule.failures },
+        { coolDownUntil: Infinity },
+        { coolDownUntil: Infinity, pace: 0.5 },
+        { pace: 0.5 },
+        { pace: 0.9 },
+        { pace: 0.1 }
+      ]
+      const all = yield* servers
+      const [known] = [...all.values()]
+      for (const [n, state] of others.entries())
+        all.set(`http://${n}.example.nz`, { ...known!, health: { ...health, ...state } })
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* gauges, {
+        penstock_crawl_in_flight: 4,
+        "penstock_crawl_servers open": 1,
+        "penstock_crawl_servers cooling": 2,
+        "penstock_crawl_servers slowed": 3,
+        "penstock_crawl_servers free": 1
+      })
+      yield* Deferred.succeed(answer, undefined)
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), tasks), {
+        until: (list) => list.every((task) => task.history.length === 1)
+      })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* gauges)["penstock_crawl_in_flight"], 0)
+    }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })
