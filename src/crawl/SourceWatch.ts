@@ -20,8 +20,9 @@ export const checkSources = Effect.gen(function* () {
   const queue = yield* HilltopQueue
   const usable = (yield* Effect.forEach(yield* sources.list, checkSource)).filter((source) => source !== undefined)
   yield* limitServers(usable.map(({ source }) => source))
-  yield* queue.enqueue(usable.map(({ source }) => sitesListTask(source)))
+  // First: it makes lists due that are on the queue, and a new one would be asked for twice.
   yield* Effect.forEach(usable, replan, { discard: true })
+  yield* queue.enqueue(usable.map(({ source }) => sitesListTask(source)))
   return usable.length
 }).pipe(Effect.withSpan("SourceWatch.checkSources"))
 

@@ -12,6 +12,7 @@ import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
+import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { Loops } from "../../src/domain/Loop.ts"
 import { checkSources, SourceWatch } from "../../src/crawl/SourceWatch.ts"
 import { KafkaSink, RecordTooLarge, recordBytes } from "../../src/stream/KafkaSink.ts"
@@ -295,6 +296,21 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
         WHERE source_id = ${id} AND request_type = 'MEASUREMENTS_LIST'`
       assert.isTrue(lists.length > 0 && lists.every(({ again }) => again))
       yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = NULL WHERE source_id = ${id}`
+    })
+  )
+
+  it.effect("of a new source has every list asked for once, however soon a worker takes it", () =>
+    Effect.gen(function* () {
+      const { id } = yield* addSource()
+      const queue = yield* HilltopQueue
+      const crawler = yield* Crawler
+      const watched = HilltopQueue.of({
+        ...queue,
+        enqueue: (tasks) => Effect.tap(queue.enqueue(tasks), () => crawler.runOnce)
+      })
+      yield* Effect.provideService(checkSources, HilltopQueue, watched)
+      yield* crawl
+      assert.deepStrictEqual(new Set((yield* tasksOf(id)).map(({ runs }) => runs)), new Set([1]))
     })
   )
 
