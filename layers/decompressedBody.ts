@@ -1,40 +1,65 @@
 /**
  * The body of an answer as it was before compression, by what its first bytes are rather than by what the header says.
  *
- * Servers compress unasked, proxies change bodies and leave the header: a body that begins like gzip is gzip (no document
- * does), one that claims to be and does not is taken as it is. `deflate` means zlib's format to some servers, and bare
- * deflate to others.
+ * Servers compress unasked, proxies change bodies and leave the header: a body that begins like gzip, zlib or zstd is that
+ * (no document does), one that claims to be compressed and begins like a document is taken as it is. `deflate` means zlib's
+ * format to some servers, and bare deflate to others; some compress twice.
  */
 import { Effect, type Scope, Sink, Stream } from "effect"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type { Duplex } from "node:stream"
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from "node:zlib"
+import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib"
+
+/** Bytes that tell a document from what was compressed, however small the pieces are that they come in. */
+const tellingLength = 16
+/** Nobody compresses more often; what does is a bomb. */
+const mostLayers = 3
+
+/** White space, perhaps a byte order mark, then a tag in nothing but plain characters: no compressed data begins so. */
+const isDocument = (first: Uint8Array): boolean =>
+  /^(?:\xef\xbb\xbf)?[\t\n\r ]*<[?!A-Za-z][\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
 
 /** What undoes the compression; none where there is none. */
-const decompressorOf = (encoding: string, first: number | undefined, second = 0): (() => Duplex) | undefined => {
-  if (first === 0x1f && second === 0x8b) return createGunzip
-  if (encoding === "deflate") {
-    const isZlib = first !== undefined && (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0
-    return isZlib ? createInflate : createInflateRaw
-  }
+const decompressorOf = (encoding: string | undefined, first: Uint8Array): (() => Duplex) | undefined => {
+  const [a = 0, b = 0, c, d] = first
+  if (a === 0x1f && b === 0x8b) return createGunzip
+  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return createZstdDecompress
+  if (first.length === 0 || isDocument(first)) return undefined
+  const isZlib = (a & 0x0f) === 8 && (a * 256 + b) % 31 === 0
+  if (isZlib && (a === 0x78 || encoding === "deflate")) return createInflate
+  if (encoding === "deflate") return createInflateRaw
   return encoding === "br" ? createBrotliDecompress : undefined
 }
+
+/** The first bytes, in the pieces they came in. */
+const beginning = Sink.fold<{ readonly length: number; readonly pieces: ReadonlyArray<Uint8Array> }, Uint8Array>(
+  () => ({ length: 0, pieces: [] }),
+  ({ length }) => length < tellingLength,
+  ({ length, pieces }, piece) => Effect.succeed({ length: length + piece.length, pieces: [...pieces, piece] })
+)
 
 /** `body` without its compression; fails with `damaged` where that is not what the header says. */
 export const decompressedBody = <E, E2, R>(
   body: Stream.Stream<Uint8Array, E, R>,
   contentEncoding: string | undefined,
   damaged: () => E2
-): Effect.Effect<Stream.Stream<Uint8Array, E | E2, R>, E, R | Scope.Scope> =>
-  Effect.gen(function* () {
-    const [[first = new Uint8Array()], rest] = yield* Stream.peel(
-      Stream.filter(body, (piece) => piece.length > 0),
-      Sink.take<Uint8Array>(1)
-    )
-    const whole = Stream.concat(Stream.succeed(first), rest)
-    const encoding = contentEncoding?.trim().toLowerCase() ?? ""
-    const decompressor = first.length === 0 ? undefined : decompressorOf(encoding, first[0], first[1])
-    return decompressor === undefined
-      ? whole
-      : NodeStream.pipeThroughDuplex(whole, { evaluate: decompressor, onError: damaged })
-  })
+): Effect.Effect<Stream.Stream<Uint8Array, E | E2, R>, E | E2, R | Scope.Scope> => {
+  // What was done last is undone first.
+  const encodings = (contentEncoding ?? "")
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim())
+  const undo = (
+    layer: Stream.Stream<Uint8Array, E | E2, R>,
+    layers: number
+  ): Effect.Effect<Stream.Stream<Uint8Array, E | E2, R>, E | E2, R | Scope.Scope> =>
+    Effect.gen(function* () {
+      const [{ length, pieces }, rest] = yield* Stream.peel(layer, beginning)
+      const first = Buffer.concat(pieces, Math.min(length, tellingLength))
+      const whole = Stream.concat(Stream.fromIterable(pieces), rest)
+      const decompressor = decompressorOf(encodings.pop(), first)
+      if (decompressor === undefined || layers === mostLayers) return whole
+      return yield* undo(NodeStream.pipeThroughDuplex(whole, { evaluate: decompressor, onError: damaged }), layers + 1)
+    })
+  return undo(body, 0)
+}

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib"
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
 import { version } from "../../layers/version.ts"
 import { HilltopClient } from "../../src/crawl/HilltopClient.ts"
@@ -95,10 +95,18 @@ suite("a compressed answer", (it) => {
     ["deflate", (body) => deflateSync(body)],
     ["deflate", (body) => deflateRawSync(body)],
     ["br", (body) => brotliCompressSync(body)],
-    // A proxy that undid the compression, and one that forgot to say so.
+    ["zstd", (body) => zstdCompressSync(body)],
+    // Proxies that undid the compression, forgot to say so, or compressed again.
     ["gzip", whole],
+    ["deflate", whole],
+    ["br", whole],
     ["identity", whole],
-    ["", (body) => gzipSync(body)]
+    ["", (body) => gzipSync(body)],
+    ["", (body) => deflateSync(body)],
+    ["br", (body) => gzipSync(body)],
+    ["gzip, gzip", (body) => gzipSync(gzipSync(body))],
+    ["gzip", (body) => gzipSync(gzipSync(body))],
+    ["br, deflate", (body) => deflateSync(brotliCompressSync(body))]
   ]
   it.effect.each(bodies)("is understood whether asked for or not: %s", ([encoding, compress]) =>
     Effect.gen(function* () {
