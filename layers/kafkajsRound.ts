@@ -63,7 +63,10 @@ const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: R
   return queue.splice(0, count)
 }
 
-/** Runs the round; why it ended. Fails as a handler or the cluster does, once the other handlers are done. */
+/**
+ * Runs the round; why it ended. Fails as a handler or the settling of its batch does, once the other handlers are done; when
+ * the cluster cannot be asked, at once, and handlers are interrupted.
+ */
 export const runRound = Effect.fnUntraced(function* <E, R>(
   cluster: KafkaCluster,
   options: RoundOptions,
