@@ -210,12 +210,19 @@ interface Codec {
 }
 const { Codecs, Types } = load("kafkajs/src/protocol/message/compression/index.js") as {
   readonly Codecs: Record<number, () => Codec>
-  readonly Types: { readonly ZSTD: number }
+  readonly Types: { readonly Snappy: number; readonly LZ4: number; readonly ZSTD: number }
 }
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
 // kafkajs brings gzip only; of what others may have used, Node knows this one too.
 Codecs[Types.ZSTD] = () => ({ compress: ({ buffer }) => compress(buffer), decompress })
+for (const codec of ["Snappy", "LZ4"] as const) {
+  const refuse = () => Promise.reject(Object.assign(new Error(), { type: `COMPRESSED_WITH_${codec.toUpperCase()}` }))
+  Codecs[Types[codec]] = () => ({ compress: refuse, decompress: refuse })
+}
+
+/** The answer holds records that are compressed in a way that is not known here; nothing of it can be used. */
+export const isUnreadable = ({ kind }: KafkaFailure): boolean => kind.startsWith("COMPRESSED_WITH_")
 
 /** The records of a partition as read-committed readers see them: without those of aborted transactions, without marks. */
 export const committedMessages = (of: FetchedPartition): ReadonlyArray<FetchedMessage> =>

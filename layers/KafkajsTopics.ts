@@ -29,7 +29,8 @@ export class WrongPartitions extends Data.TaggedError("WrongPartitions")<{
 }
 
 const settingsOf = ({ compacted, foreign }: TopicPlan, replication: number) => ({
-  ...(foreign === true ? {} : { "max.message.bytes": maxMessageBytes }),
+  // Packed as we sent it: a cluster may be set to pack anew in ways that cannot be read here.
+  ...(foreign === true ? {} : { "max.message.bytes": maxMessageBytes, "compression.type": "producer" }),
   ...(foreign === true ? {} : compacted === true ? { "cleanup.policy": "compact" } : { "retention.ms": -1 }),
   // One replica may be away; what is acknowledged is on all others, two at least.
   ...(replication > 2 ? { "min.insync.replicas": replication - 1 } : {})

@@ -7,6 +7,7 @@
 import { Effect } from "effect"
 import type { TopicRecord } from "../src/stream/TopicReader.ts"
 import { logEnds } from "./KafkajsGroup.ts"
+import { fetchAll } from "./kafkajsFetch.ts"
 import { ask, committedMessages, type FetchedPartition, type KafkaCluster } from "./KafkajsProtocol.ts"
 
 /** A byte order mark is part of the text that was sent. */
@@ -32,8 +33,7 @@ export const recordsOf = (topic: string, from: number, fetched: FetchedPartition
       at: Number(timestamp)
     }))
 
-/** Bytes of one answer, and of one partition in it: nothing is read ahead of what is shown. */
-const answerBytes = 1_000_000
+/** Bytes of one partition in an answer: nothing is read ahead of what is shown. */
 const partitionBytes = 128_000
 
 /** Of each partition that is asked for: the first offset, or the one that comes next. */
@@ -61,28 +61,15 @@ export const lookAhead = Effect.fnUntraced(function* (
       Effect.flatMap(
         ask(() => cluster.findBroker({ nodeId })),
         (broker) =>
-          ask(() =>
-            broker.fetch({
-              maxWaitTime,
-              minBytes: 1,
-              maxBytes: answerBytes,
-              isolationLevel: 1,
-              topics: [
-                {
-                  topic,
-                  partitions: partitions.map((partition) => ({
-                    partition,
-                    fetchOffset: String(positions.get(partition) ?? 0),
-                    maxBytes: partitionBytes
-                  }))
-                }
-              ]
-            })
+          fetchAll(
+            broker,
+            partitions.map((partition) => ({ partition, fetchAt: positions.get(partition) ?? 0 })),
+            { topic, maxWaitTime, partitionBytes }
           )
       ),
     { concurrency: "unbounded" }
   )
-  const fetched = answers.flatMap(({ responses }) => responses.flatMap((of) => of.partitions))
+  const fetched = answers.flat()
   const passed = new Map(positions)
   let horizon = Number.POSITIVE_INFINITY
   const read = fetched.flatMap((of) => {

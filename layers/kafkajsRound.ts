@@ -17,6 +17,7 @@ import {
   logEnds,
   type Membership
 } from "./KafkajsGroup.ts"
+import { fetchReadable } from "./kafkajsFetch.ts"
 import { makeProducer, produceTransaction, type Producer, refusedAsTooLarge } from "./KafkajsProducer.ts"
 import { ask, type FetchedPartition, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
@@ -29,13 +30,14 @@ export interface RoundOptions extends GroupOptions, ConsumeOptions {
 const longestWait = 500
 /** The same while a partition is left out of the question because its records are still being worked on. */
 const shortWait = 20
-/** Compressed bytes of one answer, and of one partition in it: XML is 25 times as large when it is unpacked. */
-const answerBytes = 1_000_000
+/** Compressed bytes of one partition in an answer: XML is 25 times as large when it is unpacked. */
 const partitionBytes = 256_000
 /** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
 const roomForValues = 24_000_000
 /** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
 const longestSettling = "20 seconds"
+/** So long the others are read beside a partition that cannot be; then the round fails, and it is looked at anew. */
+const longestStandstill = "30 seconds"
 
 /** Where this member stands in a partition. */
 interface Stand {
@@ -47,6 +49,8 @@ interface Stand {
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
   working: boolean
+  /** What comes next in it cannot be read. */
+  isStill: boolean
   /** Made before the first batch of the round. */
   producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
 }
@@ -187,36 +191,36 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     return any
   })
 
+  const standStill = Effect.fnUntraced(function* (stand: Stand, failed: KafkaFailure) {
+    stand.isStill = true
+    yield* Effect.logError(`a partition stands still, because its next records cannot be read: ${failed.kind}`, {
+      topic,
+      group,
+      partition: stand.partition,
+      offset: stand.fetchAt
+    })
+    yield* Deferred.fail(failure, failed).pipe(Effect.delay(longestStandstill), Effect.forkScoped)
+  })
+
   const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
     const broker = yield* ask(() => cluster.findBroker({ nodeId: node }))
     const own = led.flatMap((partition) => stands.get(partition) ?? [])
     while (true) {
       if (isEnding()) return yield* Effect.never
       yield* drained.close
-      const wanted = waitingValues > roomForValues ? [] : own.filter(({ queue }) => queue.length === 0)
+      const readable = own.filter(({ isStill }) => !isStill)
+      const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
       if (wanted.length === 0) {
         // Whoever leads other partitions closes the latch as well, perhaps before we have seen it open.
         yield* Effect.timeoutOption(drained.await, longestWait / 10)
         continue
       }
-      const partitions = wanted.map(({ fetchAt, partition }) => ({
-        partition,
-        fetchOffset: String(fetchAt),
-        maxBytes: partitionBytes
-      }))
-      const maxWaitTime = wanted.length === own.length ? longestWait : shortWait
+      const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
       const askedAt = yield* Clock.currentTimeMillis
-      const { responses } = yield* ask(() =>
-        broker.fetch({
-          maxWaitTime,
-          minBytes: 1,
-          maxBytes: answerBytes,
-          isolationLevel: 1,
-          topics: [{ topic, partitions }]
-        })
-      )
-      if (yield* takeIn(responses.flatMap((of) => of.partitions))) continue
-      yield* onIdle
+      const answer = yield* fetchReadable(broker, wanted, { topic, maxWaitTime, partitionBytes }, standStill)
+      if (yield* takeIn(answer)) continue
+      // Where something waits that cannot be read, having nothing to do is no sign of life.
+      if (![...stands.values()].some(({ isStill }) => isStill)) yield* onIdle
       // What compaction leaves of a batch is an answer without records, which comes at once and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt
       if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
@@ -279,7 +283,10 @@ const standsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, options: Ro
     partitions.map((partition): readonly [number, Stand] => {
       const stand = committed.get(partition) ?? -1
       const fetchAt = Math.max(stand, firsts.get(partition) ?? 0)
-      return [partition, { partition, fetchAt, committed: stand, queue: [], working: false, producer: undefined }]
+      return [
+        partition,
+        { partition, fetchAt, committed: stand, queue: [], working: false, isStill: false, producer: undefined }
+      ]
     })
   )
 })

@@ -4,7 +4,7 @@
  * Only committed records are shown, in the order of time over all partitions.
  */
 import { Effect, Schedule } from "effect"
-import { ask, type KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
+import { ask, isUnreadable, type KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
 import { lookAhead, positionsOf } from "../../layers/kafkajsRecords.ts"
 import { clientOf } from "../../layers/KafkaTopics.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -25,7 +25,9 @@ const noTopic = (topic: string) => new CommandFailed({ message: `There is no top
 const inWords = (topic: string) => (failure: KafkaFailure) =>
   failure.kind === "UNKNOWN_TOPIC_OR_PARTITION"
     ? noTopic(topic)
-    : new CommandFailed({ message: `Kafka cannot be used (${failure.kind})` })
+    : isUnreadable(failure)
+      ? new CommandFailed({ message: `The next records of ${oneLine(topic)} cannot be read (${failure.kind}).` })
+      : new CommandFailed({ message: `Kafka cannot be used (${failure.kind})` })
 
 const start = Effect.fnUntraced(function* ({ from, partition, topic }: TailOptions) {
   const cluster = yield* (yield* KafkajsClient).open
@@ -39,7 +41,11 @@ const start = Effect.fnUntraced(function* ({ from, partition, topic }: TailOptio
 }, Effect.scoped)
 
 /** A broker that is started again is away for a while. */
-const patient = { schedule: Schedule.spaced("500 millis"), times: 20 }
+const patient = {
+  schedule: Schedule.spaced("500 millis"),
+  times: 20,
+  while: (failure: KafkaFailure) => !isUnreadable(failure)
+}
 
 export const tailKafka = Effect.fnUntraced(
   function* <R>(

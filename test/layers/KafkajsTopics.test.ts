@@ -6,6 +6,7 @@ import { Kafka, logLevel } from "kafkajs"
 import { commitOffsets, joinRound } from "../../layers/KafkajsGroup.ts"
 import { makeProducer, produce, produceTransaction } from "../../layers/KafkajsProducer.ts"
 import { ask, KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
+import { lookAhead } from "../../layers/kafkajsRecords.ts"
 import { KafkajsSink } from "../../layers/KafkajsSink.ts"
 import { KafkajsTopicReader } from "../../layers/KafkajsTopicReader.ts"
 import { KafkajsTopics, type TopicPlan, WrongPartitions } from "../../layers/KafkajsTopics.ts"
@@ -33,7 +34,9 @@ await withKafka("topics on Apache Kafka", (brokers) => {
   const out = uniqueName("out")
   const foreign = uniqueName("foreign")
   const compacted = uniqueName("compacted")
+  const squeezed = uniqueName("squeezed")
   const plans: ReadonlyArray<TopicPlan> = [
+    { topic: squeezed, partitions: 3, foreign: true },
     { topic: fenced, partitions: 1 },
     { topic: out, partitions: 1 },
     { topic: foreign, partitions: 5, foreign: true },
@@ -157,6 +160,55 @@ await withKafka("topics on Apache Kafka", (brokers) => {
       })
     )
 
+    it.effect("stands still before records that it cannot unpack, and goes on with the other partitions", () =>
+      Effect.gen(function* () {
+        const reader = yield* TopicReader
+        const options = { topic: squeezed, group: "g", maxRecords: 100 }
+        yield* reader.lag(options)
+        const others = yield* Effect.acquireRelease(
+          Effect.sync(
+            () =>
+              new Producer({
+                clientId: "another",
+                bootstrapBrokers: brokers.split(","),
+                serializers: stringSerializers
+              })
+          ),
+          (producer) => Effect.promise(() => producer.close())
+        )
+        const send = (partition: number, n: number, compression: "none" | "snappy" | "lz4" = "none") =>
+          Effect.promise(() =>
+            others.send({ messages: [{ topic: squeezed, partition, value: String(n) }], compression })
+          )
+        yield* send(0, 0)
+        yield* send(0, 1, "snappy")
+        yield* send(0, 2)
+        yield* send(1, 10)
+        yield* send(1, 11, "lz4")
+        yield* send(2, 20)
+        const found: Array<number> = []
+        const untilFound = (count: number) =>
+          Effect.repeat(Effect.void, { until: () => found.length >= count, schedule: Schedule.spaced("10 millis") })
+        yield* Effect.raceFirst(
+          reader.consume(options, ({ records }) => Effect.sync(() => (found.push(...values(records)), []))),
+          Effect.gen(function* () {
+            yield* untilFound(3)
+            yield* send(2, 21)
+            yield* untilFound(4)
+            yield* reader
+              .lag(options)
+              .pipe(Effect.repeat({ until: (lag) => lag === 3, schedule: Schedule.spaced("10 millis") }))
+          })
+        )
+        assert.deepStrictEqual(found.sort(), [0, 10, 20, 21])
+        const cluster = yield* (yield* KafkajsClient).open
+        const look = (partition: number) => Effect.flip(lookAhead(cluster, squeezed, new Map([[partition, 1]]), 0))
+        yield* ask(() => cluster.addMultipleTargetTopics([squeezed]))
+        assert.strictEqual((yield* look(0)).kind, "COMPRESSED_WITH_SNAPPY")
+        assert.strictEqual((yield* look(1)).kind, "COMPRESSED_WITH_LZ4")
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("refuses a topic whose partitions are others than its keys are spread over", () =>
       Effect.gen(function* () {
         const wrong = KafkajsTopics.layer({ topics: [{ topic: foreign, partitions: 16 }], replication: 1 })
@@ -195,6 +247,7 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         )
         assert.strictEqual(configs.get(compacted)?.get("cleanup.policy"), "compact")
         assert.strictEqual(configs.get(compacted)?.get("max.message.bytes"), String(maxMessageBytes))
+        assert.strictEqual(configs.get(compacted)?.get("compression.type"), "producer")
         assert.strictEqual(configs.get(out)?.get("cleanup.policy"), "delete")
         assert.strictEqual(configs.get(out)?.get("retention.ms"), "-1")
       })

@@ -1,10 +1,17 @@
 /**
  * What a round commits and what it leaves when not all goes well, against brokers that follow a script; with real ones it
- * would take luck to see.
+ * would take luck to see. The test owns the clock.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
-import type { FetchedMessage, FetchedPartition, KafkaCluster, KafkaNode } from "../../layers/KafkajsProtocol.ts"
+import { Deferred, Effect, Fiber, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  type FetchedMessage,
+  type FetchedPartition,
+  type KafkaCluster,
+  KafkaFailure,
+  type KafkaNode
+} from "../../layers/KafkajsProtocol.ts"
 import { type RoundOptions, runRound } from "../../layers/kafkajsRound.ts"
 
 const topic = "topic"
@@ -109,5 +116,64 @@ describe("a round of a consumer group", () => {
         assert.strictEqual(yield* Effect.flip(Fiber.join(round)), "broken")
         assert.deepStrictEqual(commits, [[1, 1]])
       })
+  )
+
+  it.effect("reads up to what cannot be read and all of the other partitions, says so, and fails after a while", () =>
+    Effect.gen(function* () {
+      const unreadable = Object.assign(new Error(), { type: "COMPRESSED_WITH_SNAPPY" })
+      let asked = 0
+      let later = false
+      const { cluster, commits, membership } = yield* scripted((places, maxWaitTime) =>
+        Effect.suspend(() => {
+          asked++
+          // Each record is a batch of its own; that at 2 of partition 0 is compressed.
+          const answers = places.map(({ fetchOffset, maxBytes, partition }) => {
+            const end = partition === 0 ? 5 : later ? 2 : 1
+            const offsets = Array.from({ length: end }, (_, offset) => offset).filter((n) => n >= Number(fetchOffset))
+            return { partition, offsets: maxBytes === 1 ? offsets.slice(0, 1) : offsets }
+          })
+          if (answers.some(({ offsets, partition }) => partition === 0 && offsets.includes(2)))
+            return Effect.fail(unreadable)
+          const found = answers.map(({ offsets, partition }) => answer(partition, ...offsets.map((n) => message(n))))
+          return Effect.delay(
+            Effect.succeed(found),
+            found.some(({ messages }) => messages.length > 0) ? 0 : maxWaitTime
+          )
+        })
+      )
+      const handled: Array<string> = []
+      const logged: Array<string> = []
+      const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+      const round = yield* Effect.forkChild(
+        Effect.scoped(
+          runRound(cluster, options, membership, ({ partition, records }) =>
+            Effect.sync(() => {
+              handled.push(...records.map(({ offset }) => `${partition}:${offset}`))
+              return []
+            })
+          )
+        ).pipe(Effect.provide(log))
+      )
+      const untilHandled = (count: number) =>
+        Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), settle), { until: () => handled.length >= count })
+      yield* untilHandled(3)
+      later = true
+      yield* untilHandled(4)
+      assert.deepStrictEqual(handled.toSorted(), ["0:0", "0:1", "1:0", "1:1"])
+      const before = asked
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 60 })
+      const failed = yield* Effect.flip(Fiber.join(round))
+      assert.strictEqual(failed instanceof KafkaFailure ? failed.kind : failed, "COMPRESSED_WITH_SNAPPY")
+      assert.deepStrictEqual(commits.toSorted(), [
+        [0, 1],
+        [0, 2],
+        [1, 1],
+        [1, 2]
+      ])
+      assert.isAtMost(asked - before, 65)
+      assert.lengthOf(logged, 1)
+      assert.include(logged[0], "its next records cannot be read: COMPRESSED_WITH_SNAPPY")
+      assert.include(logged[0], JSON.stringify({ topic, group: "group", partition: 0, offset: 2 }))
+    })
   )
 })
