@@ -9,6 +9,7 @@ import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
 import type { RawKey } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { askedPeriod } from "../hilltop/AskedRange.ts"
+import { askedSeries } from "../hilltop/askedSeries.ts"
 import type { DataRow } from "../hilltop/HilltopDocument.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
@@ -60,12 +61,8 @@ export const readDocument = Effect.fnUntraced(function* (
     case "MEASUREMENT_DATA":
     case "MEASUREMENT_DATA_LATEST": {
       const { item, measurementName } = task.details
-      const document = yield* parseData(xml, {
-        ...(item === undefined ? {} : { item }),
-        ...(measurementName === undefined ? {} : { dataSource: measurementName })
-      })
-      const series =
-        document.measurements.find(({ dataSource }) => dataSource.name === measurementName) ?? document.measurements[0]
+      const document = yield* parseData(xml, item === undefined ? {} : { item })
+      const series = askedSeries(document, task.details)
       const siteName = task.details.siteName ?? series?.siteName
       const name = measurementName ?? series?.dataSource.name
       const { first, newest } = timesOf(series?.rows ?? [])

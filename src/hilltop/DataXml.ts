@@ -15,19 +15,16 @@ export interface DataOptions {
   /** The number of the wanted item, from the measurement list. Without it the item called `itemName`, else item 1. */
   readonly item?: number | undefined
   readonly itemName?: string | undefined
-  /** The data source that `item` and `itemName` belong to; without it they count for every data source in the answer. */
-  readonly dataSource?: string | undefined
 }
 
 /**
  * A server may number the one item it sends from 1, whatever its number in the list: an only item is always the wanted
  * one. Several items without the wanted one give rows without a value, which are counted as such.
  */
-const chosenItem = ({ name, numItems = 1, items }: DataSourceInfo, options: DataOptions): number => {
+const chosenItem = ({ items, numItems }: DataSourceInfo, { item, itemName }: DataOptions): number => {
   const [only] = items
-  if (only !== undefined && items.length === 1 && numItems <= 1) return only.itemNumber
-  if (options.dataSource !== undefined && options.dataSource !== name) return 1
-  const { item, itemName } = options
+  if (only !== undefined && items.length === 1 && (numItems ?? 1) <= 1) return only.itemNumber
+  if (only === undefined && numItems === 1) return 1
   return item ?? items.find((info) => itemName !== undefined && info.itemName === itemName)?.itemNumber ?? 1
 }
 

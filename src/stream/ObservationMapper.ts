@@ -8,7 +8,8 @@ import { Data, Effect, Option, Schema } from "effect"
 import { RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
 import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
-import type { DataDocument, DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
+import type { DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
+import { askedSeries } from "../hilltop/askedSeries.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
@@ -77,7 +78,7 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
     }
     case "MEASUREMENT_DATA": {
       const { councilId, measurementName, siteName } = raw
-      const series = yield* askedSeries(raw, record.headers["item"])
+      const series = yield* seriesOf(raw, record.headers["item"])
       if (series === undefined) return { records: [], leftOut: nothingLeftOut }
       const message: Omit<ObservationData, "observations"> = {
         type: "OBSERVATION_DATA",
@@ -122,23 +123,15 @@ const siteDetails = (councilId: number, { location, name }: Site, projection: st
 type RawData = Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>
 
 /** The series that was asked for; none when the document has no data at all. */
-const askedSeries = Effect.fnUntraced(function* ({ measurementName, siteName, xml }: RawData, item = "1") {
+const seriesOf = Effect.fnUntraced(function* (raw: RawData, item = "1") {
   if (!/^[1-9][0-9]{0,3}$/.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
-  const document = yield* parseData(xml, { item: Number(item), dataSource: measurementName }).pipe(
-    Effect.mapError(unmappableDocument)
-  )
-  const series = bestMatch(document, siteName, measurementName)
+  const document = yield* parseData(raw.xml, { item: Number(item) }).pipe(Effect.mapError(unmappableDocument))
+  const series = askedSeries(document, raw)
   const divisor = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.divisor ?? 1
   return series?.divisorApplied === false && divisor !== 1
     ? yield* new Unmappable({ reason: "values of the native form, to which their divisor was not applied" })
     : series
 })
-
-/** A server may answer with several series, or under another name than the one it lists. */
-const bestMatch = ({ measurements }: DataDocument, siteName: string, measurementName: string) => {
-  const named = measurements.filter(({ dataSource }) => dataSource.name === measurementName)
-  return named.find((series) => series.siteName === siteName) ?? named[0] ?? measurements[0]
-}
 
 const unitsOf = (header: string | undefined, { dataSource, item }: DataSeries): { readonly units?: string } => {
   const units = header ?? dataSource.items.find(({ itemNumber }) => itemNumber === item)?.units

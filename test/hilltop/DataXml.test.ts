@@ -40,9 +40,7 @@ describe("the wanted item", () => {
     [{ item: 2 }, 2, "1.234"],
     [{ itemName: "Flow" }, 2, "1.234"],
     [{ itemName: "No such item" }, 1, "612"],
-    [{ item: 1, itemName: "Flow" }, 1, "612"],
-    [{ item: 2, dataSource: "Gauging Results" }, 2, "1.234"],
-    [{ item: 2, dataSource: "Water Level" }, 1, "612"]
+    [{ item: 1, itemName: "Flow" }, 1, "612"]
   ] as const)("of %j is number %i", ([options, item, value]) =>
     Effect.gen(function* () {
       const measurement = yield* first(series(threeRows, three, 3), options)
@@ -63,6 +61,8 @@ describe("the wanted item", () => {
     Effect.gen(function* () {
       const measurement = yield* first(series(noonRow("<I1>5</I1>")), { item: 4 })
       assert.deepStrictEqual([measurement.item, measurement.rows], [1, [{ observedAt: noon, value: "5" }]])
+      const undescribed = yield* first(series(noonRow("<I1>5</I1>"), ""), { item: 4 })
+      assert.deepStrictEqual([undescribed.item, undescribed.rows], [1, [{ observedAt: noon, value: "5" }]])
     })
   )
 
