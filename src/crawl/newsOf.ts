@@ -7,8 +7,8 @@
  * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); for the latest data only in the
  *   time that both windows cover, see `SeriesDigest`.
  *
- * White space, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row every character
- * counts, so that one that is written otherwise is published again, once. For whom a document is published
+ * White space, comments, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row every other
+ * character counts, so that one that is written otherwise is published again, once. For whom a document is published
  * (council, address, item, units) is part of its meaning: where that was corrected, it is published again.
  */
 import { Effect } from "effect"
@@ -46,9 +46,6 @@ export interface Answer {
   readonly answeredAt: number
 }
 
-/** Equal to no document's digest: what comes next counts as changed. */
-const unknown = "?"
-
 const context = ({ details: { item, units } }: ClaimedTask, { councilId, htsUrl }: UsableSource): string =>
   digestOfText(JSON.stringify([councilId, hilltopBaseUrl(htsUrl), item, units]))
 
@@ -64,7 +61,7 @@ const isData = ({ requestType }: ClaimedTask) =>
 
 /** The digest that was kept of data; none of a list, or of a document whose rows could not be compared. */
 export const keptSeries = (task: ClaimedTask): SeriesDigest | undefined =>
-  isData(task) ? parseSeriesDigest(task.previousDigest ?? unknown) : undefined
+  isData(task) && task.previousDigest !== undefined ? parseSeriesDigest(task.previousDigest) : undefined
 
 /** Whether `hash` alone shows that data are the same as last time, so that they need not even be read. */
 export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string, now: number): boolean => {
@@ -85,14 +82,16 @@ const newsOfList = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
 })
 
 const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, answer: Answer) {
+  const closed = isClosed(task, answer.answeredAt)
   const rows = yield* cutRows(answer.xml)
   const header = rows === undefined ? undefined : yield* Effect.option(digestOfXml(rows.rest))
   if (rows === undefined || header?._tag !== "Some") {
-    return { unchanged: answer.hash === task.previousHash, digest: unknown } satisfies News as News
+    const digest = digestOfText(JSON.stringify([context(task, source), closed, yield* digestOfXml(answer.xml)]))
+    return { unchanged: digest === task.previousDigest, digest } satisfies News as News
   }
   const length = askedWindow(task.fetchUrl)
   const window = length === undefined ? undefined : ({ ...answer, length } satisfies Window)
-  const about = { header: header.value, context: context(task, source), closed: isClosed(task, answer.answeredAt) }
+  const about = { header: header.value, context: context(task, source), closed }
   const known = keptSeries(task)
   const change =
     known === undefined

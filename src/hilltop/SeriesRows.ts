@@ -2,8 +2,8 @@
  * The rows of a GetData answer as digests, and the document without them.
  *
  * A row is all its cells: every item, quality code and parameter, so that nothing a server changes goes unseen, whatever item
- * was asked for. The rows are cut from the text, three times as fast as scanning them again. That is sound for a
- * document that was read before (so it is well-formed) and has no comments, CDATA or instructions: then a `<E>` is a row.
+ * was asked for. The rows are cut from the text, three times as fast as scanning them again. That is sound for a document that
+ * was read before (so it is well-formed) and has no CDATA or instructions, once its comments are gone: then a `<E>` is a row.
  */
 import { Effect } from "effect"
 import { isoLength, parseIsoAt, parseMowsecs, parseNzst } from "./Nzst.ts"
@@ -30,6 +30,12 @@ export const withGap = (low: number, gap: number | boolean | undefined): number 
 const ROWS_AT_A_TIME = 4_096
 
 const TIME = /<([TD])>([^<]*)</
+
+const COMMENT = /<!--[^]*?-->/g
+
+/** White space that means nothing: around tags and values, and more than one space elsewhere. */
+const EMPTY_SPACE = /[^\S ]| [ <>/]|> /
+const withoutEmptySpace = (row: string): string => row.replaceAll(/\s+/g, " ").replaceAll(/ ?(<|\/?>) ?/g, "$1")
 
 const timeOf = (text: string, from: number, until: number, native: boolean): number | undefined => {
   if (!native && text.startsWith("<T>", from)) {
@@ -114,10 +120,15 @@ class Cutter {
     const time = timeOf(this.#text, from, until, native) ?? before ?? 0
     if (before !== undefined && time < before) this.#sorted = false
     this.#times[index] = time
-    const lanes = { high: this.#high, low: this.#low }
-    digestRange(this.#text, { from, until, seed: native ? -this.#series : this.#series }, lanes, index)
     this.#gapBefore[index] = this.#gap ? 1 : 0
     this.#gap = false
+    const lanes = { high: this.#high, low: this.#low }
+    const seed = native ? -this.#series : this.#series
+    if (!digestRange(this.#text, { from, until, seed }, lanes, index)) return
+    const written = this.#text.slice(from - 3, until)
+    if (!EMPTY_SPACE.test(written)) return
+    const row = withoutEmptySpace(written)
+    digestRange(row, { from: 3, until: row.trimEnd().length, seed }, lanes, index)
   }
 
   /** Twice the room, and no more than all the text can hold. */
@@ -153,8 +164,8 @@ class Cutter {
 
 /** The rows of `text`; nothing when it holds what would make cutting a guess. Gives the event loop back in between. */
 export const cutRows = Effect.fnUntraced(function* (text: string): Effect.fn.Return<SeriesRows | undefined> {
-  if (text.includes("<!") || text.includes("<?", text.startsWith("<?xml") ? 2 : 0)) return undefined
-  const cutter = new Cutter(text)
+  if (text.includes("<![") || text.includes("<?", text.startsWith("<?xml") ? 2 : 0)) return undefined
+  const cutter = new Cutter(text.includes("<!--") ? text.replaceAll(COMMENT, "") : text)
   while (cutter.next()) yield* Effect.yieldNow
   return cutter.rows()
 })

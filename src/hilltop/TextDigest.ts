@@ -48,18 +48,20 @@ export class TextDigest {
 
 /**
  * The lanes for `text` from `from` up to `until`, written into `high` and `low` at `index`: a fifth of the cost of a digest of
- * its own, for the rows of a large document. Four characters go in at a time, unless one of them is beyond Latin-1.
+ * its own, for the rows of a large document. Four characters go in at a time, unless one of them is beyond Latin-1. Tells
+ * whether there is white space among them.
  */
 export const digestRange = (
   text: string,
   range: { readonly from: number; readonly until: number; readonly seed: number },
   lanes: { readonly high: Int32Array; readonly low: Int32Array },
   index: number
-): void => {
+): boolean => {
   const { from, seed, until } = range
   let a = 0x2f0b4c47 ^ seed
   let b = (0x5bd1e995 ^ (until - from)) | 0
   let all = 0
+  let white = 0
   let i = from
   for (; i + 3 < until; i += 4) {
     const c0 = text.charCodeAt(i)
@@ -68,12 +70,15 @@ export const digestRange = (
     const c3 = text.charCodeAt(i + 3)
     all |= c0 | c1 | c2 | c3
     const n = c0 | (c1 << 8) | (c2 << 16) | (c3 << 24)
+    // The highest bit of a byte that is less than `!`; a borrow only makes more of what is there.
+    white |= (n - 0x21212121) & ~n & 0x80808080
     a = mix(a, n, 0xcc9e2d51, 0x1b873593)
     b = mix(b, n, 0x239b961b, 0xab0e9789)
   }
   for (; i < until; i++) {
     const c = text.charCodeAt(i)
     all |= c
+    if (c < 33) white = 1
     a = mix(a, c, 0xcc9e2d51, 0x1b873593)
     b = mix(b, c, 0x239b961b, 0xab0e9789)
   }
@@ -86,6 +91,7 @@ export const digestRange = (
   }
   lanes.high[index] = finish(a)
   lanes.low[index] = finish(b)
+  return all > 255 ? /\s/.test(text.slice(from, until)) : white !== 0
 }
 
 const hexOf = (lane: number): string => (lane >>> 0).toString(16).padStart(8, "0")

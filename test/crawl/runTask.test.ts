@@ -96,6 +96,8 @@ test(
   Effect.gen(function* () {
     const { add, details, run } = yield* arranged
     yield* add("MEASUREMENT_DATA", month, details)
+    const cdata = (remark: string) =>
+      data(one, three).replace("<I1>1<", "<I1><![CDATA[1]]><").replace("<Agency>", `${remark}<Agency>`)
     const steps: ReadonlyArray<readonly [string, string, "SUCCESS" | "UNCHANGED"]> = [
       ["the first", data(one, two), "SUCCESS"],
       ["the same", data(one, two), "UNCHANGED"],
@@ -105,8 +107,11 @@ test(
       ["a value gone", data(one, three), "SUCCESS"],
       ["other units", dataOf(rowsOf([one, three]), "cm"), "SUCCESS"],
       ["as it was before", data(one, three), "SUCCESS"],
-      ["with a remark, which is not compared", data(one, three).replace("<Hilltop>", "<!-- x --><Hilltop>"), "SUCCESS"],
-      ["the same remark", data(one, three).replace("<Hilltop>", "<!-- x --><Hilltop>"), "UNCHANGED"],
+      ["with a remark", data(one, three).replace("<Hilltop>", "<!-- x --><Hilltop>"), "UNCHANGED"],
+      ["indented", data(one, three).replaceAll("><", ">\n\t<").replaceAll("<I1>1<", "<I1> 1 <"), "UNCHANGED"],
+      ["in CDATA, which is not compared row by row", cdata(""), "SUCCESS"],
+      ["the same, written otherwise", cdata("<!-- x -->\n"), "UNCHANGED"],
+      ["another value in CDATA", cdata("").replace("CDATA[1", "CDATA[4"), "SUCCESS"],
       ["and without", data(one, three), "SUCCESS"]
     ]
     for (const [name, text, expected] of steps) {

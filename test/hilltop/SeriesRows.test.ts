@@ -66,6 +66,35 @@ it.effect("tell every cell from another, and a row of one series from that of an
   })
 )
 
+it.effect("are the same however they are spaced and remarked upon", () =>
+  Effect.gen(function* () {
+    const cells = [
+      "<T>2025-01-01T00:05:00</T><I1>1</I1><Q1>500</Q1>",
+      `<T>2025-01-01 00:10</T><Value>&lt;1</Value><Parameter Name="Lab of Tāne" Value="a b"/>`,
+      "<T>2025-01-01T00:15:00</T><Value>rain and wind</Value>"
+    ]
+    const rows = (spaced: (row: string) => string) =>
+      cut(cells.map((row) => `${spaced(`<E>${row}</E>`)}\n`).join("") + spaced("<V>2682633660 12 13</V>"))
+    const plain = yield* rows((row) => row)
+    assert.strictEqual(new Set(plain.high).size, 4)
+    const spacings: ReadonlyArray<(row: string) => string> = [
+      (row) => row.replaceAll("><", ">\n\t\t<"),
+      (row) => row.replaceAll(/>(?=[^<])/g, ">  ").replaceAll(/(?<=[^>])<\//g, "\r\n</"),
+      (row) => row.replaceAll("/>", " />").replaceAll(" ", "  ").replaceAll("  00:10", " 00:10"),
+      (row) => row.replaceAll(" Value=", "\n  Value="),
+      (row) => row.replaceAll("><", "><!-- <E> --><"),
+      (row) => `<!-- </E> -->${row}`
+    ]
+    for (const [index, spaced] of spacings.entries()) {
+      const { high, low, rest, times } = yield* rows(spaced)
+      assert.deepStrictEqual([times, high, low], [plain.times, plain.high, plain.low], `${index}`)
+      assert.strictEqual(rest, plain.rest)
+    }
+    const other = yield* rows((row) => row.replace("rain and", "rain  or"))
+    assert.notStrictEqual(other.high[2], plain.high[2])
+  })
+)
+
 it.effect("know the gaps before them, and leave the rest of the document as it is", () =>
   Effect.gen(function* () {
     const row = "<E><T>2025-01-01T00:05:00</T><I1>1</I1></E>\n"
@@ -98,7 +127,7 @@ it.effect("are as many as there are, in large documents too, and others have the
 
 it.effect("are not cut where a `<E>` may be no row, nor from rows with attributes or unclosed ones", () =>
   Effect.gen(function* () {
-    for (const odd of ["<!-- <E> -->", "<![CDATA[<E>]]>", "<?x <E>?>"])
+    for (const odd of ["<![CDATA[<E>]]>", "<!-- --><![CDATA[<!--]]>", "<?x <E>?>"])
       assert.isUndefined(yield* cutRows(document(odd)))
     for (const odd of [`<E a="1"><T>2025-01-01T00:05:00</T></E>`, "<E/>", "<E>", "<E ><T>x</T></E>"]) {
       const found = yield* cut(odd)
