@@ -2,9 +2,10 @@
  * What is kept of a series' document to tell, when it comes again, whether anything is new, corrected or gone.
  *
  * A month is compared as a whole. The latest data are a window that moves on between two fetches: its oldest rows are kept
- * one by one for as far as its edge may move until then, all others as one digest. So the rest of a window that lost rows at
- * its edge can be compared exactly; a row that is gone from further inside is a removed value. What cannot be proven equal
- * counts as changed. 11 bytes a row in the edge, at most 400 rows, and 100 bytes beside them.
+ * one by one for as far as its edge may move until then, all others as one digest. So the rest of a window that lost its oldest
+ * rows can be compared exactly; a row that is gone from further inside is a removed value. How many may go is not asked: where a
+ * window begins is for its server to say, and a removal before its first row is for the month to tell. What cannot be proven
+ * equal counts as changed. 11 bytes a row in the edge, 100 to 400 rows of it, and 100 bytes beside them.
  */
 import { Option, Result, Schema } from "effect"
 import { Base64 } from "effect/encoding"
@@ -35,18 +36,6 @@ export interface SeriesDigest {
   readonly edge: Edge
   /** All rows after the edge. */
   readonly rest: string
-  /**
-   * How far the window of the server may begin after ours, in milliseconds: its clock may be ahead (a server on
-   * daylight-saving time), and the first row may lie after the beginning. The least that was seen.
-   */
-  readonly lead: number
-}
-
-/** When a window was asked for and answered (its end lies in between), and how long it is; in milliseconds. */
-export interface Window {
-  readonly askedAt: number
-  readonly answeredAt: number
-  readonly length: number
 }
 
 export interface Change {
@@ -59,6 +48,8 @@ export interface Change {
 
 /** No clock that is meant to be right is further ahead than one on daylight-saving time. */
 const furthestAhead = 2 * 3_600_000
+/** A day of a fifteen-minute series, and all that an hourly one may lose while nobody asks. */
+const leastEdge = 100
 const longestEdge = 400
 
 const digestOf = (rows: SeriesRows, from: number, until: number): string => {
@@ -70,25 +61,18 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   return digest.hex
 }
 
-/**
- * The digest of `rows`. With a `window`, its edge is expected to move by at most `reach` milliseconds until the next fetch;
- * `previous` is given when nothing of it was revised.
- */
+/** The digest of `rows`; of a window that moves on, whose edge is expected to move by `reach` milliseconds until the next fetch. */
 export const seriesDigest = (
   rows: SeriesRows,
   { closed, context, header }: About,
-  moving?: { readonly window: Window; readonly reach: number; readonly previous?: SeriesDigest | undefined }
+  reach?: number | undefined
 ): SeriesDigest => {
   const first = rows.times[0]
   let inEdge = 0
-  if (moving !== undefined && first !== undefined) {
+  if (reach !== undefined && first !== undefined) {
     const most = Math.min(rows.count, longestEdge)
-    while (inEdge < most && rows.times[inEdge]! <= first + moving.reach) inEdge++
+    while (inEdge < most && (inEdge < leastEdge || rows.times[inEdge]! <= first + reach)) inEdge++
   }
-  const seen =
-    moving === undefined || first === undefined
-      ? furthestAhead
-      : first - beginningOf(moving.window.askedAt, moving.window)
   return {
     header,
     context,
@@ -102,28 +86,23 @@ export const seriesDigest = (
       high: Array.from(rows.high.subarray(0, inEdge)),
       low: Array.from(rows.low.subarray(0, inEdge), (low, i) => withGap(low, rows.gapBefore[i]))
     },
-    rest: digestOf(rows, inEdge, rows.count),
-    lead: Math.min(furthestAhead, seen, moving?.previous?.lead ?? furthestAhead)
+    rest: digestOf(rows, inEdge, rows.count)
   }
 }
 
-const beginningOf = (end: number, { length }: Window): number => end - length
-
-/** How `rows` differ from what came last. */
+/** How `rows` differ from what came last; of a window that moves on, of which `windowFrom` is where it begins now. */
 export const compareSeries = (
   previous: SeriesDigest,
   rows: SeriesRows,
   { closed, context, header }: About,
-  window: Window | undefined
+  windowFrom?: number | undefined
 ): Change => {
-  // Rows before this moment may have left the window; without one nothing leaves.
-  const left = window === undefined ? -Infinity : beginningOf(window.answeredAt, window) + previous.lead
-  const allLeft = previous.last === undefined || previous.last < left
+  const allLeft = previous.last === undefined || previous.last < (windowFrom ?? -Infinity) + furthestAhead
   // A document without rows says nothing of a series, so what it does say makes no difference.
   if (rows.count === 0) return { unchanged: allLeft, added: 0, revised: !allLeft }
   if (previous.count === 0) return { unchanged: false, added: rows.count, revised: false }
   if (header === previous.header && context === previous.context) {
-    const lost = lostRows(previous, rows, left)
+    const lost = lostRows(previous, rows, windowFrom === undefined ? 0 : previous.edge.times.length)
     if (lost !== undefined) {
       const added = rows.count - (previous.count - lost)
       const same = rows.gapAtEnd === previous.gapAtEnd && closed === previous.closed
@@ -135,11 +114,9 @@ export const compareSeries = (
   return { unchanged: false, added: rows.times.filter((time) => time > last).length, revised: true }
 }
 
-/** How many rows left the window, if all others are still there and the same; else nothing. */
-const lostRows = (previous: SeriesDigest, rows: SeriesRows, left: number): number | undefined => {
-  const { edge } = previous
-  for (let lost = 0; lost <= edge.times.length && lost < previous.count; lost++) {
-    if (lost > 0 && edge.times[lost - 1]! >= left) return undefined
+/** How many of the oldest rows are gone, `most` at most, if all others are still there and the same; else nothing. */
+const lostRows = (previous: SeriesDigest, rows: SeriesRows, most: number): number | undefined => {
+  for (let lost = 0; lost <= most && (lost === 0 || lost < previous.count); lost++) {
     if (agreesWithout(lost, previous, rows)) return lost
   }
   return undefined
@@ -171,7 +148,6 @@ const Kept = Schema.fromJsonString(
     last: Schema.optionalKey(Schema.Finite),
     beforeLast: Schema.optionalKey(Schema.Finite),
     gapAtEnd: Schema.optionalKey(Schema.Literal(true)),
-    lead: Schema.Finite,
     rest: Schema.String,
     first: Schema.optionalKey(Schema.Finite),
     edge: Schema.optionalKey(Schema.String)
@@ -181,7 +157,7 @@ const decodeKept = Schema.decodeUnknownOption(Kept)
 
 /** As text for the queue to keep. */
 export const formatSeriesDigest = (digest: SeriesDigest): string => {
-  const { beforeLast, closed, context, count, edge, gapAtEnd, header, last, lead, rest } = digest
+  const { beforeLast, closed, context, count, edge, gapAtEnd, header, last, rest } = digest
   return JSON.stringify({
     v: version,
     header,
@@ -191,7 +167,6 @@ export const formatSeriesDigest = (digest: SeriesDigest): string => {
     last,
     beforeLast,
     ...(gapAtEnd ? { gapAtEnd } : {}),
-    lead,
     rest,
     ...(edge.times.length === 0 ? {} : { first: edge.times[0], edge: Base64.encode(edgeBytes(edge)) })
   })
@@ -202,9 +177,9 @@ export const parseSeriesDigest = (text: string): SeriesDigest | undefined =>
   Option.getOrUndefined(
     Option.map(
       decodeKept(text),
-      ({ beforeLast, closed = false, context, count, edge, first = 0, gapAtEnd = false, header, last, lead, rest }) => {
+      ({ beforeLast, closed = false, context, count, edge, first = 0, gapAtEnd = false, header, last, rest }) => {
         const bytes = Result.getOrElse(Base64.decode(edge ?? ""), () => new Uint8Array())
-        return { header, context, closed, count, last, beforeLast, gapAtEnd, lead, rest, edge: edgeFrom(bytes, first) }
+        return { header, context, closed, count, last, beforeLast, gapAtEnd, rest, edge: edgeFrom(bytes, first) }
       }
     )
   )

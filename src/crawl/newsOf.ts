@@ -4,8 +4,8 @@
  * - A list of sites: names, coordinates, projection, in any order; and which of them are excluded, since the others are
  *   published with it.
  * - A list of measurements: all that it says of its data sources, in any order; a later `To` is news.
- * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); for the latest data only in the
- *   time that both windows cover, see `SeriesDigest`.
+ * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); of the latest data only from the
+ *   first row on, see `SeriesDigest`.
  *
  * White space, comments, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row every other
  * character counts, so that one that is written otherwise is published again, once. For whom a document is published
@@ -26,8 +26,7 @@ import {
   formatSeriesDigest,
   parseSeriesDigest,
   type SeriesDigest,
-  seriesDigest,
-  type Window
+  seriesDigest
 } from "./SeriesDigest.ts"
 
 export interface News {
@@ -90,7 +89,7 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
     return { unchanged: digest === task.previousDigest, digest } satisfies News as News
   }
   const length = askedWindow(task.fetchUrl)
-  const window = length === undefined ? undefined : ({ ...answer, length } satisfies Window)
+  const windowFrom = length === undefined ? undefined : answer.answeredAt - length
   const about = { header: header.value, context: context(task, source), closed }
   const known = keptSeries(task)
   const change =
@@ -100,16 +99,11 @@ const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: Usabl
           added: rows.count,
           revised: false
         }
-      : compareSeries(known, rows, about, window)
+      : compareSeries(known, rows, about, windowFrom)
   const delay = yield* delayAfterSuccess(task.requestType, answer.answeredAt, Array.from(rows.times.slice(-2)))
-  const moving = window && {
-    window,
-    reach: reachOf(delay),
-    previous: change.revised ? undefined : known
-  }
   return {
     unchanged: change.unchanged,
-    digest: formatSeriesDigest(seriesDigest(rows, about, moving)),
+    digest: formatSeriesDigest(seriesDigest(rows, about, length === undefined ? undefined : reachOf(delay))),
     series: { ...change, count: rows.count }
   } satisfies News as News
 })

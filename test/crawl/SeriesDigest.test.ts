@@ -4,13 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import {
-  compareSeries,
-  formatSeriesDigest,
-  parseSeriesDigest,
-  seriesDigest,
-  type Window
-} from "../../src/crawl/SeriesDigest.ts"
+import { compareSeries, formatSeriesDigest, parseSeriesDigest, seriesDigest } from "../../src/crawl/SeriesDigest.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
 import { cutRows } from "../../src/hilltop/SeriesRows.ts"
 
@@ -44,7 +38,6 @@ const series = (from: number, count: number, step = 5 * minute): ReadonlyArray<R
   Array.from({ length: count }, (_, i) => ({ at: from + i * step, cells: value(i % 17) }))
 
 const length = 35 * day
-const windowAt = (now: number): Window => ({ askedAt: now, answeredAt: now + 400, length })
 const inWindow = (rows: ReadonlyArray<Row>, now: number) => rows.filter(({ at }) => at >= now - length && at <= now)
 
 /** How the document of `after` differs from that of `before`, with the digest kept in between as text. */
@@ -52,17 +45,18 @@ const compared = Effect.fnUntraced(function* (
   before: ReadonlyArray<Row>,
   after: ReadonlyArray<Row>,
   options: {
-    readonly windows?: readonly [Window, Window]
+    /** When the second document was asked for, of a window; else it is a month. */
+    readonly now?: number
     readonly reach?: number
     readonly header?: string
     readonly gapAtEnd?: boolean
   } = {}
 ) {
-  const { header = "h", reach = 3 * hour, windows } = options
-  const digest = seriesDigest(yield* cut(before), about("h"), windows && { window: windows[0], reach })
+  const { header = "h", now, reach = 3 * hour } = options
+  const digest = seriesDigest(yield* cut(before), about("h"), now === undefined ? undefined : reach)
   const kept = parseSeriesDigest(formatSeriesDigest(digest))
   assert.deepStrictEqual(kept, digest)
-  return compareSeries(digest, yield* cut(after, options.gapAtEnd), about(header), windows?.[1])
+  return compareSeries(digest, yield* cut(after, options.gapAtEnd), about(header), now && now - length)
 })
 
 const equal = { unchanged: true, added: 0, revised: false }
@@ -131,7 +125,7 @@ describe("what a moving window means", () => {
   const now = start + 36 * day
   const all = series(start, 36 * 288)
   const moved = (by: number, after: ReadonlyArray<Row> = all, before: ReadonlyArray<Row> = all) =>
-    compared(inWindow(before, now), inWindow(after, now + by), { windows: [windowAt(now), windowAt(now + by)] })
+    compared(inWindow(before, now), inWindow(after, now + by), { now: now + by })
   const first = inWindow(all, now)[0]!.at
   const without = (at: number) => all.filter((row) => row.at !== at)
   const corrected = (at: number) => all.map((row) => (row.at === at ? { at, cells: value(99) } : row))
@@ -161,28 +155,24 @@ describe("what a moving window means", () => {
     })
   )
 
-  it.effect("is changed when the first rows go faster than the window moves", () =>
-    Effect.map(
-      moved(
-        5 * minute,
-        all.filter(({ at }) => at >= first + 30 * minute)
-      ),
-      ({ revised }) => assert.isTrue(revised)
-    )
+  it.effect("is unchanged however fast its oldest rows go: where it begins is for the server to say", () =>
+    Effect.gen(function* () {
+      for (const lost of [1, 2, 50, 100]) {
+        const from = first + lost * 5 * minute
+        const after = all.filter(({ at }) => at >= from)
+        assert.deepStrictEqual(yield* moved(0, after), equal, `${lost}`)
+        const next = { at: now + minute, cells: value(3) }
+        assert.deepStrictEqual(yield* moved(hour, [...after, next]), { ...equal, unchanged: false, added: 1 })
+      }
+      const few = series(now - day, 10)
+      for (const lost of [1, 5, 9]) assert.deepStrictEqual(yield* moved(0, few.slice(lost), few), equal, `${lost}`)
+      assert.isTrue((yield* moved(0, [], few)).revised)
+      assert.isTrue((yield* moved(0, few.slice(3).toSpliced(2, 1), few)).revised)
+    })
   )
 
   it.effect("counts as changed when it moved further than its edge was kept for", () =>
-    Effect.map(moved(4 * hour), ({ revised, unchanged }) => assert.isTrue(revised && !unchanged))
-  )
-
-  it.effect("learns that a server's clock is ahead, and so what has left its window", () =>
-    Effect.gen(function* () {
-      const ahead = (at: number) => inWindow(all, at + hour)
-      const windows = [windowAt(now), windowAt(now + 10 * minute)] as const
-      assert.deepStrictEqual(yield* compared(ahead(now), ahead(now + 10 * minute), { windows }), equal)
-      // One that goes over to daylight-saving time moves by an hour at once: that is told as a change, once.
-      assert.isTrue((yield* compared(inWindow(all, now), ahead(now + 10 * minute), { windows })).revised)
-    })
+    Effect.map(moved(9 * hour), ({ revised, unchanged }) => assert.isTrue(revised && !unchanged))
   )
 
   it.effect("does not take a single old row in the middle for one that left", () =>
@@ -202,22 +192,16 @@ describe("what a moving window means", () => {
     Effect.gen(function* () {
       const gap = all.map((row) => (row.at === first + 10 * minute ? { ...row, gap: true } : row))
       const after = inWindow(gap, now + 10 * minute).map((row, i) => (i === 0 ? { at: row.at, cells: row.cells } : row))
-      const windows = [windowAt(now), windowAt(now + 10 * minute)] as const
-      assert.deepStrictEqual(yield* compared(inWindow(gap, now), after, { windows }), equal)
+      assert.deepStrictEqual(yield* compared(inWindow(gap, now), after, { now: now + 10 * minute }), equal)
     })
   )
 
-  it.effect("keeps at most 400 rows of an edge, 11 bytes each", () =>
+  it.effect("keeps 100 to 400 rows of an edge, 11 bytes each", () =>
     Effect.gen(function* () {
       const rows = yield* cut(series(start, 35 * 1440, minute))
-      const window = windowAt(now)
-      const kept = formatSeriesDigest(seriesDigest(rows, about("0123456789abcdef"), { window, reach: 30 * day }))
-      assert.isAtMost(kept.length, 6_200)
+      assert.isAtMost(formatSeriesDigest(seriesDigest(rows, about("0123456789abcdef"), 30 * day)).length, 6_200)
       const hourly = yield* cut(series(start, 35 * 24, hour))
-      assert.isAtMost(
-        formatSeriesDigest(seriesDigest(hourly, about("0123456789abcdef"), { window, reach: 4 * hour })).length,
-        300
-      )
+      assert.isAtMost(formatSeriesDigest(seriesDigest(hourly, about("0123456789abcdef"), 4 * hour)).length, 1_800)
     })
   )
 })
@@ -237,7 +221,7 @@ describe("random series, edits and windows", () => {
   })
 
   it.effect.prop(
-    "are never called unchanged when a row inside the window came, changed or went",
+    "are called unchanged when nothing but their oldest rows went, and never else",
     { scenario: Case },
     ({ scenario }) =>
       Effect.gen(function* () {
@@ -249,9 +233,8 @@ describe("random series, edits and windows", () => {
         let now = world.at(-1)!.at + minute
         const offset = scenario.ahead * minute
         const visible = () => world.filter(({ at }) => at >= now + offset - length)
-        const window = () => ({ askedAt: now, answeredAt: now + 300, length })
         const first = yield* cut(visible())
-        let digest = seriesDigest(first, about("h"), { window: window(), reach: 120 * minute })
+        let digest = seriesDigest(first, about("h"), 120 * minute)
         let known = visible()
         for (const [turn, move] of scenario.moves.entries()) {
           now += move * minute
@@ -267,36 +250,16 @@ describe("random series, edits and windows", () => {
           }
           const seen = visible()
           const rows = yield* cut(seen)
-          const change = compareSeries(digest, rows, about("h"), window())
-          // The model: what is inside the server's window now, against what was known of it.
-          const edge = now + offset - length
-          const before = known.filter(({ at }) => at >= edge)
+          const change = compareSeries(digest, rows, about("h"), now - length)
+          // The model: nothing is new when what is there are the newest of the rows that were there.
+          const rest = known.slice(known.length - seen.length)
           const same = (a: Row, b: Row, i: number) =>
             a.at === b.at && a.cells === b.cells && (i === 0 || (a.gap ?? false) === (b.gap ?? false))
-          const equalNow = before.length === seen.length && before.every((row, i) => same(row, seen[i]!, i))
-          // A row may vanish unseen only where it could have left: up to the first row's own distance from the edge, 2 h at most.
-          const doubtful = digest.lead - offset + 300
-          const insideDiffers =
-            !equalNow &&
-            (seen.some((row) => !before.some((known) => same(known, row, 0))) ||
-              before.some((row) => row.at >= edge + doubtful && !seen.some((now) => same(row, now, 0))))
-          if (insideDiffers) assert.isFalse(change.unchanged, JSON.stringify({ turn, change }))
-          // And what is the same is called so, as long as the edge reaches that far.
-          const lost = known.filter(({ at }) => at < edge)
-          const gapsToo = before.every((row, i) => (row.gap ?? false) === (seen[i]?.gap ?? false))
-          if (
-            equalNow &&
-            gapsToo &&
-            lost.every((row) => digest.edge.times.includes(row.at)) &&
-            !(lost.length > 0 && seen.length === 0)
-          ) {
-            assert.isTrue(change.unchanged, JSON.stringify({ turn, change }))
-          }
-          digest = seriesDigest(rows, about("h"), {
-            window: window(),
-            reach: 120 * minute,
-            previous: change.revised ? undefined : digest
-          })
+          const lost = known.length - seen.length
+          const isRest = lost >= 0 && seen.every((row, i) => same(rest[i]!, row, lost === 0 ? i + 1 : i))
+          if (seen.length > 0) assert.strictEqual(change.unchanged, isRest, JSON.stringify({ turn, change }))
+          else if (known.some(({ at }) => at >= now - length + 2 * hour)) assert.isFalse(change.unchanged)
+          digest = seriesDigest(rows, about("h"), 120 * minute)
           known = seen
         }
       }),
