@@ -93,6 +93,15 @@ const isRebuilt = (
   return read !== undefined && source!.offset < documentsBefore(read.next) && seenAt <= read.ended_at
 }
 
+/** Of each raw partition the last offset that messages came from, with those known before. */
+const lastSources = (messages: ReadonlyArray<StoreMessage>, known: Readonly<Record<string, number>>) => {
+  const last: Record<string, number> = { ...known }
+  for (const { source } of messages) {
+    if (source !== undefined) last[source.partition] = Math.max(source.offset, last[source.partition] ?? 0)
+  }
+  return last
+}
+
 const siteKey = ({ councilId, siteName }: SiteName) => JSON.stringify([councilId, siteName])
 
 /** The last known location of each site in the batch. */
@@ -285,7 +294,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         )
         if (fresh.length === 0) return nothingStored
         const outcome = yield* storeFresh(fresh)
-        yield* statements.moveOffset(topic, partition, last.offset + 1)
+        yield* statements.moveOffset(topic, partition, last.offset + 1, lastSources(fresh, position?.raw_offsets ?? {}))
         return outcome
       },
       sql.withTransaction,

@@ -71,7 +71,7 @@ export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
 const found = rowsAs(Found)
 const foundMonths = rowsAs(FoundMonth)
 const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
-const offsets = rowsAs(Schema.Struct({ next: Schema.Finite }))
+const offsets = rowsAs(Schema.Struct({ next: Schema.Finite, raw_offsets: Schema.Record(Schema.String, Schema.Finite) }))
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
   const epoch = millis(sql)
@@ -90,14 +90,14 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       offsets(sql`
         INSERT INTO observation_offsets (topic, partition, next_offset) VALUES (${topic}, ${partition}, 0)
         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = observation_offsets.next_offset
-        RETURNING next_offset::float8 AS next`),
+        RETURNING next_offset::float8 AS next, raw_offsets`),
 
     /** Up to where the last rebuild read the raw documents. A statement of its own: one that waited for a swap would not see it. */
     findRebuilt: rebuilt(sql`
       SELECT partition, next_offset::float8 AS next, ${epoch("ended_at")} AS ended_at FROM observation_rebuilt`),
 
-    moveOffset: (topic: string, partition: number, next: number) => sql`
-      UPDATE observation_offsets SET next_offset = ${next}::bigint
+    moveOffset: (topic: string, partition: number, next: number, rawOffsets: Readonly<Record<string, number>>) => sql`
+      UPDATE observation_offsets SET next_offset = ${next}::bigint, raw_offsets = ${JSON.stringify(rawOffsets)}::jsonb
       WHERE topic = ${topic} AND partition = ${partition}`,
 
     /** The ids of those sites that are there, with their positions in the request. */

@@ -5,7 +5,7 @@
  * the old one goes through a third on its way out.
  */
 export const rebuildSchema = "observation_rebuild"
-export const replacedSchema = "observation_replaced"
+const replacedSchema = "observation_replaced"
 
 /** The tables whose rows are many: they change places. By name, the parent first, in the order that queries lock them. */
 const swapped = `SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds,
@@ -99,7 +99,7 @@ export const swapTables: ReadonlyArray<string> = [
   `DROP SCHEMA ${rebuildSchema} CASCADE`
 ]
 
-/** Afterwards, when nobody waits any more: reads the new months, and removes the old files. */
+/** Afterwards, when nobody waits any more: reads the new months, and removes the old files. Does no harm at other times. */
 export const afterSwap: ReadonlyArray<string> = [
   `ALTER TABLE observation_months VALIDATE CONSTRAINT observation_months_series_id_fkey`,
   `DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`

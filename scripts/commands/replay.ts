@@ -55,6 +55,15 @@ export const replay = Command.make(
         Effect.fail(
           new CommandFailed({ message: "PostgreSQL cannot be used; what was rebuilt is kept for the next try." })
         ),
+      RebuildUnderWay: () =>
+        Effect.fail(new CommandFailed({ message: "Another replay is under way; there can be one at a time." })),
+      RebuildOvertaken: () =>
+        Effect.fail(
+          new CommandFailed({
+            message:
+              "Documents came faster than they could be read again; what was rebuilt is kept. Try again when less comes."
+          })
+        ),
       ReaderUnavailable: () =>
         Effect.fail(
           new CommandFailed({ message: "The topic cannot be read; what was rebuilt is kept for the next try." })

@@ -2,10 +2,13 @@
  * A second set of observation tables, filled from the beginning beside those that are read, and put in their place.
  *
  * Sites and series keep their ids, since readers have noted them. A rebuild that is interrupted is found again where it
- * stopped.
+ * stopped. There is one at a time.
  */
-import { Context, type Effect } from "effect"
-import type { ObservationStore, ObservationStoreUnavailable } from "./ObservationStore.ts"
+import { Context, type Effect, Schema, type Scope } from "effect"
+import type { ObservationStore, ObservationStoreUnavailable, RawPosition } from "./ObservationStore.ts"
+
+/** Another rebuild is at work; wait for its end, or stop it. */
+export class RebuildUnderWay extends Schema.TaggedError<RebuildUnderWay>()("RebuildUnderWay", {}) {}
 
 export interface RebuildBegun {
   /** The consumer group that reads the raw topic for it: a new one for each rebuild. */
@@ -13,20 +16,41 @@ export interface RebuildBegun {
   readonly resumed: boolean
 }
 
+/** The last document of a raw partition that a partition of the observations topic brought something of. */
+export interface StoredSource extends RawPosition {
+  /** Of the observations topic, with the topic's name. */
+  readonly by: string
+}
+
 export class ObservationRebuild extends Context.Service<
   ObservationRebuild,
   {
-    /** Makes the tables, or finds those of a rebuild that was interrupted; with `fresh` those are thrown away. */
-    readonly begin: (fresh: boolean) => Effect.Effect<RebuildBegun, ObservationStoreUnavailable>
-    /** Keeps a batch in the new tables, as an ObservationStore does. */
-    readonly store: ObservationStore["Service"]["store"]
     /**
-     * Holds back whoever writes to the old tables, lets `catchUp` run, and puts the new ones in their place if that says
-     * that nothing is missing; readers wait for a moment. False, and everything as before, if not.
+     * Makes the tables, or finds those of a rebuild that was interrupted; with `fresh` those are thrown away. Until the
+     * scope closes, nobody else can begin.
      */
-    readonly swap: <E, R>(
-      catchUp: Effect.Effect<boolean, E, R>
-    ) => Effect.Effect<boolean, E | ObservationStoreUnavailable, R>
+    readonly begin: (
+      fresh: boolean
+    ) => Effect.Effect<RebuildBegun, ObservationStoreUnavailable | RebuildUnderWay, Scope.Scope>
+    /**
+     * Goes on with the rebuild of this group after a failure, until the scope closes; false if its tables are there no more:
+     * they were put in place, though nobody heard of it.
+     */
+    readonly resume: (
+      group: string
+    ) => Effect.Effect<boolean, ObservationStoreUnavailable | RebuildUnderWay, Scope.Scope>
+    /** Keeps a batch in the new tables, as an ObservationStore does. Not after a swap. */
+    readonly store: ObservationStore["Service"]["store"]
+    /** How far the raw documents have got into the tables that are read; none for tables that nothing was stored in. */
+    readonly stored: Effect.Effect<ReadonlyArray<StoredSource>, ObservationStoreUnavailable>
+    /**
+     * Holds back whoever writes to the old tables, and puts the new ones in their place if, by what is stored then, they
+     * lack nothing; readers wait for a moment. False, and everything as before, if they do. Nothing may be stored in the new
+     * tables meanwhile.
+     */
+    readonly swap: (
+      lacksNothing: (stored: ReadonlyArray<StoredSource>) => boolean
+    ) => Effect.Effect<boolean, ObservationStoreUnavailable>
   }
 >()("penstock/stream/ObservationRebuild") {}
 

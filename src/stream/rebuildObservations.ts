@@ -2,16 +2,20 @@
  * Rebuilds the observations from the raw topic while the service runs, and puts the result in the place of the old.
  *
  * The documents are mapped and stored by the same code and in the same order as ever, without the topic between. What comes
- * meanwhile is read too; at the end those who store are held back for the moment in which the last of it is.
+ * meanwhile is read too, and on a shorter way than the stores', so that it is soon no further behind than they are: then the
+ * tables change places. The topic is never asked while the stores are held back for that.
  */
-import { Cause, Clock, Deferred, Effect, Fiber, Option, Schedule } from "effect"
+import { Cause, Clock, Data, Deferred, Effect, Schedule, Semaphore } from "effect"
 import { describe } from "../domain/Loop.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"
 import { fromObservationRecord } from "./observationRecord.ts"
-import { ObservationRebuild, rebuildOffset } from "./ObservationRebuild.ts"
+import { ObservationRebuild, rebuildOffset, type StoredSource } from "./ObservationRebuild.ts"
 import { nothingStored, type StoreMessage } from "./ObservationStore.ts"
 import { type RecordBatch, TopicReader, type TopicRecord } from "./TopicReader.ts"
+
+/** Whenever the tables could have changed places, the old ones had something the new ones lacked; try when less comes. */
+export class RebuildOvertaken extends Data.TaggedError("RebuildOvertaken")<{}> {}
 
 export interface RebuildProgress {
   readonly read: number
@@ -32,8 +36,9 @@ export interface RebuildOptions {
 
 /** Documents are large: a batch is bounded by its bytes long before this. */
 const maxRecords = 100
-/** So long writers are held back for the last documents; beyond, they get on and it is tried again. */
-const patience = "20 seconds"
+/** The stores are held back for as long as their batches under way take, each time: so not oftener, and not for ever. */
+const betweenRounds = "1 second"
+const mostRounds = 60
 
 /** What the record says, as the mapping stage would publish it; nothing where it would set it aside. */
 const messagesOf = Effect.fnUntraced(
@@ -75,21 +80,42 @@ const rebuildBatch = Effect.fnUntraced(function* ({ partition, records, topic }:
   return [] as ReadonlyArray<OutgoingRecord>
 })
 
+/** For many at a time, or for one alone, who waits for those inside and for nobody who comes after. */
+const makeGate = Effect.gen(function* () {
+  const entrance = yield* Semaphore.make(1)
+  const most = 1_000
+  const inside = yield* Semaphore.make(most)
+  return {
+    beside: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.acquireUseRelease(
+        entrance.withPermit(inside.take(1)),
+        () => effect,
+        () => inside.release(1)
+      ),
+    alone: <A, E, R>(effect: Effect.Effect<A, E, R>) => entrance.withPermit(inside.withPermits(most)(effect))
+  }
+})
+
+const nameOf = ({ by, partition }: StoredSource) => `${by} ${partition}`
+
 /** Rebuilds and swaps; how many documents were read. Interrupted, it leaves the old tables as they are. */
 export const rebuildObservations = Effect.fn("rebuildObservations")(function* (options: RebuildOptions) {
   const { fresh, onBegin, onProgress, rawTopic: topic } = options
   const rebuild = yield* ObservationRebuild
   const reader = yield* TopicReader
-  const { group, resumed } = yield* rebuild.begin(fresh)
+  const { group, resumed } = yield* Effect.scoped(rebuild.begin(fresh))
   yield* onBegin({ resumed })
   const lag = reader.lag({ topic, group })
   const startedAt = yield* Clock.currentTimeMillis
   let read = 0
+  /** By raw partition, behind the last document that is in the new tables. */
+  const reached = new Map<number, number>()
 
   const counted = (batch: RecordBatch) =>
     Effect.tap(rebuildBatch(batch), () =>
       Effect.sync(() => {
         read += batch.records.length
+        reached.set(batch.partition, batch.records.at(-1)!.offset + 1)
       })
     )
   const tell = Effect.gen(function* () {
@@ -100,30 +126,53 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
 
   const untilRead = lag.pipe(Effect.repeat({ until: (left) => left === 0, schedule: Schedule.spaced("50 millis") }))
 
-  /** Reads until nothing is left, and swaps; false when too much came just then. */
+  /** Reads until nothing is left, and swaps. */
   const attempt = Effect.gen(function* () {
-    const reading = reader.consume({ topic, group, maxRecords }, counted)
+    if (!(yield* rebuild.resume(group))) return
+    const gate = yield* makeGate
+    // While the tables change places, and after they did or may have: what is stored then would go into the wrong ones.
+    let isClosed = false
+    const reading = reader.consume({ topic, group, maxRecords }, (batch) =>
+      gate.beside(Effect.suspend(() => (isClosed ? Effect.never : counted(batch))))
+    )
     const failure = yield* Deferred.make<never, Effect.Error<typeof reading>>()
-    const consumer = yield* Effect.forkScoped(
+    yield* Effect.forkScoped(
       Effect.onError(reading, (cause) =>
         Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause)
       )
     )
-    // Those who store are held back by then, so all that they have stored is from documents that count as left or as read.
-    const catchUp = untilRead.pipe(
-      Effect.timeoutOption(patience),
-      Effect.map(Option.isSome),
-      Effect.tap((caughtUp) => (caughtUp ? Fiber.interrupt(consumer) : Effect.void))
-    )
-    const swapping = Effect.andThen(untilRead, rebuild.swap(catchUp))
-    return yield* Effect.raceFirst(swapping, Deferred.await(failure))
+    const level = Effect.raceFirst(untilRead, Deferred.await(failure))
+
+    const round = Effect.gen(function* () {
+      // What was stored before nothing was left to read has been read.
+      const before = new Map((yield* rebuild.stored).map((one) => [nameOf(one), one.offset]))
+      yield* level
+      const swap = rebuild.swap((stored) =>
+        stored.every(
+          (one) => one.offset < (reached.get(one.partition) ?? 0) || one.offset <= (before.get(nameOf(one)) ?? -1)
+        )
+      )
+      return yield* gate.alone(
+        Effect.suspend(() => {
+          isClosed = true
+          return Effect.map(swap, (swapped) => (isClosed = swapped))
+        })
+      )
+    })
+    yield* level
+    let swapped = yield* round
+    for (let n = 1; n < mostRounds && !swapped; n++) swapped = yield* Effect.delay(round, betweenRounds)
+    if (!swapped) return yield* new RebuildOvertaken()
   }).pipe(Effect.scoped)
 
   // A rebuild takes hours, in which a server may be started again.
   const swapping = attempt.pipe(
     Effect.tapError((error) => Effect.logWarning("rebuild: interrupted, and goes on", describe(Cause.fail(error)))),
-    Effect.retry({ schedule: Schedule.spaced("1 second"), times: 60 }),
-    Effect.repeat({ until: (swapped) => swapped })
+    Effect.retry({
+      schedule: Schedule.spaced("1 second"),
+      times: 60,
+      while: ({ _tag }) => _tag !== "RebuildUnderWay" && _tag !== "RebuildOvertaken"
+    })
   )
   yield* Effect.raceFirst(swapping, Effect.forever(Effect.delay(Effect.ignore(tell), "1 second")))
   return { read }

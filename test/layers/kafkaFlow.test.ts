@@ -5,9 +5,13 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
-import { Context, Deferred, Effect, Layer, Random, References, Schedule, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Random, References, Schedule, Schema } from "effect"
+import { DatabasePlace } from "../../layers/Database.ts"
+import { PgObservationRebuild } from "../../layers/PgObservationRebuild.ts"
 import { PgObservationStore } from "../../layers/PgObservationStore.ts"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
+import { rebuildObservations } from "../../src/stream/rebuildObservations.ts"
 import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
 import { bySite, kafkaAt, mapped, names, readAll, said } from "../stream/kafkaRun.ts"
 import { documents, rowsOf, settledOn, stagesOn, undisturbed } from "../stream/streamRun.ts"
@@ -17,6 +21,13 @@ import { TestDatabase } from "../support/TestDatabase.ts"
 
 const instanceAt = (brokers: string) =>
   stagesOn(names).pipe(Layer.provideMerge(Layer.merge(kafkaAt(brokers), PgObservationStore)))
+
+const place = Layer.effect(
+  DatabasePlace,
+  Effect.map(TestDatabase, ({ url }) => DatabasePlace.of({ url, description: "a test's", psql: undefined }))
+)
+const rebuildingAt = (brokers: string) =>
+  Layer.merge(PgObservationRebuild, SaxesXmlScanner).pipe(Layer.provide(place), Layer.provideMerge(instanceAt(brokers)))
 
 class Broker extends Context.Service<Broker, Effect.Success<typeof ownKafka>>()("penstock/test/Broker") {
   static readonly layer = Layer.effect(Broker, ownKafka)
@@ -101,6 +112,35 @@ await withOwnKafka("the stream over Kafka", () => {
               assert.deepStrictEqual(bySite(observations.map(said)), bySite(yield* mapped(raw)))
             }).pipe(Effect.provide(Layer.fresh(instance)))
           }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
+        60_000
+      )
+
+      it.effect(
+        "is rebuilt from the raw topic while more comes, with nothing missing and nothing twice",
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* Broker
+            const sql = yield* PgClient.PgClient
+            const rebuild = rebuildObservations({
+              rawTopic,
+              fresh: false,
+              onBegin: () => Effect.void,
+              onProgress: () => Effect.void
+            })
+            yield* sql`UPDATE observations SET value = value + 1 WHERE superseded_at IS NULL`
+            yield* Effect.gen(function* () {
+              const sending = KafkaSink.use((sink) =>
+                Effect.forEach(documents(2, 20), (record) => sink.send([record]), { discard: true })
+              )
+              const sender = yield* Effect.forkChild(sending)
+              yield* rebuild
+              yield* Fiber.join(sender)
+              yield* settledOn(names)
+              const ended = yield* rowsOf(2)
+              assert.deepStrictEqual(yield* rowsOf(1), (yield* undisturbed(1, documents(1, 20))).rows)
+              assert.deepStrictEqual(ended, (yield* undisturbed(2, documents(2, 20))).rows)
+            }).pipe(Effect.provide(Layer.fresh(rebuildingAt(broker.brokers))))
+          }),
         60_000
       )
 

@@ -201,4 +201,120 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
       }),
     60_000
   )
+
+  it.effect(
+    "puts nothing in place that lacks what was stored meanwhile, and reads that first",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(4, 0, 4))
+        yield* settled
+        const rebuild = yield* ObservationRebuild
+        const context = yield* Effect.context<KafkaSink | TopicReader>()
+        // While the rebuild can read no more, because its tables are about to change places.
+        const overtaking = Effect.andThen(send(documents(4, 4, 6)), settled).pipe(
+          Effect.provideContext(context),
+          Effect.orDie
+        )
+        const swaps: Array<boolean> = []
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.when(
+            overtaking,
+            Effect.sync(() => swaps.length === 0)
+          ).pipe(
+            Effect.andThen(rebuild.swap(lacksNothing)),
+            Effect.tap((swapped) => Effect.sync(() => swaps.push(swapped)))
+          )
+        const { read } = yield* Effect.provideService(rebuildObservations(options), ObservationRebuild, {
+          ...rebuild,
+          swap
+        })
+        assert.deepStrictEqual(swaps, [false, true])
+        assert.isAbove(read, 6 * 5)
+        const { months, rows, series, sites } = yield* everything
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, { months, rows, series, sites })
+      }),
+    60_000
+  )
+
+  it.effect(
+    "needs nothing of the topic while the stores are held back",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        const reader = yield* TopicReader
+        const rebuild = yield* ObservationRebuild
+        let held = false
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => (held = true)),
+            () => rebuild.swap(lacksNothing),
+            () => Effect.sync(() => (held = false))
+          )
+        const orNever = Effect.suspend(() => (held ? Effect.never : Effect.void))
+        const silent: typeof reader = {
+          lag: (of) => Effect.andThen(orNever, reader.lag(of)),
+          consume: (of, handle) => Effect.onInterrupt(reader.consume(of, handle), () => orNever)
+        }
+        yield* send(documents(5, 0, 2))
+        yield* rebuildObservations(options).pipe(
+          Effect.provideService(ObservationRebuild, { ...rebuild, swap }),
+          Effect.provideService(TopicReader, silent)
+        )
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "is one at a time, and can begin when the other has ended",
+    () =>
+      Effect.gen(function* () {
+        const rebuild = yield* ObservationRebuild
+        const storing = yield* Deferred.make<void>()
+        const store: typeof rebuild.store = () => Effect.andThen(Deferred.succeed(storing, undefined), Effect.never)
+        yield* send(documents(6, 0, 1))
+        const first = yield* Effect.forkChild(
+          Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, store })
+        )
+        yield* Deferred.await(storing)
+        for (const fresh of [false, true]) {
+          const second = yield* Effect.flip(
+            Effect.provide(rebuildObservations({ ...options, fresh }), Layer.fresh(PgObservationRebuild))
+          )
+          assert.strictEqual(second._tag, "RebuildUnderWay")
+        }
+        yield* Fiber.interrupt(first)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "goes on under a new lock when the connection that held it was lost",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const rebuild = yield* ObservationRebuild
+        yield* send(documents(7, 0, 2))
+        const lose = sql`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`.pipe(
+          Effect.orDie
+        )
+        const swaps: Array<string> = []
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.when(
+            lose,
+            Effect.sync(() => swaps.length === 0)
+          ).pipe(
+            Effect.andThen(rebuild.swap(lacksNothing)),
+            Effect.onExit(({ _tag }) => Effect.sync(() => swaps.push(_tag)))
+          )
+        yield* Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, swap })
+        assert.deepStrictEqual(swaps, ["Failure", "Success"])
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
 })

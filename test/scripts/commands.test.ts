@@ -305,6 +305,16 @@ layer(services, { excludeTestServices: true })("penstock topic replay", (it) => 
       assert.deepStrictEqual(yield* sql`SELECT value::text FROM observations`, [{ value: "1.50" }])
     })
   )
+
+  it.effect("says that another one is under way", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const lock = sql`SELECT pg_advisory_xact_lock(hashtextextended('penstock topic replay', 0))`
+      const replayed = yield* sql.withTransaction(Effect.andThen(lock, asked("topic replay")))
+      assert.deepStrictEqual([replayed.code, replayed.out], [1, ""])
+      assert.match(replayed.err, /^Another replay is under way; there can be one at a time\.$/m)
+    })
+  )
 })
 
 layer(services, { excludeTestServices: true })("penstock topic tail", (it) => {
