@@ -3,37 +3,15 @@
  * kept in memory.
  */
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
-import { PgHilltopSources } from "../../layers/PgHilltopSources.ts"
-import { PgServerBudget } from "../../layers/PgServerBudget.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
-import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { checkSources } from "../../src/crawl/SourceWatch.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
+import { crawl, crawlWith, rawTopic } from "../crawl/crawlRun.ts"
 
-const rawTopic = "hilltop_raw"
-const settings = ConfigProvider.layer(
-  ConfigProvider.fromEnvRecord({
-    CRAWL_ALLOW_PRIVATE: "true",
-    CRAWL_SERVER_RATE: "5000",
-    CRAWL_SERVER_CONCURRENCY: "16",
-    CRAWL_TIMEOUT: "20 seconds"
-  })
-)
-const layer = Crawler.layer({ concurrency: 32, rawTopic }).pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner).pipe(
-      Layer.provide(settings)
-    )
-  ),
-  Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
-  Layer.provideMerge(Layer.merge(TestDatabase.layer, HilltopSimulator.layer({ sites: 4, historyDays: 40 })))
-)
+const layer = crawlWith({ simulator: { sites: 4, historyDays: 40 } })
 
 it.layer(layer, { excludeTestServices: true })("flow 2 up to the raw topic", (it) => {
   const addSource = Effect.fnUntraced(function* (councilId: number, htsUrl: string, configuration: object) {
@@ -42,18 +20,6 @@ it.layer(layer, { excludeTestServices: true })("flow 2 up to the raw topic", (it
       INSERT INTO hilltop_sources (council_id, hts_url, configuration)
       VALUES (${councilId}, ${htsUrl}, ${JSON.stringify(configuration)}) RETURNING id`
     return row!.id
-  })
-  const crawlAll = Effect.gen(function* () {
-    const crawler = yield* Crawler
-    yield* checkSources
-    let ran = 0
-    // Passes until one finds nothing due; the budget may leave a pass short, so an empty one must come twice.
-    for (let empty = 0; empty < 2;) {
-      const now = yield* crawler.runOnce
-      ran += now
-      empty = now === 0 ? empty + 1 : 0
-    }
-    return ran
   })
   const pause = (sourceId: number) =>
     SqlClient.SqlClient.use((sql) => sql`UPDATE hilltop_sources SET paused = true WHERE id = ${sourceId}`)
@@ -77,7 +43,7 @@ it.layer(layer, { excludeTestServices: true })("flow 2 up to the raw topic", (it
       const world = yield* HilltopSimulator
       const { htsUrl } = world.sampleSources.find((source) => source.htsUrl.endsWith("/eop.hts"))!
       const id = yield* addSource(8, htsUrl, { measurementNames: ["Rainfall", "Water Meter Volume"] })
-      yield* crawlAll
+      yield* crawl
       const tasks = yield* tasksOf(id)
       yield* pause(id)
       const asked = new Set(tasks.map((task) => task.request_type))
@@ -108,7 +74,7 @@ it.layer(layer, { excludeTestServices: true })("flow 2 up to the raw topic", (it
         maxConcurrent: 16
       })
       yield* world.reset
-      const ran = yield* crawlAll
+      const ran = yield* crawl
       const tasks = yield* tasksOf(id)
       assert.strictEqual(ran, tasks.length)
       assert.isAbove(tasks.length, 10)
@@ -118,7 +84,7 @@ it.layer(layer, { excludeTestServices: true })("flow 2 up to the raw topic", (it
       assert.isAbove(raw.filter(({ key }) => key.type === "MEASUREMENT_DATA").length, 5)
       const sql = yield* SqlClient.SqlClient
       yield* sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${id} AND request_type <> 'MEASUREMENT_DATA_LATEST'`
-      yield* crawlAll
+      yield* crawl
       const again = (yield* tasksOf(id)).filter((task) => task.runs === 2)
       assert.deepStrictEqual([...new Set(again.map((task) => task.result))], ["UNCHANGED"])
       assert.strictEqual((yield* rawOf(source.councilId)).length, raw.length)

@@ -3,13 +3,8 @@
  * Hilltop servers, whose time the tests move; the topic is kept in memory.
  */
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
-import { PgHilltopSources } from "../../layers/PgHilltopSources.ts"
-import { PgServerBudget } from "../../layers/PgServerBudget.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
-import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
@@ -17,19 +12,7 @@ import { Loops } from "../../src/domain/Loop.ts"
 import { checkSources, SourceWatch } from "../../src/crawl/SourceWatch.ts"
 import { KafkaSink, RecordTooLarge, recordBytes } from "../../src/stream/KafkaSink.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
-
-const rawTopic = "hilltop_raw"
-const settingsWith = (changes: Record<string, string>) =>
-  ConfigProvider.layer(
-    ConfigProvider.fromEnvRecord({
-      CRAWL_ALLOW_PRIVATE: "true",
-      CRAWL_SERVER_RATE: "5000",
-      CRAWL_SERVER_CONCURRENCY: "16",
-      CRAWL_TIMEOUT: "20 seconds",
-      ...changes
-    })
-  )
+import { crawl, type CrawlOptions, crawlWith, rawTopic } from "../crawl/crawlRun.ts"
 
 /** A topic that takes no record larger than so many bytes. */
 const limited = (limit: number) =>
@@ -47,26 +30,8 @@ const limited = (limit: number) =>
     )
   )
 
-const worldWith = (options: {
-  readonly settings?: Record<string, string>
-  readonly topicLimit?: number
-  readonly simulator?: Parameters<typeof HilltopSimulator.layer>[0]
-}) =>
-  Crawler.layer({ concurrency: 32, rawTopic }).pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner).pipe(
-        Layer.provide(settingsWith(options.settings ?? {}))
-      )
-    ),
-    Layer.provideMerge(options.topicLimit === undefined ? Layer.empty : limited(options.topicLimit)),
-    Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
-    Layer.provideMerge(
-      Layer.merge(
-        TestDatabase.layer,
-        HilltopSimulator.layer({ councils: 1, sites: 3, historyDays: 70, ...options.simulator })
-      )
-    )
-  )
+const worldWith = (options: Partial<CrawlOptions>) =>
+  crawlWith({ ...options, simulator: { councils: 1, sites: 3, historyDays: 70, ...options.simulator } })
 
 interface Task {
   readonly id: number
@@ -104,18 +69,6 @@ const configure = (id: number, configuration: object) =>
   SqlClient.SqlClient.use(
     (sql) => sql`UPDATE hilltop_sources SET configuration = ${JSON.stringify(configuration)}::jsonb WHERE id = ${id}`
   )
-/** Runs what is due until nothing is. */
-const crawl = Effect.gen(function* () {
-  const crawler = yield* Crawler
-  yield* checkSources
-  let ran = 0
-  for (let empty = 0; empty < 2;) {
-    const now = yield* crawler.runOnce
-    ran += now
-    empty = now === 0 ? empty + 1 : 0
-  }
-  return ran
-})
 const tasksOf = (sourceId: number) =>
   SqlClient.SqlClient.use(
     (sql) => sql<Task>`
@@ -485,6 +438,6 @@ dividedSuite(
 )
 dividedSuite(
   "a series too large for the topic",
-  worldWith({ topicLimit: 80_000, simulator: { speed: 0, sites: 2 } }),
+  worldWith({ sink: limited(80_000), simulator: { speed: 0, sites: 2 } }),
   80_000
 )
