@@ -65,7 +65,7 @@ export const refusedAsTooLarge = (
   records: ReadonlyArray<OutgoingRecord>
 ): RecordTooLarge | undefined => {
   if (kind !== "MESSAGE_TOO_LARGE" && kind !== "RECORD_LIST_TOO_LARGE") return undefined
-  const bytes = Math.max(...records.map(recordBytes))
+  const bytes = records.reduce((most, record) => Math.max(most, recordBytes(record)), 0)
   const topic = records.find((record) => recordBytes(record) === bytes)?.topic ?? ""
   return new RecordTooLarge({ topic, bytes, limit: maxMessageBytes })
 }

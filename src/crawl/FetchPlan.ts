@@ -18,6 +18,9 @@ import {
 } from "../hilltop/HilltopUrl.ts"
 import { monthsBetween, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
 
+/** No list of anybody leads to so many requests; one that does is mistaken or hostile, and is not planned. */
+export const mostFollowUps = 100_000
+
 /** A source whose address was checked too. */
 export interface UsableSource extends HilltopSource {
   readonly htsUrl: HtsUrl
@@ -45,7 +48,7 @@ export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyAr
     }))
 }
 
-/** Data by month for every wanted series, and its latest data when it is still alive. */
+/** Data by month for every wanted series, and its latest data when it is still alive; not all of more than `mostFollowUps`. */
 export const afterMeasurementsList = (
   source: UsableSource,
   list: MeasurementList,
@@ -56,6 +59,7 @@ export const afterMeasurementsList = (
   for (const dataSource of list.dataSources) {
     const measurement = wantedMeasurement(source, dataSource)
     const site = dataSource.site ?? siteName
+    if (tasks.length > mostFollowUps) break
     if (measurement === undefined || site === undefined) continue
     const details = {
       siteName: site,

@@ -10,11 +10,11 @@ import type { RawKey } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { askedPeriod } from "../hilltop/AskedRange.ts"
 import { askedSeries } from "../hilltop/askedSeries.ts"
-import type { DataRow } from "../hilltop/HilltopDocument.ts"
+import { type DataRow, HilltopParseError } from "../hilltop/HilltopDocument.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
-import { afterMeasurementsList, afterSitesList, type UsableSource } from "./FetchPlan.ts"
+import { afterMeasurementsList, afterSitesList, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 
 export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
@@ -42,7 +42,7 @@ export const readDocument = Effect.fnUntraced(function* (
     case "SITES_LIST": {
       const list = yield* parseSiteList(xml)
       return {
-        followUps: afterSitesList(source, list),
+        followUps: yield* plannable(afterSitesList(source, list)),
         key: { type: "SITES_LIST", ...common },
         empty: false,
         lastObserved: []
@@ -52,7 +52,7 @@ export const readDocument = Effect.fnUntraced(function* (
       const list = yield* parseMeasurementList(xml)
       const siteName = task.details.siteName ?? list.dataSources[0]?.site
       return {
-        followUps: afterMeasurementsList(source, list, siteName, now),
+        followUps: yield* plannable(afterMeasurementsList(source, list, siteName, now)),
         key: siteName === undefined ? undefined : { type: "MEASUREMENTS_LIST", ...common, siteName },
         empty: false,
         lastObserved: []
@@ -84,6 +84,11 @@ export const readDocument = Effect.fnUntraced(function* (
     }
   }
 })
+
+const plannable = (followUps: ReadonlyArray<NewTask>) =>
+  followUps.length <= mostFollowUps
+    ? Effect.succeed(followUps)
+    : Effect.fail(new HilltopParseError({ message: `a list that leads to more than ${mostFollowUps} requests` }))
 
 /** The earliest time, and the two latest; servers do not always write rows in order. */
 const timesOf = (rows: ReadonlyArray<DataRow>): { first: Instant | undefined; newest: ReadonlyArray<Instant> } => {

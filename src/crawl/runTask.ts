@@ -5,7 +5,7 @@
  * are planned again even when they did not change, since the source's configuration may have. A document that brings nothing
  * new (see `newsOf`) is not published again.
  */
-import { Cause, Clock, Duration, Effect, Option, Schedule } from "effect"
+import { Array, Cause, Clock, Duration, Effect, Option, Schedule } from "effect"
 import type {
   ClaimedTask,
   Failure,
@@ -30,6 +30,9 @@ import { delayAfterFailure, delayAfterSuccess, unusableDelay } from "./RefreshPo
 import { answerOf } from "./serverAnswer.ts"
 import { usableSource } from "./usableSource.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
+
+/** Tasks queued by one statement, in some 100 ms. */
+const enqueuedAtOnce = 5_000
 
 /** A stream that is away is waited for: it is no fault of the task. */
 const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("15 seconds")]).pipe(
@@ -134,7 +137,7 @@ const understood = Effect.fnUntraced(function* (
   const { empty, followUps, key, lastObserved } = yield* readDocument(task, source, answer.xml, answer.askedAt)
   const { digest, series, unchanged } = yield* Effect.catchTag(newsOf(task, source, answer), "XmlMalformed", Effect.die)
   const queue = yield* HilltopQueue
-  yield* queue.enqueue(followUps)
+  yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
   // The first document of a series adds nothing if it is empty; a later one tells that all values are gone. Rows without a
   // number are rows.
   const isEmpty = empty && (series === undefined || series.count === 0)

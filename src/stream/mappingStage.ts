@@ -52,7 +52,8 @@ export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, o
         (cause) => Effect.map(toDeadLetter(record, `a defect of the mapping: ${describe(cause)}`), (letter) => [letter])
       )
     )
-    outgoing.push(...results)
+    // One by one: a list of sites may hold more than there may be arguments.
+    for (const each of results) outgoing.push(each)
     // Writing a month of values as JSON takes some milliseconds, in which nobody else is served.
     yield* Effect.yieldNow
   }

@@ -64,7 +64,7 @@ const rebuildBatch = Effect.fnUntraced(function* ({ partition, records, topic }:
   const rebuild = yield* ObservationRebuild
   const messages: Array<StoreMessage> = []
   for (const record of records) {
-    messages.push(...(yield* messagesOf(record)))
+    for (const message of yield* messagesOf(record)) messages.push(message)
     yield* Effect.yieldNow
   }
   const keep = (some: ReadonlyArray<StoreMessage>) => rebuild.store({ topic, partition, messages: some })

@@ -227,6 +227,28 @@ test(
 )
 
 test(
+  "a list that leads to more requests than any series has is refused, and nothing of it is planned",
+  Effect.gen(function* () {
+    const { add, run, task, tasks } = yield* arranged
+    const list = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const dataSources = (count: number) =>
+      Array.from(
+        { length: count },
+        (_, i) =>
+          `<DataSource Name="Rainfall" Site="Awa"><TSType>StdSeries</TSType><From>1850-01-01</From><To>2026-02-19</To>` +
+          `<Measurement Name="Rainfall"><RequestAs>Rainfall ${i}</RequestAs></Measurement></DataSource>`
+      ).join("")
+    const document = (count: number) => `<HilltopServer><Agency>Council</Agency>${dataSources(count)}</HilltopServer>`
+    const refused = yield* run(list, document(20_000))
+    assert.deepStrictEqual([refused.result, refused.published, tasks.size], ["PARSE_ERROR", [], 1])
+    assert.match(task(list).history.at(-1)?.detail ?? "", /more than 100000 requests/)
+    assert.strictEqual((yield* run(list, document(5))).result, "SUCCESS")
+    assert.isAbove(tasks.size, 5 * 2_000)
+  })
+)
+
+test(
   "lists say the same in any order, and a later end of a series is news",
   Effect.gen(function* () {
     const { add, run, tasks } = yield* arranged

@@ -216,6 +216,17 @@ describe("ObservationMapper", () => {
     })
   )
 
+  it.effect("takes a list of as many sites as a message holds", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 200_000 }, (_, i) => `<Site Name="S${i}"/>`).join("")
+      const list = sitesList(`<HilltopServer><Agency>A</Agency>${names}</HilltopServer>`)
+      const batch = { topic: "hilltop_raw", partition: 3, records: [list] }
+      const outgoing = yield* mapBatch(batch, "observations").pipe(Effect.provide(SaxesXmlScanner))
+      assert.strictEqual(outgoing.length, 200_000)
+      assert.strictEqual(outgoing.at(-1)?.topic, "observations")
+    })
+  )
+
   it.effect("sets aside what cannot be mapped, in its place in the order, and goes on", () =>
     Effect.gen(function* () {
       const good = measured(sample("eop-mit/MeasurementValuesResponse.xml"), "Water Meter Volume", {}, "R26/6804")
