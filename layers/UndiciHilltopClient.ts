@@ -101,6 +101,10 @@ const make = Effect.gen(function* () {
     Effect.Services<ReturnType<typeof client.execute>>
   > =>
     Effect.gen(function* () {
+      // A task that an operator queued by hand may have anything for an address.
+      if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+        return yield* failed("forbidden", "the address is none of a web server")
+      }
       if (!mayAsk(new URL(url))) return yield* failed("forbidden", "the server's address is not a public one")
       const response = yield* client.execute(
         HttpClientRequest.get(url, {

@@ -70,6 +70,14 @@ suite("a request", (it) => {
     })
   )
 
+  it.effect("is no request where the address is none of a web server", () =>
+    Effect.gen(function* () {
+      for (const url of ["http://[bad", "not an address", "", "file:///etc/hosts", "ftp://example.org/data.hts"]) {
+        assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "forbidden" }, url)
+      }
+    })
+  )
+
   it.effect("uses a connection of those before it", () =>
     Effect.gen(function* () {
       const { connections, url } = yield* server((request, response) => {
