@@ -70,9 +70,6 @@ export const refusedAsTooLarge = (
   return new RecordTooLarge({ topic, bytes, limit: maxMessageBytes })
 }
 
-/** As a topic's limit counts it. */
-const bytesOf = ({ key, value }: OutgoingRecord) => Buffer.byteLength(key) + Buffer.byteLength(value)
-
 /**
  * The records in requests: those of a partition are one batch, which must keep within the topic's limit; a request that
  * would be too large is cut as well. The order within a partition stays.
@@ -83,7 +80,7 @@ export const inRequests = (records: ReadonlyArray<OutgoingRecord>): ReadonlyArra
   let total = 0
   let batches = new Map<string, number>()
   for (const record of records) {
-    const bytes = bytesOf(record)
+    const bytes = recordBytes(record)
     const name = `${record.topic} ${record.partition}`
     const batch = (batches.get(name) ?? 0) + bytes
     if (request.length > 0 && (batch > maxMessageBytes || total + bytes > longestRequest)) {

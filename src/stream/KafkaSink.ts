@@ -45,9 +45,21 @@ export class KafkaSink extends Context.Service<
 
 /** Size of a record as its topic's limit counts it, in bytes. */
 export const recordBytes = (record: Pick<OutgoingRecord, "key" | "value">): number =>
-  encoder.encode(record.key).length + encoder.encode(record.value).length
+  bytesOf(record.key) + bytesOf(record.value)
+
+/** In UTF-8. Counted piece by piece: a copy of a message at its limit is 10 MB of garbage. */
+const bytesOf = (text: string): number => {
+  let bytes = 0
+  for (let at = 0; at < text.length;) {
+    const { read, written } = encoder.encodeInto(text.slice(at), scratch)
+    at += read
+    bytes += written
+  }
+  return bytes
+}
 
 const encoder = new TextEncoder()
+const scratch = new Uint8Array(65_536)
 
 /** Fails with `RecordTooLarge` for the first record that no topic would take. */
 export const refuseTooLarge = (records: ReadonlyArray<OutgoingRecord>): Effect.Effect<void, RecordTooLarge> =>
