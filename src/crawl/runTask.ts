@@ -17,7 +17,7 @@ import type {
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../domain/Loop.ts"
-import { decodeText } from "../hilltop/HilltopText.ts"
+import { decodeText, leastBytes } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { partsOf, type UsableSource, whyUnwanted } from "./FetchPlan.ts"
@@ -116,13 +116,12 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     const same = { added: 0, revised: false }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
-  // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take. A character of the
-  // message is a byte at least, and two of the document at most.
+  // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
   const tooLong = (least: number) =>
     least > maxMessageBytes
       ? Effect.fail(new RecordTooLarge({ topic: rawTopic, bytes: least, limit: maxMessageBytes }))
       : Effect.void
-  yield* tooLong(Math.floor(bytes.length / 2))
+  yield* tooLong(leastBytes(bytes))
   const xml = decodeText(bytes)
   yield* tooLong(xml.length)
   return yield* understood(task, source, rawTopic, { xml, hash, askedAt: startedAt, answeredAt })

@@ -36,3 +36,12 @@ export const decodeText = (bytes: Uint8Array): string =>
     Option.orElse(() => decodeAs("utf-8", bytes)),
     Option.getOrElse(() => new TextDecoder("windows-1252").decode(bytes))
   )
+
+/**
+ * Bytes that the text takes in UTF-8, at least, known without decoding it: no fewer than there are, but for a byte order mark,
+ * and half as many in UTF-16 and other encodings that have more than one for a character.
+ */
+export const leastBytes = (bytes: Uint8Array): number => {
+  const label = markedEncoding(bytes) ?? declaredEncoding(bytes) ?? "utf-8"
+  return Math.max(0, Math.ceil(/^(?:utf-8|iso-8859-|windows-125)/i.test(label) ? bytes.length : bytes.length / 2) - 3)
+}

@@ -1,6 +1,6 @@
 /** Bytes become text by what they are, whatever the headers said: macrons and degree signs survive. */
 import { assert, describe, it } from "@effect/vitest"
-import { decodeText } from "../../src/hilltop/HilltopText.ts"
+import { decodeText, leastBytes } from "../../src/hilltop/HilltopText.ts"
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const single = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
@@ -62,5 +62,24 @@ describe("bytes", () => {
 
   it("may be none at all", () => {
     assert.strictEqual(decodeText(new Uint8Array()), "")
+  })
+
+  it("tell without being decoded how long their text is at least", () => {
+    const long = (declaration: string) => western(declaration).repeat(100)
+    const latin = long('<?xml version="1.0" encoding="ISO-8859-1"?>')
+    const cases: ReadonlyArray<readonly [Uint8Array, number]> = [
+      [utf8(""), 1],
+      [utf8(long("")), 1],
+      [utf8(`\uFEFF${long("")}`), 1],
+      [single(long("")), 1],
+      [single(latin), 1],
+      [wide(`\uFEFF${"x".repeat(5000)}`, true), 2],
+      [wide(long(""), false), 2],
+      [utf8(long('<?xml version="1.0" encoding="shift_jis"?>')), 2]
+    ]
+    for (const [bytes, perByte] of cases) {
+      assert.isAtMost(leastBytes(bytes), utf8(decodeText(bytes)).length)
+      assert.isAtLeast(leastBytes(bytes), bytes.length / perByte - 3)
+    }
   })
 })
