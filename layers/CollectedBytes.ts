@@ -1,52 +1,59 @@
 /**
  * Bytes that arrive in pieces, as one array in the end.
  *
- * A place is made for all of them once something shows that they are many: as long as the server said, else twice what is
- * there. Kept pieces would be old by then, and stay in memory beside their copy until the next full collection; for the
- * same reason the place is freed by hand when the answer is done with.
+ * Once they are many they lie in one buffer that grows in place and is given back by hand: its address space is reserved, its
+ * memory is not. Kept pieces, or a copy at each growth, would be old by then and stay until the next full collection; and
+ * what malloc once had of this size it keeps.
  */
 export class CollectedBytes {
   length = 0
   readonly #small: number
-  readonly #expected: number
+  readonly #most: number
   #pieces: Array<Uint8Array> = []
   #whole: Uint8Array<ArrayBuffer> | undefined
 
-  /** Up to `small` bytes are joined in the end; `expected` is what the server announced, if it did. */
-  constructor(small: number, expected: number) {
+  /** Up to `small` bytes are joined in the end; more than `most` are never added. */
+  constructor(small: number, most: number) {
     this.#small = small
-    this.#expected = expected
+    this.#most = most
   }
 
   add(piece: Uint8Array): void {
     const length = this.length + piece.length
-    if (this.#whole === undefined ? length > this.#small : length > this.#whole.length) {
-      this.#whole = this.#moved(length <= this.#expected ? this.#expected : 2 * length)
+    if (this.#whole === undefined && length > this.#small) {
+      this.#whole = new Uint8Array(new ArrayBuffer(this.length, { maxByteLength: this.#most }))
+      join(this.#pieces, this.#whole)
+      this.#pieces = []
     }
     if (this.#whole === undefined) this.#pieces.push(piece)
-    else this.#whole.set(piece, this.length)
+    else {
+      if (length > this.#whole.length) this.#whole.buffer.resize(Math.min(length + step, this.#most))
+      this.#whole.set(piece, this.length)
+    }
     this.length = length
   }
 
   bytes(): Uint8Array {
-    return this.#whole?.subarray(0, this.length) ?? this.#moved(this.length)
+    return this.#whole?.subarray(0, this.length) ?? join(this.#pieces, new Uint8Array(this.length))
   }
 
   /** What `bytes` answered is empty from now on. */
   free(): void {
-    this.#whole?.buffer.transfer(0)
+    this.#whole?.buffer.resize(0)
     this.#whole = undefined
     this.#pieces = []
   }
+}
 
-  #moved(size: number): Uint8Array<ArrayBuffer> {
-    const moved = new Uint8Array(size)
-    let at = 0
-    for (const piece of this.#whole === undefined ? this.#pieces : [this.#whole.subarray(0, this.length)]) {
-      moved.set(piece, at)
-      at += piece.length
-    }
-    this.free()
-    return moved
+/** Bytes of memory that are taken at a time. */
+const step = 1_000_000
+
+/** Writes the pieces into `whole`, one behind the other, and answers it. */
+const join = (pieces: ReadonlyArray<Uint8Array>, whole: Uint8Array): Uint8Array => {
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
   }
+  return whole
 }

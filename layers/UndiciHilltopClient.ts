@@ -138,11 +138,9 @@ const make = Effect.gen(function* () {
     if (announced > limit) return yield* tooLarge
     const damaged = () => failed("unreachable", "the compressed answer is damaged")
     const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
-    const collected = new CollectedBytes(smallAnswer, announced)
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.sync(() => collected.free())
-    )
+    const collected = new CollectedBytes(smallAnswer, limit)
+    const free = Effect.sync(() => collected.free())
+    yield* Scope.addFinalizer(scope, free)
     const hash = createHash("sha256")
     yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
       Effect.suspend(() => {
@@ -154,7 +152,7 @@ const make = Effect.gen(function* () {
         return share.grow(collected.length)
       })
     )
-    return { bytes: collected.bytes(), hash: hash.digest("hex") }
+    return { bytes: collected.bytes(), hash: hash.digest("hex"), free }
   })
 
   const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare, scope: Scope.Scope) {

@@ -32,6 +32,8 @@ export interface HilltopResponse {
   readonly hash: string
   /** How long the server took for it; what the answer waited for memory here is not among it. */
   readonly millis: number
+  /** Gives the memory of the bytes back before the scope does; `bytes` is then empty, if it was large. */
+  readonly free: Effect.Effect<void>
 }
 
 export class HilltopClient extends Context.Service<
@@ -54,7 +56,7 @@ export class HilltopClient extends Context.Service<
         fetch: Effect.fnUntraced(function* (url) {
           const text = (yield* Ref.get(documents)).get(url)
           if (text === undefined) return yield* new HilltopFetchFailed({ kind: "unreachable", detail: "no connection" })
-          return { bytes: new TextEncoder().encode(text), hash: text, millis: 0 }
+          return { bytes: new TextEncoder().encode(text), hash: text, millis: 0, free: Effect.void }
         })
       })
     )

@@ -106,7 +106,7 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
   const reason = whyUnwanted(source, task)
   if (reason !== undefined) return { kind: "not run", reason } satisfies Outcome as Outcome
   const client = yield* HilltopClient
-  const { bytes, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))
+  const { bytes, free, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))
   const answeredAt = yield* Clock.currentTimeMillis
   seen.bytes = bytes.length
   seen.hash = hash
@@ -123,6 +123,7 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
       : Effect.void
   yield* tooLong(leastBytes(bytes))
   const xml = decodeText(bytes)
+  yield* free
   yield* tooLong(xml.length)
   return yield* understood(task, source, rawTopic, { xml, hash, askedAt: startedAt, answeredAt })
 })

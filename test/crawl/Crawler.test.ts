@@ -31,7 +31,7 @@ const world = Effect.gen(function* () {
       Effect.gen(function* () {
         yield* Ref.update(asked, (n) => n + 1)
         yield* Deferred.await(answer)
-        return { bytes: new TextEncoder().encode(sites), hash: "hash", millis: 5 }
+        return { bytes: new TextEncoder().encode(sites), hash: "hash", millis: 5, free: Effect.void }
       })
   })
   const watched = Layer.effect(
@@ -159,7 +159,8 @@ describe("a run that has ended", () => {
         )
       )
       const client = Layer.succeed(HilltopClient, {
-        fetch: () => Effect.succeed({ bytes: new TextEncoder().encode(sites), hash: "hash", millis: 5 })
+        fetch: () =>
+          Effect.succeed({ bytes: new TextEncoder().encode(sites), hash: "hash", millis: 5, free: Effect.void })
       })
       const layer = Crawler.layer(options).pipe(
         Layer.provide([slow, client, SaxesXmlScanner]),

@@ -1,6 +1,7 @@
 /** What the client of Hilltop servers does on the wire, against servers that send whatever a test wants. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer } from "effect"
+import { createHash } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
@@ -150,6 +151,33 @@ suite("a compressed answer", (it) => {
       const before = process.memoryUsage().arrayBuffers
       assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopResponseTooLarge", limit })
       assert.isBelow(process.memoryUsage().arrayBuffers - before, 20_000_000)
+    })
+  )
+})
+
+it.layer(clientWith({ CRAWL_MAX_RESPONSE: "5000000" }), { excludeTestServices: true })("a large answer", (it) => {
+  it.effect("is whole, announced or in pieces or compressed, until it is freed", () =>
+    Effect.gen(function* () {
+      const large = document.repeat(100_000)
+      const { url } = yield* server((request, response) => {
+        if (request.url === "/announced") response.setHeader("content-length", Buffer.byteLength(large))
+        response.flushHeaders()
+        response.end(request.url === "/zipped" ? gzipSync(large) : large)
+      })
+      for (const path of ["/announced", "/pieces", "/zipped"]) {
+        const answer = HilltopClient.use(({ fetch }) => fetch(url + path))
+        const kept = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { bytes, free, hash } = yield* answer
+            assert.strictEqual(hash, createHash("sha256").update(large).digest("hex"))
+            assert.isTrue(Buffer.from(large).equals(bytes))
+            yield* free
+            assert.strictEqual(bytes.length, 0)
+            return (yield* answer).bytes
+          })
+        )
+        assert.strictEqual(kept.length, 0)
+      }
     })
   )
 })
