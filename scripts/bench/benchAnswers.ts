@@ -3,7 +3,8 @@
  * with the roles `api` and `crawl`, against the same process at rest.
  *
  * The server lets all 32 requests arrive before it answers any, and then sends as fast as it is read. Answers of 20 MB are
- * read, and are then larger than a message may be; those of 9 MB go all the way.
+ * read, and are then larger than a message may be; those of 9 MB go all the way. A macron in the name of the site makes every
+ * character of their text two bytes in memory.
  */
 import { Effect, FileSystem, Layer } from "effect"
 import { SqlClient } from "effect/sql"
@@ -34,7 +35,7 @@ const documentOf = (bytes: number): Uint8Array => {
     length += row.length
   }
   const head =
-    '<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Bench</Agency>\n<Measurement SiteName="Awa at the Bench">\n' +
+    '<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Bench</Agency>\n<Measurement SiteName="Māwhera at the Bench">\n' +
     '<DataSource Name="Stage" NumItems="1">\n<TSType>StdSeries</TSType>\n<DataType>SimpleTimeSeries</DataType>\n' +
     "</DataSource>\n" +
     '<Data DateFormat="Calendar" NumItems="1">\n'
