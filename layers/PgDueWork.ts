@@ -12,6 +12,7 @@ import { DueWork } from "../src/api/DueWork.ts"
 import { mapperGroup } from "../src/stream/mappingStage.ts"
 import { storeGroup } from "../src/stream/observationStage.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { isFree } from "./claimStatement.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -83,9 +84,9 @@ export const PgDueWork = Layer.effect(
             CROSS JOIN generate_series(0, 3) AS kind (priority)
             CROSS JOIN LATERAL (SELECT t.next_fetch_at FROM hilltop_fetch_tasks t
               WHERE t.origin = s.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
-                AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
+                AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}
               ORDER BY t.next_fetch_at LIMIT 1) task) AS request,
-          (SELECT ${sql.literal(secondsSince("lease_until"))} FROM hilltop_fetch_tasks
+          (SELECT ${sql.literal(secondsSince("lease_until"))} FROM hilltop_fetch_leases
             WHERE lease_until <= now() ORDER BY lease_until LIMIT 1) AS abandoned_request,
           (SELECT ${sql.literal(secondsSince("min(oldest.created_at)"))}
             FROM unnest(${read.map(({ group }) => group)}::text[], ${read.map(({ topic }) => topic)}::text[]) AS reading (name, topic)

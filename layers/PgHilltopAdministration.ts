@@ -14,6 +14,7 @@ import {
 } from "../src/api/HilltopAdministration.ts"
 import { RequestType, SetAsideReason } from "../src/domain/FetchTask.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { askedForAgain } from "./askedForAgain.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -53,7 +54,8 @@ const first = <A>(rows: ReadonlyArray<A>): A | undefined => rows[0]
 
 const millis = (column: string) => `floor(1000 * extract(epoch FROM ${column}))::float8 AS ${column}`
 const sourceColumns = `id, council_id, hts_url, configuration, paused, problem, ${millis("created_at")}, ${millis("updated_at")}`
-const status = `CASE WHEN lease_until > now() THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
+const lease = "SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now()"
+const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
   WHEN attempts > 0 THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
 /** A task that an operator put off for ever has a time all the same. */
 const due = `floor(1000 * extract(epoch FROM least(next_fetch_at, '9999-12-31T00:00:00Z')))::float8`
@@ -118,7 +120,7 @@ export const PgHilltopAdministration = Layer.effect(
 
       listTasks: ({ after, limit, source, status: wanted, type }) =>
         tasks(sql`
-          SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks
+          SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks t
           WHERE id > ${after}::int8 AND ${sql.and([
             sql.literal("true"),
             ...(source === undefined ? [] : [sql`source_id = ${source}`]),
@@ -130,10 +132,8 @@ export const PgHilltopAdministration = Layer.effect(
       // One that runs at this moment keeps its lease, and is due again as soon as it is settled.
       runTask: (id) =>
         tasks(sql`
-          UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN least(next_fetch_at, now()) ELSE 'epoch' END,
-            set_aside_at = NULL, set_aside_reason = NULL,
-            takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END,
-            attempts = CASE WHEN lease_until IS NULL THEN 0 ELSE attempts END
+          UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)}, attempts = 0,
+            set_aside_at = NULL, set_aside_reason = NULL, takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END
           WHERE id = ${id}::int8 RETURNING ${sql.literal(taskColumns)}`).pipe(Effect.map(first<TaskView>), plain)
     })
   })

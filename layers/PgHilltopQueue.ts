@@ -2,14 +2,22 @@
  * The queue of Hilltop requests in PostgreSQL. A claim spends the servers' budgets in the same statement.
  *
  * Budgets are exact over all instances: what a server has left is read from its row under that row's lock. Locks are taken
- * in one order (tasks by a settlement, then servers by origin), and a claim waits for none. All times are the database's.
+ * in one order (leases, tasks, servers by origin), and a claim waits for none. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails, type TaskRun } from "../src/domain/FetchTask.ts"
-import { HilltopQueue, leaseTime, lostTooOften, mostTakeovers, QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
+import {
+  HilltopQueue,
+  type Lease,
+  leaseTime,
+  lostTooOften,
+  mostTakeovers,
+  QueueUnavailable
+} from "../src/crawl/HilltopQueue.ts"
 import { signalsOf } from "../src/crawl/ServerPace.ts"
+import { askedForAgain } from "./askedForAgain.ts"
 import { claimStatement } from "./claimStatement.ts"
 import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
 import { listen } from "./listen.ts"
@@ -34,8 +42,7 @@ const TaskRow = Schema.Struct({
   hts_url: Schema.String,
   configuration: Schema.Unknown,
   origin: Schema.String,
-  epoch: Schema.Finite,
-  place: Schema.Finite
+  epoch: Schema.Finite
 })
 
 const taskFrom = (row: typeof TaskRow.Type): ClaimedTask => ({
@@ -69,12 +76,10 @@ export const PgHilltopQueue = Layer.effect(
       execute: (limit) => claimStatement(sql, budget, { limit, leaseSeconds })
     })
 
-    const leases = (list: ReadonlyArray<{ readonly id: number; readonly fence: number }>) =>
-      sql`unnest(${list.map(({ id }) => String(id))}::bigint[], ${list.map(({ fence }) => String(fence))}::bigint[])`
-
-    // As an expression that no index has: a generic plan would read the index of leases, which it takes for empty, against
-    // all that is given, five times slower at 500 settlements. By their ids it finds 500 in 2 ms.
-    const isLeased = sql`coalesce(t.lease_until, '-infinity') > '-infinity'`
+    // By the id, which is the key. That fences are never used twice makes pairs of the two lists.
+    const isHeld = (list: ReadonlyArray<Lease>) =>
+      sql`task_id = ANY(${list.map(({ id }) => String(id))}::bigint[])
+        AND fence = ANY(${list.map(({ fence }) => String(fence))}::bigint[])`
 
     const missing = (
       asked: ReadonlyArray<{ readonly id: number }>,
@@ -90,15 +95,14 @@ export const PgHilltopQueue = Layer.effect(
      */
     const countSlotsAgain = Effect.gen(function* () {
       const wrong = yield* sql<{ origin: string }>`
-        SELECT s.origin FROM hilltop_servers s LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_tasks
-          WHERE lease_until IS NOT NULL GROUP BY origin) held USING (origin)
+        SELECT s.origin FROM hilltop_servers s
+          LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_leases GROUP BY origin) held USING (origin)
         WHERE s.in_flight <> coalesce(held.n, 0)`
       if (wrong.length === 0) return
       const origins = wrong.map(({ origin }) => origin)
       yield* sql`SELECT FROM hilltop_servers WHERE origin = ANY(${origins}::text[]) ORDER BY origin FOR UPDATE`.pipe(
         Effect.andThen(sql`
-          UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_tasks t
-            WHERE t.lease_until IS NOT NULL AND t.origin = s.origin)
+          UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_leases l WHERE l.origin = s.origin)
           WHERE s.origin = ANY(${origins}::text[])`),
         sql.withTransaction
       )
@@ -112,8 +116,7 @@ export const PgHilltopQueue = Layer.effect(
       ids.length === 0
         ? Effect.void
         : sql`
-            UPDATE hilltop_fetch_tasks t SET details = whole.details,
-              next_fetch_at = CASE WHEN t.lease_until IS NULL THEN least(t.next_fetch_at, now()) ELSE 'epoch' END
+            UPDATE hilltop_fetch_tasks t SET details = whole.details, next_fetch_at = ${sql.literal(askedForAgain)}
             FROM hilltop_fetch_tasks whole
             WHERE whole.id = ANY(${ids.map(String)}::bigint[]) AND whole.set_aside_reason = 'divided'
               AND t.source_id = whole.source_id AND t.request_type = whole.request_type
@@ -137,7 +140,7 @@ export const PgHilltopQueue = Layer.effect(
                 UPDATE hilltop_fetch_tasks t SET details = wanted.details,
                   next_fetch_at = CASE WHEN t.details -> 'item' IS NOT DISTINCT FROM wanted.details -> 'item'
                       AND t.details -> 'units' IS NOT DISTINCT FROM wanted.details -> 'units' THEN t.next_fetch_at
-                    WHEN t.lease_until IS NULL THEN least(t.next_fetch_at, now()) ELSE 'epoch' END
+                    ELSE ${sql.literal(askedForAgain)} END
                 FROM wanted
                 WHERE t.source_id = wanted.source_id AND t.request_type = wanted.request_type
                   AND t.fetch_url = wanted.fetch_url AND t.details <> wanted.details RETURNING t.id
@@ -155,38 +158,28 @@ export const PgHilltopQueue = Layer.effect(
 
       claim: (limit) =>
         claimRows(limit).pipe(
-          Effect.map((rows) => [...rows].sort((a, b) => a.place - b.place).map(taskFrom)),
+          Effect.map((rows) => rows.toSorted((a, b) => a.fence - b.fence).map(taskFrom)),
           Effect.catchTag("SchemaError", Effect.die),
           unavailable
         ),
 
       heartbeat: (held) =>
         sql<{ id: number }>`
-          UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds})
-          FROM ${leases(held)} AS lease (id, fence)
-          WHERE t.id = lease.id AND t.fence = lease.fence AND ${isLeased}
-          RETURNING t.id::float8 AS id`.pipe(
+          UPDATE hilltop_fetch_leases SET lease_until = now() + make_interval(secs => ${leaseSeconds})
+          WHERE ${isHeld(held)} RETURNING task_id::float8 AS id`.pipe(
           againAfterDeadlock,
           Effect.map((rows) => missing(held, rows)),
           unavailable
         ),
 
+      // Leases are looked up one by one, and `IS TRUE` keeps the list of ended ones from being joined: a plan made while there
+      // were hardly any would compare each with each.
       settle: (settlements) =>
         settlements.length === 0
           ? Effect.succeed([])
           : sql<{ id: number }>`
-              WITH settled AS (
-                UPDATE hilltop_fetch_tasks t SET lease_until = NULL, takeovers = 0, attempts = run.attempts,
-                  next_fetch_at = CASE WHEN t.next_fetch_at = 'epoch' THEN clock_timestamp()
-                    ELSE clock_timestamp() + run.delay * interval '1 millisecond' END,
-                  previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
-                  previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
-                  set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
-                  set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
-                  previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
-                    WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
-                    ELSE (t.previous_history - 0) || run.entry END
-                FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
+              WITH held AS MATERIALIZED (
+                SELECT run.*, lease.due_at FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
                   ${settlements.map(({ task }) => String(task.fence))}::bigint[],
                   ${settlements.map(({ attempts }) => attempts)}::int4[],
                   ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
@@ -195,9 +188,24 @@ export const PgHilltopQueue = Layer.effect(
                   ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
                   ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
                   AS run (id, fence, attempts, delay, hash, digest, reason, entry)
-                WHERE t.id = run.id AND t.fence = run.fence AND ${isLeased}
-                RETURNING t.id, t.origin
-              ), ${slotsSettled(sql, "settled", signalsOf(settlements))}
+                CROSS JOIN LATERAL (SELECT l.due_at FROM hilltop_fetch_leases l
+                  WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
+              ), ended AS (
+                DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT id FROM held)) RETURNING task_id, origin
+              ), settled AS (
+                UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
+                  next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at
+                    THEN clock_timestamp() + run.delay * interval '1 millisecond' ELSE t.next_fetch_at END,
+                  previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
+                  previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
+                  set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
+                  set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
+                  previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
+                    WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
+                    ELSE (t.previous_history - 0) || run.entry END
+                FROM held AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
+                RETURNING t.id
+              ), ${slotsSettled(sql, "ended", signalsOf(settlements))}
               SELECT id::float8 AS id FROM settled`.pipe(
               againAfterDeadlock,
               Effect.map((rows) =>
@@ -212,25 +220,25 @@ export const PgHilltopQueue = Layer.effect(
       release: (held) =>
         sql`
           WITH released AS (
-            UPDATE hilltop_fetch_tasks t SET lease_until = NULL FROM ${leases(held)} AS lease (id, fence)
-            WHERE t.id = lease.id AND t.fence = lease.fence AND ${isLeased} RETURNING t.origin
+            DELETE FROM hilltop_fetch_leases WHERE ${isHeld(held)} RETURNING origin
           ), ${slotsGivenBack(sql, "released")}
           SELECT FROM released`.pipe(againAfterDeadlock, Effect.asVoid, unavailable),
 
       takeOver: sql<{ id: unknown }>`
         WITH lost AS (
-          SELECT id FROM hilltop_fetch_tasks WHERE lease_until <= now() ORDER BY id FOR UPDATE SKIP LOCKED
+          DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases
+            WHERE lease_until <= now() ORDER BY task_id FOR UPDATE SKIP LOCKED)) RETURNING task_id, origin
         ), taken_over AS (
-          UPDATE hilltop_fetch_tasks SET lease_until = NULL, fence = fence + 1, takeovers = takeovers + 1,
+          UPDATE hilltop_fetch_tasks SET takeovers = takeovers + 1,
             set_aside_at = coalesce(set_aside_at, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() END),
             set_aside_reason = coalesce(set_aside_reason, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' END),
             previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE (CASE
               WHEN jsonb_array_length(previous_history) < ${historyLength} THEN previous_history ELSE previous_history - 0 END)
               || jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                 'result', 'UNKNOWN_ERROR', 'hash', NULL, 'detail', ${lostTooOften}::text) END
-          WHERE id = ANY(ARRAY(SELECT id FROM lost)) RETURNING id, origin
-        ), ${slotsGivenBack(sql, "taken_over")}
-        SELECT id FROM taken_over`.pipe(
+          WHERE id = ANY(ARRAY(SELECT task_id FROM lost))
+        ), ${slotsGivenBack(sql, "lost")}
+        SELECT task_id AS id FROM lost`.pipe(
         againAfterDeadlock,
         Effect.map((rows) => rows.length),
         Effect.tap(countSlotsAgain),

@@ -7,6 +7,7 @@ import { SqlSchema } from "effect/sql"
 import { QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../src/crawl/HilltopSources.ts"
 import type { PlanChange } from "../src/crawl/PlanChange.ts"
+import { askedForAgain } from "./askedForAgain.ts"
 import { listen } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -76,7 +77,7 @@ export const PgHilltopSources = Layer.effect(
       if (kept === undefined) return
       if (kept.disturbed) return yield* Effect.asVoid(sql`SELECT pg_notify('penstock_hilltop_sources', '')`)
       yield* sql`
-        UPDATE hilltop_fetch_tasks SET next_fetch_at = CASE WHEN lease_until IS NULL THEN now() ELSE 'epoch' END
+        UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)}
         WHERE id = ANY(ARRAY(
           SELECT id FROM hilltop_fetch_tasks
           WHERE source_id = ${sourceId} AND set_aside_at IS NULL AND (request_type = 'SITES_LIST'

@@ -1,10 +1,11 @@
 /**
  * The claim of Hilltop tasks as one statement, in three steps: look for due tasks without any lock, lock the servers they
- * need and see what these have left, take the tasks.
+ * need and see what these have left, write the leases.
  *
  * The look visits the servers in the order of drawn lots, and no more of them than it needs. At each it probes one index per
  * lane (a source on that server) and kind of task, and reads no more than the server's room: its time does not grow with
- * the queue. An idle look writes nothing. Rows that others hold are passed over.
+ * the queue. An idle look writes nothing. Servers that others hold are passed over, and so are those that another claim has
+ * visited since the look: whoever then holds a server's row knows every lease of its tasks.
  */
 import type { SqlClient, Statement } from "effect/sql"
 import { sharePeriod, stretch } from "../src/crawl/FetchOrder.ts"
@@ -32,46 +33,51 @@ export const claimStatement = (
   const most = Math.max(4, Math.ceil(limit / sharing))
   return sql`
   WITH picked AS MATERIALIZED (
-    SELECT task.id, free.origin, task.place FROM (
+    SELECT task.id, task.due_at, free.origin, free.turns, task.place FROM (
       SELECT s.origin, s.turns, least(${budget.room}, ${most}::int4) AS room
       FROM hilltop_servers s WHERE ${budget.isAsked} AND ${budget.room} >= 1 ORDER BY random()) free
     CROSS JOIN LATERAL (
-      SELECT id, row_number() OVER (ORDER BY least(r * ${stretch}::float8, CASE priority
+      SELECT id, due_at, row_number() OVER (ORDER BY least(r * ${stretch}::float8, CASE priority
         WHEN 3 THEN n * ${sharePeriod}::int4 - free.turns % ${sharePeriod}::int4 - 0.5
         WHEN 2 THEN n * ${sharePeriod}::int4 - (free.turns + ${sharePeriod}::int4 / 2) % ${sharePeriod}::int4 - 0.5 END), r) AS place
       FROM (
         SELECT in_kind.*, row_number() OVER (ORDER BY priority, n) AS r FROM (
-          SELECT due.id, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
+          SELECT due.id, due.due_at, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
           FROM hilltop_lanes lane
           JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
           CROSS JOIN generate_series(0, 3) AS kind (priority)
           CROSS JOIN LATERAL (
-            SELECT t.id, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
+            SELECT t.id, t.next_fetch_at AS due_at, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
             WHERE t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
-              AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
+              AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}
             LIMIT free.room) due
           WHERE lane.origin = free.origin) in_kind) in_order
       ORDER BY place LIMIT free.room) task
     LIMIT ${limit}::int4
   ), server AS (
-    SELECT s.origin, s.epoch, ${budget.tokens} AS tokens, ${budget.room} AS room FROM hilltop_servers s
+    SELECT s.origin, s.epoch, s.turns, ${budget.tokens} AS tokens, ${budget.room} AS room FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM picked)) AND ${budget.isAsked} ORDER BY s.origin FOR UPDATE SKIP LOCKED
   ), taken AS (
-    SELECT t.id, t.origin FROM hilltop_fetch_tasks t
-    WHERE t.id = ANY(ARRAY(SELECT picked.id FROM picked JOIN server USING (origin) WHERE picked.place <= server.room))
-      AND t.lease_until IS NULL AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
-    FOR UPDATE SKIP LOCKED
+    INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
+    SELECT picked.id, picked.origin, picked.due_at, now() + make_interval(secs => ${leaseSeconds}::float8)
+    FROM picked JOIN server ON server.origin = picked.origin AND server.turns = picked.turns AND picked.place <= server.room
+    ORDER BY picked.place RETURNING task_id, fence, origin
   ), spent AS (
     UPDATE hilltop_servers s SET tokens = server.tokens - slots.n, refilled_at = greatest(s.refilled_at, now()),
       in_flight = s.in_flight + slots.n, turns = s.turns + slots.n
     FROM server JOIN (SELECT origin, count(*)::int4 AS n FROM taken GROUP BY origin) slots USING (origin)
     WHERE s.origin = server.origin
   )
-  UPDATE hilltop_fetch_tasks t SET lease_until = now() + make_interval(secs => ${leaseSeconds}::float8), fence = t.fence + 1
-  FROM server, hilltop_sources source
-  WHERE t.id = ANY(ARRAY(SELECT id FROM taken)) AND server.origin = t.origin AND source.id = t.source_id
-  RETURNING t.id::float8 AS id, t.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
+  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
-    server.epoch::float8 AS epoch,
-    array_position(ARRAY(SELECT id FROM picked ORDER BY place), t.id)::float8 AS place`
+    server.epoch::float8 AS epoch
+  FROM taken JOIN server USING (origin) JOIN hilltop_fetch_tasks t ON t.id = taken.task_id
+  JOIN hilltop_sources source ON source.id = t.source_id`
 }
+
+/**
+ * That nobody holds the task `t`. Written so that it is looked up by the task's id, whatever the planner believes: leases come
+ * and go by the second, and a plan made while there were none would read all of them for every task.
+ */
+export const isFree = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql`(SELECT l.fence FROM hilltop_fetch_leases l WHERE l.task_id = t.id) IS NULL`

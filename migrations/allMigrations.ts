@@ -12,6 +12,7 @@ import eventArrival from "./0010_event_arrival.ts"
 import observationRebuilds from "./0011_observation_rebuilds.ts"
 import observationFrontiers from "./0012_observation_frontiers.ts"
 import observationIndex from "./0013_observation_index.ts"
+import hilltopLeases from "./0014_hilltop_leases.ts"
 import observationSources from "./0015_observation_sources.ts"
 
 export const migrations = {
@@ -28,5 +29,6 @@ export const migrations = {
   "0011_observation_rebuilds": observationRebuilds,
   "0012_observation_frontiers": observationFrontiers,
   "0013_observation_index": observationIndex,
+  "0014_hilltop_leases": hilltopLeases,
   "0015_observation_sources": observationSources
 }

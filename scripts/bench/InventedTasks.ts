@@ -32,17 +32,17 @@ export const inventTasks = Effect.fnUntraced(function* (count: number) {
       Effect.gen(function* () {
         yield* sql`SET LOCAL session_replication_role = replica`
         yield* sql`
-          INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at, previous_data_hash, previous_history)
-          SELECT source, CASE WHEN source > 2 AND kind = 0 THEN 'MEASUREMENTS_LIST' WHEN source > 2 AND kind < 8
+          INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at, previous_data_hash, previous_history, origin, priority)
+          SELECT task.*, hilltop_origin(fetch_url), hilltop_priority(request_type) FROM (SELECT source, CASE WHEN source > 2 AND kind = 0 THEN 'MEASUREMENTS_LIST' WHEN source > 2 AND kind < 8
               THEN 'MEASUREMENT_DATA_LATEST' ELSE 'MEASUREMENT_DATA' END,
             'http://s' || CASE source WHEN 2 THEN 3 ELSE source END
               || '.example.nz/data.hts?Service=Hilltop&Request=GetData&Site=Awa%20at%20Bridge&n=' || n,
             CASE WHEN source <= 2 THEN now() - interval '1 day' - random() * interval '30 days'
               WHEN kind % 4 = 1 THEN now() - random() * interval '1 hour' ELSE now() + interval '1 hour' + random() * interval '20 days' END,
-            md5(n::text), '[{"at": "2026-01-01T00:00:00.000Z", "result": "SUCCESS", "hash": "0123456789abcdef", "millis": 120}]'
+            md5(n::text), '[{"at": "2026-01-01T00:00:00.000Z", "result": "SUCCESS", "hash": "0123456789abcdef", "millis": 120}]'::jsonb
           FROM generate_series(${from}::int8 + 1, least(${count}::int8, ${from}::int8 + ${atOnce}::int8)) AS n,
             LATERAL (SELECT CASE WHEN n % 10 < 6 THEN 1 WHEN n % 10 < 8 THEN 2 ELSE 3 + n / 10 % ${servers - 2} END::int4 AS source,
-              hashint8(n) & 31 AS kind) AS row`
+              hashint8(n) & 31 AS kind) AS row) AS task (source_id, request_type, fetch_url, next_fetch_at, hash, history)`
       })
     )
   }

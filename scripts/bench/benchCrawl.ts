@@ -121,10 +121,10 @@ const measured = Effect.gen(function* () {
   yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (${sql.literal(row)})`
 
   const open = sql<{ open: number; tasks: number }>`
-    SELECT count(*) FILTER (WHERE lease_until IS NOT NULL OR next_fetch_at <= now())::int4 AS open, count(*)::int4 AS tasks
+    SELECT count(*) FILTER (WHERE next_fetch_at <= now())::int4 AS open, count(*)::int4 AS tasks
     FROM hilltop_fetch_tasks`
   const crawl = Effect.gen(function* () {
-    yield* sql`TRUNCATE hilltop_fetch_tasks, topic_records`
+    yield* sql`TRUNCATE hilltop_fetch_tasks, hilltop_fetch_leases, topic_records`
     stages.millis.clear()
     stages.observations = 0
     yield* checkSources

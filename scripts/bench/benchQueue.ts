@@ -70,7 +70,8 @@ const penstock = Effect.gen(function* () {
       tasks
     )
   })
-  const makeDue = sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - random() * interval '1 hour'`
+  // In the order in which they were queued, as theirs are.
+  const makeDue = sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - interval '1 hour' + id * interval '1 millisecond'`
   return makeDue.pipe(Effect.andThen(tidyUp), Effect.andThen(perSecond(drain)))
 })
 

@@ -110,7 +110,8 @@ const countTasks = Effect.gen(function* () {
     SELECT source_id, count(*)::int4 AS tasks,
       count(*) FILTER (WHERE next_fetch_at <= now() AND set_aside_at IS NULL AND NOT s.paused
         AND (lease_until IS NULL OR lease_until <= now()))::int4 AS due
-    FROM hilltop_fetch_tasks JOIN hilltop_sources s ON s.id = source_id GROUP BY source_id`
+    FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = source_id LEFT JOIN hilltop_fetch_leases l ON l.task_id = t.id
+    GROUP BY source_id`
   return new Map(rows.map((row) => [row.source_id, row]))
 })
 

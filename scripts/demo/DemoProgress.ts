@@ -65,10 +65,11 @@ export const readProgress = Effect.gen(function* () {
       (SELECT coalesce(sum(next_offset), 0) FROM topic_partitions WHERE topic LIKE '%dead_letters')::int4 AS set_aside
     FROM (
       SELECT count(*)::int4 AS tasks, count(*) FILTER (WHERE previous_data_hash IS NOT NULL)::int4 AS fetched,
-        count(*) FILTER (WHERE next_fetch_at <= now() AND lease_until IS NULL)::int4 AS due,
-        count(*) FILTER (WHERE lease_until > now())::int4 AS in_flight, count(*) FILTER (WHERE attempts > 0)::int4 AS failing,
+        count(*) FILTER (WHERE next_fetch_at <= now() AND l.task_id IS NULL)::int4 AS due,
+        count(l.task_id)::int4 AS in_flight, count(*) FILTER (WHERE attempts > 0)::int4 AS failing,
         extract(epoch FROM min(next_fetch_at) FILTER (WHERE next_fetch_at > now()) - now())::float8 AS next_seconds
-      FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = t.source_id WHERE NOT s.paused) tasks,
+      FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = t.source_id LEFT JOIN hilltop_fetch_leases l ON l.task_id = t.id
+      WHERE NOT s.paused) tasks,
       (SELECT count(*)::int4 AS series, coalesce(sum(observation_count), 0)::int4 AS observations
        FROM observation_sites_measurements) series`
   const adapter = yield* (yield* AdapterSimulator).statistics

@@ -39,7 +39,7 @@ export class HilltopQueue extends Context.Service<
     readonly heartbeat: (leases: ReadonlyArray<Lease>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
     /**
      * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns the ids
-     * of the tasks refused because the lease was lost. A task that was asked for again while it ran is due at once.
+     * of the tasks refused because the lease was lost. A task whose next fetch was changed while it ran keeps that time.
      */
     readonly settle: (settlements: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
     /** Gives tasks back untouched, due as before. The tokens they were claimed with are spent: they may have been asked. */

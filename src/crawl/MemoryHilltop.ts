@@ -33,6 +33,8 @@ export interface MemoryTask extends NewTask {
   fence: number
   nextFetchAt: number
   leaseUntil: number | undefined
+  /** When it was due when it was claimed. */
+  dueAt: number
   takeovers: number
   setAside: SetAsideReason | undefined
   attempts: number
@@ -80,8 +82,10 @@ const isDue = (task: MemoryTask, now: number) =>
   task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
 
 const isUsable = (source: SourceRow | undefined) => source !== undefined && source.problem === undefined
-/** Set on a task that is claimed: it is due again at its settlement. */
-const wantedAgain = -Infinity
+/** Due at once, and not as it was when it was claimed: its settlement lets that stand. */
+const askForAgain = (task: MemoryTask, now: number) => {
+  task.nextFetchAt = Math.min(task.nextFetchAt - 1, now)
+}
 
 const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number): MemoryServer => {
   const origin = originOf(url)
@@ -150,7 +154,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           if (task !== whole && !isOfIt(task)) continue
           const isOther = task.details.item !== details.item || task.details.units !== details.units
           task.details = details
-          if (isOther) task.nextFetchAt = task.leaseUntil === undefined ? Math.min(task.nextFetchAt, now) : wantedAgain
+          if (isOther) askForAgain(task, now)
         }
       }
 
@@ -191,6 +195,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
                 fence: 0,
                 nextFetchAt: now,
                 leaseUntil: undefined,
+                dueAt: now,
                 takeovers: 0,
                 setAside: undefined,
                 attempts: 0,
@@ -222,6 +227,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               server.tokens -= 1
               server.turns += 1
               task.leaseUntil = now + leaseMillis
+              task.dueAt = task.nextFetchAt
               task.fence += 1
               return claimed(task)
             })
@@ -249,7 +255,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               task.leaseUntil = undefined
               task.takeovers = 0
               task.attempts = settlement.attempts
-              task.nextFetchAt = task.nextFetchAt === wantedAgain ? now : now + Duration.toMillis(settlement.delay)
+              if (task.nextFetchAt === task.dueAt) task.nextFetchAt = now + Duration.toMillis(settlement.delay)
               task.previousHash = settlement.hash ?? task.previousHash
               task.previousDigest = settlement.digest ?? task.previousDigest
               task.setAside ??= settlement.setAside
@@ -330,9 +336,7 @@ const sources = Layer.effect(
             task.setAside = isExcluded ? "excluded" : isUnwanted(task) ? "unwanted" : undefined
             const isList =
               task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
-            if (isList && !disturbed && task.setAside === undefined) {
-              task.nextFetchAt = task.leaseUntil === undefined ? now : wantedAgain
-            }
+            if (isList && !disturbed && task.setAside === undefined) askForAgain(task, now)
           }
         }),
       changes: Stream.fromPubSub(state.changes)

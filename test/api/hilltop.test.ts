@@ -142,14 +142,18 @@ it.layer(layer, { excludeTestServices: true })("a task", (it) => {
     const [first, second] = ids
     yield* sql`
       INSERT INTO hilltop_fetch_tasks
-        (source_id, request_type, fetch_url, next_fetch_at, attempts, lease_until, set_aside_at, takeovers, previous_history)
+        (source_id, request_type, fetch_url, next_fetch_at, attempts, set_aside_at, takeovers, previous_history)
       VALUES
-        (${first}, 'SITES_LIST', 'http://x/1', now() - interval '1 minute', 0, NULL, NULL, 0, '[{"at": "2026-01-01T00:00:00Z", "result": "SUCCESS"}]'),
-        (${first}, 'MEASUREMENTS_LIST', 'http://x/2', now() + interval '1 day', 0, NULL, NULL, 0, '[]'),
-        (${first}, 'MEASUREMENT_DATA', 'http://x/3', now() + interval '1 day', 3, NULL, NULL, 0, '[]'),
-        (${first}, 'MEASUREMENT_DATA', 'http://x/4', now(), 3, now() + interval '1 minute', NULL, 0, '[]'),
-        (${second}, 'MEASUREMENT_DATA_LATEST', 'http://x/5', 'infinity', 9, NULL, now(), 5, '[]'),
-        (${second}, 'MEASUREMENT_DATA', 'http://x/6', now(), 0, now() - interval '1 minute', NULL, 1, '[]')`
+        (${first}, 'SITES_LIST', 'http://x/1', now() - interval '1 minute', 0, NULL, 0, '[{"at": "2026-01-01T00:00:00Z", "result": "SUCCESS"}]'),
+        (${first}, 'MEASUREMENTS_LIST', 'http://x/2', now() + interval '1 day', 0, NULL, 0, '[]'),
+        (${first}, 'MEASUREMENT_DATA', 'http://x/3', now() + interval '1 day', 3, NULL, 0, '[]'),
+        (${first}, 'MEASUREMENT_DATA', 'http://x/4', now(), 3, NULL, 0, '[]'),
+        (${second}, 'MEASUREMENT_DATA_LATEST', 'http://x/5', 'infinity', 9, now(), 5, '[]'),
+        (${second}, 'MEASUREMENT_DATA', 'http://x/6', now(), 0, NULL, 1, '[]')`
+    yield* sql`
+      INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
+      SELECT id, origin, next_fetch_at, now() + CASE fetch_url WHEN 'http://x/4' THEN 1 ELSE -1 END * interval '1 minute'
+      FROM hilltop_fetch_tasks WHERE source_id IN (${first}, ${second}) AND fetch_url IN ('http://x/4', 'http://x/6')`
     return { first, second }
   })
 

@@ -33,7 +33,7 @@ hilltopQueueSuite(
         }),
       askAgain: (sourceId) =>
         each(sourceId, (task) => {
-          if (task.leaseUntil !== undefined) task.nextFetchAt = -Infinity
+          task.nextFetchAt -= 1
         }),
       setProblem: (sourceId, problem) =>
         Effect.sync(() => {

@@ -23,7 +23,7 @@ hilltopSourcesSuite(
             url: task.fetchUrl,
             reason: task.setAside,
             due:
-              task.nextFetchAt === -Infinity
+              task.leaseUntil !== undefined && task.nextFetchAt !== task.dueAt
                 ? ("again" as const)
                 : task.nextFetchAt <= now
                   ? ("now" as const)
@@ -34,6 +34,7 @@ hilltopSourcesSuite(
         Effect.sync(() => {
           for (const task of of(sourceId)) {
             task.nextFetchAt = later
+            task.dueAt = later
             if (task.fetchUrl === leased) task.leaseUntil = later
           }
         }),

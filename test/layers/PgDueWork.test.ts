@@ -124,9 +124,11 @@ it.layer(layer, { excludeTestServices: true })("due work", (it) => {
       )
       yield* seen("UPDATE hilltop_sources SET problem = NULL", 39)
       yield* seen("UPDATE hilltop_fetch_tasks SET set_aside_at = now()", undefined)
-      yield* sql`UPDATE hilltop_fetch_tasks SET set_aside_at = NULL, lease_until = now() - interval '12 minutes'`
+      yield* sql`UPDATE hilltop_fetch_tasks SET set_aside_at = NULL`
+      yield* sql`INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
+        SELECT id, origin, next_fetch_at, now() - interval '12 minutes' FROM hilltop_fetch_tasks`
       assert.deepStrictEqual(yield* waiting, nothingBut({ abandonedRequest: 12 }))
-      yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = now() + interval '20 seconds'`
+      yield* sql`UPDATE hilltop_fetch_leases SET lease_until = now() + interval '20 seconds'`
       assert.deepStrictEqual(yield* waiting, nothingWaits)
     }).pipe(emptied)
   )

@@ -16,13 +16,12 @@ hilltopQueueSuite(
         Effect.map((rows) => rows[0]!.id)
       ),
     expireLeases: (sourceId) => sql`
-      UPDATE hilltop_fetch_tasks SET lease_until = now() - interval '1 second'
-      WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
+      UPDATE hilltop_fetch_leases SET lease_until = now() - interval '1 second'
+      FROM hilltop_fetch_tasks t WHERE t.id = task_id AND t.source_id = ${sourceId}`,
     endPauses: (origin) =>
       sql`UPDATE hilltop_servers SET open_until = NULL, cool_down_until = NULL WHERE origin = ${origin}`,
     makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
-    askAgain: (sourceId) => sql`
-      UPDATE hilltop_fetch_tasks SET next_fetch_at = 'epoch' WHERE source_id = ${sourceId} AND lease_until IS NOT NULL`,
+    askAgain: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
     setProblem: (sourceId, problem) =>
       sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${sourceId}`,
     task: (id) =>

@@ -127,6 +127,54 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
     }).pipe(Effect.scoped)
   )
 
+  it.effect("give every task out once, to several instances that claim and settle at once", () =>
+    Effect.gen(function* () {
+      const queues = [yield* HilltopQueue, yield* instance]
+      const sources: Array<number> = []
+      for (const name of ["once-a", "once-b"]) {
+        sources.push(yield* arranged(name, { rate: 10_000, concurrent: 1_000 }, 1_000))
+      }
+      const claims = new Map<number, number>()
+      const loop = (queue: (typeof queues)[number]): Effect.Effect<void, unknown> =>
+        Effect.gen(function* () {
+          while (claims.size < 2_000) {
+            const mine = (yield* queue.claim(40)).filter((task) => sources.includes(task.sourceId))
+            for (const { id } of mine) claims.set(id, (claims.get(id) ?? 0) + 1)
+            yield* queue.settle(mine.map((task) => settlementOf(task, undefined, Duration.hours(1))))
+          }
+        })
+      yield* Effect.all(
+        [0, 1, 0, 1, 0, 1].map((n) => loop(queues[n]!)),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(new Set(claims.values()), new Set([1]))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("count a task at its own server, even if an operator inserts it or moves it to another", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* HilltopQueue
+      const sourceId = yield* arranged("first", { rate: 10_000, concurrent: 10 }, 0)
+      yield* sql`
+        INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
+        VALUES (${sourceId}, 'MEASUREMENT_DATA', 'HTTP://First.example.nz:80/data.hts?by-hand')`
+      const mine = Effect.map(queue.claim(100), (tasks) => tasks.find((task) => task.sourceId === sourceId)!)
+      const task = yield* mine
+      assert.strictEqual(task.server.origin, origin("first"))
+      yield* queue.release([task])
+      yield* sql`
+        UPDATE hilltop_fetch_tasks SET fetch_url = 'http://second.example.nz/data.hts', request_type = 'SITES_LIST'
+        WHERE id = ${task.id}`
+      assert.strictEqual((yield* mine).server.origin, origin("second"))
+      assert.strictEqual((yield* serverOf("second")).in_flight, 1)
+      assert.strictEqual((yield* serverOf("first")).in_flight, 0)
+      const [row] = yield* sql<{ first: boolean }>`
+        SELECT priority = 0 AS first FROM hilltop_fetch_tasks WHERE id = ${task.id}`
+      assert.isTrue(row!.first)
+    })
+  )
+
   it.effect("count requests in flight again when a row was changed by hand", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -136,7 +184,8 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
       const held = yield* mine
       assert.strictEqual(held.length, 3)
       yield* sql`DELETE FROM hilltop_fetch_tasks WHERE id = ${held[0]!.id}`
-      yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = NULL WHERE id = ${held[1]!.id}`
+      yield* sql`UPDATE hilltop_fetch_leases SET lease_until = now() WHERE task_id = ${held[0]!.id}`
+      yield* sql`DELETE FROM hilltop_fetch_leases WHERE task_id = ${held[1]!.id}`
       assert.deepStrictEqual(yield* mine, [])
       yield* queue.takeOver
       assert.strictEqual((yield* serverOf("mended")).in_flight, 1)
@@ -151,7 +200,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
       const sourceId = yield* arranged("crashed", { rate: 10_000, concurrent: 2 }, 9)
       const mine = Effect.map(queue.claim(100), (tasks) => tasks.filter((task) => task.sourceId === sourceId))
       const held = yield* mine
-      yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = now() - interval '1 second' WHERE id = ${held[0]!.id}`
+      yield* sql`UPDATE hilltop_fetch_leases SET lease_until = now() - interval '1 second' WHERE task_id = ${held[0]!.id}`
       assert.isAtLeast(yield* queue.takeOver, 1)
       assert.strictEqual((yield* serverOf("crashed")).in_flight, 1)
       // Late ends change nothing any more.

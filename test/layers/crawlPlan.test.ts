@@ -236,19 +236,20 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
       const sql = yield* SqlClient.SqlClient
       const { configuration, id } = yield* addSource()
       const crawler = yield* Crawler
+      const queue = yield* HilltopQueue
       const [first] = configuration.measurementNames
       yield* configure(id, { ...configuration, measurementNames: [first] })
       yield* checkSources
       yield* crawler.runOnce
       // The lists are claimed with the old configuration, and it changes before they are settled.
-      yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = now() + interval '1 minute' WHERE source_id = ${id} AND request_type = 'MEASUREMENTS_LIST'`
+      const claimed = (yield* queue.claim(1_000)).filter((task) => task.sourceId === id)
       yield* configure(id, configuration)
       yield* checkSources
-      const lists = yield* sql<{ again: boolean }>`
-        SELECT next_fetch_at = 'epoch' AS again FROM hilltop_fetch_tasks
+      yield* Effect.forEach(claimed, crawler.run, { concurrency: 8 })
+      const lists = yield* sql<{ again: boolean; runs: number }>`
+        SELECT next_fetch_at <= now() AS again, jsonb_array_length(previous_history) AS runs FROM hilltop_fetch_tasks
         WHERE source_id = ${id} AND request_type = 'MEASUREMENTS_LIST'`
-      assert.isTrue(lists.length > 0 && lists.every(({ again }) => again))
-      yield* sql`UPDATE hilltop_fetch_tasks SET lease_until = NULL WHERE source_id = ${id}`
+      assert.isTrue(lists.length > 0 && lists.every(({ again, runs }) => again && runs === 1))
     })
   )
 
@@ -357,7 +358,7 @@ it.layer(worldWith({ simulator: { sites: 2 } }), { excludeTestServices: true })(
       const runsOf = Effect.map(tasks, (all) => all.reduce((sum, task) => sum + task.runs, 0))
       yield* until(
         "nothing is under way",
-        Effect.map(sql`SELECT id FROM hilltop_fetch_tasks WHERE lease_until IS NOT NULL`, (rows) => rows.length === 0)
+        Effect.map(sql`SELECT task_id FROM hilltop_fetch_leases`, (rows) => rows.length === 0)
       )
       const paused = yield* runsOf
       yield* makeDue(id)
@@ -378,7 +379,7 @@ it.layer(worldWith({ simulator: { sites: 2 } }), { excludeTestServices: true })(
       yield* sql`UPDATE hilltop_sources SET paused = true`
       yield* until(
         "nothing is under way",
-        Effect.map(sql`SELECT id FROM hilltop_fetch_tasks WHERE lease_until IS NOT NULL`, (rows) => rows.length === 0)
+        Effect.map(sql`SELECT task_id FROM hilltop_fetch_leases`, (rows) => rows.length === 0)
       )
     })
   )

@@ -67,7 +67,8 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("instances
     }
   })
   const makeAllDue = SqlClient.SqlClient.use(
-    (sql) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE lease_until IS NULL`
+    (sql) =>
+      sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE id NOT IN (SELECT task_id FROM hilltop_fetch_leases)`
   )
   /** Waits until so many more requests have come. */
   const untilAsked = Effect.fnUntraced(function* (more: number) {
@@ -81,7 +82,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("instances
   /** Waits until nothing is due and nobody holds anything. */
   const untilDone = SqlClient.SqlClient.use(
     (sql) => sql<{ open: number }>`
-      SELECT count(*) FILTER (WHERE lease_until IS NOT NULL OR next_fetch_at <= now())::int4 AS open FROM hilltop_fetch_tasks
+      SELECT count(*) FILTER (WHERE next_fetch_at <= now())::int4 AS open FROM hilltop_fetch_tasks
       WHERE set_aside_at IS NULL`
   ).pipe(
     Effect.repeat({ until: ([row]) => row?.open === 0, schedule: Schedule.spaced("100 millis") }),
