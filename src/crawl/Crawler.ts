@@ -32,6 +32,8 @@ const betweenClaims = Duration.millis(10)
 /** What is due is looked for this often, though no notification came, in milliseconds; a bucket of tokens holds as much. */
 const longestIdle = 250
 const shortestIdle = 12.5
+/** A queue that is there but refuses what a document leads to would else have its server asked again and again. */
+const beforeGivingBack = Duration.seconds(5)
 /** Settlements of one statement. */
 const mostSettled = 500
 
@@ -84,9 +86,9 @@ export class Crawler extends Context.Service<
             Effect.flatMap(restore(runTask(task, options.rawTopic)), record)
           ).pipe(
             Effect.catchTag("QueueUnavailable", () =>
-              Effect.andThen(
-                Effect.logWarning("crawl: the queue was away, so a task is given back"),
-                Effect.ignore(queue.release([task]))
+              Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
+                Effect.andThen(Effect.sleep(beforeGivingBack)),
+                Effect.andThen(Effect.ignore(queue.release([task])))
               )
             ),
             Effect.onInterrupt(() => Effect.ignore(queue.release([task]))),

@@ -21,6 +21,9 @@ import { monthsBetween, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
 /** No list of anybody leads to so many requests; one that does is mistaken or hostile, and is not planned. */
 export const mostFollowUps = 100_000
 
+/** Characters. Web servers take few longer ones, and PostgreSQL's index of tasks none of more than 2,600. */
+export const longestUrl = 2_500
+
 /** A source whose address was checked too. */
 export interface UsableSource extends HilltopSource {
   readonly htsUrl: HtsUrl

@@ -14,7 +14,7 @@ import { type DataRow, HilltopParseError } from "../hilltop/HilltopDocument.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
-import { afterMeasurementsList, afterSitesList, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
+import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 
 export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
@@ -85,10 +85,16 @@ export const readDocument = Effect.fnUntraced(function* (
   }
 })
 
-const plannable = (followUps: ReadonlyArray<NewTask>) =>
-  followUps.length <= mostFollowUps
-    ? Effect.succeed(followUps)
-    : Effect.fail(new HilltopParseError({ message: `a list that leads to more than ${mostFollowUps} requests` }))
+/** What can be planned of it. A name that is too long to be asked for leads nowhere, and is no fault of the others. */
+const plannable = Effect.fnUntraced(function* (followUps: ReadonlyArray<NewTask>) {
+  if (followUps.length > mostFollowUps) {
+    return yield* new HilltopParseError({ message: `a list that leads to more than ${mostFollowUps} requests` })
+  }
+  const askable = followUps.filter(({ fetchUrl }) => fetchUrl.length <= longestUrl)
+  const left = followUps.length - askable.length
+  if (left > 0) yield* Effect.logWarning("crawl: requests are left out, since their names are too long", left)
+  return askable
+})
 
 /** The earliest time, and the two latest; servers do not always write rows in order. */
 const timesOf = (rows: ReadonlyArray<DataRow>): { first: Instant | undefined; newest: ReadonlyArray<Instant> } => {

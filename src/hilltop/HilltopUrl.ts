@@ -10,6 +10,9 @@ import { formatHilltopTime, monthBounds } from "./Nzst.ts"
 
 const PARTS = /^(https?:\/\/)([^/?#\\]+)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i
 
+/** Characters, as it is asked; there must be room for names behind it. */
+const longest = 1_000
+
 const fault = (text: string): string | undefined => {
   const trimmed = text.trim()
   // oxlint-disable-next-line no-control-regex -- the URL parser would drop tabs and line ends without a word
@@ -17,7 +20,9 @@ const fault = (text: string): string | undefined => {
   if (!PARTS.test(trimmed) || !URL.canParse(trimmed)) return "hts_url must be an http:// or https:// address"
   const { username, password } = new URL(trimmed)
   // It would be stored, logged and published with every message.
-  return username === "" && password === "" ? undefined : "hts_url must not contain a user name or password"
+  if (username !== "" || password !== "") return "hts_url must not contain a user name or password"
+  const { base, query } = partsOf(trimmed)
+  return base.length + query.length > longest ? `hts_url must not be longer than ${longest} characters` : undefined
 }
 
 /** The address of a Hilltop file, such as `https://hilltop.example.nz/data.hts`, as the operator wrote it. */
@@ -38,7 +43,7 @@ const encodeRest = (text: string): string =>
     .toWellFormed()
     .replaceAll(/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~/?:@!$&'()*+,;=%]/gu, (character) => encodeURIComponent(character))
 
-const partsOf = (htsUrl: HtsUrl): { readonly base: string; readonly query: string } => {
+const partsOf = (htsUrl: string): { readonly base: string; readonly query: string } => {
   const trimmed = htsUrl.trim()
   const [, scheme = "", authority = "", path = "", query = ""] = PARTS.exec(trimmed) ?? []
   // A host outside ASCII has a form of its own (punycode), not percent escapes.

@@ -26,12 +26,14 @@ const world = Effect.gen(function* () {
   const asked = yield* Ref.make(0)
   const settled = yield* Ref.make<ReadonlyArray<ReadonlyArray<Settlement>>>([])
   const isAway = yield* Ref.make(false)
+  const isRefusing = yield* Ref.make(false)
   const client = Layer.succeed(HilltopClient, {
     fetch: () =>
       Effect.gen(function* () {
         yield* Ref.update(asked, (n) => n + 1)
         yield* Deferred.await(answer)
-        return { bytes: new TextEncoder().encode(sites), hash: "hash", millis: 5, free: Effect.void }
+        const text = (yield* Ref.get(isRefusing)) ? sites.replace("</Agency>", `$&<Site Name="Awa"/>`) : sites
+        return { bytes: new TextEncoder().encode(text), hash: "hash", millis: 5, free: Effect.void }
       })
   })
   const watched = Layer.effect(
@@ -43,6 +45,10 @@ const world = Effect.gen(function* () {
         )
       return HilltopQueue.of({
         ...queue,
+        enqueue: (tasks) =>
+          Effect.flatMap(Ref.get(isRefusing), (refusing) =>
+            refusing ? Effect.fail(new QueueUnavailable({ cause: "refused" })) : queue.enqueue(tasks)
+          ),
         claim: (limit) => orAway(queue.claim(limit)),
         heartbeat: (leases) => orAway(queue.heartbeat(leases)),
         release: (leases) => orAway(queue.release(leases)),
@@ -82,7 +88,7 @@ const world = Effect.gen(function* () {
   const servers = Effect.map(inWorld(MemoryHilltop), (memory) => memory.servers)
   const untilAsked = (n: number) =>
     Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), Ref.get(asked)), { until: (count) => count >= n })
-  return { answer, asked, settled, isAway, servers, tasks, untilAsked, stop: Scope.close(scope, Exit.void) }
+  return { answer, asked, settled, isAway, isRefusing, servers, tasks, untilAsked, stop: Scope.close(scope, Exit.void) }
 })
 
 /** What the metrics of a test's own registry say, by name and attributes. */
@@ -120,6 +126,21 @@ describe("a claimed task", () => {
       assert.isBelow(statements.length, 4)
       assert.isTrue((yield* tasks).every((task) => task.leaseUntil === undefined && task.attempts === 0))
     }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "is given back after a while when the queue cannot take what it leads to, so that its server has a rest",
+    () =>
+      Effect.gen(function* () {
+        const { answer, asked, isRefusing, tasks, untilAsked } = yield* world
+        yield* Ref.set(isRefusing, true)
+        yield* untilAsked(4)
+        yield* Deferred.succeed(answer, undefined)
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(yield* Ref.get(asked), 4)
+        yield* untilAsked(8)
+        assert.isTrue((yield* tasks).every((task) => task.history.length === 0 && task.attempts === 0))
+      }).pipe(Effect.scoped)
   )
 
   it.effect("is given up shortly before others may take it, when its lease cannot be extended", () =>

@@ -227,6 +227,18 @@ test(
 )
 
 test(
+  "a name that is too long to be asked for is left out, and hinders no other",
+  Effect.gen(function* () {
+    const { add, run, tasks } = yield* arranged
+    const list = `${htsUrl}?Service=Hilltop&Request=SiteList&Location=Yes`
+    yield* add("SITES_LIST", list)
+    const sites = ["Awa", "x".repeat(2_600), "Te Awa"].map((name) => `<Site Name="${name}"/>`).join("")
+    const { published, result } = yield* run(list, `<HilltopServer><Agency>A</Agency>${sites}</HilltopServer>`)
+    assert.deepStrictEqual([result, published.length, tasks.size], ["SUCCESS", 1, 3])
+  })
+)
+
+test(
   "a list that leads to more requests than any series has is refused, and nothing of it is planned",
   Effect.gen(function* () {
     const { add, run, task, tasks } = yield* arranged

@@ -145,6 +145,7 @@ describe("an hts_url", () => {
 
   it.each([
     ["", "hts_url must be an http:// or https:// address"],
+    [`http://h/${"ā".repeat(200)}.hts`, "hts_url must not be longer than 1000 characters"],
     ["data.hts", "hts_url must be an http:// or https:// address"],
     ["ftp://h/data.hts", "hts_url must be an http:// or https:// address"],
     ["file:///etc/passwd", "hts_url must be an http:// or https:// address"],
