@@ -6,7 +6,7 @@
  */
 import { type Duration, Effect, Layer, Stream } from "effect"
 import { patienceFor, repeatPass } from "../domain/Loop.ts"
-import { serverOrigin } from "../hilltop/HilltopUrl.ts"
+import { hilltopBaseUrl, serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { planChange } from "./PlanChange.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
@@ -61,10 +61,13 @@ const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSo
   for (const sources of byOrigin.values()) {
     const least = (values: ReadonlyArray<number | undefined>) =>
       values.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.min(a, b)), undefined)
-    yield* budget.limit(sources[0]!.htsUrl, {
+    const limits = {
       requestsPerSecond: least(sources.map((source) => source.configuration.requestsPerSecond)),
       maxConcurrent: least(sources.map((source) => source.configuration.maxConcurrent))
-    })
+    }
+    // As it stands in what is asked: one server may be spelt in several ways, and tasks are budgeted by theirs.
+    const spellings = new Set(sources.map(({ htsUrl }) => hilltopBaseUrl(htsUrl).replace(/(\/\/[^/]*).*$/, "$1")))
+    yield* Effect.forEach(spellings, (origin) => budget.limit(origin, limits), { discard: true })
   }
 })
 

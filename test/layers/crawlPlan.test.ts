@@ -305,6 +305,32 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
       assert.strictEqual(yield* runs, 2 * first)
     })
   )
+
+  it.effect("limits its server however the server is spelt", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const configuration = JSON.stringify({ measurementNames: ["Rainfall"], requestsPerSecond: 3 })
+      const spellings = [
+        " http://127.1:9/a.hts\n",
+        "HTTP://127.0.0.1:9/b.hts",
+        "http://awa-tāne.example/a.hts?key=x//y"
+      ]
+      for (const [index, url] of spellings.entries()) {
+        yield* sql`
+          INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (${500 + index}, ${url}, ${configuration}::jsonb)`
+      }
+      yield* checkSources
+      const tasks = yield* sql<{ origin: string; rate: number | null }>`
+        SELECT t.origin, s.requests_per_second AS rate FROM hilltop_fetch_tasks t JOIN hilltop_servers s USING (origin)
+        JOIN hilltop_sources source ON source.id = t.source_id WHERE source.council_id BETWEEN 500 AND 502 ORDER BY t.id`
+      assert.deepStrictEqual(tasks, [
+        { origin: "http://127.1:9", rate: 3 },
+        { origin: "http://127.0.0.1:9", rate: 3 },
+        { origin: "http://xn--awa-tne-w3a.example", rate: 3 }
+      ])
+      yield* sql`UPDATE hilltop_sources SET paused = true WHERE council_id BETWEEN 500 AND 502`
+    })
+  )
 })
 
 /** Within half a minute; a source check comes only every hour by itself. */
