@@ -12,9 +12,9 @@ export const SourceConfiguration = Schema.Struct({
   ),
   excludedSitesNames: Schema.optional(Schema.Array(Schema.String)),
   requestsPerSecond: Schema.optional(
+    // From about one a day: with much less, the time until the next one is no time that a database can count with.
     Schema.Finite.check(
-      Schema.isGreaterThan(0, { message: "must be greater than 0" }),
-      Schema.isLessThanOrEqualTo(10_000, { message: "must be at most 10000" })
+      Schema.isBetween({ minimum: 0.000_01, maximum: 10_000 }, { message: "must be from 0.00001 to 10000" })
     )
   ),
   maxConcurrent: Schema.optional(

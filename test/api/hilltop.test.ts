@@ -88,7 +88,11 @@ it.layer(layer, { excludeTestServices: true })("a source", (it) => {
         ],
         [
           { ...good, configuration: { ...configuration, requestsPerSecond: 0, maxConcurrent: 0 } },
-          /^configuration\.requestsPerSecond: must be greater than 0; configuration\.maxConcurrent: must be from 1 to 10000$/
+          /^configuration\.requestsPerSecond: must be from 0\.00001 to 10000; configuration\.maxConcurrent: must be from 1 to 10000$/
+        ],
+        [
+          { ...good, configuration: { ...configuration, requestsPerSecond: 5e-324 } },
+          /requestsPerSecond: must be from/
         ],
         [{ ...good, configuration: { ...configuration, note: "\u0000" } }, /must not contain NUL/],
         [{ ...good, hts_url: "ftp://x/y.hts" }, /^hts_url: .*must be an http:\/\/ or https:\/\/ address/],

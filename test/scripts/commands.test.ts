@@ -99,7 +99,7 @@ layer(services, { excludeTestServices: true })("penstock source", (it) => {
           [
             "--council: Expected a value between 0 and 2147483647",
             "--url: must be an http:// or https:// address",
-            "--rate: must be greater than 0",
+            "--rate: must be from 0.00001 to 10000",
             "--concurrent: must be from 1 to 10000"
           ].join("\n")
         )
