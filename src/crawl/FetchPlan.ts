@@ -12,7 +12,7 @@ import { askedSite, dividedRange } from "../hilltop/AskedRange.ts"
 import {
   type HtsUrl,
   measurementDataLatestUrl,
-  measurementDataUrl,
+  measurementDataUrls,
   measurementsListUrl,
   sitesListUrl
 } from "../hilltop/HilltopUrl.ts"
@@ -80,13 +80,9 @@ export const afterMeasurementsList = (
         details
       })
     }
-    for (const month of first === undefined || last === undefined ? [] : plannedMonths(first, last, now)) {
-      tasks.push({
-        sourceId: source.id,
-        requestType: "MEASUREMENT_DATA",
-        fetchUrl: measurementDataUrl(source.htsUrl, site, measurement.requestAs, month),
-        details
-      })
+    const months = first === undefined || last === undefined ? [] : plannedMonths(first, last, now)
+    for (const fetchUrl of measurementDataUrls(source.htsUrl, site, measurement.requestAs, months)) {
+      tasks.push({ sourceId: source.id, requestType: "MEASUREMENT_DATA", fetchUrl, details })
     }
   }
   return tasks

@@ -76,10 +76,22 @@ const getData = (htsUrl: HtsUrl, siteName: string, requestAs: string, range: str
   ask(htsUrl, `Request=GetData&Site=${encodeName(siteName)}&Measurement=${encodeName(requestAs)}&${range}`)
 
 /** MEASUREMENT_DATA of one month, `2023-08`. */
-export const measurementDataUrl = (htsUrl: HtsUrl, siteName: string, requestAs: string, month: string): string => {
-  const bounds = monthBounds(month)
-  const lastDay = bounds === undefined ? `${month}-31` : formatHilltopTime(bounds.until - 1000).slice(0, 10)
-  return getData(htsUrl, siteName, requestAs, `from=${month}-01T00:00&to=${lastDay}T23:59:59`)
+export const measurementDataUrl = (htsUrl: HtsUrl, siteName: string, requestAs: string, month: string): string =>
+  measurementDataUrls(htsUrl, siteName, requestAs, [month])[0]!
+
+/** MEASUREMENT_DATA of each of these months: a series may have thousands, so its names are encoded once. */
+export const measurementDataUrls = (
+  htsUrl: HtsUrl,
+  siteName: string,
+  requestAs: string,
+  months: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const series = getData(htsUrl, siteName, requestAs, "")
+  return months.map((month) => {
+    const bounds = monthBounds(month)
+    const lastDay = bounds === undefined ? `${month}-31` : formatHilltopTime(bounds.until - 1000).slice(0, 10)
+    return `${series}from=${month}-01T00:00&to=${lastDay}T23:59:59`
+  })
 }
 
 /** MEASUREMENT_DATA of a part of a month, for series whose months are too large: both ends belong to it. */
