@@ -57,8 +57,9 @@ const sourceColumns = `id, council_id, hts_url, configuration, paused, problem, 
 const lease = "SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now()"
 const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
   WHEN attempts > 0 THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
-/** A task that an operator put off for ever has a time all the same. */
-const due = `floor(1000 * extract(epoch FROM least(next_fetch_at, '9999-12-31T00:00:00Z')))::float8`
+/** A task that an operator put off for ever, or before all others, has a time all the same. */
+const due = `floor(1000 * extract(epoch FROM
+  greatest('0001-01-01T00:00:00Z', least('9999-12-31T00:00:00Z', next_fetch_at))))::float8`
 const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${due} AS next_fetch_at, ${status} AS status,
   attempts, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason, previous_history AS history`
 

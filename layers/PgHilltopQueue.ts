@@ -5,9 +5,17 @@
  * in one order (leases, tasks, servers by origin), and a claim waits for none. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Clock, Duration, Effect, Layer, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
-import { type ClaimedTask, historyLength, RequestType, TaskDetails, type TaskRun } from "../src/domain/FetchTask.ts"
+import {
+  type ClaimedTask,
+  historyLength,
+  RequestType,
+  type Settlement,
+  TaskDetails,
+  type TaskRun
+} from "../src/domain/FetchTask.ts"
+import { formatInstant } from "../src/domain/Instant.ts"
 import {
   HilltopQueue,
   type Lease,
@@ -16,6 +24,7 @@ import {
   mostTakeovers,
   QueueUnavailable
 } from "../src/crawl/HilltopQueue.ts"
+import { delayAfterFailure } from "../src/crawl/RefreshPolicy.ts"
 import { signalsOf } from "../src/crawl/ServerPace.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { claimStatement } from "./claimStatement.ts"
@@ -34,7 +43,7 @@ const TaskRow = Schema.Struct({
   source_id: Schema.Int,
   request_type: RequestType,
   fetch_url: Schema.String,
-  details: TaskDetails,
+  details: Schema.Unknown,
   previous_data_hash: Schema.NullOr(Schema.String),
   previous_digest: Schema.NullOr(Schema.String),
   attempts: Schema.Int,
@@ -45,13 +54,15 @@ const TaskRow = Schema.Struct({
   epoch: Schema.Finite
 })
 
-const taskFrom = (row: typeof TaskRow.Type): ClaimedTask => ({
+const decodeDetails = Schema.decodeUnknownEffect(TaskDetails)
+
+const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask => ({
   id: row.id,
   fence: row.fence,
   sourceId: row.source_id,
   requestType: row.request_type,
   fetchUrl: row.fetch_url,
-  details: row.details,
+  details,
   previousHash: row.previous_data_hash ?? undefined,
   previousDigest: row.previous_digest ?? undefined,
   attempts: row.attempts,
@@ -80,6 +91,10 @@ export const PgHilltopQueue = Layer.effect(
     const isHeld = (list: ReadonlyArray<Lease>) =>
       sql`task_id = ANY(${list.map(({ id }) => String(id))}::bigint[])
         AND fence = ANY(${list.map(({ fence }) => String(fence))}::bigint[])`
+
+    /** With room for one more run. Whatever is no list, written by hand, counts as none. */
+    const history = sql`(CASE WHEN jsonb_typeof(t.previous_history) <> 'array' THEN '[]'
+      WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history ELSE t.previous_history - 0 END)`
 
     const missing = (
       asked: ReadonlyArray<{ readonly id: number }>,
@@ -126,6 +141,71 @@ export const PgHilltopQueue = Layer.effect(
             Effect.asVoid
           )
 
+    // Leases are looked up one by one, and `IS TRUE` keeps the list of ended ones from being joined: a plan made while there
+    // were hardly any would compare each with each.
+    const settle = (settlements: ReadonlyArray<Settlement>) =>
+      settlements.length === 0
+        ? Effect.succeed([])
+        : sql<{ id: number }>`
+            WITH held AS MATERIALIZED (
+              SELECT run.*, lease.due_at FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
+                ${settlements.map(({ task }) => String(task.fence))}::bigint[],
+                ${settlements.map(({ attempts }) => attempts)}::int4[],
+                ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
+                ${settlements.map(({ hash }) => hash ?? "")}::text[],
+                ${settlements.map(({ digest }) => digest ?? "")}::text[],
+                ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
+                ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
+                AS run (id, fence, attempts, delay, hash, digest, reason, entry)
+              CROSS JOIN LATERAL (SELECT l.due_at FROM hilltop_fetch_leases l
+                WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
+            ), ended AS (
+              DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT id FROM held)) RETURNING task_id, origin
+            ), settled AS (
+              UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
+                next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at
+                  THEN clock_timestamp() + run.delay * interval '1 millisecond' ELSE t.next_fetch_at END,
+                previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
+                previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
+                set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
+                set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
+                previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history ELSE ${history} || run.entry END
+              FROM held AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
+              RETURNING t.id
+            ), ${slotsSettled(sql, "ended", signalsOf(settlements))}
+            SELECT id::float8 AS id FROM settled`.pipe(
+            againAfterDeadlock,
+            Effect.map((rows) =>
+              missing(
+                settlements.map(({ task }) => task),
+                rows
+              )
+            ),
+            unavailable
+          )
+
+    /** What an operator wrote by hand may not be understood: that task fails by itself, and holds up none of the others. */
+    const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<typeof TaskRow.Type>) {
+      const at = formatInstant(yield* Clock.currentTimeMillis)
+      const [tasks, failed] = yield* Effect.partition(rows, (row) =>
+        Effect.mapBoth(decodeDetails(row.details), {
+          onSuccess: (details) => taskFrom(row, details),
+          onFailure: (error) => ({ row, detail: `its details cannot be understood: ${error.message}` })
+        })
+      )
+      const settlements = yield* Effect.forEach(failed, ({ detail, row }) =>
+        Effect.map(delayAfterFailure("UNKNOWN_ERROR", row.attempts), (delay): Settlement => ({
+          task: taskFrom(row, {}),
+          run: { at, result: "UNKNOWN_ERROR", hash: null, detail },
+          delay: Duration.millis(delay),
+          hash: undefined,
+          attempts: row.attempts + 1
+        }))
+      )
+      yield* settle(settlements)
+      return tasks
+    })
+
     return HilltopQueue.of({
       enqueue: (tasks) =>
         tasks.length === 0
@@ -158,9 +238,9 @@ export const PgHilltopQueue = Layer.effect(
 
       claim: (limit) =>
         claimRows(limit).pipe(
-          Effect.map((rows) => rows.toSorted((a, b) => a.fence - b.fence).map(taskFrom)),
           Effect.catchTag("SchemaError", Effect.die),
-          unavailable
+          unavailable,
+          Effect.flatMap((rows) => understood(rows.toSorted((a, b) => a.fence - b.fence)))
         ),
 
       heartbeat: (held) =>
@@ -172,50 +252,7 @@ export const PgHilltopQueue = Layer.effect(
           unavailable
         ),
 
-      // Leases are looked up one by one, and `IS TRUE` keeps the list of ended ones from being joined: a plan made while there
-      // were hardly any would compare each with each.
-      settle: (settlements) =>
-        settlements.length === 0
-          ? Effect.succeed([])
-          : sql<{ id: number }>`
-              WITH held AS MATERIALIZED (
-                SELECT run.*, lease.due_at FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
-                  ${settlements.map(({ task }) => String(task.fence))}::bigint[],
-                  ${settlements.map(({ attempts }) => attempts)}::int4[],
-                  ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
-                  ${settlements.map(({ hash }) => hash ?? "")}::text[],
-                  ${settlements.map(({ digest }) => digest ?? "")}::text[],
-                  ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
-                  ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
-                  AS run (id, fence, attempts, delay, hash, digest, reason, entry)
-                CROSS JOIN LATERAL (SELECT l.due_at FROM hilltop_fetch_leases l
-                  WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
-              ), ended AS (
-                DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT id FROM held)) RETURNING task_id, origin
-              ), settled AS (
-                UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
-                  next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at
-                    THEN clock_timestamp() + run.delay * interval '1 millisecond' ELSE t.next_fetch_at END,
-                  previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
-                  previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
-                  set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
-                  set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
-                  previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history
-                    WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history || run.entry
-                    ELSE (t.previous_history - 0) || run.entry END
-                FROM held AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
-                RETURNING t.id
-              ), ${slotsSettled(sql, "ended", signalsOf(settlements))}
-              SELECT id::float8 AS id FROM settled`.pipe(
-              againAfterDeadlock,
-              Effect.map((rows) =>
-                missing(
-                  settlements.map(({ task }) => task),
-                  rows
-                )
-              ),
-              unavailable
-            ),
+      settle,
 
       release: (held) =>
         sql`
@@ -229,11 +266,10 @@ export const PgHilltopQueue = Layer.effect(
           DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases
             WHERE lease_until <= now() ORDER BY task_id FOR UPDATE SKIP LOCKED)) RETURNING task_id, origin
         ), taken_over AS (
-          UPDATE hilltop_fetch_tasks SET takeovers = takeovers + 1,
+          UPDATE hilltop_fetch_tasks t SET takeovers = takeovers + 1,
             set_aside_at = coalesce(set_aside_at, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() END),
             set_aside_reason = coalesce(set_aside_reason, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' END),
-            previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE (CASE
-              WHEN jsonb_array_length(previous_history) < ${historyLength} THEN previous_history ELSE previous_history - 0 END)
+            previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE ${history}
               || jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                 'result', 'UNKNOWN_ERROR', 'hash', NULL, 'detail', ${lostTooOften}::text) END
           WHERE id = ANY(ARRAY(SELECT task_id FROM lost))

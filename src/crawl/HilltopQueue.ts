@@ -31,8 +31,8 @@ export class HilltopQueue extends Context.Service<
      */
     readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, QueueUnavailable>
     /**
-     * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. Fairly between servers, and
-     * on each of them in the order of `FetchOrder` and fairly between sources.
+     * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. First of servers that have
+     * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.
      */
     readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, QueueUnavailable>
     /** Extends the leases; returns the ids of those that were lost meanwhile. */

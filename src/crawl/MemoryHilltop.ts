@@ -110,19 +110,19 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
         return task !== undefined && task.fence === fence && task.leaseUntil !== undefined ? task : undefined
       }
 
+      const inFlightAt = (origin: string) =>
+        [...tasks.values()].filter((task) => originOf(task.fetchUrl) === origin && task.leaseUntil !== undefined).length
+
       /** Refills the server's bucket; how many of its tasks may be taken now. */
       const roomAt = (origin: string, now: number) => {
         const server = serverOf(servers, origin, now)
         const { health, limits } = server
         const rate = (limits.requestsPerSecond ?? defaults.requestsPerSecond) * health.pace
-        const inFlight = [...tasks.values()].filter(
-          (task) => originOf(task.fetchUrl) === origin && task.leaseUntil !== undefined
-        ).length
         server.tokens = Math.min(bucketSize(rate), server.tokens + (rate * (now - server.refilledAt)) / 1000)
         server.refilledAt = now
         if ((health.coolDownUntil ?? 0) > now || (health.openUntil ?? 0) > now) return 0
         const most = concurrencyOf(health, limits.maxConcurrent ?? defaults.maxConcurrent)
-        return Math.max(0, Math.min(Math.floor(server.tokens), most - inFlight))
+        return Math.max(0, Math.min(Math.floor(server.tokens), most - inFlightAt(origin)))
       }
 
       /** The due tasks of a server, each with its place among those of its source and kind. */
@@ -214,13 +214,13 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
           const turns = yield* Effect.forEach(byOrigin, ([origin, list]) =>
             Effect.map(candidates(list), (each) =>
               firstOf(each, serverOf(servers, origin, now).turns, Math.min(limit, roomAt(origin, now))).map(
-                ({ task }, turn) => ({ task, turn, origin })
+                ({ task }, turn) => ({ task, height: inFlightAt(origin) + turn, origin })
               )
             )
           )
           return turns
             .flat()
-            .sort((a, b) => a.turn - b.turn)
+            .sort((a, b) => a.height - b.height)
             .slice(0, limit)
             .map(({ origin, task }) => {
               const server = serverOf(servers, origin, now)

@@ -148,7 +148,7 @@ it.layer(layer, { excludeTestServices: true })("a task", (it) => {
       INSERT INTO hilltop_fetch_tasks
         (source_id, request_type, fetch_url, next_fetch_at, attempts, set_aside_at, takeovers, previous_history)
       VALUES
-        (${first}, 'SITES_LIST', 'http://x/1', now() - interval '1 minute', 0, NULL, 0, '[{"at": "2026-01-01T00:00:00Z", "result": "SUCCESS"}]'),
+        (${first}, 'SITES_LIST', 'http://x/1', '-infinity', 0, NULL, 0, '[{"at": "2026-01-01T00:00:00Z", "result": "SUCCESS"}]'),
         (${first}, 'MEASUREMENTS_LIST', 'http://x/2', now() + interval '1 day', 0, NULL, 0, '[]'),
         (${first}, 'MEASUREMENT_DATA', 'http://x/3', now() + interval '1 day', 3, NULL, 0, '[]'),
         (${first}, 'MEASUREMENT_DATA', 'http://x/4', now(), 3, NULL, 0, '[]'),

@@ -383,6 +383,27 @@ export const hilltopQueueSuite = <R, E>(
         })
       )
 
+      it.effect("gives those most that have least in flight, however many servers are slow", () =>
+        Effect.gen(function* () {
+          const slow = yield* Effect.replicateEffect(arranged, 12)
+          for (const { budget, queue, task, url } of slow) {
+            yield* budget.limit(url, { requestsPerSecond: 10_000, maxConcurrent: 4 })
+            yield* queue.enqueue(Array.from({ length: 10 }, (_, i) => task(i)))
+          }
+          const { queue, sourceId, task } = yield* arranged
+          const held: Array<ClaimedTask> = []
+          const ids = slow.map((each) => each.sourceId)
+          while (held.length < 32) {
+            held.push(...(yield* queue.claim(32 - held.length)).filter((each) => ids.includes(each.sourceId)))
+          }
+          for (const id of ids) assert.isAtLeast(held.filter((each) => each.sourceId === id).length, 2)
+          yield* queue.enqueue(Array.from({ length: 10 }, (_, i) => task(i)))
+          yield* queue.release(held.slice(0, 4))
+          const next = yield* queue.claim(4)
+          assert.isTrue(next.some((each) => each.sourceId === sourceId))
+        })
+      )
+
       it.effect("tells when work appears", () =>
         Effect.gen(function* () {
           const { queue, task } = yield* arranged

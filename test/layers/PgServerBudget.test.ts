@@ -151,6 +151,31 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
     }).pipe(Effect.scoped)
   )
 
+  it.effect("let no task fail the others whose row an operator wrote wrongly", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const queue = yield* HilltopQueue
+      const sourceId = yield* arranged("by-hand", { rate: 10_000, concurrent: 10 }, 5)
+      const set = (n: number, column: string, value: string) => sql`
+        UPDATE hilltop_fetch_tasks SET ${sql(column)} = ${sql.literal(value)} WHERE source_id = ${sourceId} AND fetch_url LIKE ${`%n=${n}`}`
+      yield* set(0, "details", `'{"item": "the first"}'`)
+      yield* set(1, "previous_history", "'{}'")
+      yield* set(2, "previous_history", "'null'")
+      yield* set(3, "next_fetch_at", "'-infinity'")
+      const mine = (yield* queue.claim(100)).filter((task) => task.sourceId === sourceId)
+      assert.strictEqual(mine.length, 4)
+      assert.deepStrictEqual(yield* queue.settle(mine.map((task) => settlementOf(task))), [])
+      const runs = yield* sql<{ result: string; attempts: number }>`
+        SELECT previous_history -> 0 ->> 'result' AS result, attempts FROM hilltop_fetch_tasks
+        WHERE source_id = ${sourceId} AND jsonb_array_length(previous_history) = 1 ORDER BY id`
+      assert.deepStrictEqual(runs, [
+        { result: "UNKNOWN_ERROR", attempts: 1 },
+        ...Array.from({ length: 4 }, () => ({ result: "SUCCESS", attempts: 0 }))
+      ])
+      assert.strictEqual((yield* serverOf("by-hand")).in_flight, 0)
+    })
+  )
+
   it.effect("count a task at its own server, even if an operator inserts it or moves it to another", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
