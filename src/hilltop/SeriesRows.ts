@@ -26,8 +26,8 @@ export interface SeriesRows {
 /** The second lane of a row with, or without, a gap before it. */
 export const withGap = (low: number, gap: number | boolean | undefined): number => (gap ? low ^ 0x5bd1e995 : low)
 
-/** About 1 ms of work. */
-const ROWS_AT_A_TIME = 4_096
+/** Rows and other tags: about 1 ms of work. */
+const TAGS_AT_A_TIME = 4_096
 
 const TIME = /<([TD])>([^<]*)</
 
@@ -74,8 +74,7 @@ class Cutter {
   /** Cuts the next rows; false when there are no more. */
   next(): boolean {
     const text = this.#text
-    const until = this.#count + ROWS_AT_A_TIME
-    while (this.#count < until) {
+    for (let left = TAGS_AT_A_TIME; left > 0; left--) {
       const open = text.indexOf("<", this.#at)
       if (open < 0) return false
       this.#at = open + 1
@@ -106,7 +105,11 @@ class Cutter {
 
   #cut(open: number, end: string): void {
     const close = this.#text.indexOf(end, open + 3)
-    if (close < 0) return
+    if (close < 0) {
+      // Rows that end otherwise (`</E >`) are left in the document. Each of them would be looked through to its end in vain.
+      this.#at = this.#text.length
+      return
+    }
     this.#keep(open)
     this.#kept = this.#at = close + end.length
     this.#add(open + 3, close, end === "</V>")

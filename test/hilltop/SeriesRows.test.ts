@@ -105,23 +105,44 @@ it.effect("know the gaps before them, and leave the rest of the document as it i
   })
 )
 
+/** The result, and how often somebody else was served meanwhile. */
+const withOthers = Effect.fnUntraced(function* <A>(effect: Effect.Effect<A>) {
+  let turns = 0
+  const counting = yield* Effect.forkChild(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sync(() => turns++),
+        Effect.yieldNow
+      )
+    )
+  )
+  const result = yield* effect
+  counting.interruptUnsafe()
+  return { result, turns }
+})
+
 it.effect("are as many as there are, in large documents too, and others have their turn meanwhile", () =>
   Effect.gen(function* () {
     const rows = Array.from({ length: 50_000 }, (_, i) => `<E><T>2025-01-01T00:00:00</T><I1>${i}</I1></E>\n`).join("")
-    let turns = 0
-    const counting = yield* Effect.forkChild(
-      Effect.forever(
-        Effect.andThen(
-          Effect.sync(() => turns++),
-          Effect.yieldNow
-        )
-      )
-    )
-    const { count, high, low } = yield* cut(rows)
-    assert.strictEqual(count, 50_000)
-    assert.strictEqual(new Set(Array.from(high, (lane, i) => `${lane} ${low[i]}`)).size, 50_000)
+    const { result, turns } = yield* withOthers(cut(rows))
+    assert.strictEqual(result.count, 50_000)
+    const lanes = Array.from(result.high, (lane, i) => `${lane} ${result.low[i]}`)
+    assert.strictEqual(new Set(lanes).size, 50_000)
     assert.isAbove(turns, 5)
-    counting.interruptUnsafe()
+    assert.isAbove((yield* withOthers(cut("<a/>".repeat(50_000)))).turns, 5)
+  })
+)
+
+it.effect("are left in the document where they end otherwise, without looking for each end", () =>
+  Effect.gen(function* () {
+    for (const row of ["<E></E >", "<V></V\n>"]) {
+      const rows = row.repeat(500_000)
+      const { count, rest } = yield* cut(rows)
+      assert.strictEqual(count, 0)
+      assert.isTrue(rest.includes(rows))
+    }
+    const { count, rest } = yield* cut("<E>1</E><V>2</V><V>3</V ><E>4</E>")
+    assert.deepStrictEqual([count, rest.includes("<V>3</V ><E>4</E>")], [2, true])
   })
 )
 
