@@ -51,6 +51,8 @@ const furthestAhead = 2 * 3_600_000
 /** A day of a fifteen-minute series, and all that an hourly one may lose while nobody asks. */
 const leastEdge = 100
 const longestEdge = 400
+/** Wherever the edge agrees, all behind it is looked at: once, or twice where a row is there twice; if all are alike, always. */
+const mostTries = 8
 
 const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   const digest = new TextDigest()
@@ -61,7 +63,7 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   return digest.hex
 }
 
-/** The digest of `rows`; of a window that moves on, whose edge is expected to move by `reach` milliseconds until the next fetch. */
+/** The digest of `rows`; with `reach`, of a window whose edge may move by so many milliseconds until the next fetch. */
 export const seriesDigest = (
   rows: SeriesRows,
   { closed, context, header }: About,
@@ -116,14 +118,18 @@ export const compareSeries = (
 
 /** How many of the oldest rows are gone, `most` at most, if all others are still there and the same; else nothing. */
 const lostRows = (previous: SeriesDigest, rows: SeriesRows, most: number): number | undefined => {
-  for (let lost = 0; lost <= most && (lost === 0 || lost < previous.count); lost++) {
-    if (agreesWithout(lost, previous, rows)) return lost
+  const { count, edge, rest } = previous
+  let tries = 0
+  for (let lost = 0; lost <= most && (lost === 0 || lost < count) && tries < mostTries; lost++) {
+    if (rows.count < count - lost || !edgeAgrees(lost, edge, rows)) continue
+    if (digestOf(rows, edge.times.length - lost, count - lost) === rest) return lost
+    tries++
   }
   return undefined
 }
 
-const agreesWithout = (lost: number, { count, edge, rest }: SeriesDigest, rows: SeriesRows): boolean => {
-  if (rows.count < count - lost) return false
+/** Whether `rows` begin with the edge without its oldest rows. */
+const edgeAgrees = (lost: number, edge: Edge, rows: SeriesRows): boolean => {
   for (let i = lost; i < edge.times.length; i++) {
     const at = i - lost
     if (rows.high[at] !== edge.high[i]) return false
@@ -133,7 +139,7 @@ const agreesWithout = (lost: number, { count, edge, rest }: SeriesDigest, rows: 
       return false
     }
   }
-  return digestOf(rows, edge.times.length - lost, count - lost) === rest
+  return true
 }
 
 const version = 1

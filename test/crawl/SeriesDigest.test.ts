@@ -175,6 +175,16 @@ describe("what a moving window means", () => {
     Effect.map(moved(9 * hour), ({ revised, unchanged }) => assert.isTrue(revised && !unchanged))
   )
 
+  it.effect("counts as changed when its rows are so much alike that too much had to be looked at", () =>
+    Effect.gen(function* () {
+      const alike = (count: number) => Array.from({ length: count }, () => ({ at: now - day, cells: value(1) }))
+      const after = (lost: number) => [...alike(500 - lost), ...series(now - hour, 10)]
+      const added = { unchanged: false, added: 9, revised: false }
+      assert.deepStrictEqual(yield* moved(0, after(7), after(0).slice(0, 501)), added)
+      assert.isTrue((yield* moved(0, after(8), after(0).slice(0, 501))).revised)
+    })
+  )
+
   it.effect("does not take a single old row in the middle for one that left", () =>
     Effect.gen(function* () {
       const sparse = [{ at: now - 15 * day, cells: value(1) }]
