@@ -8,12 +8,21 @@
 import { Effect, type Scope, Sink, Stream } from "effect"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type { Duplex } from "node:stream"
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib"
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress
+} from "node:zlib"
 
 /** Bytes that tell a document from what was compressed, however small the pieces are that they come in. */
 const tellingLength = 16
 /** Nobody compresses more often; what does is a bomb. */
 const mostLayers = 3
+/** Of memory: 8 MB, as much as servers may ask for (RFC 9659). The library's own limit is 128. */
+const zstdWindow = { params: { [constants.ZSTD_d_windowLogMax]: 23 } }
 
 /** White space, perhaps a byte order mark, then a tag in nothing but plain characters: no compressed data begins so. */
 const isDocument = (first: Uint8Array): boolean =>
@@ -23,7 +32,7 @@ const isDocument = (first: Uint8Array): boolean =>
 const decompressorOf = (encoding: string | undefined, first: Uint8Array): (() => Duplex) | undefined => {
   const [a = 0, b = 0, c, d] = first
   if (a === 0x1f && b === 0x8b) return createGunzip
-  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return createZstdDecompress
+  if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return () => createZstdDecompress(zstdWindow)
   if (first.length === 0 || isDocument(first)) return undefined
   const isZlib = (a & 0x0f) === 8 && (a * 256 + b) % 31 === 0
   if (isZlib && (a === 0x78 || encoding === "deflate")) return createInflate

@@ -1,7 +1,7 @@
 /** Compressed bodies in pieces of every size; what the header may say is proved across sockets, see hilltopSockets.test.ts. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { brotliCompressSync, deflateRawSync, gzipSync, zstdCompressSync } from "node:zlib"
+import { brotliCompressSync, constants, deflateRawSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { decompressedBody } from "../../layers/decompressedBody.ts"
 
 const document = `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Demo</Agency>\n</Hilltop>\n`
@@ -35,5 +35,17 @@ it.effect("a body may be empty, whatever its header says", () =>
       const stream = yield* decompressedBody(Stream.empty, encoding, () => "damaged")
       assert.strictEqual(Buffer.concat(yield* Stream.runCollect(stream)).length, 0)
     }
+  })
+)
+
+it.effect("a body in zstd is damaged when it asks for more memory than it may", () =>
+  Effect.gen(function* () {
+    const text = Buffer.alloc(20_000_000, " ")
+    const unpacked = Effect.fnUntraced(function* (windowLog: number) {
+      const body = zstdCompressSync(text, { params: { [constants.ZSTD_c_windowLog]: windowLog } })
+      return yield* Stream.runCount(yield* decompressedBody(inPieces(body, 1_000), "zstd", () => "damaged"))
+    })
+    assert.isAbove(yield* unpacked(23), 1)
+    assert.strictEqual(yield* Effect.flip(unpacked(24)), "damaged")
   })
 )

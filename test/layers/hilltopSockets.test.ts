@@ -142,7 +142,9 @@ suite("a compressed answer", (it) => {
   it.effect.each([
     ["gzip", gzipSync],
     ["br", brotliCompressSync],
-    ["deflate", deflateSync]
+    ["deflate", deflateSync],
+    ["zstd", zstdCompressSync],
+    ["gzip, gzip, gzip", (text: Buffer) => gzipSync(gzipSync(gzipSync(text)))]
   ] as const)("that is a bomb is refused by what it unpacks to: %s", ([encoding, compress]) =>
     Effect.gen(function* () {
       const bomb = compress(Buffer.alloc(100_000_000, " "))
