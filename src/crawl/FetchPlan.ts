@@ -37,12 +37,13 @@ export const sitesListTask = (source: UsableSource): NewTask => ({
   details: {}
 })
 
-/** A measurement list for each site that is not excluded. */
+/** A measurement list for each site that is not excluded; of more than `mostFollowUps` one too many. */
 export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyArray<NewTask> => {
   const excluded = new Set(source.configuration.excludedSitesNames)
   const names = new Set(list.sites.map((site) => site.name))
   return [...names]
     .filter((name) => !excluded.has(name))
+    .slice(0, mostFollowUps + 1)
     .map((siteName) => ({
       sourceId: source.id,
       requestType: "MEASUREMENTS_LIST",
@@ -51,7 +52,7 @@ export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyAr
     }))
 }
 
-/** Data by month for every wanted series, and its latest data when it is still alive; not all of more than `mostFollowUps`. */
+/** Data by month for every wanted series, and its latest data when it is still alive; of more than `mostFollowUps` not all. */
 export const afterMeasurementsList = (
   source: UsableSource,
   list: MeasurementList,

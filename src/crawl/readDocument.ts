@@ -42,7 +42,7 @@ export const readDocument = Effect.fnUntraced(function* (
     case "SITES_LIST": {
       const list = yield* parseSiteList(xml)
       return {
-        followUps: yield* plannable(afterSitesList(source, list)),
+        followUps: yield* plannable(source, afterSitesList(source, list)),
         key: { type: "SITES_LIST", ...common },
         empty: false,
         lastObserved: []
@@ -52,7 +52,7 @@ export const readDocument = Effect.fnUntraced(function* (
       const list = yield* parseMeasurementList(xml)
       const siteName = task.details.siteName ?? list.dataSources[0]?.site
       return {
-        followUps: yield* plannable(afterMeasurementsList(source, list, siteName, now)),
+        followUps: yield* plannable(source, afterMeasurementsList(source, list, siteName, now)),
         key: siteName === undefined ? undefined : { type: "MEASUREMENTS_LIST", ...common, siteName },
         empty: false,
         lastObserved: []
@@ -86,13 +86,13 @@ export const readDocument = Effect.fnUntraced(function* (
 })
 
 /** What can be planned of it. A name that is too long to be asked for leads nowhere, and is no fault of the others. */
-const plannable = Effect.fnUntraced(function* (followUps: ReadonlyArray<NewTask>) {
+const plannable = Effect.fnUntraced(function* ({ id }: UsableSource, followUps: ReadonlyArray<NewTask>) {
   if (followUps.length > mostFollowUps) {
     return yield* new HilltopParseError({ message: `a list that leads to more than ${mostFollowUps} requests` })
   }
   const askable = followUps.filter(({ fetchUrl }) => fetchUrl.length <= longestUrl)
   const left = followUps.length - askable.length
-  if (left > 0) yield* Effect.logWarning("crawl: requests are left out, since their names are too long", left)
+  if (left > 0) yield* Effect.logWarning(`crawl: names of source ${id} are too long, so ${left} requests are left out`)
   return askable
 })
 

@@ -10,11 +10,14 @@ import { formatHilltopTime, monthBounds } from "./Nzst.ts"
 
 const PARTS = /^(https?:\/\/)([^/?#\\]+)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i
 
-/** Characters, as it is asked; there must be room for names behind it. */
+/** Characters, as it is written and as it is asked; there must be room for names behind it. */
 const longest = 1_000
+const tooLong = `hts_url must not be longer than ${longest} characters`
 
 const fault = (text: string): string | undefined => {
   const trimmed = text.trim()
+  // First: what follows takes its time with a long text.
+  if (trimmed.length > longest) return tooLong
   // oxlint-disable-next-line no-control-regex -- the URL parser would drop tabs and line ends without a word
   if (/[\u0000-\u001f\u007f]/.test(trimmed)) return "hts_url must not contain control characters"
   if (!PARTS.test(trimmed) || !URL.canParse(trimmed)) return "hts_url must be an http:// or https:// address"
@@ -22,7 +25,7 @@ const fault = (text: string): string | undefined => {
   // It would be stored, logged and published with every message.
   if (username !== "" || password !== "") return "hts_url must not contain a user name or password"
   const { base, query } = partsOf(trimmed)
-  return base.length + query.length > longest ? `hts_url must not be longer than ${longest} characters` : undefined
+  return base.length + query.length > longest ? tooLong : undefined
 }
 
 /** The address of a Hilltop file, such as `https://hilltop.example.nz/data.hts`, as the operator wrote it. */

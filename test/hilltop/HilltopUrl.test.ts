@@ -146,6 +146,7 @@ describe("an hts_url", () => {
   it.each([
     ["", "hts_url must be an http:// or https:// address"],
     [`http://h/${"ā".repeat(200)}.hts`, "hts_url must not be longer than 1000 characters"],
+    [`http://h/data.hts?a${"&".repeat(1_000_000)}b`, "hts_url must not be longer than 1000 characters"],
     ["data.hts", "hts_url must be an http:// or https:// address"],
     ["ftp://h/data.hts", "hts_url must be an http:// or https:// address"],
     ["file:///etc/passwd", "hts_url must be an http:// or https:// address"],
