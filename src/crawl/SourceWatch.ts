@@ -65,9 +65,9 @@ const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSo
       requestsPerSecond: least(sources.map((source) => source.configuration.requestsPerSecond)),
       maxConcurrent: least(sources.map((source) => source.configuration.maxConcurrent))
     }
-    // As it stands in what is asked: one server may be spelt in several ways, and tasks are budgeted by theirs.
-    const spellings = new Set(sources.map(({ htsUrl }) => hilltopBaseUrl(htsUrl).replace(/(\/\/[^/]*).*$/, "$1")))
-    yield* Effect.forEach(spellings, (origin) => budget.limit(origin, limits), { discard: true })
+    // As they are asked: one server may be spelt in several ways, and tasks are budgeted by theirs.
+    const addresses = new Set(sources.map(({ htsUrl }) => hilltopBaseUrl(htsUrl)))
+    yield* Effect.forEach(addresses, (address) => budget.limit(address, limits), { discard: true })
   }
 })
 
