@@ -39,6 +39,8 @@ const LONGEST = 300
 export const decimalText = (text: string): string | undefined => {
   if (text.length > LONGEST) return undefined
   if (isPlain(text)) return text
+  // A third of a laboratory's values: the match fails for them, and takes 0.1 µs for that.
+  if (text.startsWith("<") || text.startsWith(">")) return undefined
   const match = LOOSE.exec(text.trim())
   if (match === null) return undefined
   const [, sign, whole = "0", fraction, bareFraction, exponent] = match
