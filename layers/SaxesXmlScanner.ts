@@ -16,6 +16,12 @@ import {
   XmlScanner
 } from "../src/hilltop/XmlScanner.ts"
 
+/**
+ * Characters fed to the parser after a try of the shortcut that was in vain, twice as many after each more in a row: where
+ * one row is unusual the next may well be plain, but where all are unusual no more than one try in a piece is wasted.
+ */
+const LEAST_WAIT = 128
+
 const lineEnds = /\r\n?|\n/g
 
 class Scan {
@@ -25,7 +31,10 @@ class Scan {
   /** What the shortcut took: where it began and ended, in turn. */
   readonly #taken: Array<number> = []
   #depth = 0
-  #opened = ""
+  /** Where the shortcut is tried again at the earliest. */
+  #tryFrom = 0
+  /** Characters to wait when the next try is in vain. */
+  #wait = LEAST_WAIT
   /** Characters since anything came to its end. */
   #pending = 0
 
@@ -37,7 +46,6 @@ class Scan {
     this.#parser.on("opentag", (tag) => {
       this.#depth++
       if (this.#depth > MAX_DEPTH) this.#refuse(`elements are nested more than ${MAX_DEPTH} deep`)
-      this.#opened = tag.name
       this.#pending = 0
       handler.open(tag.name, tag.attributes)
     })
@@ -58,16 +66,21 @@ class Scan {
     if (shortcut !== undefined) {
       const tag = `<${shortcut.element}>`
       const piece = this.#text.slice(from, end)
-      while (at < end) {
-        const found = piece.indexOf(tag, at - from)
+      for (;;) {
+        const found = piece.indexOf(tag, Math.max(at, this.#tryFrom) - from)
         if (found < 0) break
-        const inside = this.#enter(tag, at, from + found)
-        const next = inside === undefined ? undefined : shortcut.read(this.#text, inside, end)
-        at = inside ?? from + found + tag.length
-        // Where one row is unusual the others mostly are: no second try in this piece.
-        if (next === undefined || next === at) break
-        this.#taken.push(at, next)
+        const inside = from + found + tag.length
+        const next = this.#opens(tag, at, from + found) ? shortcut.read(this.#text, inside, end) : inside
         at = next
+        if (next > inside) {
+          this.#taken.push(inside, next)
+          this.#wait = LEAST_WAIT
+          // The element behind what was taken was tried already.
+          this.#tryFrom = from + piece.indexOf(tag, next - from) + 1
+        } else {
+          this.#tryFrom = next + this.#wait
+          this.#wait = Math.min(2 * this.#wait, CHUNK_LENGTH)
+        }
       }
     }
     if (at < end) this.#parser.write(this.#text.slice(at, end))
@@ -91,13 +104,13 @@ class Scan {
 
   /**
    * Feeds everything before the tag, then the tag alone: only if just that opens an element is it the start tag that it
-   * looks like, and not a part of a comment, of CDATA or of another tag. Where its content begins then, else `undefined`.
+   * looks like, and not a part of a comment, of CDATA or of another tag.
    */
-  #enter(tag: string, from: number, at: number): number | undefined {
+  #opens(tag: string, from: number, at: number): boolean {
     if (from < at) this.#parser.write(this.#text.slice(from, at))
-    this.#opened = ""
+    const depth = this.#depth
     this.#parser.write(tag)
-    return this.#opened === tag.slice(1, -1) ? at + tag.length : undefined
+    return this.#depth > depth
   }
 
   #refuse(message: string): never {

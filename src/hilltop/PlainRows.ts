@@ -21,6 +21,7 @@ const NO_BREAK_SPACE = 160
 const LAST_BEFORE_SURROGATES = 0xd7ff
 
 /** Characters; longer ones are left to the parser, which gives the event loop back within them and refuses what never ends. */
+const longestRow = 10_000
 const longestCell = 1_000
 const longestName = 32
 
@@ -146,7 +147,7 @@ const readRow = (text: string, from: number, rows: DataRows): number => {
   rows.begin()
   let at = afterSpace(text, from)
   for (;;) {
-    if (text.charCodeAt(at) !== LESS) return -1
+    if (text.charCodeAt(at) !== LESS || at - from > longestRow) return -1
     const name = at + 1
     if (text.charCodeAt(name) === SLASH) {
       if (!text.startsWith("</E>", at)) return -1

@@ -115,12 +115,24 @@ describe("a long document", () => {
     })
   )
 
+  it.effect.each([1, 2, 3, 10, 100, 1000])("with an unusual row in %i is read as the parser reads it", (every) =>
+    Effect.gen(function* () {
+      const unusual = plainRow.replace("584", "&#53;")
+      const rows = `${plainRow.repeat(every - 1)}${unusual}`.repeat(Math.ceil(4_000 / every))
+      const exit = yield* same(document(`${rows}<!--${rows}-->${rows}`))
+      const read = exit._tag === "Success" ? (exit.value.measurements[0]?.rows ?? []) : []
+      assert.strictEqual(read.length, 2 * every * Math.ceil(4_000 / every))
+      assert.strictEqual(read.filter(({ value }) => value === "5").length, read.length / every)
+    })
+  )
+
   it.effect("names the line of a fault behind rows that no parser saw", () =>
     Effect.gen(function* () {
       for (const end of ["\n", "\r\n", "\r"]) {
-        const text = document(plainRow.repeat(5_000) + "<E></F>").replaceAll("\n", end)
+        const rows = plainRow.repeat(100) + plainRow.replace("584", "&#53;")
+        const text = document(rows.repeat(50) + "<E></F>").replaceAll("\n", end)
         const exit = yield* same(text)
-        assert.include(JSON.stringify(exit), "at line 5005")
+        assert.include(JSON.stringify(exit), "at line 5055")
       }
     })
   )

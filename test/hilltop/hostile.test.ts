@@ -47,6 +47,11 @@ const documents: Readonly<Record<string, readonly [() => string, string | undefi
   "a million empty elements": [() => data(fill("<a/>", part)), undefined],
   "700,000 gaps": [() => data(row + fill("<Gap/>", part)), undefined],
   "a million rows of nothing": [() => data(fill("<E/>", part)), undefined],
+  "two million cells in one row": [() => data(`<E>${fill("<I1>5</I1>")}</E>`), undefined],
+  "80,000 rows, every other with a comment": [
+    () => data(fill(row + row.replace("</E>", "<!----></E>"), part)),
+    undefined
+  ],
   "three million rows without cells": [() => data(fill("<E></E>")), undefined],
   "400,000 plain rows": [() => data(fill(row)), undefined],
   "80,000 rows, each with a comment": [() => data(fill(row.replace("</E>", "<!----></E>"), part)), undefined],
