@@ -28,6 +28,8 @@ export const withGap = (low: number, gap: number | boolean | undefined): number 
 
 /** Rows and other tags: about 1 ms of work. */
 const TAGS_AT_A_TIME = 4_096
+/** Characters. A longer one is left in the document, which is looked at in pieces. */
+const LONGEST_ROW = 65_536
 
 const TIME = /<([TD])>([^<]*)</
 
@@ -110,8 +112,10 @@ class Cutter {
       this.#at = this.#text.length
       return
     }
+    this.#at = close + end.length
+    if (this.#at - open > LONGEST_ROW) return
     this.#keep(open)
-    this.#kept = this.#at = close + end.length
+    this.#kept = this.#at
     this.#add(open + 3, close, end === "</V>")
   }
 

@@ -146,6 +146,15 @@ it.effect("are left in the document where they end otherwise, without looking fo
   })
 )
 
+it.effect("are left in the document where they are longer than any row is", () =>
+  Effect.gen(function* () {
+    const row = (cells: number) => `<E>${"<a/>".repeat(cells)}</E>`
+    const { count, rest } = yield* cut(row(1) + row(16_382) + row(16_383))
+    assert.strictEqual(count, 2)
+    assert.isTrue(rest.includes(row(16_383)) && !rest.includes(row(1)))
+  })
+)
+
 it.effect("are not cut where a `<E>` may be no row, nor from rows with attributes or unclosed ones", () =>
   Effect.gen(function* () {
     for (const odd of ["<![CDATA[<E>]]>", "<!-- --><![CDATA[<!--]]>", "<?x <E>?>"])
