@@ -8,18 +8,18 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
-import { SqlClient, type SqlConnection, type SqlError } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
 import { ObservationRebuild, RebuildUnderWay } from "../src/stream/ObservationRebuild.ts"
 import { ObservationStore, ObservationStoreUnavailable } from "../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "./Database.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
-import { afterSwap, rebuildSchema, rebuildTables, swapTables } from "./rebuildTables.ts"
+import { afterSwap, madeBy, rebuildSchema, rebuildTables, swapTables } from "./rebuildTables.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 import { rowsAs } from "./statementArrays.ts"
 
 const plain = mapSqlFailure((cause) => new ObservationStoreUnavailable({ cause }))
 
-const begun = rowsAs(Schema.Struct({ group_name: Schema.String }))
+const begun = rowsAs(Schema.Struct({ group_name: Schema.String, made_by: Schema.NullOr(Schema.String) }))
 const storedSources = rowsAs(Schema.Struct({ by: Schema.String, partition: Schema.Int, offset: Schema.Finite }))
 
 /** Connections that find the new tables first: one for each partition that is worked on, and one that holds the lock. */
@@ -37,6 +37,10 @@ const rebuildClient = Layer.unwrap(
         search_path: `${rebuildSchema}, "${live?.schema ?? "public"}"`,
         statement_timeout: "60s",
         idle_in_transaction_session_timeout: "60s",
+        // The lock of a machine that is gone is free within a minute, instead of two hours.
+        tcp_keepalives_idle: "30",
+        tcp_keepalives_interval: "10",
+        tcp_keepalives_count: "3",
         enable_seqscan: "off",
         jit: "off"
       }
@@ -62,23 +66,28 @@ export const PgObservationRebuild: Layer.Layer<
 
     const run = (statements: ReadonlyArray<string>) =>
       Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
-    const exists = (schema: string) =>
-      Effect.map(sql`SELECT 1 FROM pg_namespace WHERE nspname = ${schema}`, (rows) => rows.length > 0)
-    const group = Effect.map(
-      begun(sql`SELECT group_name FROM ${sql(rebuildSchema)}.rebuild`),
-      ([row]) => row?.group_name ?? "penstock-rebuild"
-    )
+    /** The rebuild whose tables are there, if any. */
+    const found = Effect.gen(function* () {
+      const schema = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = ${rebuildSchema}`
+      if (schema.length === 0) return undefined
+      // As JSON, since what an earlier version made may lack the column.
+      const [row] = yield* begun(
+        sql`SELECT group_name, to_jsonb(r) ->> 'made_by' AS made_by FROM ${sql(rebuildSchema)}.rebuild r`
+      )
+      return row
+    })
 
-    /** Of this process; whoever has it holds the lock, for as long as it lives. */
-    let holder: SqlConnection.Connection | undefined
-    const onHolder = (statement: string) =>
-      Effect.suspend(() => holder?.executeUnprepared(statement, [], undefined) ?? Effect.die("nobody has begun"))
-    const key = `hashtextextended('penstock topic replay', 0)`
+    /** Fails if the lock was lost with its connection: somebody else may have begun, in tables of the same names. */
+    let stillHeld: Effect.Effect<unknown, SqlError.SqlError> = Effect.die(new Error("nobody has begun"))
     const hold = Effect.gen(function* () {
-      holder = yield* own.reserve
-      const [row] = yield* onHolder(`SELECT pg_try_advisory_lock(${key}) AS held`)
+      const connection = yield* own.reserve
+      const on = (statement: string) => connection.executeUnprepared(statement, [], undefined)
+      const [row] = yield* Effect.acquireRelease(
+        on(`SELECT pg_try_advisory_lock(hashtextextended('penstock topic replay', 0)) AS held`),
+        () => Effect.ignore(on(`SELECT pg_advisory_unlock_all()`))
+      )
       if (row?.held !== true) return yield* new RebuildUnderWay()
-      yield* Effect.addFinalizer(() => Effect.ignore(onHolder(`SELECT pg_advisory_unlock(${key})`)))
+      stillHeld = on(`SELECT`)
     })
 
     const stored = storedSources(sql`
@@ -86,7 +95,12 @@ export const PgObservationRebuild: Layer.Layer<
       FROM observation_offsets o, jsonb_each_text(o.raw_offsets) AS raw`)
 
     return ObservationRebuild.of({
-      store,
+      store: (batch) =>
+        Effect.andThen(
+          Effect.suspend(() => plain(stillHeld)),
+          store(batch)
+        ),
+
       stored: plain(stored),
 
       begin: (fresh) =>
@@ -94,17 +108,20 @@ export const PgObservationRebuild: Layer.Layer<
           yield* hold
           // Of a rebuild that was stopped just after its swap.
           yield* run(afterSwap)
-          const resumed = !fresh && (yield* exists(rebuildSchema))
-          if (!resumed) yield* sql.withTransaction(run(rebuildTables))
-          return { group: yield* group, resumed }
+          const left = fresh ? undefined : yield* found
+          if (left?.made_by === madeBy) return { group: left.group_name, resumed: true }
+          yield* sql.withTransaction(run(rebuildTables))
+          const made = (yield* found) ?? (yield* Effect.die(new Error("a table that was just made is not there")))
+          return { group: made.group_name, resumed: false }
         }).pipe(plain),
 
-      resume: (known) =>
+      resume: (group) =>
         Effect.gen(function* () {
           yield* hold
-          const isThere = (yield* exists(rebuildSchema)) && (yield* group) === known
-          if (!isThere) yield* run(afterSwap)
-          return isThere
+          const there = yield* found
+          if (there !== undefined && there.group_name !== group) return yield* new RebuildUnderWay()
+          if (there === undefined) yield* run(afterSwap)
+          return there !== undefined
         }).pipe(plain),
 
       swap: (lacksNothing) =>
@@ -113,8 +130,7 @@ export const PgObservationRebuild: Layer.Layer<
             Effect.gen(function* () {
               // A store takes this first of all, so nobody is held back who holds something else.
               yield* run([`SET LOCAL lock_timeout = '10s'`, `LOCK TABLE observation_offsets IN EXCLUSIVE MODE`])
-              // Fails if the lock was lost with its connection.
-              yield* onHolder(`SELECT`)
+              yield* stillHeld
               const isComplete = lacksNothing(yield* stored)
               if (isComplete) yield* run(swapTables)
               return isComplete

@@ -4,7 +4,12 @@
  * Names without a schema are those of the tables that are read. A new set has the same names in a schema of its own, and
  * the old one goes through a third on its way out.
  */
+import { migrations } from "../migrations/allMigrations.ts"
+import { version } from "./version.ts"
+
 export const rebuildSchema = "observation_rebuild"
+/** Only the version that began a rebuild goes on with it: another one may have other tables, or read documents otherwise. */
+export const madeBy = `${version} ${Object.keys(migrations).at(-1)}`
 const replacedSchema = "observation_replaced"
 
 /** The tables whose rows are many: they change places. By name, the parent first, in the order that queries lock them. */
@@ -35,7 +40,7 @@ export const rebuildTables: ReadonlyArray<string> = [
   `DROP SCHEMA IF EXISTS ${rebuildSchema} CASCADE`,
   `CREATE SCHEMA ${rebuildSchema}`,
   `CREATE TABLE ${rebuildSchema}.rebuild AS
-    SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name`,
+    SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name, '${madeBy}' AS made_by`,
   ...keepIds("observation_sites", "council_id", "name"),
   ...keepIds("observation_sites_measurements", "site_id", "measurement_name"),
   `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)

@@ -7,7 +7,7 @@
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { ObservationStore, ObservationStoreUnavailable, RawPosition } from "./ObservationStore.ts"
 
-/** Another rebuild is at work; wait for its end, or stop it. */
+/** Another rebuild is at work, or was begun in the place of this one; wait for its end, or stop it. */
 export class RebuildUnderWay extends Schema.TaggedError<RebuildUnderWay>()("RebuildUnderWay", {}) {}
 
 export interface RebuildBegun {
@@ -26,8 +26,8 @@ export class ObservationRebuild extends Context.Service<
   ObservationRebuild,
   {
     /**
-     * Makes the tables, or finds those of a rebuild that was interrupted; with `fresh` those are thrown away. Until the
-     * scope closes, nobody else can begin.
+     * Makes the tables, or finds those of a rebuild that was interrupted; with `fresh`, or if another version of Penstock made
+     * them, those are thrown away. Until the scope closes, nobody else can begin.
      */
     readonly begin: (
       fresh: boolean

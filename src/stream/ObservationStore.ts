@@ -30,7 +30,10 @@ export interface StoreMessage {
   readonly seenAt: Instant
   /** The time in which values that the message does not have are no longer there; without it, none are. */
   readonly covers?: Coverage | undefined
-  /** Where the raw document lies that it was mapped from: after a rebuild, what that has read is passed over. */
+  /**
+   * Where the raw document lies that it was mapped from: after a rebuild, what that has read is passed over, and before its
+   * end it shows what a rebuild still lacks.
+   */
   readonly source?: RawPosition | undefined
 }
 

@@ -107,6 +107,12 @@ const tables = PgClient.PgClient.use(
     FROM pg_class c WHERE c.relname LIKE 'observation%' AND c.relkind IN ('r', 'p') ORDER BY c.relname`
 )
 
+const loseLock = PgClient.PgClient.use(
+  (sql) => sql`
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND datname = current_database()`
+).pipe(Effect.orDie)
+
 const options: RebuildOptions = {
   rawTopic,
   fresh: false,
@@ -293,15 +299,66 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
   )
 
   it.effect(
-    "goes on under a new lock when the connection that held it was lost",
+    "begins anew where another version had begun, and takes in what was stored before sources were noted",
     () =>
       Effect.gen(function* () {
         const sql = yield* PgClient.PgClient
         const rebuild = yield* ObservationRebuild
-        yield* send(documents(7, 0, 2))
-        const lose = sql`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`.pipe(
-          Effect.orDie
+        const expected = yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* running
+            yield* send(documents(8, 0, 3))
+            yield* settled
+            return yield* everything
+          })
         )
+        yield* Effect.scoped(rebuild.begin(true))
+        yield* sql`ALTER TABLE observation_rebuild.rebuild DROP COLUMN made_by`
+        yield* sql`ALTER TABLE observation_rebuild.observation_offsets DROP COLUMN raw_offsets`
+        yield* sql`UPDATE observation_offsets SET raw_offsets = '{}'`
+        let resumed = true
+        yield* rebuildObservations({
+          ...options,
+          onBegin: (begun) => Effect.sync(() => void (resumed = begun.resumed))
+        })
+        assert.isFalse(resumed)
+        assert.deepStrictEqual(yield* everything, expected)
+      }),
+    60_000
+  )
+
+  it.effect(
+    "stops when it lost its lock and another has begun in its place",
+    () =>
+      Effect.gen(function* () {
+        const rebuild = yield* ObservationRebuild
+        const { group } = yield* Effect.scoped(rebuild.begin(true))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            assert.isTrue(yield* rebuild.resume(group))
+            yield* loseLock
+            const another = ObservationRebuild.use(({ begin }) => Effect.scoped(begin(true)))
+            yield* Effect.provide(another, Layer.fresh(PgObservationRebuild))
+            const stored = yield* Effect.flip(rebuild.store({ topic: rawTopic, partition: 0, messages: [] }))
+            assert.strictEqual(stored._tag, "ObservationStoreUnavailable")
+          })
+        )
+        const resumed = yield* Effect.flip(Effect.scoped(rebuild.resume(group)))
+        assert.strictEqual(resumed._tag, "RebuildUnderWay")
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "goes on under a new lock when the connection that held it was lost",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const lose = Effect.provideService(loseLock, PgClient.PgClient, sql)
+        const rebuild = yield* ObservationRebuild
+        yield* send(documents(7, 0, 2))
         const swaps: Array<string> = []
         const swap: typeof rebuild.swap = (lacksNothing) =>
           Effect.when(
