@@ -133,18 +133,19 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     if (isEnding()) return
     if (stand.producer === undefined) yield* makeOwn(stand)
     const records = takeBatch(stand, options)
-    if (records.length === 0) return
     forget(records)
-    // Behind the last record that was fetched come marks of transactions, which are passed together with it.
-    const next = stand.queue[0]?.offset ?? stand.fetchAt
     const log = cluster.brokerPool.metadata?.clusterId ?? ""
-    const outputs = yield* handle({ topic, partition: stand.partition, records, log })
+    const outputs = records.length === 0 ? [] : yield* handle({ topic, partition: stand.partition, records, log })
     yield* refuseTooLarge(outputs)
-    yield* settle(stand, next, outputs)
+    // Behind the last record that was fetched come marks of transactions, and records of aborted ones: the group passes them
+    // too, so that nothing seems to be left.
+    const next = stand.queue[0]?.offset ?? stand.fetchAt
+    if (next > stand.committed) yield* settle(stand, next, outputs)
   })
   const work = (stand: Stand) =>
     Effect.whileLoop({
-      while: () => stand.queue.length > 0 && !isEnding(),
+      // Told in the same step: what is taken in a moment later must find somebody at work, or nobody.
+      while: () => (stand.working = !isEnding() && (stand.queue.length > 0 || stand.committed < stand.fetchAt)),
       body: () => slots.withPermit(workOnce(stand)),
       step: () => {}
     }).pipe(
@@ -153,18 +154,16 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
         (failed) => discard(stand.partition, failed as KafkaFailure)
       ),
       Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause))),
-      Effect.ignoreCause,
-      Effect.ensuring(Effect.sync(() => (stand.working = false)))
+      Effect.ignoreCause
     )
   const startWork = (stand: Stand) => {
-    if (stand.working || stand.queue.length === 0 || isEnding()) return Effect.void
+    if (stand.working || isEnding()) return Effect.void
     stand.working = true
     return FiberSet.run(workers, work(stand))
   }
 
   /** Takes in what a node answered; whether there was anything. */
   const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
-    const passed = new Map<number, number>()
     let any = false
     for (const fetched of answer) {
       const stand = stands.get(fetched.partition)
@@ -178,15 +177,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
         waitingValues += record.value.length
         stand.queue.push(record)
       }
-      // Marks and aborted records only: the group passes them, so that nothing seems to be left. Not past what was taken and is
-      // not settled: a round that ends leaves such records behind.
-      const allSettled = !stand.working && stand.queue.length === 0 && !isEnding()
-      if (records.length === 0 && allSettled) passed.set(stand.partition, stand.fetchAt)
       yield* startWork(stand)
-    }
-    if (passed.size > 0) {
-      yield* commitOffsets(options, membership, passed)
-      for (const [partition, next] of passed) stands.get(partition)!.committed = next
     }
     return any
   })

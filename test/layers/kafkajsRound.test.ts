@@ -118,6 +118,38 @@ describe("a round of a consumer group", () => {
       })
   )
 
+  it.effect("moves the group past marks of transactions that come behind a batch, while it is at work and later", () =>
+    Effect.gen(function* () {
+      const working = yield* Deferred.make<void>()
+      const later = yield* Deferred.make<void>()
+      let asked = 0
+      const { cluster, commits, membership } = yield* scripted(() =>
+        Effect.suspend(() => {
+          asked++
+          if (asked === 1) return Effect.succeed([answer(0, message(0))])
+          if (asked === 2) return Effect.succeed([answer(0, message(1, true))])
+          return asked === 3
+            ? Effect.as(Deferred.await(later), [answer(0, message(2, true)), answer(1, message(0, true))])
+            : Effect.never
+        })
+      )
+      const round = runRound(cluster, options, membership, () => Effect.as(Deferred.await(working), []))
+      yield* Effect.forkScoped(Effect.scoped(round))
+      yield* Effect.repeat(settle, { until: () => asked === 3 })
+      assert.deepStrictEqual(commits, [])
+      yield* Deferred.succeed(working, undefined)
+      yield* settle
+      assert.deepStrictEqual(commits, [[0, 2]])
+      yield* Deferred.succeed(later, undefined)
+      yield* settle
+      assert.deepStrictEqual(commits, [
+        [0, 2],
+        [0, 3],
+        [1, 1]
+      ])
+    })
+  )
+
   it.effect("reads up to what cannot be read and all of the other partitions, says so, and fails after a while", () =>
     Effect.gen(function* () {
       const unreadable = Object.assign(new Error(), { type: "COMPRESSED_WITH_SNAPPY" })
