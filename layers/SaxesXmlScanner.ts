@@ -75,8 +75,6 @@ class Scan {
         if (next > inside) {
           this.#taken.push(inside, next)
           this.#wait = LEAST_WAIT
-          // The element behind what was taken was tried already.
-          this.#tryFrom = from + piece.indexOf(tag, next - from) + 1
         } else {
           this.#tryFrom = next + this.#wait
           this.#wait = Math.min(2 * this.#wait, CHUNK_LENGTH)

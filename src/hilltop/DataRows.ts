@@ -66,13 +66,11 @@ export class DataRows {
     } else this.cell(text.slice(name, nameEnd), text.slice(start, end))
   }
 
+  /** Adds the row that began; once, however often it is told. */
   end(): void {
-    if (this.#pending) this.add()
-  }
-
-  /** What is told to `end` next is no row: it was added already. */
-  settle(): void {
+    if (!this.#pending) return
     this.#pending = false
+    this.#add()
   }
 
   /** `mowsecs v1 v2 …` */
@@ -82,14 +80,14 @@ export class DataRows {
     this.#quality = ""
     this.divisorApplied = false
     this.#observedAt = parseMowsecs(time)
-    this.add()
+    this.#add()
   }
 
   gap(): void {
     if (this.gapsBefore.at(-1) !== this.rows.length) this.gapsBefore.push(this.rows.length)
   }
 
-  add(): void {
+  #add(): void {
     const value = this.#value
     const observedAt = this.#observedAt
     if (observedAt === undefined) this.skipped.unreadableTime++

@@ -95,30 +95,23 @@ const afterText = (text: string, from: number): number => {
 }
 
 /**
- * Takes rows from `at`, right behind an `<E>`, until `until` or the first that is not plain. Answers the place of the
- * `</E>` of the last row it took; that row's end, when it is told, adds no row again.
+ * Takes rows from `at`, right behind an `<E>`, until `until` or the first cell that is not plain. Answers the place of the
+ * `</E>` of the last row, which its end, when it is told, adds no second time; or where the rest of a row begins.
  */
 export const readPlainRows = (text: string, at: number, until: number, rows: DataRows): number => {
-  // An empty row ends where it began, so the place alone does not say that it was taken.
-  let taken = -1
-  let from = at
-  while (from < until) {
-    const end = readRow(text, from, rows)
-    if (end < 0) break
-    taken = end
-    // Behind `</E>`.
+  for (let from = at; ; from += 3) {
+    rows.begin()
+    const rest = readCells(text, from, rows)
+    const end = afterSpace(text, rest)
+    if (!text.startsWith("</E>", end)) return rest
+    rows.end()
     from = afterSpace(text, end + 4)
     while (from < until && text.startsWith("<Gap/>", from)) {
       rows.gap()
       from = afterSpace(text, from + 6)
     }
-    if (!text.startsWith("<E>", from)) break
-    from += 3
+    if (from >= until || !text.startsWith("<E>", from)) return end
   }
-  rows.begin()
-  if (taken < 0) return at
-  rows.settle()
-  return taken
 }
 
 const parameterAttributes = [' Name="', ' Value="']
@@ -142,36 +135,31 @@ const afterParameter = (text: string, from: number): number => {
   return at
 }
 
-/** The cells of one row: adds it, and answers the place of its `</E>`; or does nothing and answers -1. */
-const readRow = (text: string, from: number, rows: DataRows): number => {
-  rows.begin()
-  let at = afterSpace(text, from)
+/** The cells of a row up to the first that is not plain; the place behind them. */
+const readCells = (text: string, from: number, rows: DataRows): number => {
+  let read = from
   for (;;) {
-    if (text.charCodeAt(at) !== LESS || at - from > longestRow) return -1
+    const at = afterSpace(text, read)
+    if (text.charCodeAt(at) !== LESS || at - from > longestRow) return read
     const name = at + 1
-    if (text.charCodeAt(name) === SLASH) {
-      if (!text.startsWith("</E>", at)) return -1
-      rows.add()
-      return at
-    }
     const nameEnd = afterName(text, name)
-    if (nameEnd === name) return -1
+    if (nameEnd === name) return read
     const tagEnd = text.charCodeAt(nameEnd) === SPACE ? afterParameter(text, nameEnd) : nameEnd
     const next = text.charCodeAt(tagEnd)
     if (next === SLASH) {
-      if (text.charCodeAt(tagEnd + 1) !== GREATER) return -1
+      if (text.charCodeAt(tagEnd + 1) !== GREATER) return read
       rows.cellAt(text, name, nameEnd, tagEnd, tagEnd)
-      at = afterSpace(text, tagEnd + 2)
+      read = tagEnd + 2
       continue
     }
-    if (next !== GREATER) return -1
+    if (next !== GREATER) return read
     const start = tagEnd + 1
     const plainEnd = afterPlainText(text, start)
     const end = plainEnd < 0 ? afterText(text, start) : plainEnd
-    if (end < 0 || !isEndTag(text, end, name, nameEnd)) return -1
+    if (end < 0 || !isEndTag(text, end, name, nameEnd)) return read
     if (end === plainEnd) rows.cellAt(text, name, nameEnd, start, end)
     else rows.cell(text.slice(name, nameEnd), resolved(text.slice(start, end)))
-    at = afterSpace(text, end + 3 + nameEnd - name)
+    read = end + 3 + nameEnd - name
   }
 }
 
