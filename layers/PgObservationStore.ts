@@ -84,6 +84,7 @@ const nothingPlaced = { added: [], overruled: 0 }
 
 const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
 const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
+
 /** Whether a rebuild has read the document of the message, before what is new came through the topic. */
 const isRebuilt = (
   { seenAt, source }: StoreMessage,

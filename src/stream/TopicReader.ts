@@ -56,8 +56,8 @@ export class TopicReader extends Context.Service<
      * Gives `handle` one batch after another until interrupted, those of a partition in order and never two of one
      * partition at a time, over all instances of the group; several partitions may be handled at once. When `handle`
      * succeeds, the records it returned are published and the offset moves past the batch, both or neither. When it
-     * fails, `consume` fails with its error, once the handlers of other partitions are done, and the batch comes again. A batch that took so long that another instance
-     * had to take over is discarded, with what `handle` returned.
+     * fails, `consume` fails with its error, once the handlers of other partitions are done, and the batch comes again. A
+     * batch that took so long that another instance had to take over is discarded, with what `handle` returned.
      */
     readonly consume: <E, R>(
       options: ConsumeOptions,
