@@ -36,8 +36,8 @@ const partitionBytes = 256_000
 const roomForValues = 24_000_000
 /** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
 const longestSettling = "20 seconds"
-/** So long the others are read beside a partition that cannot be; then the round fails, and it is looked at anew. */
-const longestStandstill = "30 seconds"
+/** So long the others are read beside a partition that cannot be, before it is looked at anew. */
+const standstill = "30 seconds"
 
 /** Where this member stands in a partition. */
 interface Stand {
@@ -49,8 +49,10 @@ interface Stand {
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
   working: boolean
-  /** What comes next in it cannot be read. */
+  /** What comes next in it could not be read when it was last looked at. */
   isStill: boolean
+  /** And is not looked at for a while. */
+  isLeftOut: boolean
   /** Made before the first batch of the round. */
   producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
 }
@@ -172,6 +174,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       const last = Number(fetched.messages.at(-1)!.offset)
       if (last < stand.fetchAt) continue
       any = true
+      stand.isStill = false
       stand.fetchAt = last + 1
       for (const record of records) {
         waitingValues += record.value.length
@@ -184,13 +187,14 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
 
   const standStill = Effect.fnUntraced(function* (stand: Stand, failed: KafkaFailure) {
     stand.isStill = true
+    stand.isLeftOut = true
     yield* Effect.logError(`a partition stands still, because its next records cannot be read: ${failed.kind}`, {
       topic,
       group,
       partition: stand.partition,
       offset: stand.fetchAt
     })
-    yield* Deferred.fail(failure, failed).pipe(Effect.delay(longestStandstill), Effect.forkScoped)
+    yield* Effect.sync(() => (stand.isLeftOut = false)).pipe(Effect.delay(standstill), Effect.forkScoped)
   })
 
   const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
@@ -199,7 +203,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     while (true) {
       if (isEnding()) return yield* Effect.never
       yield* drained.close
-      const readable = own.filter(({ isStill }) => !isStill)
+      const readable = own.filter(({ isLeftOut }) => !isLeftOut)
       const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
       if (wanted.length === 0) {
         // Whoever leads other partitions closes the latch as well, perhaps before we have seen it open.
@@ -274,10 +278,8 @@ const standsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, options: Ro
     partitions.map((partition): readonly [number, Stand] => {
       const stand = committed.get(partition) ?? -1
       const fetchAt = Math.max(stand, firsts.get(partition) ?? 0)
-      return [
-        partition,
-        { partition, fetchAt, committed: stand, queue: [], working: false, isStill: false, producer: undefined }
-      ]
+      const idle = { queue: [], working: false, isStill: false, isLeftOut: false, producer: undefined }
+      return [partition, { partition, fetchAt, committed: stand, ...idle }]
     })
   )
 })
