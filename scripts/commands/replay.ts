@@ -33,15 +33,20 @@ export const replay = Command.make(
     fresh: Flag.Boolean("fresh").pipe(
       Flag.withDescription("Begin anew instead of going on with a replay that was stopped"),
       Flag.withDefault(false)
+    ),
+    dropMissing: Flag.Boolean("drop-missing").pipe(
+      Flag.withDescription("Let go of the months that no raw document leads to any more"),
+      Flag.withDefault(false)
     )
   },
   Effect.fnUntraced(
-    function* ({ fresh }) {
+    function* ({ dropMissing, fresh }) {
       const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
       let seconds = 0
       const { read } = yield* rebuildObservations({
         rawTopic,
         fresh,
+        dropMissing,
         onBegin: ({ resumed }) =>
           Console.error(
             resumed ? "Goes on with the replay that was stopped." : `Reads ${rawTopic} from its beginning.`
@@ -57,6 +62,14 @@ export const replay = Command.make(
         ),
       RebuildUnderWay: () =>
         Effect.fail(new CommandFailed({ message: "Another replay is under way; there can be one at a time." })),
+      RebuildLacksMonths: ({ months, series }) =>
+        Effect.fail(
+          new CommandFailed({
+            message:
+              `Nothing was changed: no raw document leads to ${months} months of ${series} series that are there now. They came ` +
+              "from another topic, or their documents are no longer kept. With --drop-missing those months go."
+          })
+        ),
       RebuildOvertaken: () =>
         Effect.fail(
           new CommandFailed({

@@ -10,6 +10,15 @@ import type { ObservationStore, ObservationStoreUnavailable, RawPosition } from 
 /** Another rebuild is at work, or was begun in the place of this one; wait for its end, or stop it. */
 export class RebuildUnderWay extends Schema.TaggedError<RebuildUnderWay>()("RebuildUnderWay", {}) {}
 
+/**
+ * The tables that are read have so many months, of so many series, that no raw document leads to any more: they came from
+ * another topic, or their documents are no longer kept.
+ */
+export class RebuildLacksMonths extends Schema.TaggedError<RebuildLacksMonths>()("RebuildLacksMonths", {
+  months: Schema.Int,
+  series: Schema.Int
+}) {}
+
 export interface RebuildBegun {
   /** The consumer group that reads the raw topic for it: a new one for each rebuild. */
   readonly group: string
@@ -46,11 +55,12 @@ export class ObservationRebuild extends Context.Service<
     /**
      * Holds back whoever writes to the old tables, and puts the new ones in their place if, by what is stored then, they
      * lack nothing; readers wait for a moment. False, and everything as before, if they do. Nothing may be stored in the new
-     * tables meanwhile.
+     * tables meanwhile. Months without a raw document are dropped only if `dropMissing` says so.
      */
     readonly swap: (
-      lacksNothing: (stored: ReadonlyArray<StoredSource>) => boolean
-    ) => Effect.Effect<boolean, ObservationStoreUnavailable>
+      lacksNothing: (stored: ReadonlyArray<StoredSource>) => boolean,
+      dropMissing?: boolean
+    ) => Effect.Effect<boolean, ObservationStoreUnavailable | RebuildLacksMonths>
   }
 >()("penstock/stream/ObservationRebuild") {}
 

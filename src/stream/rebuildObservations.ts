@@ -29,6 +29,8 @@ export interface RebuildOptions {
   readonly rawTopic: string
   /** Throws away what an interrupted rebuild left. */
   readonly fresh: boolean
+  /** Lets go of months that have no raw document any more, instead of failing. */
+  readonly dropMissing: boolean
   readonly onBegin: (begun: { readonly resumed: boolean }) => Effect.Effect<void>
   /** Told every second. */
   readonly onProgress: (progress: RebuildProgress) => Effect.Effect<void>
@@ -100,7 +102,7 @@ const nameOf = ({ by, partition }: StoredSource) => `${by} ${partition}`
 
 /** Rebuilds and swaps; how many documents were read. Interrupted, it leaves the old tables as they are. */
 export const rebuildObservations = Effect.fn("rebuildObservations")(function* (options: RebuildOptions) {
-  const { fresh, onBegin, onProgress, rawTopic: topic } = options
+  const { dropMissing, fresh, onBegin, onProgress, rawTopic: topic } = options
   const rebuild = yield* ObservationRebuild
   const reader = yield* TopicReader
   const { group, resumed } = yield* Effect.scoped(rebuild.begin(fresh))
@@ -147,15 +149,14 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
       // What was stored before nothing was left to read has been read.
       const before = new Map((yield* rebuild.stored).map((one) => [nameOf(one), one.offset]))
       yield* level
-      const swap = rebuild.swap((stored) =>
+      const lacksNothing = (stored: ReadonlyArray<StoredSource>) =>
         stored.every(
           (one) => one.offset < (reached.get(one.partition) ?? 0) || one.offset <= (before.get(nameOf(one)) ?? -1)
         )
-      )
       return yield* gate.alone(
         Effect.suspend(() => {
           isClosed = true
-          return Effect.map(swap, (swapped) => (isClosed = swapped))
+          return Effect.map(rebuild.swap(lacksNothing, dropMissing), (swapped) => (isClosed = swapped))
         })
       )
     })
@@ -171,7 +172,7 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
     Effect.retry({
       schedule: Schedule.spaced("1 second"),
       times: 60,
-      while: ({ _tag }) => _tag !== "RebuildUnderWay" && _tag !== "RebuildOvertaken"
+      while: ({ _tag }) => _tag === "ObservationStoreUnavailable" || _tag === "ReaderUnavailable"
     })
   )
   yield* Effect.raceFirst(swapping, Effect.forever(Effect.delay(Effect.ignore(tell), "1 second")))

@@ -124,6 +124,7 @@ await withOwnKafka("the stream over Kafka", () => {
             const rebuild = rebuildObservations({
               rawTopic,
               fresh: false,
+              dropMissing: false,
               onBegin: () => Effect.void,
               onProgress: () => Effect.void
             })

@@ -116,6 +116,7 @@ const loseLock = PgClient.PgClient.use(
 const options: RebuildOptions = {
   rawTopic,
   fresh: false,
+  dropMissing: false,
   onBegin: () => Effect.void,
   onProgress: () => Effect.void
 }
@@ -268,6 +269,34 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
           Effect.provideService(ObservationRebuild, { ...rebuild, swap }),
           Effect.provideService(TopicReader, silent)
         )
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "drops no month that has no raw document any more, unless told so",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* running
+            yield* send(documents(9, 0, 2))
+            yield* settled
+          })
+        )
+        const expected = yield* everything
+        yield* sql`
+          INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+          SELECT id, '1999-0' || month, now(), '1999-01-01', '1999-02-01', '' FROM observation_sites_measurements,
+            generate_series(1, 2) AS month ORDER BY id LIMIT 4`
+        const lacking = yield* everything
+        const error = yield* Effect.flip(rebuildObservations(options))
+        assert.deepInclude(error, { _tag: "RebuildLacksMonths", months: 4, series: 2 })
+        assert.deepStrictEqual(yield* everything, lacking)
+        yield* rebuildObservations({ ...options, dropMissing: true })
+        assert.deepStrictEqual(yield* everything, expected)
         assert.deepStrictEqual(yield* schemas, [])
       }),
     60_000

@@ -17,7 +17,13 @@ const away = new ObservationStoreUnavailable({ cause: "away" })
 
 /** A rebuild of an empty topic. */
 const rebuilding = (tables: Pick<ObservationRebuild["Service"], "resume" | "stored" | "swap">) =>
-  rebuildObservations({ rawTopic, fresh: false, onBegin: () => Effect.void, onProgress: () => Effect.void }).pipe(
+  rebuildObservations({
+    rawTopic,
+    fresh: false,
+    dropMissing: false,
+    onBegin: () => Effect.void,
+    onProgress: () => Effect.void
+  }).pipe(
     Effect.provideService(ObservationRebuild, {
       ...tables,
       begin: () => Effect.succeed({ group: "group", resumed: false }),
