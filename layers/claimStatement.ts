@@ -4,12 +4,16 @@
  *
  * The look visits the servers that have nothing in flight first, else in the order of drawn lots, and no more of them than it
  * needs. At each it probes one index per lane (a source on that server) and kind of task, and reads no more than the
- * server's room: its time does not grow with the queue. Of what it saw it takes from those first that have least in flight,
- * so that slow servers do not hold every place that there is. An idle look writes nothing. Servers that others hold are passed over, and so are those that another claim has
- * visited since the look: whoever then holds a server's row knows every lease of its tasks.
+ * server's room: its time does not grow with the queue. An idle look writes nothing. Servers that others hold are passed over,
+ * and so are those that another claim has visited since the look: whoever then holds a server's row knows every lease of
+ * its tasks.
+ *
+ * Slow servers must not hold every place that there is. So of what it saw a claim takes from those first that have least in
+ * flight; and some places are kept from those that have anything in flight, while others with due tasks have nothing in
+ * flight only because their rate says so, which will be over in a moment.
  */
 import type { SqlClient, Statement } from "effect/sql"
-import { sharePeriod, stretch } from "../src/crawl/FetchOrder.ts"
+import { mostKept, sharePeriod, stretch } from "../src/crawl/FetchOrder.ts"
 
 /** So many servers share a claim, if they have work: the next claim comes a moment later. */
 const sharing = 4
@@ -60,7 +64,21 @@ export const claimStatement = (
           WHERE lane.origin = free.origin) in_kind) in_order
       ORDER BY place LIMIT free.room) task
     LIMIT ${looked}::int4
-  ), picked AS MATERIALIZED (SELECT * FROM seen ORDER BY height, random() LIMIT ${limit}::int4
+  ), waiting AS MATERIALIZED (
+    SELECT FROM hilltop_servers s WHERE ${budget.isAsked} AND s.in_flight = 0 AND ${budget.room} < 1 AND EXISTS (
+      SELECT FROM hilltop_lanes lane
+      JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
+      CROSS JOIN generate_series(0, 3) AS kind (priority)
+      CROSS JOIN LATERAL (
+        SELECT FROM hilltop_fetch_tasks t
+        WHERE t.origin = s.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
+          AND t.set_aside_at IS NULL AND t.next_fetch_at <= now()
+        LIMIT 1) due
+      WHERE lane.origin = s.origin)
+    LIMIT ${mostKept(limit)}::int4
+  ), picked AS MATERIALIZED (
+    SELECT * FROM (SELECT seen.*, row_number() OVER (ORDER BY height, random()) AS nth FROM seen) in_turn
+    WHERE nth <= ${limit}::int4 - CASE WHEN height > 1 THEN (SELECT count(*) FROM waiting) ELSE 0 END
   ), server AS (
     SELECT s.origin, s.epoch, s.turns, ${budget.tokens} AS tokens, ${budget.room} AS room FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM picked)) AND ${budget.isAsked} ORDER BY s.origin FOR UPDATE SKIP LOCKED

@@ -58,3 +58,9 @@ export const firstOf = <A extends Candidate>(
     .slice(0, Math.max(0, room))
     .map(({ candidate }) => candidate)
 }
+
+/**
+ * How many of the places that are free are kept at most for servers that have nothing in flight, and due tasks, but may not be
+ * asked for a moment. Others could hold every place for as long as an answer may take.
+ */
+export const mostKept = (free: number): number => Math.min(4, Math.ceil(free / 2))

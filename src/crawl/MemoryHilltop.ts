@@ -13,7 +13,7 @@ import {
   type TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant } from "../domain/Instant.ts"
-import { type Candidate, firstOf } from "./FetchOrder.ts"
+import { type Candidate, firstOf, mostKept } from "./FetchOrder.ts"
 import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget, type ServerLimits } from "./ServerBudget.ts"
@@ -81,6 +81,9 @@ const originOf = (url: string) => new URL(url).origin
 const isDue = (task: MemoryTask, now: number) =>
   task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
 
+const isPaused = ({ coolDownUntil = 0, openUntil = 0 }: ServerHealth, now: number) =>
+  coolDownUntil > now || openUntil > now
+
 const isUsable = (source: SourceRow | undefined) => source !== undefined && source.problem === undefined
 /** Due at once, and not as it was when it was claimed: its settlement lets that stand. */
 const askForAgain = (task: MemoryTask, now: number) => {
@@ -120,7 +123,7 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
         const rate = (limits.requestsPerSecond ?? defaults.requestsPerSecond) * health.pace
         server.tokens = Math.min(bucketSize(rate), server.tokens + (rate * (now - server.refilledAt)) / 1000)
         server.refilledAt = now
-        if ((health.coolDownUntil ?? 0) > now || (health.openUntil ?? 0) > now) return 0
+        if (isPaused(health, now)) return 0
         const most = concurrencyOf(health, limits.maxConcurrent ?? defaults.maxConcurrent)
         return Math.max(0, Math.min(Math.floor(server.tokens), most - inFlightAt(origin)))
       }
@@ -218,10 +221,15 @@ const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcu
               )
             )
           )
+          const waiting = [...byOrigin.keys()].filter((origin) => {
+            const { health, tokens } = serverOf(servers, origin, now)
+            return inFlightAt(origin) === 0 && tokens < 1 && !isPaused(health, now)
+          }).length
+          const kept = Math.min(waiting, mostKept(limit))
           return turns
             .flat()
             .sort((a, b) => a.height - b.height)
-            .slice(0, limit)
+            .filter(({ height }, nth) => nth < limit - (height > 0 ? kept : 0))
             .map(({ origin, task }) => {
               const server = serverOf(servers, origin, now)
               server.tokens -= 1

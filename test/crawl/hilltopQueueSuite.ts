@@ -30,35 +30,35 @@ export const hilltopQueueSuite = <R, E>(
   arrange: Effect.Effect<Arrange, never, R>
 ) =>
   describe(name, () => {
-    it.layer(layer, { excludeTestServices: true })((it) => {
-      let servers = 0
-      const arranged = Effect.gen(function* () {
-        const queue = yield* HilltopQueue
-        const budget = yield* ServerBudget
-        const tools = yield* arrange
-        const url = `http://hilltop-${++servers}.example.nz/data.hts`
-        yield* budget.limit(url, generous)
-        const sourceId = yield* tools.addSource(url)
-        const task = (n: number, requestType: RequestType = "MEASUREMENT_DATA"): NewTask => ({
-          sourceId,
-          requestType,
-          fetchUrl: `${url}?n=${n}`,
-          details: { siteName: "Awa at Bridge", item: 2 }
-        })
-        const claimMine = (limit = 1_000) =>
-          Effect.map(queue.claim(limit), (tasks) => tasks.filter((each) => each.sourceId === sourceId))
-        return { queue, budget, tools, url, sourceId, task, claimMine }
+    let servers = 0
+    const arranged = Effect.gen(function* () {
+      const queue = yield* HilltopQueue
+      const budget = yield* ServerBudget
+      const tools = yield* arrange
+      const url = `http://hilltop-${++servers}.example.nz/data.hts`
+      yield* budget.limit(url, generous)
+      const sourceId = yield* tools.addSource(url)
+      const task = (n: number, requestType: RequestType = "MEASUREMENT_DATA"): NewTask => ({
+        sourceId,
+        requestType,
+        fetchUrl: `${url}?n=${n}`,
+        details: { siteName: "Awa at Bridge", item: 2 }
       })
-      const settlementOf = (task: ClaimedTask, change: Partial<Settlement> = {}): Settlement => ({
-        task,
-        run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" },
-        delay: Duration.hours(1),
-        hash: "abc",
-        attempts: 0,
-        answer: undefined,
-        ...change
-      })
+      const claimMine = (limit = 1_000) =>
+        Effect.map(queue.claim(limit), (tasks) => tasks.filter((each) => each.sourceId === sourceId))
+      return { queue, budget, tools, url, sourceId, task, claimMine }
+    })
+    const settlementOf = (task: ClaimedTask, change: Partial<Settlement> = {}): Settlement => ({
+      task,
+      run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" },
+      delay: Duration.hours(1),
+      hash: "abc",
+      attempts: 0,
+      answer: undefined,
+      ...change
+    })
 
+    it.layer(layer, { excludeTestServices: true })((it) => {
       it.effect("queues a task once, and gives it to one claimer with all that it needs", () =>
         Effect.gen(function* () {
           const { claimMine, queue, task, url } = yield* arranged
@@ -415,6 +415,27 @@ export const hilltopQueueSuite = <R, E>(
           )
           yield* Fiber.join(heard)
         }).pipe(Effect.scoped)
+      )
+    })
+
+    // With nobody else's tasks on the queue.
+    it.layer(layer, { excludeTestServices: true })((it) => {
+      it.effect("keeps a place from slow servers while another has due tasks and only its rate says to wait", () =>
+        Effect.gen(function* () {
+          const slow = yield* arranged
+          const paced = yield* arranged
+          const ofSlow = Effect.map(slow.queue.claim(1), (tasks) =>
+            tasks.filter((each) => each.sourceId === slow.sourceId)
+          )
+          yield* slow.queue.enqueue(Array.from({ length: 10 }, (_, i) => slow.task(i)))
+          while ((yield* ofSlow).length === 0);
+          yield* paced.budget.limit(paced.url, { requestsPerSecond: 0.1, maxConcurrent: 4 })
+          yield* paced.queue.enqueue([1, 2, 3].map((n) => paced.task(n)))
+          const first = yield* paced.claimMine(1)
+          yield* paced.queue.settle(first.map((each) => settlementOf(each)))
+          assert.strictEqual(first.length, 1)
+          for (let n = 0; n < 20; n++) assert.deepStrictEqual(yield* ofSlow, [])
+        })
       )
     })
   })
