@@ -95,7 +95,7 @@ export const PgObservationRebuild: Layer.Layer<
       SELECT topic || '/' || o.partition AS by, raw.key::int4 AS partition, raw.value::float8 AS "offset"
       FROM observation_offsets o, jsonb_each_text(o.raw_offsets) AS raw`)
 
-    /** Two indexes in one order: half a second for a million months. */
+    /** Two indexes read in one order: 0.25 s for a million months. */
     const refuseLoss = Effect.gen(function* () {
       const [lacking] = yield* counts(sql`
         SELECT count(*)::int4 AS months, count(DISTINCT series_id)::int4 AS series FROM observation_months live

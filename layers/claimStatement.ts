@@ -53,9 +53,7 @@ export const claimStatement = (
       FROM (
         SELECT in_kind.*, row_number() OVER (ORDER BY priority, n) AS r FROM (
           SELECT due.id, due.due_at, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
-          FROM hilltop_lanes lane
-          JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
-          CROSS JOIN generate_series(0, 3) AS kind (priority)
+          FROM ${openLanes(sql)}
           CROSS JOIN LATERAL (
             SELECT t.id, t.next_fetch_at AS due_at, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
             WHERE t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
@@ -66,9 +64,7 @@ export const claimStatement = (
     LIMIT ${looked}::int4
   ), waiting AS MATERIALIZED (
     SELECT FROM hilltop_servers s WHERE ${budget.isAsked} AND s.in_flight = 0 AND ${budget.room} < 1 AND EXISTS (
-      SELECT FROM hilltop_lanes lane
-      JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
-      CROSS JOIN generate_series(0, 3) AS kind (priority)
+      SELECT FROM ${openLanes(sql)}
       CROSS JOIN LATERAL (
         SELECT FROM hilltop_fetch_tasks t
         WHERE t.origin = s.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
@@ -106,3 +102,8 @@ export const claimStatement = (
  */
 export const isFree = (sql: SqlClient.SqlClient): Statement.Fragment =>
   sql`(SELECT l.fence FROM hilltop_fetch_leases l WHERE l.task_id = t.id) IS NULL`
+
+/** The lanes `lane` of sources that may be asked, with each `kind` of task. */
+const openLanes = (sql: SqlClient.SqlClient): Statement.Fragment => sql`
+  hilltop_lanes lane JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
+  CROSS JOIN generate_series(0, 3) AS kind (priority)`

@@ -3,7 +3,8 @@
  *
  * Plain is an `E` whose cells hold printable characters up to U+D7FF and nothing else: no references but XML's own five names, no
  * attributes but those of a laboratory's parameters, no comments or line ends in them. Whatever differs in the slightest is left
- * to the parser, with the rest of its row, so this neither accepts nor refuses anything by itself. A property test holds both ways against each other.
+ * to the parser, with the rest of its row, so this neither accepts nor refuses anything by itself. A property test holds both
+ * ways against each other.
  */
 import type { DataRows } from "./DataRows.ts"
 
