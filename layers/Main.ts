@@ -6,12 +6,10 @@
  */
 import { Layer } from "effect"
 import { Loops } from "../src/domain/Loop.ts"
-import { withinBudget } from "../src/sync/AdapterBudget.ts"
-import { AdapterClient } from "../src/sync/AdapterClient.ts"
+import { BudgetedAdapter } from "./BudgetedAdapter.ts"
 import { Database } from "./Database.ts"
 import { PgAccountingPointCopies } from "./PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./PgAccountingPointStore.ts"
-import { PgAdapterBudget } from "./PgAdapterBudget.ts"
 import { PgControllableUnits } from "./PgControllableUnits.ts"
 import { PgDueWork } from "./PgDueWork.ts"
 import { PgEventInbox } from "./PgEventInbox.ts"
@@ -28,7 +26,6 @@ import { PgServerBudget } from "./PgServerBudget.ts"
 import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./SaxesXmlScanner.ts"
 import { ChosenTopics } from "./ChosenTopics.ts"
-import { UndiciAdapterClient } from "./UndiciAdapterClient.ts"
 import { UndiciHilltopClient } from "./UndiciHilltopClient.ts"
 
 /** What is kept, in PostgreSQL; the topics perhaps in Kafka. */
@@ -51,12 +48,8 @@ const Stores = Layer.mergeAll(
   ChosenTopics
 )
 
-/** Who is asked; the adapter within its budget, which the database keeps. */
-const Outside = Layer.mergeAll(
-  Layer.effect(AdapterClient, withinBudget).pipe(Layer.provide([UndiciAdapterClient, PgAdapterBudget])),
-  UndiciHilltopClient,
-  SaxesXmlScanner
-)
+/** Who is asked. */
+const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
 /** The service, given how it answers over HTTP. */
 export const service = <E, R>(api: Layer.Layer<never, E, R>) =>

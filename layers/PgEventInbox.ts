@@ -4,14 +4,21 @@
  * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks; and
  * which rows, in hexadecimal, as far as its 8,000 bytes go: 1,000 of 16 million accounting points fit.
  */
-import { Effect, Layer, Option, Schema, Stream } from "effect"
+import { Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
-import { formatInstant } from "../src/domain/Instant.ts"
-import type { ThinEvent } from "../src/domain/ThinEvent.ts"
-import { type EventArrival, EventInbox, unheardArrival } from "../src/sync/EventInbox.ts"
+import { formatPreciseInstant } from "../src/domain/Instant.ts"
+import { furthestAhead, type ThinEvent } from "../src/domain/ThinEvent.ts"
+import {
+  type EventArrival,
+  EventInbox,
+  EventsInFuture,
+  rememberedTimes,
+  unheardArrival
+} from "../src/sync/EventInbox.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { listenForPayloads } from "./listen.ts"
+import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const channel = "penstock_accounting_point_events"
@@ -34,31 +41,61 @@ export const PgEventInbox = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* PgClient.PgClient
 
+    const skew = sql.literal(`interval '${Duration.toMillis(yield* Settings.EVENT_CLOCK_SKEW.config)} milliseconds'`)
+
+    /** Whether one of `times` is none that was told before; `s` is the sync row. */
+    const isNews = (times: string) =>
+      sql`EXISTS (SELECT FROM unnest(${sql.literal(times)}) AS t WHERE t > s.last_event_at - ${skew} AND CASE
+        WHEN t <> s.last_event_at THEN t <> ALL (coalesce(s.event_times, '{}'))
+        ELSE t = date_trunc('second', t) AND clock_timestamp() < t + interval '1 second' + ${skew}
+          AND NOT (s.last_event_at > s.synced_event_at AND s.last_sync_start IS NULL) END)`
+
     const recordBatch = SqlSchema.findOne({
       Request: Schema.Struct({ gsrns: Schema.Array(Schema.String), times: Schema.Array(Schema.String) }),
-      Result: Schema.Struct({ known: Schema.Int, recorded: Schema.Int }),
-      // Rows are locked in the order of their ids, so that two batches never wait for each other crosswise.
+      Result: Schema.Struct({ known: Schema.Int, recorded: Schema.Int, ahead: Schema.Array(Schema.Int) }),
+      // Rows are locked in the order of their ids, so that two batches never wait for each other crosswise. `event_told_at` is the
+      // clock's time and not the transaction's: a sync that began while this one waited for the row does not cover the event.
+      // An event that moves nothing forward makes its row pending by taking back what was followed.
       execute: ({ gsrns, times }) => sql`
-        WITH newest AS (
-          SELECT gsrn, max(occurred_at) AS occurred_at, count(*) AS events
-          FROM unnest(${gsrns}::text[], ${times}::timestamptz[]) AS event (gsrn, occurred_at) GROUP BY gsrn
+        WITH event AS MATERIALIZED (
+          SELECT gsrn, occurred_at, place - 1 AS place
+          FROM unnest(${gsrns}::text[], ${times}::timestamptz[]) WITH ORDINALITY AS event (gsrn, occurred_at, place)
+        ), ahead AS MATERIALIZED (
+          SELECT coalesce(array_agg(place::int4 ORDER BY place), '{}') AS places FROM event
+          WHERE occurred_at > clock_timestamp() + interval '${sql.literal(String(furthestAhead))} seconds'
+        ), told AS (
+          SELECT gsrn, max(occurred_at) AS newest, array_agg(DISTINCT occurred_at) AS times, count(*) AS events
+          FROM event GROUP BY gsrn
         ), known AS (
-          SELECT a.id, n.occurred_at, n.events FROM newest n JOIN flex.accounting_point a ON a.business_id = n.gsrn
+          SELECT a.id, t.newest, t.times, t.events FROM told t JOIN flex.accounting_point a ON a.business_id = t.gsrn
         ), held AS (
-          SELECT s.accounting_point_id, k.occurred_at FROM flex.accounting_point_sync s JOIN known k ON k.id = s.accounting_point_id
-          WHERE s.last_event_at IS NULL OR s.last_event_at < k.occurred_at
+          SELECT s.accounting_point_id, k.newest, k.times
+          FROM flex.accounting_point_sync s JOIN known k ON k.id = s.accounting_point_id
+          WHERE (SELECT places FROM ahead) = '{}'
+            AND (s.last_event_at IS NULL OR s.last_event_at < k.newest OR ${isNews("k.times")})
           ORDER BY s.accounting_point_id FOR UPDATE OF s
         ), moved AS (
-          UPDATE flex.accounting_point_sync s SET last_event_at = h.occurred_at, event_seen_at = now() FROM held h
+          UPDATE flex.accounting_point_sync s SET last_event_at = greatest(s.last_event_at, h.newest),
+            event_told_at = clock_timestamp(),
+            event_seen_at = CASE WHEN s.last_event_at > s.synced_event_at THEN coalesce(s.event_seen_at, now()) ELSE now() END,
+            event_times = (SELECT array_agg(recent.t) FROM (
+              SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
+              WHERE t > greatest(s.last_event_at, h.newest) - ${skew} AND t <> greatest(s.last_event_at, h.newest)
+              ORDER BY t DESC LIMIT ${sql.literal(String(rememberedTimes))}) recent),
+            synced_event_at = CASE WHEN s.last_event_at >= h.newest
+              THEN least(s.synced_event_at, s.last_event_at - interval '1 microsecond') ELSE s.synced_event_at END,
+            next_attempt_at = CASE WHEN s.failures > 0
+              THEN least(s.next_attempt_at, greatest(now(), s.earliest_attempt_at)) ELSE s.next_attempt_at END
+          FROM held h
           WHERE s.accounting_point_id = h.accounting_point_id
-            AND (s.last_event_at IS NULL OR s.last_event_at < h.occurred_at)
+            AND (s.last_event_at IS NULL OR s.last_event_at < h.newest OR ${isNews("h.times")})
           RETURNING s.accounting_point_id
         ), counted AS (
           SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 AS known, count(*)::int4 AS recorded,
             coalesce(string_agg(to_hex(accounting_point_id), ' '), '') AS points
           FROM moved
         )
-        SELECT known, recorded,
+        SELECT known, recorded, (SELECT places FROM ahead) AS ahead,
           CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
             'turn', floor(1000000 * random())::int4,
             'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
@@ -68,14 +105,18 @@ export const PgEventInbox = Layer.effect(
       record: (events: ReadonlyArray<ThinEvent>) =>
         recordBatch({
           gsrns: events.map((event) => event.gsrn),
-          times: events.map((event) => formatInstant(event.occurredAt))
+          times: events.map((event) => formatPreciseInstant(event.occurredAt))
         }).pipe(
-          Effect.map(({ known, recorded }) => ({
-            received: events.length,
-            recorded,
-            stale: known - recorded,
-            unknown: events.length - known
-          })),
+          Effect.flatMap(({ ahead, known, recorded }) =>
+            ahead.length > 0
+              ? Effect.fail(new EventsInFuture({ places: ahead }))
+              : Effect.succeed({
+                  received: events.length,
+                  recorded,
+                  stale: known - recorded,
+                  unknown: events.length - known
+                })
+          ),
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),

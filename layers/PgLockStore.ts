@@ -178,10 +178,12 @@ export const PgLockStore = Layer.effect(
         ),
 
       // A version that moved means that someone else succeeded meanwhile, a later start that the claim was taken over as dead.
-      fail: (claim, kind, retryIn) =>
+      fail: (claim, kind, retryIn, afterEvent = 0) =>
         sql`
           UPDATE flex.accounting_point_sync SET last_sync_start = NULL, failures = failures + 1, last_error = ${kind},
-            next_attempt_at = now() + make_interval(secs => ${retryIn}::float8)
+            earliest_attempt_at = now() + make_interval(secs => ${afterEvent}::float8),
+            next_attempt_at = now() + make_interval(secs => CASE WHEN event_told_at > ${momentOf(sql, claim.startedAt)}
+              THEN ${afterEvent}::float8 ELSE ${retryIn}::float8 END)
           WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint
             AND last_sync_start = ${momentOf(sql, claim.startedAt)}`.pipe(Effect.asVoid, plain),
 

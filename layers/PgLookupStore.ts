@@ -157,8 +157,27 @@ export const PgLookupStore = Layer.effect(
     )
 
     /** Mismatches of the same caller about the same accounting point before it in this batch: tries that are about to be used up. */
-    const ahead = sql.literal(`count(*) FILTER (WHERE outcome = 'mismatch') OVER (
-      PARTITION BY caller, point ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead`)
+    const ahead = sql.literal(`count(*) FILTER (WHERE j.outcome = 'mismatch') OVER (
+      PARTITION BY j.caller, j.point ORDER BY j.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead`)
+
+    /**
+     * `tries`: what is `judged`, and how long its caller has to wait. Other statements, of other instances too, may be about to
+     * record guesses: those who would record a mismatch take turns by caller and accounting point, in one order, and count
+     * anew. A match pays nothing for that, a mismatch 0.1 ms.
+     */
+    const tries = sql`
+      guesses AS MATERIALIZED (
+        SELECT g.caller, g.point, r.number, r.since
+        FROM (SELECT DISTINCT caller, point FROM judged WHERE outcome = 'mismatch' AND number < ${limit}
+          ORDER BY caller, point OFFSET 0) g
+        CROSS JOIN LATERAL flex.recent_mismatches(g.caller, g.point, ${limit}) r
+      ), counted AS (
+        SELECT j.*, ${ahead}, coalesce(g.number, j.number) AS tried, coalesce(g.since, j.since, now()) AS tried_since
+        FROM judged j LEFT JOIN guesses g ON g.caller = j.caller AND g.point = j.point
+      ), tries AS MATERIALIZED (
+        SELECT *, CASE WHEN tried >= ${limit} OR (outcome IS NOT NULL AND tried + ahead >= ${limit})
+          THEN ${untilAnHourAfter("tried_since")} END AS blocked_for FROM counted
+      )`
 
     /**
      * `asked` has a row for each question, as `i`, and the accounting point that it is about, as `a`; `unit` says which of its
@@ -187,15 +206,10 @@ export const PgLookupStore = Layer.effect(
           AND t.valid_time_range @> now()
         LEFT JOIN flex.end_user e ON e.id = t.end_user_id
         CROSS JOIN LATERAL ${mismatches(sql.literal("a.id"))} m
-      ), judged AS (
+      ), judged AS MATERIALIZED (
         SELECT *, CASE WHEN age < max_age AND NOT pending_event
           THEN CASE WHEN end_user_number LIKE pattern THEN 'match' ELSE 'mismatch' END END AS outcome FROM found
-      ), told AS (
-        SELECT *, ${ahead} FROM judged
-      ), tries AS MATERIALIZED (
-        SELECT *, CASE WHEN number >= ${limit} OR (outcome IS NOT NULL AND number + ahead >= ${limit})
-          THEN ${untilAnHourAfter("coalesce(since, now())")} END AS blocked_for FROM told
-      ), ${trail}
+      ), ${tries}, ${trail}
       SELECT place::int4 AS place, point AS accounting_point_id, gsrn, age, pending_event, end_user AS end_user_id,
         end_user_number AS end_user, units, blocked_for, CASE WHEN blocked_for IS NULL THEN outcome END AS outcome, ${skipped}
       FROM tries`
@@ -235,17 +249,14 @@ export const PgLookupStore = Layer.effect(
       }),
       Result: RecordRow,
       execute: ({ callers, endUsers, outcomes, points }) => sql`
-        WITH told AS MATERIALIZED (
-          SELECT caller, point, end_user, outcome, place, ${ahead}
+        WITH judged AS MATERIALIZED (
+          SELECT i.*, ${lookedUpLongAgo} AS long_ago, m.number, m.since
           FROM unnest((SELECT ${texts(callers)}), (SELECT ${int4s(points)}), (SELECT ${int4s(endUsers)}),
             (SELECT ${texts(outcomes)}))
-            WITH ORDINALITY AS told (caller, point, end_user, outcome, place)
-        ), tries AS MATERIALIZED (
-          SELECT i.*, ${lookedUpLongAgo} AS long_ago, CASE WHEN m.number + i.ahead >= ${limit}
-            THEN ${untilAnHourAfter("coalesce(m.since, now())")} END AS blocked_for
-          FROM told i LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = i.point
+            WITH ORDINALITY AS i (caller, point, end_user, outcome, place)
+          LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = i.point
           CROSS JOIN LATERAL ${mismatches(sql.literal("i.point"))} m
-        ), ${trail}
+        ), ${tries}, ${trail}
         SELECT blocked_for, ${skipped} FROM tries ORDER BY place`
     })
 

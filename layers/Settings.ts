@@ -169,6 +169,11 @@ export const Settings = {
     "off",
     "when set, thin events are also read from this topic"
   ),
+  EVENT_CLOCK_SKEW: setting(
+    duration("EVENT_CLOCK_SKEW", "5 seconds"),
+    "`5 seconds`",
+    "how much older than the last one an event may be and is followed all the same"
+  ),
   ADAPTER_URL: setting(
     orNone(httpUrl("ADAPTER_URL")),
     "none",

@@ -36,6 +36,10 @@ export const writeCopy = (sql: SqlClient.SqlClient, id: number, { change, ticket
           sql`located AS (UPDATE flex.accounting_point a SET latitude = ${location?.latitude ?? null}::float8,
             longitude = ${location?.longitude ?? null}::float8 FROM held WHERE a.id = held.id)`
         ]
+  // An event that came after the fetch began is not covered by it, though its time may be no later than one that is.
+  const followed = (seenEventAt: number) =>
+    sql`CASE WHEN s.event_told_at > ${momentOf(sql, ticket.startedAt)} THEN s.synced_event_at
+      ELSE ${momentOf(sql, seenEventAt)} END`
   const parts = [
     sql`limits AS MATERIALIZED (SELECT set_config('lock_timeout', '1s', true))`,
     sql`held AS MATERIALIZED (
@@ -47,7 +51,7 @@ export const writeCopy = (sql: SqlClient.SqlClient, id: number, { change, ticket
       UPDATE flex.accounting_point_sync s SET version = version + 1, last_synced_at = clock_timestamp(),
         last_sync_start = NULL, failures = 0, next_attempt_at = NULL, last_error = NULL,
         fetched_at = ${momentOf(sql, ticket.startedAt)},
-        synced_event_at = ${ticket.seenEventAt === undefined ? sql.literal("synced_event_at") : momentOf(sql, ticket.seenEventAt)}
+        synced_event_at = ${ticket.seenEventAt === undefined ? sql.literal("synced_event_at") : followed(ticket.seenEventAt)}
       FROM held WHERE s.accounting_point_id = held.id RETURNING 1)`
   ]
   return sql<{ written: number }>`WITH ${list(sql, parts)} SELECT count(*)::int4 AS written FROM finalised`

@@ -14,6 +14,8 @@ import observationFrontiers from "./0012_observation_frontiers.ts"
 import observationIndex from "./0013_observation_index.ts"
 import hilltopLeases from "./0014_hilltop_leases.ts"
 import observationSources from "./0015_observation_sources.ts"
+import eventTimes from "./0017_event_times.ts"
+import mismatchLimit from "./0018_mismatch_limit.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -30,5 +32,7 @@ export const migrations = {
   "0012_observation_frontiers": observationFrontiers,
   "0013_observation_index": observationIndex,
   "0014_hilltop_leases": hilltopLeases,
-  "0015_observation_sources": observationSources
+  "0015_observation_sources": observationSources,
+  "0017_event_times": eventTimes,
+  "0018_mismatch_limit": mismatchLimit
 }

@@ -4,13 +4,13 @@
  * Shows counts, never whose they are. A pass from here takes the share of one instance, as `PENSTOCK_ROLES=sync` would, but
  * all at once and without announcing itself, so that the others keep theirs.
  */
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { SqlClient } from "effect/sql"
+import { BudgetedAdapter } from "../../layers/BudgetedAdapter.ts"
 import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
 import { PgLockStore } from "../../layers/PgLockStore.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { UndiciAdapterClient } from "../../layers/UndiciAdapterClient.ts"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { Instances } from "../../src/sync/Instances.ts"
@@ -128,6 +128,21 @@ const refreshOne = Effect.fnUntraced(
   })
 )
 
+/** Where the service gives back what its adapter has no slot for, and takes it up later, a command waits for its turn. */
+const PatientAdapter = Layer.effect(
+  AdapterClient,
+  Effect.map(AdapterClient, ({ configured, fetch }) =>
+    AdapterClient.of({
+      configured,
+      fetch: (gsrn, validFrom) =>
+        Effect.retry(fetch(gsrn, validFrom), {
+          while: (error) => error._tag === "AdapterFailure" && error.kind === "paused",
+          schedule: Schedule.jittered(Schedule.spaced("1 second"))
+        })
+    })
+  )
+).pipe(Layer.provide(BudgetedAdapter))
+
 const runPass = Effect.gen(function* () {
   const locks = yield* LockStore
   const interval = yield* Settings.SYNC_INTERVAL.config
@@ -167,9 +182,7 @@ const run = Command.make(
       if (!configured) return yield* new CommandFailed({ message: "ADAPTER_URL is not set: there is nobody to ask." })
       yield* Option.match(one, { onNone: () => runPass, onSome: refreshOne })
     })
-    yield* withDatabase(
-      Effect.provide(command, Layer.mergeAll(PgLockStore, PgAccountingPointStore, UndiciAdapterClient))
-    )
+    yield* withDatabase(Effect.provide(command, Layer.mergeAll(PgLockStore, PgAccountingPointStore, PatientAdapter)))
   })
 ).pipe(
   Command.withDescription(

@@ -3,12 +3,12 @@
  *
  * The only place of flow 1 that knows HTTP statuses. Answers of a lookup are never to be cached by anybody.
  */
-import { Cause, Clock, Effect, Layer } from "effect"
+import { Cause, Effect, Layer } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import { describe } from "../domain/Loop.ts"
-import { fromCloudEvent, fromPlainEvent, maxClockSkew, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
+import { fromCloudEvent, fromPlainEvent, tooFarAhead, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
 import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
 import { EventInbox } from "../sync/EventInbox.ts"
 import type { StoreUnavailable } from "../sync/LockStore.ts"
@@ -125,14 +125,12 @@ const events = HttpApiBuilder.group(
         function* ({ payload }) {
           const batch: ReadonlyArray<AnyEvent> = Array.isArray(payload) ? payload : [payload]
           const told = batch.map(thinEvent)
-          const latest = (yield* Clock.currentTimeMillis) + maxClockSkew
-          const wrong = told.findIndex(({ occurredAt }) => occurredAt > latest)
-          if (wrong >= 0) {
-            return yield* refuse("malformed-request", `[${wrong}]: the time is more than 5 minutes in the future`)
-          }
           return yield* inbox.record(told)
         },
-        Effect.catchTag("StoreUnavailable", storeUnavailable)
+        Effect.catchTags({
+          EventsInFuture: ({ places: [first = 0] }) => refuse("malformed-request", `[${first}]: ${tooFarAhead}`),
+          StoreUnavailable: storeUnavailable
+        })
       )
     )
   })

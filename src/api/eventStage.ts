@@ -5,14 +5,14 @@
  * with anything else in it is set aside whole, as a request would be refused whole; recording is idempotent, so a batch
  * that comes again changes nothing. Lives here because the sync knows nothing of streams, nor streams of it.
  */
-import { Clock, Data, Effect, Layer, Metric, Predicate, Schema } from "effect"
+import { Data, Effect, Layer, Metric, Predicate, Schema } from "effect"
 import {
   CloudEvent,
   fromCloudEvent,
   fromPlainEvent,
-  maxClockSkew,
   PlainEvent,
-  type ThinEvent
+  type ThinEvent,
+  tooFarAhead
 } from "../domain/ThinEvent.ts"
 import { toDeadLetter } from "../stream/DeadLetter.ts"
 import type { OutgoingRecord } from "../stream/KafkaSink.ts"
@@ -53,44 +53,68 @@ const readJson = Schema.decodeEffect(Schema.fromJsonString(Schema.Unknown))
 const readPlain = Schema.decodeUnknownEffect(PlainEvent)
 const readCloud = Schema.decodeUnknownEffect(CloudEvent)
 
-const readEvent = (event: unknown, latest: number): Effect.Effect<ThinEvent, Undecodable> =>
+const readEvent = (event: unknown): Effect.Effect<ThinEvent, Undecodable> =>
   (Predicate.hasProperty(event, "specversion")
     ? Effect.map(readCloud(event), fromCloudEvent)
     : Effect.map(readPlain(event), fromPlainEvent)
-  ).pipe(
-    Effect.mapError((error) => new Undecodable({ reason: describeFaults("the event", error) })),
-    Effect.filterOrFail(
-      ({ occurredAt }) => occurredAt <= latest,
-      () => new Undecodable({ reason: "the time is more than 5 minutes in the future" })
-    )
-  )
+  ).pipe(Effect.mapError((error) => new Undecodable({ reason: describeFaults("the event", error) })))
 
 /** The events of a record; of an array a reason tells the place. */
-const readRecord = Effect.fnUntraced(function* ({ value }: TopicRecord, latest: number) {
-  const body = yield* Effect.mapError(readJson(value), () => new Undecodable({ reason: "the value is not JSON" }))
-  if (!Array.isArray(body)) return [yield* readEvent(body, latest)]
-  return yield* Effect.forEach(body, (event: unknown, place) =>
-    Effect.mapError(readEvent(event, latest), ({ reason }) => new Undecodable({ reason: `[${place}]: ${reason}` }))
+const readRecord = Effect.fnUntraced(function* (record: TopicRecord) {
+  const body = yield* Effect.mapError(
+    readJson(record.value),
+    () => new Undecodable({ reason: "the value is not JSON" })
   )
+  if (!Array.isArray(body)) return { record, isArray: false, events: [yield* readEvent(body)] }
+  const events = yield* Effect.forEach(body, (event: unknown, place) =>
+    Effect.mapError(readEvent(event), ({ reason }) => new Undecodable({ reason: `[${place}]: ${reason}` }))
+  )
+  return { record, isArray: true, events }
 })
+type ReadRecord = Effect.Success<ReturnType<typeof readRecord>>
+
+/** What each record holds too far ahead of the store's clock, by the places of its events among those of all. */
+const reasonsAhead = (read: ReadonlyArray<ReadRecord>, places: ReadonlyArray<number>) => {
+  let first = 0
+  return new Map(
+    read.flatMap((one): ReadonlyArray<readonly [ReadRecord, string]> => {
+      const place = places.find((each) => each >= first && each < first + one.events.length)
+      const reason =
+        place === undefined ? [] : [[one, one.isArray ? `[${place - first}]: ${tooFarAhead}` : tooFarAhead] as const]
+      first += one.events.length
+      return reason
+    })
+  )
+}
 
 /** Records the events of a batch at once; what it returns are the dead letters among its records. */
 export const recordBatch = Effect.fnUntraced(function* ({ records }: RecordBatch) {
   const inbox = yield* EventInbox
-  const latest = (yield* Clock.currentTimeMillis) + maxClockSkew
   const deadLetters: Array<OutgoingRecord> = []
+  const setAside = (record: TopicRecord, reason: string) =>
+    Effect.map(toDeadLetter(record, reason), (letter) => void deadLetters.push(letter))
   const read = yield* Effect.forEach(records, (record) =>
-    readRecord(record, latest).pipe(
-      Effect.catchTag("Undecodable", ({ reason }) =>
-        Effect.map(toDeadLetter(record, reason), (letter): ReadonlyArray<ThinEvent> => {
-          deadLetters.push(letter)
-          return []
-        })
-      )
+    readRecord(record).pipe(
+      Effect.map((one): ReadonlyArray<ReadRecord> => [one]),
+      Effect.catchTag("Undecodable", ({ reason }) => Effect.as(setAside(record, reason), []))
     )
   )
-  const events = read.flat()
-  if (events.length > 0) yield* Effect.flatMap(inbox.record(events), count)
+  let usable = read.flat()
+  const record = Effect.suspend(() => {
+    const events = usable.flatMap(({ events }) => events)
+    return events.length === 0 ? Effect.void : Effect.flatMap(inbox.record(events), count)
+  })
+  // Once more without the records that the store refused: time passes, so it refuses none of the others.
+  yield* Effect.catchTag(
+    record,
+    "EventsInFuture",
+    Effect.fnUntraced(function* ({ places }) {
+      const reasons = reasonsAhead(usable, places)
+      for (const [{ record: refused }, reason] of reasons) yield* setAside(refused, reason)
+      usable = usable.filter((one) => !reasons.has(one))
+      yield* record
+    })
+  )
   return deadLetters
 })
 

@@ -49,7 +49,12 @@ export const EndUserClaim = Schema.String.check(
   Schema.isPattern(/^(?:[0-9]{6}|[1-9][0-9]{8})$/u, {
     message: "must be a birth date as DDMMYY (6 digits) or an organisation number (9 digits, the first not 0)"
   })
-).pipe(Schema.brand("EndUserClaim"))
+)
+  .annotate({
+    description:
+      "A person's birth date as DDMMYY, which is compared with the first six digits of the personal number, or an organisation number of nine digits. What counts are those digits: for a D-number the day is the day of birth plus 40, so 1 January 1990 is 410190."
+  })
+  .pipe(Schema.brand("EndUserClaim"))
 export type EndUserClaim = typeof EndUserClaim.Type
 
 /** Business id of a controllable unit: a version 4 UUID in lower case. */

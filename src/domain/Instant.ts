@@ -27,20 +27,44 @@ export const parseInstant = (text: string): Option.Option<Instant> =>
 /** The moment as RFC 3339 in UTC with milliseconds. */
 export const formatInstant = (instant: Instant): string => DateTime.formatIso(DateTime.makeUnsafe(instant))
 
-/** RFC 3339 text with an offset to milliseconds and back (as UTC). */
-export const Instant = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Finite,
-    SchemaTransformation.transformEffect({
-      decode: (text: string, options) =>
-        Option.match(parseInstant(text), {
-          onNone: () =>
-            Effect.fail(
-              new SchemaIssue.InvalidValue({ message: "must be an RFC 3339 time with an offset" }, text, options)
-            ),
-          onSome: (instant) => Effect.succeed(instant)
-        }),
-      encode: (instant) => Effect.succeed(formatInstant(instant))
-    })
+/** The same to the microsecond, which is a fraction of the millisecond; of further digits nothing is kept. */
+export const parsePreciseInstant = (text: string): Option.Option<Instant> => {
+  const digits = (/\.(\d+)/.exec(text)?.[1] ?? "").padEnd(6, "0")
+  const inMillis = parseInstant(text.replace(/\.\d+/, `.${digits.slice(0, 3)}`))
+  return Option.map(inMillis, (instant) => instant + Number(digits.slice(3, 6)) / 1000)
+}
+
+/** Whole microseconds since 1970. */
+export const microsOf = (instant: Instant): number => Math.round(instant * 1000)
+
+/** The moment as RFC 3339 in UTC with microseconds. */
+export const formatPreciseInstant = (instant: Instant): string => {
+  const millis = Math.floor(instant)
+  const micros = Math.round((instant - millis) * 1000)
+  const whole = formatInstant(millis + Math.floor(micros / 1000))
+  return whole.replace("Z", `${String(micros % 1000).padStart(3, "0")}Z`)
+}
+
+const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (instant: Instant) => string) =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Finite,
+      SchemaTransformation.transformEffect({
+        decode: (text: string, options) =>
+          Option.match(parse(text), {
+            onNone: () =>
+              Effect.fail(
+                new SchemaIssue.InvalidValue({ message: "must be an RFC 3339 time with an offset" }, text, options)
+              ),
+            onSome: (instant) => Effect.succeed(instant)
+          }),
+        encode: (instant) => Effect.succeed(format(instant))
+      })
+    )
   )
-)
+
+/** RFC 3339 text with an offset to milliseconds and back (as UTC). */
+export const Instant = rfc3339Text(parseInstant, formatInstant)
+
+/** The same to microseconds. */
+export const PreciseInstant = rfc3339Text(parsePreciseInstant, formatPreciseInstant)

@@ -1,21 +1,36 @@
 /**
- * Where thin events arrive, from HTTP or from a topic. They only move `last_event_at` forward, and wake the sync: as many
- * instances as there is work for.
+ * Where thin events arrive, from HTTP or from a topic. They move `last_event_at` forward, never back, and wake the sync: as
+ * many instances as there is work for.
+ *
+ * Clocks differ, so an event that is older than the last one by less than the skew is news as well: its accounting point is
+ * followed once more, while `last_event_at` stays. What is news of that kind is told from a second delivery by its time: the
+ * times of the last 16 events within the skew are kept. An event with the very time of the last one is a second delivery,
+ * unless the time is in whole seconds, which two events may share, and it comes within the skew of that second, after the
+ * sync of the first began.
  */
-import { Context, type Effect, type Stream } from "effect"
+import { Context, type Effect, Schema, type Stream } from "effect"
 import type { ThinEvent } from "../domain/ThinEvent.ts"
 import type { Standing } from "./Instances.ts"
 import type { StoreUnavailable } from "./LockStore.ts"
 
 export interface EventReceipt {
   readonly received: number
-  /** Moved an accounting point's `last_event_at` forward. */
+  /** Accounting points that are followed because of it. */
   readonly recorded: number
-  /** Older than, or the same as, one already known (or another of the same batch). */
+  /** Too old, known already, or of an accounting point that another of the same batch has followed. */
   readonly stale: number
   /** About accounting points that are not kept here. */
   readonly unknown: number
 }
+
+/** Some events lie too far ahead of the store's clock; nothing was recorded. */
+export class EventsInFuture extends Schema.TaggedError<EventsInFuture>()("EventsInFuture", {
+  /** Their places in the batch, from 0, in order. */
+  places: Schema.Array(Schema.Int)
+}) {}
+
+/** Of the same batch or not: so many times within the skew are remembered for each accounting point. */
+export const rememberedTimes = 16
 
 /** That events were recorded, as every instance is told of it. */
 export interface EventArrival {
@@ -44,8 +59,14 @@ export const isWoken = (
 export class EventInbox extends Context.Service<
   EventInbox,
   {
-    /** Records a batch, all or nothing; the newest event of an accounting point wins, in whatever order they come. */
-    readonly record: (events: ReadonlyArray<ThinEvent>) => Effect.Effect<EventReceipt, StoreUnavailable>
+    /**
+     * Records a batch, all or nothing, in whatever order its events come. An accounting point that waits after a failure is
+     * tried again, since the event may tell of the cure, as soon as its claim's failure allowed. Fails with
+     * `EventsInFuture` when any lies more than `furthestAhead` ahead of the store's clock.
+     */
+    readonly record: (
+      events: ReadonlyArray<ThinEvent>
+    ) => Effect.Effect<EventReceipt, EventsInFuture | StoreUnavailable>
     /** Emits when events were recorded by any instance; may emit too often, and may miss some while disconnected. */
     readonly arrivals: Stream.Stream<EventArrival>
   }

@@ -81,10 +81,16 @@ export class LockStore extends Context.Service<
       update: CopyUpdate
     ) => Effect.Effect<boolean, LockTimeout | StoreUnavailable>
     /**
-     * Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds. Nothing, when the
-     * row was written, or taken over by somebody else, since the claim.
+     * Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds, or `afterEvent` (0
+     * unless given) where an event came since the claim or comes later. Nothing, when the row was written, or taken over by
+     * somebody else, since the claim.
      */
-    readonly fail: (claim: Claim, kind: string, retryIn: number) => Effect.Effect<void, StoreUnavailable>
+    readonly fail: (
+      claim: Claim,
+      kind: string,
+      retryIn: number,
+      afterEvent?: number
+    ) => Effect.Effect<void, StoreUnavailable>
     /** Gives claims back untouched, as if never taken; those that somebody else has taken over stay theirs. */
     readonly release: (claims: ReadonlyArray<Claim>) => Effect.Effect<void, StoreUnavailable>
     /** How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old. */

@@ -12,10 +12,12 @@ import {
   timelineNames
 } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
+import { microsOf } from "../domain/Instant.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
+import { furthestAhead } from "../domain/ThinEvent.ts"
 import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
-import { type EventArrival, EventInbox } from "./EventInbox.ts"
+import { type EventArrival, EventInbox, EventsInFuture, rememberedTimes } from "./EventInbox.ts"
 import { type Claim, type ClaimRequest, type FetchTicket, LockStore, LockTimeout } from "./LockStore.ts"
 
 export interface MemoryPoint {
@@ -26,10 +28,15 @@ export interface MemoryPoint {
   lastSyncedAt: number | undefined
   lastSyncStart: number | undefined
   lastEventAt: number | undefined
+  /** Of events shortly before the last one. */
+  eventTimes: ReadonlyArray<number>
+  eventToldAt: number
   syncedEventAt: number
   fetchedAt: number
   failures: number
   nextAttemptAt: number | undefined
+  /** No event brings the next attempt forward to before this. */
+  earliestAttemptAt: number
   lastError: string | undefined
   relevant: boolean
   lastLookupAt: number | undefined
@@ -51,6 +58,8 @@ export class MemoryAccountingPoints extends Context.Service<
     readonly byId: Map<number, MemoryPoint>
     /** Those that an event was ever recorded about: the others need not be looked at for events. */
     readonly told: Set<Gsrn>
+    /** Those that ever failed: the others need not be looked at for what is to be tried again. */
+    readonly failing: Set<Gsrn>
     /** Every end user that was ever written and not deleted. */
     readonly endUsers: Set<string>
     readonly arrivals: PubSub.PubSub<EventArrival>
@@ -65,6 +74,7 @@ export class MemoryAccountingPoints extends Context.Service<
         points: new Map(),
         byId: new Map(),
         told: new Set(),
+        failing: new Set(),
         endUsers: new Set(),
         arrivals,
         pointIds: 0,
@@ -81,8 +91,9 @@ export class MemoryAccountingPoints extends Context.Service<
 const micros = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000)
 const isPending = (point: MemoryPoint) => point.lastEventAt !== undefined && point.lastEventAt > point.syncedEventAt
 
+/** Where there may be an event, or something to try again. */
 function* told(state: MemoryAccountingPoints["Service"]): Iterable<MemoryPoint> {
-  for (const gsrn of state.told) {
+  for (const gsrn of new Set([...state.told, ...state.failing])) {
     const point = state.points.get(gsrn)
     if (point !== undefined) yield point
   }
@@ -122,8 +133,8 @@ const duePoints = (
     }
   }
   pending.sort((a, b) => a.lastEventAt! - b.lastEventAt!)
-  if (lanes === "events") return pending.slice(0, limit)
   failing.sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
+  if (lanes === "events") return [...pending.slice(0, limit), ...failing.slice(0, mostFailing)]
   const first = [...dead.slice(0, limit), ...pending.slice(0, limit)]
   const rest = never.slice(0, Math.max(0, limit - first.length))
   const room = limit - first.length - rest.length
@@ -189,21 +200,24 @@ const locks = Layer.effect(
         point.lastSyncedAt = yield* micros
         point.lastSyncStart = undefined
         point.failures = 0
+        state.failing.delete(point.gsrn)
         point.nextAttemptAt = undefined
         point.lastError = undefined
         point.fetchedAt = ticket.startedAt
-        point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
+        if (point.eventToldAt <= ticket.startedAt) point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
         return true
       }, Effect.scoped),
 
-      fail: (claim, kind, retryIn) =>
+      fail: (claim, kind, retryIn, afterEvent = 0) =>
         Effect.map(micros, (now) => {
           const point = byId(claim.accountingPointId)
           if (point.version !== claim.version || point.lastSyncStart !== claim.startedAt) return
           point.lastSyncStart = undefined
           point.failures += 1
           point.lastError = kind
-          point.nextAttemptAt = now + retryIn * 1e6
+          point.earliestAttemptAt = now + afterEvent * 1e6
+          point.nextAttemptAt = point.eventToldAt > claim.startedAt ? point.earliestAttemptAt : now + retryIn * 1e6
+          state.failing.add(point.gsrn)
         }),
 
       release: (claims) =>
@@ -237,10 +251,13 @@ const store = Layer.effect(
           lastSyncedAt: undefined,
           lastSyncStart: undefined,
           lastEventAt: undefined,
+          eventTimes: [],
+          eventToldAt: -Infinity,
           syncedEventAt: -Infinity,
           fetchedAt: -Infinity,
           failures: 0,
           nextAttemptAt: undefined,
+          earliestAttemptAt: -Infinity,
           lastError: undefined,
           relevant: false,
           lastLookupAt: undefined,
@@ -260,22 +277,48 @@ const store = Layer.effect(
   })
 )
 
+const skew = 5e6
+
+/** Takes note of events of these times, if any of them is news. */
+const note = (point: MemoryPoint, times: ReadonlyArray<number>, now: number): boolean => {
+  const last = point.lastEventAt ?? -Infinity
+  const newest = Math.max(last, ...times)
+  const waits = isPending(point) && point.lastSyncStart === undefined
+  const isNews = (at: number) =>
+    at > last - skew &&
+    (at === last ? at % 1e6 === 0 && now < at + 1e6 + skew && !waits : !point.eventTimes.includes(at))
+  if (!times.some(isNews)) return false
+  if (newest === last) point.syncedEventAt = Math.min(point.syncedEventAt, last - 1)
+  point.eventTimes = [...new Set([...point.eventTimes, last, ...times])]
+    .filter((at) => at > newest - skew && at !== newest)
+    .sort((a, b) => b - a)
+    .slice(0, rememberedTimes)
+  point.lastEventAt = newest
+  point.eventToldAt = now
+  if (point.failures > 0) point.nextAttemptAt = Math.min(point.nextAttemptAt!, Math.max(now, point.earliestAttemptAt))
+  return true
+}
+
 const inbox = Layer.effect(
   EventInbox,
   Effect.gen(function* () {
     const state = yield* MemoryAccountingPoints
     return EventInbox.of({
       record: Effect.fnUntraced(function* (events) {
+        const now = yield* micros
+        const places = events.flatMap(({ occurredAt }, place) =>
+          microsOf(occurredAt) > now + furthestAhead * 1e6 ? [place] : []
+        )
+        if (places.length > 0) return yield* new EventsInFuture({ places })
         const known = events.filter((event) => state.points.has(event.gsrn))
-        const newest = new Map<Gsrn, number>()
-        for (const event of known) {
-          newest.set(event.gsrn, Math.max(newest.get(event.gsrn) ?? -Infinity, event.occurredAt * 1000))
+        const told = new Map<Gsrn, Array<number>>()
+        for (const { gsrn, occurredAt } of known) {
+          told.set(gsrn, [...(told.get(gsrn) ?? []), microsOf(occurredAt)])
         }
         const moved: Array<number> = []
-        for (const [gsrn, at] of newest) {
+        for (const [gsrn, times] of told) {
           const point = state.points.get(gsrn)!
-          if (point.lastEventAt !== undefined && point.lastEventAt >= at) continue
-          point.lastEventAt = at
+          if (!note(point, times, now)) continue
           state.told.add(gsrn)
           moved.push(point.id)
         }

@@ -14,11 +14,18 @@ const retryDelay = Effect.fnUntraced(function* (failures: number, asked = 0) {
   return Math.max(asked, delay * (yield* Random.nextBetween(0.8, 1.2)))
 })
 
+/**
+ * An event may tell of the cure, so with one the next attempt comes at once; but a flood of them must not hammer the adapter, so
+ * not sooner than so many seconds after a failed one: 2 s doubling to 30 s, and never less than the adapter asked for.
+ */
+const afterEvent = (failures: number, asked = 0): number =>
+  Math.max(asked, Math.min(30, 2 * 2 ** Math.min(failures, 20)))
+
 export type ClaimEnd = SyncOutcome | "failed" | "released"
 
 const recordFailure = Effect.fnUntraced(function* (claim: Claim, kind: string, asked?: number) {
   const locks = yield* LockStore
-  yield* locks.fail(claim, kind, yield* retryDelay(claim.failures, asked))
+  yield* locks.fail(claim, kind, yield* retryDelay(claim.failures, asked), afterEvent(claim.failures, asked))
   return "failed" satisfies ClaimEnd as ClaimEnd
 })
 

@@ -196,14 +196,18 @@ layer(services, { excludeTestServices: true })("penstock task", (it) => {
 })
 
 layer(services, { excludeTestServices: true })("penstock sync", (it) => {
-  const withAdapter = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  const withSettings = Effect.fnUntraced(function* (
+    settings: Readonly<Record<string, string>>,
+    ...args: ReadonlyArray<string>
+  ) {
     const { apiKey, url } = yield* AdapterSimulator
     const database = yield* TestDatabase
     return yield* runWith(
-      { DATABASE_URL: database.url, ADAPTER_URL: url, ADAPTER_API_KEY: apiKey, SYNC_BATCH_SIZE: "3" },
+      { DATABASE_URL: database.url, ADAPTER_URL: url, ADAPTER_API_KEY: apiKey, ...settings },
       ...args
     )
   })
+  const withAdapter = (...args: ReadonlyArray<string>) => withSettings({ SYNC_BATCH_SIZE: "3" }, ...args)
 
   it.effect("syncs one batch at once and says what became of it", () =>
     Effect.gen(function* () {
@@ -274,6 +278,18 @@ layer(services, { excludeTestServices: true })("penstock sync", (it) => {
       assert.match(table.out, /^failing +1 +1 invalid$/m)
       assert.match(table.out, /^instances alive +1 +sync\+crawl for /m)
       assert.notMatch(table.out + json.out, /[0-9]{9}/, "counts, never whose they are")
+    })
+  )
+
+  it.effect("asks the adapter no faster than its rate, and waits for its turn", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const pass = yield* withSettings({ SYNC_BATCH_SIZE: "5", ADAPTER_RATE: "2" }, "sync", "run")
+      assert.match(pass.out, /^5 claimed of 5 relevant: .* 0 failed, 0 given back$/m)
+      const [asked] = yield* sql<{ seconds: number }>`
+        SELECT extract(epoch FROM max(last_synced_at) - min(last_synced_at))::float8 AS seconds
+        FROM flex.accounting_point_sync WHERE last_synced_at > now() - interval '1 hour' AND relevant`
+      assert.isAbove(asked!.seconds, 1.5)
     })
   )
 })

@@ -3,9 +3,10 @@
  * PostgreSQL, on the real clock; each test uses accounting points of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, type Layer, type Scope } from "effect"
+import { Duration, Effect, type Layer, Option, type Scope } from "effect"
 import type { AccountingPointChange } from "../../src/domain/AccountingPoint.ts"
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
+import { parsePreciseInstant } from "../../src/domain/Instant.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
 import { LockStore } from "../../src/sync/LockStore.ts"
@@ -44,6 +45,15 @@ export const accountingPointsSuite = <R, E>(
           return yield* locks.update(id, { version: ticket.version, ticket, change })
         })
         return { gsrn, id, store, locks, write }
+      })
+
+      /** Whether an event is to be followed; takes nothing for longer than that. */
+      const isPending = Effect.fnUntraced(function* (gsrn: Gsrn) {
+        const locks = yield* LockStore
+        yield* (yield* arrange).makeRelevant(gsrn)
+        const claims = yield* locks.claim({ limit: 100, lanes: "events", failing: 0, deadAfter: 60 })
+        yield* locks.release(claims)
+        return claims.some((claim) => claim.gsrn === gsrn)
       })
 
       it.effect("gives an accounting point the same id each time, with a sync row at version 0", () =>
@@ -272,6 +282,132 @@ export const accountingPointsSuite = <R, E>(
           assert.strictEqual(second?.version, 1)
           yield* locks.update(id, { version: 1, ticket: second!, change: undefined })
           assert.deepStrictEqual(yield* claimEvents, [])
+        })
+      )
+
+      it.effect("takes two events within a millisecond for two", () =>
+        Effect.gen(function* () {
+          const inbox = yield* EventInbox
+          const { gsrn } = yield* fresh(20)
+          const events = ["2026-01-01T00:00:00.123456Z", "2026-01-01T00:00:00.123999Z"].map((text) => ({
+            gsrn,
+            occurredAt: Option.getOrThrow(parsePreciseInstant(text))
+          }))
+          for (const event of events) assert.strictEqual((yield* inbox.record([event])).recorded, 1)
+          for (const event of events) assert.strictEqual((yield* inbox.record([event])).stale, 1)
+          const { seenEventAt } = yield* (yield* LockStore).ticket(gsrn)
+          assert.strictEqual(seenEventAt, Date.UTC(2026, 0, 1) * 1000 + 123_999)
+        })
+      )
+
+      it.effect("follows once more an event that is older than the last one by less than clocks differ, but once", () =>
+        Effect.gen(function* () {
+          const inbox = yield* EventInbox
+          const { gsrn, id, locks } = yield* fresh(21)
+          const at = Date.UTC(2026, 0, 1) + 500
+          const tell = (offset: number) => inbox.record([{ gsrn, occurredAt: at + offset }])
+          const pending = isPending(gsrn)
+          const follow = Effect.gen(function* () {
+            const ticket = yield* locks.ticket(gsrn)
+            yield* locks.update(id, { version: ticket.version, ticket, change: undefined })
+          })
+          assert.strictEqual((yield* tell(0)).recorded, 1)
+          yield* Effect.sleep("2 millis")
+          yield* follow
+          assert.isFalse(yield* pending)
+          for (const offset of [-4_999, -1, -0.001]) {
+            assert.strictEqual((yield* tell(offset)).recorded, 1, `${offset} ms`)
+            assert.isTrue(yield* pending)
+            assert.strictEqual((yield* locks.ticket(gsrn)).seenEventAt, at * 1000, "the last one stays the last one")
+            yield* Effect.sleep("2 millis")
+            yield* follow
+            assert.isFalse(yield* pending)
+          }
+          // Delivered again, and older than clocks differ.
+          for (const offset of [0, -4_999, -1, -0.001, -5_000, -60_000]) {
+            assert.deepInclude(yield* tell(offset), { recorded: 0, stale: 1 }, `${offset} ms`)
+          }
+          assert.isFalse(yield* pending)
+        })
+      )
+
+      it.effect("keeps an accounting point pending that is told of during its fetch, whatever the event's time", () =>
+        Effect.gen(function* () {
+          const inbox = yield* EventInbox
+          const { gsrn, id, locks } = yield* fresh(22)
+          const at = Date.UTC(2026, 0, 1)
+          yield* inbox.record([{ gsrn, occurredAt: at }])
+          yield* Effect.sleep("2 millis")
+          const ticket = yield* locks.ticket(gsrn)
+          yield* Effect.sleep("2 millis")
+          assert.strictEqual((yield* inbox.record([{ gsrn, occurredAt: at - 1_000 }])).recorded, 1)
+          yield* locks.update(id, { version: ticket.version, ticket, change: undefined })
+          assert.isTrue(yield* isPending(gsrn))
+        })
+      )
+
+      it.effect("takes the same whole second for another event while that second is young, once it was followed", () =>
+        Effect.gen(function* () {
+          const inbox = yield* EventInbox
+          const { gsrn, id, locks } = yield* fresh(23)
+          const second = Math.floor(Date.now() / 1_000) * 1_000
+          const tell = (occurredAt: number) => inbox.record([{ gsrn, occurredAt }])
+          assert.strictEqual((yield* tell(second)).recorded, 1)
+          assert.strictEqual((yield* tell(second)).stale, 1, "it is about to be followed")
+          yield* Effect.sleep("2 millis")
+          const ticket = yield* locks.ticket(gsrn)
+          yield* locks.update(id, { version: ticket.version, ticket, change: undefined })
+          assert.strictEqual((yield* tell(second)).recorded, 1)
+          assert.isTrue(yield* isPending(gsrn))
+        })
+      )
+
+      it.effect("refuses a batch that tells of the future by the store's clock, and says where", () =>
+        Effect.gen(function* () {
+          const inbox = yield* EventInbox
+          const { gsrn, locks } = yield* fresh(24)
+          const now = Date.now()
+          const error = yield* Effect.flip(
+            inbox.record([0, 6 * 60_000, 4 * 60_000, 7 * 60_000].map((ahead) => ({ gsrn, occurredAt: now + ahead })))
+          )
+          assert.deepInclude(error, { _tag: "EventsInFuture", places: [1, 3] })
+          assert.isUndefined((yield* locks.ticket(gsrn)).seenEventAt)
+        })
+      )
+
+      it.effect("lets an event bring forward an attempt that waits after a failure, as soon as was allowed", () =>
+        Effect.gen(function* () {
+          const { makeRelevant } = yield* arrange
+          const inbox = yield* EventInbox
+          const { gsrn, locks } = yield* fresh(25)
+          yield* makeRelevant(gsrn)
+          const claimMine = Effect.map(
+            locks.claim({ limit: 100, lanes: "events", failing: 100, deadAfter: 60 }),
+            (claims) => claims.filter((claim) => claim.gsrn === gsrn)
+          )
+          const at = Date.UTC(2026, 0, 1)
+          const tell = (offset: number) => inbox.record([{ gsrn, occurredAt: at + offset }])
+          yield* tell(0)
+          const [first] = yield* claimMine
+          yield* locks.fail(first!, "unavailable", 3600)
+          assert.deepStrictEqual(yield* claimMine, [])
+          yield* Effect.sleep("2 millis")
+          yield* tell(1)
+          yield* Effect.sleep("2 millis")
+          const [second] = yield* claimMine
+          assert.strictEqual(second?.failures, 1)
+          // One that comes during the attempt counts as well; and now the adapter wants to be left alone for longer.
+          yield* Effect.sleep("2 millis")
+          yield* tell(2)
+          yield* locks.fail(second!, "unavailable", 3600, 0)
+          yield* Effect.sleep("2 millis")
+          const [third] = yield* claimMine
+          yield* Effect.sleep("2 millis")
+          yield* locks.fail(third!, "unavailable", 3600, 1800)
+          yield* Effect.sleep("2 millis")
+          yield* tell(3)
+          yield* Effect.sleep("2 millis")
+          assert.deepStrictEqual(yield* claimMine, [])
         })
       )
     })
