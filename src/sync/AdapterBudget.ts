@@ -23,6 +23,14 @@ export class AdapterBudget extends Context.Service<
 /** Longer than this, in milliseconds, nobody waits for a slot: a caller is told to come again, a claim is given back. */
 const patience = 5_000
 
+/** The patience of what failed before: it takes the slots that nobody else waits for. */
+export const patienceAfterFailure = 500
+
+/** How long the call that is made now may wait for its slot. */
+export class BudgetPatience extends Context.Reference<number>("penstock/sync/BudgetPatience", {
+  defaultValue: () => patience
+}) {}
+
 /** The client, asked no more often than the budget allows. Fails with `paused` when the budget is spent for a while. */
 export const withinBudget = Effect.gen(function* () {
   const client = yield* AdapterClient
@@ -32,7 +40,7 @@ export const withinBudget = Effect.gen(function* () {
     configured: client.configured,
     fetch: Effect.fnUntraced(function* (gsrn, validFrom) {
       const wait = yield* budget
-        .reserve(patience)
+        .reserve(yield* BudgetPatience)
         .pipe(Effect.mapError(() => paused("the adapter's budget cannot be read")))
       if (wait === undefined) return yield* paused("the adapter's budget is spent")
       if (wait > 0) yield* Effect.sleep(wait)

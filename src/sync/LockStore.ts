@@ -71,6 +71,17 @@ export class LockStore extends Context.Service<
     /** Marks due rows as being synced and returns them, most urgent first; no other instance gets them until then. */
     readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<Claim>, StoreUnavailable>
     /**
+     * Marks and returns some rows to find out with whether the source answers at all, due or not: the one that was synced last
+     * and up to `proven` at random among those that succeeded last time, up to `untried` at random among those that were never
+     * tried (but one where enough have proven themselves), and one or two that fail, unless they may not be tried yet.
+     */
+    readonly claimProbes: (request: {
+      readonly proven: number
+      readonly untried: number
+    }) => Effect.Effect<ReadonlyArray<Claim>, StoreUnavailable>
+    /** Makes up to `most` failing rows due now, those that would be soonest, unless they may not be tried yet. */
+    readonly hasten: (most: number) => Effect.Effect<void, StoreUnavailable>
+    /**
      * Takes the row's update lock and, if the row is still at the version given, writes the change (creating end users,
      * suppliers and grid areas not seen before; the order of rows does not matter) and records the success: times,
      * `version + 1`, no failures. `false` when the version has moved; nothing is written then. Fails with `LockTimeout`

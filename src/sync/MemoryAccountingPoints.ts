@@ -4,7 +4,7 @@
  * The same suites run over this and over PostgreSQL. The clock is Effect's, so a test owns it; an update lock is a
  * semaphore that is waited for no longer than a second.
  */
-import { Clock, Context, Effect, Layer, PubSub, Semaphore, Stream } from "effect"
+import { Clock, Context, Effect, Layer, PubSub, Random, Semaphore, Stream } from "effect"
 import {
   type AccountingPointChange,
   type Location,
@@ -143,6 +143,15 @@ const duePoints = (
   return [...first, ...rest, ...failing.slice(0, mostFailing)]
 }
 
+/** So many at random, some of them perhaps more than once. */
+const drawn = (points: ReadonlyArray<MemoryPoint>, most: number) =>
+  points.length === 0
+    ? Effect.succeed([])
+    : Effect.map(
+        Effect.all(Array.from({ length: most }, () => Random.nextIntBetween(0, points.length - 1))),
+        (places) => places.map((place) => points[place]!)
+      )
+
 const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, change: AccountingPointChange): void => {
   const timelines = { ...point.timelines }
   for (const name of timelineNames) {
@@ -188,6 +197,33 @@ const locks = Layer.effect(
           return { ...ticketOf(point, now), receivedAt, hasEvent: isPending(point), failures: point.failures }
         })
       }),
+
+      claimProbes: Effect.fnUntraced(function* ({ proven, untried }) {
+        const now = yield* micros
+        const receivedAt = yield* Clock.monotonicTimeNanos
+        const free = [...state.points.values()].filter((point) => point.relevant && point.lastSyncStart === undefined)
+        const healthy = free.filter(({ failures }) => failures === 0)
+        const synced = healthy.filter(({ lastSyncedAt }) => lastSyncedAt !== undefined)
+        const some = synced.toSorted((a, b) => b.lastSyncedAt! - a.lastSyncedAt!).slice(0, 1)
+        some.push(...(yield* drawn(synced, proven)))
+        const never = healthy.filter(({ lastSyncedAt }) => lastSyncedAt === undefined)
+        some.push(...(yield* drawn(never, new Set(some).size > proven / 2 ? 1 : untried)))
+        const failing = free.filter(({ earliestAttemptAt, failures }) => failures > 0 && earliestAttemptAt <= now)
+        some.push(...failing.sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!).slice(0, some.length > 0 ? 1 : 2))
+        return [...new Set(some)].map((point): Claim => {
+          point.lastSyncStart = now
+          return { ...ticketOf(point, now), receivedAt, hasEvent: isPending(point), failures: point.failures }
+        })
+      }),
+
+      hasten: (most) =>
+        Effect.map(micros, (now) => {
+          const waiting = [...state.failing]
+            .map((gsrn) => state.points.get(gsrn)!)
+            .filter((point) => point.nextAttemptAt! > now && point.earliestAttemptAt <= now)
+            .sort((a, b) => a.nextAttemptAt! - b.nextAttemptAt!)
+          for (const point of waiting.slice(0, most)) point.nextAttemptAt = now
+        }),
 
       update: Effect.fnUntraced(function* (id, { change, ticket, version }) {
         const point = byId(id)

@@ -7,12 +7,13 @@
 import { Cause, Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Semaphore, Stream } from "effect"
 import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
+import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
 import { EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore, type StoreUnavailable } from "./LockStore.ts"
-import { claimAndRun, type ClaimEnd, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import { attempt, claimAndRun, type ClaimEnd, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 
 export interface SyncOptions {
   readonly interval: Duration.Duration
@@ -35,15 +36,21 @@ export class SyncScheduler extends Context.Service<
      * only when nothing could be claimed.
      */
     readonly runOnce: Effect.Effect<SyncPass, StoreUnavailable>
+    /** The same without those that failed, which `beginFollowing` takes up. */
+    readonly runRound: Effect.Effect<SyncPass, StoreUnavailable>
     /** Claims what has pending events and syncs it at once. */
     readonly followEvents: Effect.Effect<SyncPass, StoreUnavailable>
     /**
-     * The same, but returns as soon as the syncs have begun, with how many there are: a slow one holds up none that comes
-     * after it. Waits first while too many are under way.
+     * The same, and of what failed what is due to be tried again; but returns as soon as the syncs have begun, with how many
+     * there are: a slow one holds up none that comes after it. Waits first while too many are under way.
      */
     readonly beginFollowing: Effect.Effect<number, StoreUnavailable>
     /** Gives back those of the accounting points that are claimed here and wait for their turn; how many there were. */
     readonly giveBackWaiting: (points: ReadonlyArray<number>) => Effect.Effect<number, StoreUnavailable>
+    /** Waits until an adapter that was left alone has answered again; each time is told once. */
+    readonly recovered: Effect.Effect<void>
+    /** Waits while the adapter answers nothing useful. */
+    readonly adapterIsUseful: Effect.Effect<void>
   }
 >()("penstock/sync/SyncScheduler") {
   /** The scheduler itself; nothing runs until it is told to. The same code over memory stores or live ones. */
@@ -54,71 +61,139 @@ export class SyncScheduler extends Context.Service<
         const locks = yield* LockStore
         const instances = yield* Instances
         const { concurrency } = options
-        const permits = yield* Semaphore.make(concurrency)
-        const context = yield* Effect.context<LockStore | AccountingPointStore>()
-        const circuit = yield* adapterCircuit
-
-        const sync = (claim: Claim) =>
-          permits
-            .withPermit(syncOrRecord(claim))
-            .pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
-        const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"]) {
-          if (limit === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
-          const failing = lanes === "events" ? 0 : Math.max(limit, options.concurrency * 4)
-          return yield* locks.claim({ limit, lanes, failing, deadAfter })
-        })
         const deadAfter = Duration.toSeconds(options.deadAfter)
+        // A quarter of the calls is kept for events; and what failed before has a quarter at most, since it may fail by
+        // being slow.
+        const quarter = Math.floor(concurrency / 4)
+        const permits = yield* Semaphore.make(concurrency)
+        const steadyPermits = yield* Semaphore.make(concurrency - quarter)
+        const retryPermits = yield* Semaphore.make(Math.max(1, quarter))
+        const context = yield* Effect.context<LockStore | AccountingPointStore>()
 
         /** Claimed for a round, and not their turn yet. */
         const waiting = new Map<number, Claim>()
-        /** What has an event at once; then each call at its moment of the interval, or as soon after it as those before let it. */
+
+        const circuit = yield* adapterCircuit({
+          probe: Effect.fnUntraced(function* ({ isClosed, probing }) {
+            const claims = yield* claimProbes
+            const tried = yield* Effect.forEach(
+              claims,
+              (claim) => permits.withPermit(Effect.provideService(attempt(claim), AdapterClient, probing)),
+              { concurrency: "unbounded" }
+            ).pipe(Effect.onInterrupt(() => Effect.ignore(locks.release(claims))))
+            // Unless anybody was answered, the failures are the adapter's, and are held against no accounting point.
+            const isOwn = yield* isClosed
+            const failed = claims.filter((_, place) => tried[place]!.end === undefined)
+            if (!isOwn) yield* Effect.ignore(locks.release(failed))
+            else yield* Effect.forEach(claims, (claim, place) => recordAttempt(claim, tried[place]!), { discard: true })
+            const asked = tried.map((one) => (one.end === undefined ? (one.retryAfter ?? 0) : 0))
+            return asked.length === 0 ? undefined : Math.min(...asked)
+          }, Effect.provideContext(context)),
+          open: Effect.suspend(() => {
+            const claims = [...waiting.values()]
+            waiting.clear()
+            return Effect.ignore(locks.release(claims))
+          }),
+          close: Effect.ignore(locks.hasten(hastened))
+        })
+
+        /** From the store; and where they are all claimed here for the round, of those which succeeded last. */
+        const claimProbes = Effect.gen(function* () {
+          const claims = yield* Effect.orElseSucceed(locks.claimProbes(probes), () => [])
+          const room = probes.proven - claims.length
+          const ours = room > 0 ? [...waiting.values()].slice(-room) : []
+          for (const { accountingPointId } of ours) waiting.delete(accountingPointId)
+          return [...claims, ...ours]
+        }).pipe(Effect.uninterruptible)
+
+        const sync = (claim: Claim) => {
+          const run = permits.withPermit(syncOrRecord(claim))
+          const inTurn =
+            claim.failures > 0
+              ? Effect.provideService(retryPermits.withPermit(run), BudgetPatience, patienceAfterFailure)
+              : claim.hasEvent
+                ? run
+                : steadyPermits.withPermit(run)
+          return Effect.flatMap(circuit.admits, (admitted) =>
+            admitted
+              ? inTurn
+              : Effect.as(Effect.ignore(locks.release([claim])), "released" satisfies ClaimEnd as ClaimEnd)
+          ).pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
+        }
+        const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"], failing: number) {
+          if (limit + failing === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
+          return yield* locks.claim({ limit, lanes, failing, deadAfter })
+        })
+
+        /**
+         * What has an event at once; then each call at its moment of the interval, or as soon after it as those before let it;
+         * what failed before comes last.
+         */
         const spreadOut = (claims: ReadonlyArray<Claim>) =>
           Effect.map(Clock.currentTimeMillis, (startedAt) => {
-            const steady = claims.filter(({ hasEvent }) => !hasEvent)
+            const healthy = claims.filter(({ failures }) => failures === 0)
+            const steady = [
+              ...healthy.filter(({ hasEvent }) => !hasEvent),
+              ...claims.filter(({ failures }) => failures > 0)
+            ]
             for (const claim of steady) waiting.set(claim.accountingPointId, claim)
             const gap = (Duration.toMillis(options.interval) * spread) / steady.length
             const turns = new Map(steady.map((claim, index) => [claim, startedAt + gap * index]))
+            const isOurs = (claim: Claim) => waiting.get(claim.accountingPointId) === claim
             const run = Effect.fnUntraced(function* (claim: Claim) {
               const turn = turns.get(claim)
               if (turn !== undefined) {
-                yield* Effect.sleep(Math.max(0, turn - (yield* Clock.currentTimeMillis)))
-                if (waiting.get(claim.accountingPointId) !== claim) return "released" satisfies ClaimEnd as ClaimEnd
+                const delay = turn - (yield* Clock.currentTimeMillis)
+                if (delay > 0 && isOurs(claim)) yield* Effect.raceFirst(Effect.sleep(delay), circuit.opened)
+                if (!isOurs(claim)) return "released" satisfies ClaimEnd as ClaimEnd
                 waiting.delete(claim.accountingPointId)
               }
               return yield* sync(claim)
             })
-            return { locks, concurrency, run, claims: [...claims.filter(({ hasEvent }) => hasEvent), ...steady] }
+            return { locks, concurrency, run, claims: [...healthy.filter(({ hasEvent }) => hasEvent), ...steady] }
           })
+        const round = Effect.fnUntraced(function* (failing: (limit: number) => number) {
+          const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
+          const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
+          return yield* Effect.ensuring(
+            claimAndRun(claim(limit, "all", limit === 0 ? 0 : failing(limit)), spreadOut),
+            Effect.sync(() => waiting.clear())
+          )
+        }, Effect.withSpan("SyncScheduler.runOnce"))
 
         const followers = yield* FiberSet.make<SyncPass>()
         const room = yield* Latch.make(true)
         let following = 0
+        let retrying = 0
         const follow = (claim: Claim) =>
-          Effect.ensuring(
-            sync(claim),
-            Effect.sync(() => {
-              following -= 1
-              if (following <= mostFollowing(options) / 2) room.openUnsafe()
-            })
+          sync(claim).pipe(
+            // What could not be tried would be claimed again at once.
+            Effect.tap((end) => (end === "released" ? Effect.sleep("1 second") : Effect.void)),
+            Effect.ensuring(
+              Effect.sync(() => {
+                if (claim.failures > 0) retrying -= 1
+                else following -= 1
+                if (following <= mostFollowing(options) / 2) room.openUnsafe()
+              })
+            )
           )
 
         return SyncScheduler.of({
-          runOnce: Effect.gen(function* () {
-            const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
-            const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
-            return yield* Effect.ensuring(
-              claimAndRun(claim(limit, "all"), spreadOut),
-              Effect.sync(() => waiting.clear())
-            )
-          }).pipe(Effect.withSpan("SyncScheduler.runOnce")),
-          followEvents: claimAndRun(claim(mostFollowing(options), "events"), (claims) =>
+          runOnce: round((limit) => Math.max(limit, concurrency * 4)),
+          runRound: round(() => 0),
+          followEvents: claimAndRun(claim(mostFollowing(options), "events", 0), (claims) =>
             Effect.succeed({ locks, concurrency, run: sync, claims })
           ),
           beginFollowing: Effect.gen(function* () {
-            const claims = yield* claim(mostFollowing(options) - following, "events")
-            following += claims.length
+            const claims = yield* claim(mostFollowing(options) - following, "events", concurrency - retrying)
+            const failing = claims.filter(({ failures }) => failures > 0).length
+            following += claims.length - failing
+            retrying += failing
             if (following > mostFollowing(options) / 2) room.closeUnsafe()
-            if (claims.length > 0) yield* FiberSet.run(followers, runAll({ claims, locks, concurrency, run: follow }))
+            // Beside each other: those that wait for their permit hold up nobody.
+            if (claims.length > 0) {
+              yield* FiberSet.run(followers, runAll({ claims, locks, concurrency: claims.length, run: follow }))
+            }
             return claims.length
           }).pipe(Effect.uninterruptible, (begin) => Effect.andThen(room.await, begin)),
           giveBackWaiting: Effect.fnUntraced(function* (points) {
@@ -129,7 +204,9 @@ export class SyncScheduler extends Context.Service<
               Effect.sync(() => claims.forEach((claim) => waiting.set(claim.accountingPointId, claim)))
             )
             return claims.length
-          }, Effect.uninterruptible)
+          }, Effect.uninterruptible),
+          recovered: circuit.recovered,
+          adapterIsUseful: circuit.isUseful
         })
       })
     )
@@ -143,14 +220,23 @@ export class SyncScheduler extends Context.Service<
         const interval = Duration.toMillis(options.interval)
         const pass = Effect.gen(function* () {
           const startedAt = yield* Clock.currentTimeMillis
-          yield* scheduler.runOnce
+          yield* scheduler.runRound
           return startedAt
         })
         const untilNextRound = (startedAt: number) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + interval - now)))
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            // After an outage at once: what was given back in it is claimed again.
+            Effect.raceFirst(Effect.sleep(Math.max(0, startedAt + interval - now)), scheduler.recovered)
+          )
         yield* repeatPass({ name: "sync", patience: patienceFor(options.interval) }, pass, untilNextRound).pipe(
           Effect.forkScoped
         )
+        // A loop that turns while the adapter says anything useful, so that health tells when it does not for long. A round
+        // asks for one healthy accounting point at least, if there is any.
+        const useless = Duration.max(Duration.minutes(9), Duration.sum(options.interval, Duration.minutes(4)))
+        yield* repeatPass({ name: "adapter", patience: useless }, scheduler.adapterIsUseful, () =>
+          Effect.sleep("15 seconds")
+        ).pipe(Effect.forkScoped)
 
         const instances = yield* Instances
         const arrivals = yield* Stream.toPull(inbox.arrivals)
@@ -174,6 +260,12 @@ export class SyncScheduler extends Context.Service<
       })
     )
 }
+
+/** What is asked when it is in doubt whether the adapter answers at all; see `LockStore.claimProbes`. */
+const probes = { proven: 3, untried: 12 }
+
+/** Failing accounting points whose waiting ends with an outage, since most of them failed because of it. */
+const hastened = 100
 
 /** The part of an interval over which calls are spread; the rest is for the last answers to come in. */
 const spread = 0.98

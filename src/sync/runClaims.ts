@@ -32,25 +32,42 @@ const recordFailure = Effect.fnUntraced(function* (claim: Claim, kind: string, a
 const giveBack = (claim: Claim) =>
   LockStore.use((locks) => locks.release([claim])).pipe(Effect.as<ClaimEnd>("released"))
 
-/** Syncs one claim; a failure of its own is recorded on its row and is no failure of the pass. */
-export const syncOrRecord = (claim: Claim) =>
+/** How an attempt ended; a failure is to be recorded, or is not the accounting point's own. */
+export type Attempt =
+  | { readonly end: ClaimEnd }
+  | { readonly end?: undefined; readonly kind: string; readonly retryAfter: number | undefined }
+
+const failedWith = (kind: string, retryAfter?: number): Attempt => ({ kind, retryAfter })
+const released = (claim: Claim) => Effect.map(giveBack(claim), (end): Attempt => ({ end }))
+
+/** Syncs one claim. A claim that could not be tried is given back. */
+export const attempt = (claim: Claim) =>
   syncClaim(claim).pipe(
-    Effect.map((outcome): ClaimEnd => outcome),
+    Effect.map((end): Attempt => ({ end })),
     Effect.catchTags({
-      AccountingPointUnknown: () => recordFailure(claim, "unknown"),
-      AdapterFailure: (failure) =>
-        failure.kind === "paused" ? giveBack(claim) : recordFailure(claim, failure.kind, failure.retryAfter),
-      LockTimeout: () => giveBack(claim),
-      StoreUnavailable: () => recordFailure(claim, "store")
+      AccountingPointUnknown: () => Effect.succeed(failedWith("unknown")),
+      AdapterFailure: ({ kind, retryAfter }) =>
+        kind === "paused" ? released(claim) : Effect.succeed(failedWith(kind, retryAfter)),
+      LockTimeout: () => released(claim),
+      StoreUnavailable: () => Effect.succeed(failedWith("store"))
     }),
     Effect.catchDefect((defect) =>
-      Effect.logError("sync: an accounting point could not be synced", tag(defect)).pipe(
-        Effect.andThen(recordFailure(claim, "defect"))
-      )
+      Effect.as(Effect.logError("sync: an accounting point could not be synced", tag(defect)), failedWith("defect"))
     ),
     // Without the store the claim cannot be given back: it becomes claimable again when it is declared dead.
-    Effect.catchTag("StoreUnavailable", () => Effect.succeed<ClaimEnd>("released"))
+    Effect.catchTag("StoreUnavailable", () => Effect.succeed<Attempt>({ end: "released" }))
   )
+
+/** Records how an attempt failed. */
+export const recordAttempt = (claim: Claim, tried: Attempt): Effect.Effect<ClaimEnd, never, LockStore> =>
+  tried.end !== undefined
+    ? Effect.succeed(tried.end)
+    : Effect.catchTag(recordFailure(claim, tried.kind, tried.retryAfter), "StoreUnavailable", () =>
+        Effect.succeed<ClaimEnd>("released")
+      )
+
+/** Syncs one claim; a failure of its own is recorded on its row and is no failure of the pass. */
+export const syncOrRecord = (claim: Claim) => Effect.flatMap(attempt(claim), (tried) => recordAttempt(claim, tried))
 
 const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 

@@ -410,5 +410,60 @@ export const accountingPointsSuite = <R, E>(
           assert.deepStrictEqual(yield* claimMine, [])
         })
       )
+
+      it.effect(
+        "gives some rows to find out with: of those that succeeded, of those never tried, and of those that fail",
+        () =>
+          Effect.gen(function* () {
+            const { makeRelevant } = yield* arrange
+            const locks = yield* LockStore
+            const claimAll = locks.claim({ limit: 1_000, lanes: "all", failing: 1_000, deadAfter: 3_600 })
+            // Those of other tests are out of the way meanwhile.
+            const others = yield* claimAll
+            const some = yield* Effect.forEach([30, 31, 32, 33, 34, 35, 36, 37, 38], fresh)
+            for (const { gsrn } of some) yield* makeRelevant(gsrn)
+            const claimed = yield* claimAll
+            const of = (index: number) => claimed.find((claim) => claim.gsrn === gsrnOf(index))!
+            yield* locks.fail(of(30), "unavailable", 3600)
+            yield* locks.fail(of(31), "unavailable", 7200)
+            yield* locks.fail(of(32), "unavailable", 1800, 1800)
+            const probe = Effect.gen(function* () {
+              yield* Effect.sleep("2 millis")
+              const claims = yield* locks.claimProbes({ proven: 3, untried: 2 })
+              yield* locks.release(claims)
+              return claims.map(({ gsrn }) => gsrn).sort()
+            })
+            assert.deepStrictEqual(
+              yield* probe,
+              [30, 31].map(gsrnOf).sort(),
+              "where nothing else is left, not due or not"
+            )
+            yield* locks.release([of(33), of(34), of(35)])
+            const untried = yield* probe
+            assert.include(untried, gsrnOf(30))
+            assert.notInclude(untried, gsrnOf(31))
+            assert.isAtLeast(untried.length, 2)
+            assert.isAtMost(untried.length, 3)
+            for (const index of [36, 37, 38]) {
+              const claim = of(index)
+              yield* locks.update(claim.accountingPointId, { version: 0, ticket: claim, change: undefined })
+              yield* Effect.sleep("2 millis")
+            }
+            const proven = yield* probe
+            assert.include(proven, gsrnOf(38), "the last that was synced")
+            assert.include(proven, gsrnOf(30))
+            const due = Effect.gen(function* () {
+              const claims = yield* locks.claim({ limit: 0, lanes: "events", failing: 10, deadAfter: 60 })
+              yield* locks.release(claims)
+              return claims.map(({ gsrn }) => gsrn)
+            })
+            assert.deepStrictEqual(yield* due, [])
+            yield* locks.hasten(1)
+            assert.deepStrictEqual(yield* due, [gsrnOf(30)])
+            yield* locks.hasten(10)
+            assert.sameMembers(yield* due, [30, 31].map(gsrnOf))
+            yield* locks.release(others)
+          })
+      )
     })
   })
