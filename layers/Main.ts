@@ -49,7 +49,7 @@ const Stores = Layer.mergeAll(
 )
 
 /** Who is asked. */
-const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
 /** The service, given how it answers over HTTP. */
 export const service = <E, R>(api: Layer.Layer<never, E, R>) =>

@@ -1,8 +1,9 @@
 /**
  * The adapter over HTTP, with undici: bearer key, one deadline for the whole request, an answer of bounded size.
  *
- * Connections follow the concurrency of the sync with some room for lookups. An answer that is not what the contract says
- * is described by the names of its fields, never by its values.
+ * Connections follow the concurrency of the sync with some room for lookups. The client is made here rather than taken from
+ * a layer: a layer is built once, for whoever is first, and the adapter's client differs from all others. An answer that is
+ * not what the contract says is described by the names of its fields, never by its values.
  */
 import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, SchemaIssue, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
@@ -56,7 +57,10 @@ const live = Effect.gen(function* () {
     )
 
   const make = Effect.gen(function* () {
-    const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+    const agent = yield* NodeHttpClient.makeDispatcherOptions({ connections: concurrency + lookupRoom, pipelining: 1 })
+    const client = HttpClient.withScope(
+      yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
+    )
     return AdapterClient.of({
       configured: true,
       fetch: (gsrn, validFrom) =>
@@ -94,9 +98,7 @@ const live = Effect.gen(function* () {
         )
     })
   })
-  return Layer.effect(AdapterClient, make).pipe(
-    Layer.provide(NodeHttpClient.layerUndiciOptions({ connections: concurrency + lookupRoom, pipelining: 1 }))
-  )
+  return Layer.effect(AdapterClient, make)
 })
 
 export const UndiciAdapterClient = Layer.unwrap(live)

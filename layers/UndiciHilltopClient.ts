@@ -60,31 +60,31 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
 const bareApostrophes: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch({ ...options, path: options.path.replace(/\?.*$/, (query) => query.replaceAll("%27", "'")) }, handler)
 
-const dispatcher = Layer.effect(
-  NodeHttpClient.Dispatcher,
-  Effect.gen(function* () {
-    const allowPrivate = yield* Settings.CRAWL_ALLOW_PRIVATE.config
-    return yield* Effect.acquireRelease(
-      Effect.sync(
-        () =>
-          new Agent({
-            keepAliveTimeout: 10_000,
-            connect: {
-              timeout: Duration.toMillis(connectTimeout),
-              ...(allowPrivate ? {} : { lookup: publicLookup })
-            }
-          })
-      ),
-      (agent) => Effect.promise(() => agent.destroy())
-    ).pipe(Effect.map((agent) => agent.compose(bareApostrophes)))
-  })
-)
+/** Not taken from a layer: a layer is built once, and whoever else wants a client would get this one with its guard. */
+const makeClient = (allowPrivate: boolean) =>
+  Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new Agent({
+          keepAliveTimeout: 10_000,
+          connect: {
+            timeout: Duration.toMillis(connectTimeout),
+            ...(allowPrivate ? {} : { lookup: publicLookup })
+          }
+        })
+    ),
+    (agent) => Effect.promise(() => agent.destroy())
+  ).pipe(
+    Effect.flatMap((agent) =>
+      Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent.compose(bareApostrophes))
+    )
+  )
 
 const make = Effect.gen(function* () {
   const timeout = yield* Settings.CRAWL_TIMEOUT.config
   const limit = yield* Settings.CRAWL_MAX_RESPONSE.config
   const allowPrivate = yield* Settings.CRAWL_ALLOW_PRIVATE.config
-  const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+  const client = HttpClient.withScope(yield* makeClient(allowPrivate))
 
   /** A literal address is never looked up, so it is judged here. */
   const mayAsk = (url: URL) => {
@@ -198,7 +198,4 @@ const deadline = Effect.fnUntraced(function* (timeout: Duration.Duration, share:
   }
 })
 
-export const UndiciHilltopClient = Layer.effect(HilltopClient, make).pipe(
-  Layer.provide(NodeHttpClient.layerUndiciNoDispatcher),
-  Layer.provide(dispatcher)
-)
+export const UndiciHilltopClient = Layer.effect(HilltopClient, make)

@@ -12,6 +12,7 @@ import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { dataRecord } from "../stream/rawDocuments.ts"
+import { byName } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 type Environment = Readonly<Record<string, string | Redacted.Redacted | undefined>>
@@ -203,7 +204,7 @@ layer(services, { excludeTestServices: true })("penstock sync", (it) => {
     const { apiKey, url } = yield* AdapterSimulator
     const database = yield* TestDatabase
     return yield* runWith(
-      { DATABASE_URL: database.url, ADAPTER_URL: url, ADAPTER_API_KEY: apiKey, ...settings },
+      { DATABASE_URL: database.url, ADAPTER_URL: byName(url), ADAPTER_API_KEY: apiKey, ...settings },
       ...args
     )
   })

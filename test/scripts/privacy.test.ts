@@ -16,7 +16,7 @@ import { findRunningPostgres } from "../../layers/RunningPostgres.ts"
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { runPenstock } from "../support/runPenstock.ts"
-import { standIn } from "../support/standIn.ts"
+import { byName, standIn } from "../support/standIn.ts"
 
 /** What was planted, by the way it got in. */
 const planted = new Map<string, string>()
@@ -285,7 +285,7 @@ layer(services, { excludeTestServices: true })("a secret", (it) => {
           PENSTOCK_DATA: data,
           LOG_LEVEL: "trace",
           OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-          ADAPTER_URL: adapter.url,
+          ADAPTER_URL: byName(adapter.url),
           ADAPTER_API_KEY: keys.adapter,
           SYNC_INTERVAL: "300 millis",
           SYNC_BATCH_SIZE: "50",

@@ -9,6 +9,7 @@ import { HttpClient, HttpClientRequest } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { runPenstock } from "../support/runPenstock.ts"
+import { byName } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const points = 25
@@ -26,7 +27,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "90 seconds" })("two insta
     return yield* runPenstock({
       DATABASE_URL: Redacted.value(url),
       PENSTOCK_ROLES: "api,sync",
-      ADAPTER_URL: adapter.url,
+      ADAPTER_URL: byName(adapter.url),
       ADAPTER_API_KEY: adapter.apiKey,
       SYNC_INTERVAL: "200 millis",
       SYNC_BATCH_SIZE: "10",

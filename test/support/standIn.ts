@@ -7,7 +7,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 
 export interface StandIn {
   readonly url: string
+  /** The same server by a name that has to be looked up. */
+  readonly byName: string
 }
+
+/** The address of a server on loopback, by a name that has to be looked up. */
+export const byName = (url: string): string => url.replace("127.0.0.1", "localhost")
 
 /** `answer` gets each request with its body. */
 export const standIn = (answer: (request: IncomingMessage, response: ServerResponse, body: string) => void) =>
@@ -29,4 +34,4 @@ export const standIn = (answer: (request: IncomingMessage, response: ServerRespo
       })
     }),
     ({ stop }) => stop
-  ).pipe(Effect.map(({ url }): StandIn => ({ url })))
+  ).pipe(Effect.map(({ url }): StandIn => ({ url, byName: byName(url) })))
