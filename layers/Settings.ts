@@ -184,7 +184,11 @@ export const Settings = {
     "none",
     "bearer key for the adapter"
   ),
-  ADAPTER_TIMEOUT: setting(duration("ADAPTER_TIMEOUT", "6 seconds"), "`6 seconds`", "deadline of a whole request"),
+  ADAPTER_TIMEOUT: setting(
+    duration("ADAPTER_TIMEOUT", "6 seconds"),
+    "`6 seconds`",
+    "deadline of a whole request; all tries of a lookup together"
+  ),
   ADAPTER_CONCURRENCY: setting(
     withDefault(positiveInt("ADAPTER_CONCURRENCY"), 16),
     "16",

@@ -24,9 +24,9 @@ const mostLayers = 3
 /** Of memory: 8 MB, as much as servers may ask for (RFC 9659). The library's own limit is 128. */
 const zstdWindow = { params: { [constants.ZSTD_d_windowLogMax]: 23 } }
 
-/** White space, perhaps a byte order mark, then a tag in nothing but plain characters: no compressed data begins so. */
+/** White space, perhaps a byte order mark, then a tag or JSON in nothing but plain characters: no compressed data begins so. */
 const isDocument = (first: Uint8Array): boolean =>
-  /^(?:\xef\xbb\xbf)?[\t\n\r ]*<[?!A-Za-z][\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
+  /^(?:\xef\xbb\xbf)?[\t\n\r ]*(?:<[?!A-Za-z]|[{[])[\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
 
 /** What undoes the compression; none where there is none. */
 const decompressorOf = (encoding: string | undefined, first: Uint8Array): (() => Duplex) | undefined => {

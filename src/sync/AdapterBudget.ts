@@ -4,7 +4,10 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { AdapterClient, AdapterFailure } from "./AdapterClient.ts"
+import type { Gsrn } from "../domain/Identifiers.ts"
+import type { Instant } from "../domain/Instant.ts"
 import type { StoreUnavailable } from "./LockStore.ts"
+import { timeLeft } from "./fetchWithinDeadline.ts"
 
 export class AdapterBudget extends Context.Service<
   AdapterBudget,
@@ -31,20 +34,38 @@ export class BudgetPatience extends Context.Reference<number>("penstock/sync/Bud
   defaultValue: () => patience
 }) {}
 
-/** The client, asked no more often than the budget allows. Fails with `paused` when the budget is spent for a while. */
+/** Of the time that is left: a slot that comes later leaves too little for the answer. */
+const waitingShare = 0.75
+
+/**
+ * The client, asked no more often than the budget allows. Fails with `paused` when the budget is spent for a while. Where a
+ * connection turned out to have been closed, the adapter is asked once more at once, within the budget too.
+ */
 export const withinBudget = Effect.gen(function* () {
   const client = yield* AdapterClient
   const budget = yield* AdapterBudget
   const paused = (detail: string) => new AdapterFailure({ kind: "paused", detail, retryAfter: patience / 1000 })
+  const fetchOnce = Effect.fnUntraced(function* (gsrn: Gsrn, validFrom: Instant, within: number | undefined) {
+    const most = yield* BudgetPatience
+    const wait = yield* budget
+      .reserve(within === undefined ? most : Math.min(most, within * waitingShare))
+      .pipe(Effect.mapError(() => paused("the adapter's budget cannot be read")))
+    if (wait === undefined) return yield* paused("the adapter's budget is spent")
+    if (wait > 0) yield* Effect.sleep(wait)
+    return yield* client.fetch(gsrn, validFrom, within === undefined ? undefined : Math.max(0, within - wait))
+  })
   return AdapterClient.of({
     configured: client.configured,
-    fetch: Effect.fnUntraced(function* (gsrn, validFrom) {
-      const wait = yield* budget
-        .reserve(yield* BudgetPatience)
-        .pipe(Effect.mapError(() => paused("the adapter's budget cannot be read")))
-      if (wait === undefined) return yield* paused("the adapter's budget is spent")
-      if (wait > 0) yield* Effect.sleep(wait)
-      return yield* client.fetch(gsrn, validFrom)
+    deadline: client.deadline,
+    fetch: Effect.fnUntraced(function* (gsrn, validFrom, within) {
+      const left = yield* timeLeft(within)
+      return yield* fetchOnce(gsrn, validFrom, within).pipe(
+        Effect.catchTag("AdapterFailure", (failure) =>
+          failure.staleConnection === true
+            ? Effect.flatMap(left, (rest) => fetchOnce(gsrn, validFrom, rest))
+            : Effect.fail(failure)
+        )
+      )
     })
   })
 })

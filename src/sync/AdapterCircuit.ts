@@ -124,13 +124,15 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
     })
 
   const asking = (fetch: AdapterClient["Service"]["fetch"]) =>
-    AdapterClient.of({ configured: client.configured, fetch })
-  const probing = asking((gsrn, validFrom) => Effect.onExit(client.fetch(gsrn, validFrom), (exit) => note(gsrn, exit)))
+    AdapterClient.of({ configured: client.configured, deadline: client.deadline, fetch })
+  const probing = asking((gsrn, validFrom, within) =>
+    Effect.onExit(client.fetch(gsrn, validFrom, within), (exit) => note(gsrn, exit))
+  )
   const paused = () => new AdapterFailure({ kind: "paused", detail: "the adapter has been failing and is left alone" })
   const isOpen = Effect.sync(() => state.phase === "open")
   const circuit: AdapterCircuit = {
-    client: asking((gsrn, validFrom) =>
-      Effect.flatMap(isOpen, (leave) => (leave ? Effect.fail(paused()) : probing.fetch(gsrn, validFrom)))
+    client: asking((gsrn, validFrom, within) =>
+      Effect.flatMap(isOpen, (leave) => (leave ? Effect.fail(paused()) : probing.fetch(gsrn, validFrom, within)))
     ),
     probing,
     admits: Effect.andThen(

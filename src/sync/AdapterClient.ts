@@ -38,7 +38,9 @@ export class AdapterFailure extends Schema.TaggedError<AdapterFailure>()("Adapte
   kind: AdapterFailureKind,
   detail: Schema.String,
   /** How long the adapter asked us to wait, in seconds. */
-  retryAfter: Schema.optional(Schema.Finite)
+  retryAfter: Schema.optional(Schema.Finite),
+  /** The connection had served before and was closed just then: nothing is said of the adapter, ask again at once. */
+  staleConnection: Schema.optional(Schema.Boolean)
 }) {}
 
 export type AdapterError = AccountingPointUnknown | AdapterFailure
@@ -48,11 +50,18 @@ export class AdapterClient extends Context.Service<
   {
     /** Whether an adapter is configured; without one, answers come from local data only. */
     readonly configured: boolean
+    /** Milliseconds in which somebody who waits gets an answer, however often the adapter is asked meanwhile; without it, once. */
+    readonly deadline?: number | undefined
     /**
-     * What the source says of the accounting point for the time from `validFrom` on. Fails with
-     * `AccountingPointUnknown` on the adapter's 404 and with `AdapterFailure` on everything else.
+     * What the source says of the accounting point for the time from `validFrom` on, asked once. `within` is the time that is
+     * left for it, in milliseconds, the whole deadline unless told. Fails with `AccountingPointUnknown` on the adapter's 404
+     * and with `AdapterFailure` on everything else.
      */
-    readonly fetch: (gsrn: Gsrn, validFrom: Instant) => Effect.Effect<AccountingPointAnswer, AdapterError>
+    readonly fetch: (
+      gsrn: Gsrn,
+      validFrom: Instant,
+      within?: number
+    ) => Effect.Effect<AccountingPointAnswer, AdapterError>
   }
 >()("penstock/sync/AdapterClient") {
   /** No adapter: every fetch fails with `not_configured`. */

@@ -1,7 +1,7 @@
 /**
  * How one accounting point is brought up to date: ask the adapter, compare with the copy, write under the update lock.
  *
- * Two ways in. A lookup writes unless an answer fetched later is kept already; a background sync writes only if nobody
+ * Two ways in. A lookup asks again within its deadline, and writes unless an answer fetched later is kept already; a background sync writes only if nobody
  * wrote since its claim. Either way no older payload overwrites a newer one.
  */
 import { Clock, Effect } from "effect"
@@ -11,6 +11,7 @@ import type { Instant } from "../domain/Instant.ts"
 import { askFrom } from "../domain/OsloDay.ts"
 import { AccountingPointStore, type CopyAtVersion } from "./AccountingPointStore.ts"
 import { AdapterClient } from "./AdapterClient.ts"
+import { fetchWithinDeadline } from "./fetchWithinDeadline.ts"
 import { type Claim, type FetchTicket, LockStore } from "./LockStore.ts"
 
 /** `superseded`: someone kept newer data meanwhile, so nothing was written. */
@@ -20,7 +21,7 @@ export type SyncOutcome = "changed" | "unchanged" | "superseded"
 export const refresh = Effect.fn("synchronize.refresh")(function* (gsrn: Gsrn) {
   const locks = yield* LockStore
   const ticket = yield* locks.ticket(gsrn)
-  const { answer, asked } = yield* fetch(ticket)
+  const { answer, asked } = yield* fetch(ticket, fetchWithinDeadline)
   const id = ticket.accountingPointId ?? (yield* AccountingPointStore.use((store) => store.ensure(gsrn)))
   return yield* keep(id, ticket, answer, asked, (copy) => copy.fetchedAt >= ticket.startedAt)
 })
@@ -32,14 +33,15 @@ export const refresh = Effect.fn("synchronize.refresh")(function* (gsrn: Gsrn) {
 export const syncClaim = Effect.fn("synchronize.syncClaim")(function* (claim: Claim) {
   const waited = Number((yield* Clock.monotonicTimeNanos) - claim.receivedAt) / 1000
   const ticket: FetchTicket = { ...claim, startedAt: claim.startedAt + Math.max(0, waited) }
-  const { answer, asked } = yield* fetch(ticket)
+  const { answer, asked } = yield* fetch(ticket, (adapter, gsrn, asked) => adapter.fetch(gsrn, asked))
   return yield* keep(claim.accountingPointId, ticket, answer, asked, (copy) => copy.version !== claim.version)
 })
 
-const fetch = Effect.fnUntraced(function* (ticket: FetchTicket) {
+/** Asks as `ask` does for the time from which the ticket's data are wanted. */
+const fetch = Effect.fnUntraced(function* (ticket: FetchTicket, ask: typeof fetchWithinDeadline) {
   const adapter = yield* AdapterClient
   const asked = askFrom(yield* Clock.currentTimeMillis, ticket.earliestStartDate)
-  return { answer: yield* adapter.fetch(ticket.gsrn, asked), asked }
+  return { answer: yield* ask(adapter, ticket.gsrn, asked), asked }
 })
 
 /**

@@ -159,6 +159,21 @@ describe.each([
         })
     )
 
+    it.effect("asks again within the deadline for a lookup, and leaves a failing row to its back-off", () =>
+      Effect.gen(function* () {
+        const scheduler = yield* SyncScheduler
+        const world = yield* AdapterSimulator
+        const { gsrn, id } = yield* relevantPoint(120)
+        yield* world.faults.set({ points: { [gsrn]: { fault: "unavailable", times: 2 } } })
+        assert.strictEqual(yield* refresh(gsrn), "changed")
+        yield* world.faults.set({ points: { [gsrn]: { fault: "unavailable", times: 1 } } })
+        yield* EventInbox.use(({ record }) => record([{ gsrn, occurredAt: Date.now() }]))
+        assert.deepInclude(yield* scheduler.followEvents, { claimed: 1, failed: 1 })
+        assert.deepInclude(yield* syncRow(id), { failures: 1, last_error: "unavailable", waits: true })
+        yield* world.faults.set({})
+      })
+    )
+
     it.effect("never shows what the adapter sent in a failure", () =>
       Effect.gen(function* () {
         const world = yield* AdapterSimulator
