@@ -5,7 +5,7 @@
  * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { BodyLimit } from "../src/api/Boundary.ts"
@@ -16,15 +16,48 @@ const listening = Layer.unwrap(
   Effect.gen(function* () {
     const host = yield* Settings.HTTP_HOST.config
     const port = yield* Settings.HTTP_PORT.config
-    return nodeHttpServer({ host, port })
+    return nodeHttpServer({ host, port }, yield* Settings.HTTP_KEEP_ALIVE.config)
   })
 )
 
 /** A server on `host` and `port`; port 0 takes a free one, which `HttpServer.address` tells. */
-export const nodeHttpServer = (address: { readonly host: string; readonly port: number }) =>
+export const nodeHttpServer = (
+  address: { readonly host: string; readonly port: number },
+  keepAlive: Duration.Duration = Duration.seconds(75)
+) =>
   withoutOurServices.pipe(
-    Layer.provideMerge(NodeHttpServer.layer(createServer, { ...address, gracefulShutdownTimeout: "20 seconds" }))
+    Layer.provideMerge(
+      NodeHttpServer.layer(() => makeServer(Duration.toMillis(keepAlive)), {
+        ...address,
+        gracefulShutdownTimeout: "20 seconds"
+      })
+    )
   )
+
+/** Milliseconds by which the head of a request may take longer than a connection may be idle: neither cuts off the other. */
+const headRoom = 5_000
+/** Milliseconds for a whole request, as Node has it. */
+const requestTimeout = 300_000
+
+/**
+ * Longer open than the 60 s of most load balancers, which would else send a request on a connection that is being closed here.
+ * While the server closes, a connection ends with the answer that it carries, or its keep-alive would hold up the end.
+ */
+const makeServer = (keepAlive: number) => {
+  const headersTimeout = keepAlive + headRoom
+  const server = createServer({
+    keepAliveTimeout: keepAlive,
+    headersTimeout,
+    requestTimeout: Math.max(requestTimeout, headersTimeout)
+  })
+  server.on("request", ({ socket }, response) => {
+    if (!server.listening) response.shouldKeepAlive = false
+    response.once("finish", () => {
+      if (!server.listening) socket.destroySoon()
+    })
+  })
+  return server
+}
 
 /**
  * A server whose requests begin in a context without the services of this repository. The routes have taken what they need

@@ -9,6 +9,7 @@ import { AccountingPointCopies } from "../src/api/AccountingPointCopies.ts"
 import { Direction, EntityType } from "../src/domain/AccountingPoint.ts"
 import { Gsrn } from "../src/domain/Identifiers.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { endOf, startOf } from "./periodBounds.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -39,8 +40,7 @@ const Shown = Schema.Struct({
 })
 
 const millis = (expression: string) => `floor(1000 * extract(epoch FROM ${expression}))`
-const period = `'valid_from', ${millis("lower(t.valid_time_range)")},
-  'valid_to', CASE WHEN NOT upper_inf(t.valid_time_range) THEN ${millis("upper(t.valid_time_range)")} END`
+const period = `'valid_from', ${millis(startOf("t.valid_time_range"))}, 'valid_to', ${millis(endOf("t.valid_time_range"))}`
 
 const timeline = (name: string, fields: string, code: string) =>
   `coalesce((SELECT jsonb_agg(${fields} || jsonb_build_object(${period}) ORDER BY lower(t.valid_time_range), t.id)

@@ -8,6 +8,7 @@ import type { Gsrn } from "../src/domain/Identifiers.ts"
 import type { KeptPeriod } from "../src/domain/Timeline.ts"
 import { AccountingPointStore } from "../src/sync/AccountingPointStore.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { endOf, startOf } from "./periodBounds.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 import { codeTables } from "./writeCopy.ts"
 
@@ -30,8 +31,8 @@ const PointRow = Schema.Struct({
 
 /** `ANY` of one: with `=` the planner prefers the GiST index of the exclusion constraint, which is slower. */
 const periodsOf = (name: TimelineName): string => {
-  const columns = `t.id, 1000 * extract(epoch FROM lower(t.valid_time_range)) AS valid_from,
-    CASE WHEN upper_inf(t.valid_time_range) THEN NULL ELSE 1000 * extract(epoch FROM upper(t.valid_time_range)) END AS valid_to`
+  const columns = `t.id, 1000 * extract(epoch FROM ${startOf("t.valid_time_range")}) AS valid_from,
+    1000 * extract(epoch FROM ${endOf("t.valid_time_range")}) AS valid_to`
   return name === "energy_direction"
     ? `SELECT '${name}' AS timeline, t.direction AS value, ${columns} FROM flex.accounting_point_${name} t
        WHERE t.accounting_point_id = ANY(ARRAY[a.id])`

@@ -38,12 +38,21 @@ export const PgControllableUnits = Layer.effect(
         RETURNING u.id, NOT EXISTS (SELECT FROM before) AS created`
     })
 
-    const replaceResources = (unitId: number, names: ReadonlyArray<string>) =>
-      Effect.andThen(
-        sql`DELETE FROM flex.technical_resource WHERE controllable_unit_id = ${unitId}`,
-        sql`INSERT INTO flex.technical_resource (name, controllable_unit_id)
-          SELECT name, ${unitId}::int4 FROM unnest(${names}::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place`
+    /** Those whose name is given stay as they are, of several with one name the oldest ones. */
+    const replaceResources = (unitId: number, names: ReadonlyArray<string>) => sql`
+      WITH given AS (
+        SELECT name, place, row_number() OVER (PARTITION BY name ORDER BY place) AS nth
+        FROM unnest(${names}::text[]) WITH ORDINALITY AS named (name, place)
+      ), kept AS (
+        SELECT id, name, row_number() OVER (PARTITION BY name ORDER BY id) AS nth
+        FROM flex.technical_resource WHERE controllable_unit_id = ${unitId}
+      ), gone AS (
+        DELETE FROM flex.technical_resource r USING kept k
+        WHERE r.id = k.id AND NOT EXISTS (SELECT FROM given g WHERE g.name = k.name AND g.nth = k.nth)
       )
+      INSERT INTO flex.technical_resource (name, controllable_unit_id)
+      SELECT g.name, ${unitId}::int4 FROM given g
+      WHERE NOT EXISTS (SELECT FROM kept k WHERE k.name = g.name AND k.nth = g.nth) ORDER BY g.place`
 
     const registered = SqlSchema.findOne({
       Request: Schema.Int,

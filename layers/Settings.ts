@@ -46,13 +46,25 @@ const text = (name: string, pattern: RegExp, rule: string) => ({
   config: Config.schema(Schema.String.check(Schema.isPattern(pattern)), name),
   rule
 })
+/** Paths are put behind it, and it is used again and again: what would end up in front of them, or in logs, is refused. */
+const isPlainAddress = (address: string): boolean => /^https?:\/\/[^\s?#@\\]+$/.test(address) && URL.canParse(address)
 const httpUrl = (name: string) => ({
-  config: Config.schema(
-    Schema.String.check(Schema.makeFilter((address: string) => URL.canParse(address) && /^https?:/.test(address))),
-    name
-  ),
-  rule: "must be an http:// or https:// address"
+  config: Config.schema(Schema.String.check(Schema.makeFilter(isPlainAddress)), name),
+  rule: "must be an http:// or https:// address without blanks, credentials, query and fragment"
 })
+/** What the value of a header may hold and arrives as it was sent: printable ASCII, no blank at either end. */
+const headerText = (name: string) => ({
+  config: Config.map(
+    Config.schema(Schema.String.check(Schema.isPattern(/^[!-~](?:[ -~]*[!-~])?$/)), name),
+    Redacted.make<string>
+  ),
+  rule: "must be a text of printable ASCII characters without a line end or blanks around it"
+})
+const secretText = (name: string) => {
+  const { config, rule } = plainText(name)
+  return { config: Config.map(config, Redacted.make<string>), rule }
+}
+const plainText = (name: string) => text(name, /^\P{Cc}+$/u, "must be a text without line ends and control characters")
 const duration = (name: string, fallback: Duration.Input) => ({
   config: Config.withDefault(Config.Duration(name), Duration.fromInputUnsafe(fallback)),
   rule: 'must be a duration, such as "90 seconds" or "5 minutes"'
@@ -65,8 +77,11 @@ export interface ApiKey {
   readonly key: Redacted.Redacted
 }
 
+/** A key that no header may hold is one that nobody could show. */
+const namesAndKeys = /^[^:,\s\p{Cc}]+:[!-+\--~]+(?:,[^:,\s\p{Cc}]+:[!-+\--~]+)*$/u
+
 const apiKeys = (name: string) => {
-  const { config, rule } = text(name, /^[^:,\s]+:[^,\s]+(?:,[^:,\s]+:[^,\s]+)*$/, "must be name:key,name:key")
+  const { config, rule } = text(name, namesAndKeys, "must be name:key,name:key, keys of printable ASCII characters")
   return {
     rule,
     config: config.pipe(
@@ -131,16 +146,8 @@ export const Settings = {
     "none",
     "how to log in to the brokers: `plain`, `scram-sha-256` or `scram-sha-512`"
   ),
-  KAFKA_SASL_USERNAME: setting(
-    orNone({ config: Config.NonEmptyString("KAFKA_SASL_USERNAME"), rule: "must be a text" }),
-    "none",
-    "the name to log in with"
-  ),
-  KAFKA_SASL_PASSWORD: setting(
-    orNone({ config: Config.Redacted("KAFKA_SASL_PASSWORD"), rule: "must be a text" }),
-    "none",
-    "the password to log in with"
-  ),
+  KAFKA_SASL_USERNAME: setting(orNone(plainText("KAFKA_SASL_USERNAME")), "none", "the name to log in with"),
+  KAFKA_SASL_PASSWORD: setting(orNone(secretText("KAFKA_SASL_PASSWORD")), "none", "the password to log in with"),
   KAFKA_CLIENT_ID: setting(
     withDefault(
       text("KAFKA_CLIENT_ID", /^[A-Za-z0-9._-]{1,249}$/, "must be of letters, digits, dots, dashes and underscores"),
@@ -179,11 +186,7 @@ export const Settings = {
     "none",
     "the adapter service; without it flow 1 answers from local data only and says so"
   ),
-  ADAPTER_API_KEY: setting(
-    orNone({ config: Config.Redacted("ADAPTER_API_KEY"), rule: "must be a text" }),
-    "none",
-    "bearer key for the adapter"
-  ),
+  ADAPTER_API_KEY: setting(orNone(headerText("ADAPTER_API_KEY")), "none", "bearer key for the adapter"),
   ADAPTER_TIMEOUT: setting(
     duration("ADAPTER_TIMEOUT", "6 seconds"),
     "`6 seconds`",
@@ -208,7 +211,7 @@ export const Settings = {
   READ_API_KEYS: setting(apiKeys("READ_API_KEYS"), "none", "keys of readers"),
   ADMIN_API_KEYS: setting(apiKeys("ADMIN_API_KEYS"), "none", "keys of operators"),
   HTTP_HOST: setting(
-    withDefault({ config: Config.NonEmptyString("HTTP_HOST"), rule: "must be an address" }, "0.0.0.0"),
+    withDefault(text("HTTP_HOST", /^[^\s/]+$/, "must be an address"), "0.0.0.0"),
     "`0.0.0.0`",
     "address to bind"
   ),
@@ -216,6 +219,21 @@ export const Settings = {
     withDefault({ config: Config.Port("HTTP_PORT"), rule: "must be a port, 1 to 65535" }, 8080),
     "`8080`",
     "port to bind"
+  ),
+  HTTP_KEEP_ALIVE: setting(
+    {
+      config: Config.schema(
+        Schema.DurationFromString.check(
+          Schema.makeFilter((kept: Duration.Duration) =>
+            Duration.between(kept, { minimum: Duration.seconds(1), maximum: Duration.hours(1) })
+          )
+        ),
+        "HTTP_KEEP_ALIVE"
+      ).pipe(Config.withDefault(Duration.seconds(75))),
+      rule: 'must be a duration of 1 second to 1 hour, such as "75 seconds"'
+    },
+    "`75 seconds`",
+    "how long a connection without a request stays open; longer than the load balancer in front keeps it"
   ),
   PENSTOCK_ROLES: setting(
     {

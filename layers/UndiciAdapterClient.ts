@@ -5,14 +5,16 @@
  * a layer: a layer is built once, for whoever is first, and the adapter's client differs from all others. Answers may be
  * compressed unasked. One that is not what the contract says is described by the names of its fields, never by its values.
  */
-import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, SchemaIssue, Stream } from "effect"
+import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { buildConnector, errors } from "undici"
 import { AdapterBody, answerFromBody } from "../src/domain/AccountingPoint.ts"
 import { formatInstant } from "../src/domain/Instant.ts"
+import { tellOfAnswers } from "../src/sync/tellOfAnswers.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../src/sync/AdapterClient.ts"
+import { describeFaults } from "../src/api/Malformed.ts"
 import { decompressedBody } from "./decompressedBody.ts"
 import { retryAfterSeconds } from "./retryAfter.ts"
 import { Settings } from "./Settings.ts"
@@ -33,17 +35,6 @@ const staleConnection = new AdapterFailure({
 })
 
 const decodeBody = Schema.decodeUnknownEffect(Schema.fromJsonString(AdapterBody))
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** Which field is wrong and by which rule; the formatter is told nothing of the value. */
-const describeIssue = (error: Schema.SchemaError): string => {
-  const [first] = formatIssue(error.issue).issues
-  const path = (first?.path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".")
-  return path === ""
-    ? "the answer is not the JSON object of the contract"
-    : `the answer's ${path} is not as the contract says`
-}
-
 /** Whether the status is one that asking again later may cure. */
 const passes = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
@@ -98,7 +89,7 @@ const live = Effect.gen(function* () {
     const client = HttpClient.withScope(
       yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
     )
-    return AdapterClient.of({
+    return tellOfAnswers({
       configured: true,
       deadline: Duration.toMillis(timeout),
       fetch: (gsrn, validFrom, within) =>
@@ -132,7 +123,7 @@ const live = Effect.gen(function* () {
           ),
           Effect.catchTags({
             HttpClientError: () => Effect.fail(failure("unavailable", "the adapter cannot be reached")),
-            SchemaError: (error) => Effect.fail(failure("invalid", describeIssue(error)))
+            SchemaError: (error) => Effect.fail(failure("invalid", describeFaults("the answer", error)))
           }),
           Effect.withSpan("AdapterClient.fetch", { kind: "client" })
         )

@@ -13,6 +13,7 @@ import { AccountingPointCopy } from "./AccountingPointCopies.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { RegisteredUnit } from "./ControllableUnits.ts"
 import { storable } from "./Malformed.ts"
+import { eventPath } from "./plainRequest.ts"
 import { bodyProblems, problems } from "./Problems.ts"
 
 const Absent = Schema.Literal("")
@@ -73,7 +74,7 @@ const batchOf = <S extends Schema.Top>(event: S) =>
 
 const events = HttpApiGroup.make("events")
   .add(
-    HttpApiEndpoint.post("record", "/accounting_point/event", {
+    HttpApiEndpoint.post("record", eventPath, {
       payload: [
         Schema.Union([PlainEvent, batchOf(PlainEvent)]),
         CloudEvent.pipe(HttpApiSchema.asJson({ contentType: "application/cloudevents+json" })),
@@ -89,7 +90,9 @@ const events = HttpApiGroup.make("events")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Tell that accounting points changed",
-        description: "One event or up to 1000, plain or as CloudEvents 1.0. All are recorded, or none."
+        description:
+          "One event or up to 1000, plain or as CloudEvents 1.0, whose attributes may also come as headers (`ce-subject`, `ce-time` and " +
+          "so on: binary mode). All are recorded, or none. Bodies may be compressed with gzip, deflate or br."
       })
     )
   )
@@ -103,7 +106,7 @@ const copies = HttpApiGroup.make("accountingPoints")
       headers: { "if-none-match": Schema.optionalKey(Schema.String) },
       success: [
         HttpApiSchema.WithHeaders(AccountingPointCopy, { etag: Schema.String, "cache-control": Schema.String }),
-        HttpApiSchema.WithHeaders(HttpApiSchema.Empty(304), { etag: Schema.String })
+        HttpApiSchema.WithHeaders(HttpApiSchema.Empty(304), { etag: Schema.String, "cache-control": Schema.String })
       ],
       error: [problems[404], problems[503]]
     }).annotateMerge(
@@ -124,7 +127,8 @@ const units = HttpApiGroup.make("controllableUnits")
       OpenApi.annotations({
         summary: "Create or replace a controllable unit",
         description:
-          "Technical resources are replaced when they are given. An accounting point not yet here is fetched."
+          "Technical resources are replaced when they are given, and those with a name given again keep their ids. An " +
+          "accounting point not yet here is fetched."
       })
     ),
     HttpApiEndpoint.delete("terminate", "/controllable_unit/:business_id", {

@@ -156,9 +156,10 @@ const copies = HttpApiBuilder.group(
           const found = yield* store.find(params.gsrn)
           if (found === undefined) return yield* refuse("accounting-point-unknown", "this accounting point is not here")
           const { copy, etag } = found
+          const told = { etag, "cache-control": "private, no-cache" }
           return namesTag(headers["if-none-match"], etag)
-            ? HttpServerResponse.empty({ status: 304, headers: { etag } })
-            : HttpApiSchema.withHeaders({ body: copy, headers: { etag, "cache-control": "private, no-cache" } })
+            ? HttpServerResponse.empty({ status: 304, headers: told })
+            : HttpApiSchema.withHeaders({ body: copy, headers: told })
         },
         Effect.catchTag("StoreUnavailable", storeUnavailable)
       )

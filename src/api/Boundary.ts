@@ -5,11 +5,19 @@
  * Runs outside of routing, so that unknown routes and defects are covered too.
  */
 import { ByteSize, Clock, Context, Effect, type Fiber, Layer, Option, Random, Tracer, type Types } from "effect"
-import { HttpRouter, HttpServerRequest, HttpServerResponse, HttpTraceContext, type Headers } from "effect/http"
+import {
+  HttpMethod,
+  HttpRouter,
+  HttpServerRequest,
+  HttpServerResponse,
+  HttpTraceContext,
+  type Headers
+} from "effect/http"
 import { CurrentRequest, type RequestNotes } from "./CurrentRequest.ts"
+import { eventPath, plainRequest } from "./plainRequest.ts"
 import { reportRequest } from "./reportRequest.ts"
 import { RouteTable } from "./RouteTable.ts"
-import { dress, explain, methodNotAllowed, tooLarge } from "./unanswered.ts"
+import { dress, encodingUnsupported, explain, methodNotAllowed, tooLarge } from "./unanswered.ts"
 
 const maxBody = ByteSize.mebibytes(1)
 const maxBodyBytes = ByteSize.toNumberUnsafe(maxBody)
@@ -49,7 +57,14 @@ const respond = (
   const methods = table.without(request.method, path)
   if (methods !== undefined) return methodNotAllowed(methods)
   if (Number(request.headers["content-length"]) > maxBodyBytes) return tooLarge
-  return Effect.matchCauseEffect(answer, { onSuccess: dress, onFailure: (cause) => explain(table, path, cause) })
+  const ended = Effect.matchCauseEffect(answer, {
+    onSuccess: dress,
+    onFailure: (cause) => explain(table, path, cause)
+  })
+  if (!HttpMethod.hasBody(request.method)) return ended
+  const plain = plainRequest(request, path === eventPath, maxBody)
+  if (plain === undefined) return encodingUnsupported
+  return plain === request ? ended : Effect.provideService(ended, HttpServerRequest.HttpServerRequest, plain)
 }
 
 /** What is known of a request at its beginning. */

@@ -28,8 +28,8 @@ export class ControllableUnits extends Context.Service<
   ControllableUnits,
   {
     /**
-     * Creates or replaces the unit; its technical resources are replaced when they are given, and stay otherwise. One that
-     * was terminated begins anew. Nothing when the accounting point is not here.
+     * Creates or replaces the unit; its technical resources are replaced when they are given, and stay otherwise. One whose
+     * name is given again keeps its id. A unit that was terminated begins anew. Nothing when the accounting point is not here.
      */
     readonly put: (
       businessId: ControllableUnitId,

@@ -157,6 +157,17 @@ const units = Layer.effect(
       if (lost) point.unneededSince = now * 1000
     }
 
+    /** Those whose name is given stay as they are, of several with one name the oldest ones. */
+    const replaceResources = (kept: MemoryUnit["resources"], given: ReadonlyArray<{ readonly name: string }>) => {
+      const left = [...kept]
+      return given
+        .map(({ name }) => {
+          const same = left.findIndex((resource) => resource.name === name)
+          return left.splice(same, same < 0 ? 0 : 1)[0] ?? { id: ++state.resourceIds, name }
+        })
+        .sort((a, b) => a.id - b.id)
+    }
+
     return ControllableUnits.of({
       put: (businessId, { accounting_point, name, start_date, technical_resources }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
@@ -171,9 +182,9 @@ const units = Layer.effect(
             startDate: start_date ?? undefined,
             terminated: false,
             resources:
-              technical_resources?.map((resource) => ({ id: ++state.resourceIds, name: resource.name })) ??
-              before?.resources ??
-              []
+              technical_resources === undefined
+                ? (before?.resources ?? [])
+                : replaceResources(before?.resources ?? [], technical_resources)
           }
           state.units.set(businessId, unit)
           noteRelevance(point, false, now)

@@ -1,12 +1,14 @@
 /**
  * Thin events from a topic, into the same inbox as those that come over HTTP.
  *
- * A record holds one event or an array of them, plain or as CloudEvents 1.0 in structured mode, told apart one by one. A record
- * with anything else in it is set aside whole, as a request would be refused whole; recording is idempotent, so a batch
- * that comes again changes nothing. Lives here because the sync knows nothing of streams, nor streams of it.
+ * A record holds one event or an array of them, plain or as CloudEvents 1.0 in structured mode, told apart one by one; or it is
+ * a CloudEvent in binary mode, with its attributes in headers, whatever its value. A byte order mark is skipped. A record with
+ * anything else in it is set aside whole, as a request would be refused whole; recording is idempotent, so a batch that comes again
+ * changes nothing. Lives here because the sync knows nothing of streams, nor streams of it.
  */
 import { Data, Effect, Layer, Metric, Predicate, Schema } from "effect"
 import {
+  binaryCloudEvent,
   CloudEvent,
   fromCloudEvent,
   fromPlainEvent,
@@ -61,8 +63,10 @@ const readEvent = (event: unknown): Effect.Effect<ThinEvent, Undecodable> =>
 
 /** The events of a record; of an array a reason tells the place. */
 const readRecord = Effect.fnUntraced(function* (record: TopicRecord) {
+  const binary = binaryCloudEvent(record.headers, "ce_")
+  if (binary !== undefined) return { record, isArray: false, events: [yield* readEvent(binary)] }
   const body = yield* Effect.mapError(
-    readJson(record.value),
+    readJson(record.value.replace(/^\uFEFF/, "")),
     () => new Undecodable({ reason: "the value is not JSON" })
   )
   if (!Array.isArray(body)) return { record, isArray: false, events: [yield* readEvent(body)] }

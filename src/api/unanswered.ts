@@ -7,10 +7,17 @@ import { Cause, Effect, Schema } from "effect"
 import { HttpServerError, HttpServerResponse } from "effect/http"
 import { describe } from "../domain/Loop.ts"
 import { describeFaults } from "./Malformed.ts"
+import { readableEncodings } from "./plainRequest.ts"
 import { isProblem, problemResponse, type ProblemKind } from "./Problems.ts"
 import type { RouteTable } from "./RouteTable.ts"
 
 export const tooLarge = problemResponse("body-too-large", "the body must not be larger than 1 MiB")
+
+export const encodingUnsupported = problemResponse(
+  "media-type-unsupported",
+  "a body of this Content-Encoding is not read here",
+  { "accept-encoding": readableEncodings }
+)
 
 /** What the framework answers without a body becomes a problem of the same meaning. */
 const kindOfStatus = (status: number): ProblemKind =>

@@ -6,7 +6,7 @@
  */
 import { Schema } from "effect"
 import { EicY, EndUserNumber, Gln, type Gsrn } from "./Identifiers.ts"
-import { Instant } from "./Instant.ts"
+import { Bound, type Instant } from "./Instant.ts"
 import {
   findOverlap,
   isUnchanged,
@@ -53,15 +53,21 @@ export const strands = <P extends Period>(
     : [timeline]
 
 const validity = {
-  valid_from: Instant,
-  valid_to: Schema.optional(Schema.NullOr(Instant))
+  valid_from: Bound,
+  valid_to: Schema.optional(Schema.NullOr(Bound))
 }
+interface Validity {
+  readonly valid_from: number
+  readonly valid_to?: number | null | undefined
+}
+
+/** The last day of the year 9999 in whichever zone, or later: a date only to systems that have no word for open. */
+const endOfDates: Instant = Date.UTC(9999, 11, 30)
+const endOf = ({ valid_to: end }: Validity): Instant | undefined =>
+  end === undefined || end === null || end >= endOfDates ? undefined : end
+
 const inOrder = Schema.makeFilter(
-  (row: { readonly valid_from: number; readonly valid_to?: number | null | undefined }) =>
-    row.valid_to === undefined ||
-    row.valid_to === null ||
-    row.valid_to > row.valid_from ||
-    "valid_to must be later than valid_from"
+  (row: Validity) => (endOf(row) ?? Infinity) > row.valid_from || "valid_to must be later than valid_from"
 )
 const OneOrBothDirections = Schema.Union([Direction, Schema.Array(Direction)])
 
@@ -88,11 +94,7 @@ export type AdapterBody = typeof AdapterBody.Type
 /** The answer a body carries; a text says what is wrong with a body that contradicts itself. */
 export const answerFromBody = (gsrn: Gsrn, body: AdapterBody): AccountingPointAnswer | string => {
   if (body.gsrn !== gsrn) return "the answer is about another GSRN than the one asked for"
-  const period = (value: string, row: { valid_from: number; valid_to?: number | null | undefined }): Period => ({
-    value,
-    from: row.valid_from,
-    to: row.valid_to ?? undefined
-  })
+  const period = (value: string, row: Validity): Period => ({ value, from: row.valid_from, to: endOf(row) })
   const timelines: Timelines = {
     end_user: body.end_user.map((row) => period(row.business_id, row)),
     energy_supplier: body.energy_supplier.map((row) => period(row.business_id, row)),

@@ -16,13 +16,24 @@ export const isCalendarDay = (text: string): boolean =>
   Option.exists(DateTime.make(`${text}T00:00:00Z`), (midnight) => DateTime.formatIsoDateUtc(midnight) === text)
 
 /** Years 1 to 9999 in UTC: what ISO 8601 and PostgreSQL write alike. */
-const isWritable = (instant: Instant): boolean => instant >= -62_135_596_800_000 && instant < 253_402_300_800_000
+const earliest: Instant = -62_135_596_800_000
+const latest: Instant = 253_402_300_799_999
+
+const parseAny = (text: string): Option.Option<Instant> =>
+  isCalendarDay(rfc3339.exec(text)?.[1] ?? "")
+    ? Option.map(DateTime.make(text.toUpperCase()), DateTime.toEpochMillis)
+    : Option.none()
 
 /** The moment an RFC 3339 text names, or none when it is not one or names no real time. */
 export const parseInstant = (text: string): Option.Option<Instant> =>
-  isCalendarDay(rfc3339.exec(text)?.[1] ?? "")
-    ? Option.filter(Option.map(DateTime.make(text.toUpperCase()), DateTime.toEpochMillis), isWritable)
-    : Option.none()
+  Option.filter(parseAny(text), (instant) => instant >= earliest && instant <= latest)
+
+/**
+ * The same, of systems that write "always" as the first or the last moment of their own zone: `0001-01-01T00:00:00+01:00` is in
+ * the year 0 of UTC, and becomes the earliest moment there is; what comes after the year 9999 becomes the latest.
+ */
+export const parseBound = (text: string): Option.Option<Instant> =>
+  Option.map(parseAny(text), (instant) => Math.min(latest, Math.max(earliest, instant)))
 
 /** The moment as RFC 3339 in UTC with milliseconds. */
 export const formatInstant = (instant: Instant): string => DateTime.formatIso(DateTime.makeUnsafe(instant))
@@ -68,3 +79,6 @@ export const Instant = rfc3339Text(parseInstant, formatInstant)
 
 /** The same to microseconds. */
 export const PreciseInstant = rfc3339Text(parsePreciseInstant, formatPreciseInstant)
+
+/** RFC 3339 text of the bounds of what holds, by `parseBound`. */
+export const Bound = rfc3339Text(parseBound, formatInstant)

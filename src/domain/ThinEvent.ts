@@ -1,8 +1,9 @@
 /**
  * A thin event: "this accounting point changed", and when. It carries no data; the data are fetched.
  *
- * Two envelopes say the same: our own, and CloudEvents 1.0 (`subject` is the GSRN, `time` the moment). The time is kept to
- * the microsecond, since two changes within a millisecond are two events.
+ * Two envelopes say the same: our own, and CloudEvents 1.0 (`subject` is the GSRN, `time` the moment), whose attributes stand in
+ * the body (structured mode) or in headers (binary mode). The time is kept to the microsecond, since two changes within a
+ * millisecond are two events.
  */
 import { Schema } from "effect"
 import { Gsrn } from "./Identifiers.ts"
@@ -29,6 +30,25 @@ export const CloudEvent = Schema.Struct({
   subject: Gsrn,
   time: PreciseInstant
 })
+
+/**
+ * The CloudEvent whose attributes came beside its data (binary mode): as headers of a request, `ce-`, or of a record, `ce_`. The
+ * data tell nothing here. None without a version.
+ */
+export const binaryCloudEvent = (
+  headers: Readonly<Record<string, string | undefined>>,
+  prefix: "ce-" | "ce_"
+): Readonly<Record<string, string>> | undefined => {
+  if (headers[`${prefix}specversion`] === undefined) return undefined
+  // Where the headers say that the body is the event, it is.
+  if (/^application\/cloudevents\b/i.test(headers["content-type"] ?? "")) return undefined
+  return Object.fromEntries(
+    Object.keys(CloudEvent.fields).flatMap((name) => {
+      const value = headers[`${prefix}${name}`]
+      return value === undefined ? [] : [[name, value]]
+    })
+  )
+}
 
 export const fromPlainEvent = (event: typeof PlainEvent.Type): ThinEvent => ({
   gsrn: event.gsrn,

@@ -2,9 +2,10 @@
  * The same routes on a socket: what only a real connection shows, and how the server ends.
  */
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import { HttpServer } from "effect/http"
 import { connect } from "node:net"
+import { gzipSync } from "node:zlib"
 import { nodeHttpServer, serve } from "../../layers/HttpServer.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { ObservationArchive } from "../../src/api/ObservationArchive.ts"
@@ -26,11 +27,11 @@ import {
 const organisation = "912345678"
 
 /** A server of its own, which ends with its scope. */
-const start = Effect.fnUntraced(function* () {
+const start = Effect.fnUntraced(function* (keepAlive?: Duration.Duration) {
   const services = yield* Layer.build(Layer.fresh(Draining.layer))
   const server = yield* Layer.build(
     serve(Routes).pipe(
-      Layer.provideMerge(nodeHttpServer({ host: "127.0.0.1", port: 0 })),
+      Layer.provideMerge(nodeHttpServer({ host: "127.0.0.1", port: 0 }, keepAlive)),
       Layer.provideMerge(Layer.succeedContext(services)),
       Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn"))
     )
@@ -129,6 +130,74 @@ it.layer(ApiServices, { excludeTestServices: true })("the server", (it) => {
       const announced = yield* say(origin, eventHead("Content-Length: 5000000\r\n"), '"trace_id"')
       assert.match(announced, /^HTTP\/1\.1 413 /)
       assert.strictEqual((yield* ask("/health/live")).status, 200)
+    })
+  )
+
+  it.effect("reads compressed bodies, and no more of them than 1 MiB as it was before", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* start()
+      const post = (text: string) =>
+        ask("/accounting_point/event", {
+          key: keyOf("event"),
+          headers: { "content-encoding": "gzip" },
+          body: new Uint8Array(gzipSync(text))
+        })
+      const event = JSON.stringify({ gsrn: gsrnOf(9), occurred_at: "2026-01-01T00:00:00Z" })
+      assert.deepInclude((yield* post(event)).json, { received: 1 })
+      assert.strictEqual(problemIn(yield* post(event + " ".repeat(5_000_000))).status, 413)
+      assert.strictEqual((yield* ask("/health/live")).status, 200)
+    })
+  )
+
+  it.effect("takes an event whose attributes are headers, and leaves its data alone", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* start()
+      const headers = {
+        "ce-specversion": "1.0",
+        "ce-id": "1",
+        "ce-source": "/datahub",
+        "ce-type": "changed",
+        "ce-subject": gsrnOf(9),
+        "ce-time": "2026-01-01T00:00:00Z"
+      }
+      for (const body of ["{}", "x".repeat(500_000)]) {
+        const answered = yield* ask("/accounting_point/event", { key: keyOf("event"), headers, body })
+        assert.deepInclude(answered.json, { received: 1 })
+      }
+    })
+  )
+
+  it.effect("keeps a connection open for as long as it is told, and says so", () =>
+    Effect.gen(function* () {
+      const head = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+      const usual = yield* say((yield* start()).origin, head("/health/live"), "\r\n\r\n")
+      assert.match(usual, /\r\nKeep-Alive: timeout=75\r\n/)
+      const brief = yield* start(Duration.seconds(1))
+      // Until it is closed by the server.
+      assert.match(yield* say(brief.origin, head("/health/live"), "never"), /\r\nKeep-Alive: timeout=1\r\n/)
+    })
+  )
+
+  it.effect("does not wait at its end for connections that are kept alive", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { ask, draining } = yield* Scope.provide(start(), scope)
+      const { gate } = yield* AdapterSwitches
+      const gsrn = gsrnOf(4)
+      yield* adapterKnows(answerFor(gsrn, organisation))
+      yield* gate.close
+      const lookup = yield* Effect.forkChild(
+        ask("/controllable_unit/lookup", {
+          key: keyOf("lookup"),
+          body: { end_user: organisation, accounting_point: gsrn }
+        })
+      )
+      yield* Effect.repeat(callsFor(gsrn), { until: (calls) => calls === 1 })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* Effect.repeat(draining.begun, { until: (begun) => begun })
+      yield* gate.open
+      assert.strictEqual((yield* Fiber.join(lookup)).status, 200)
+      yield* Fiber.join(closing).pipe(Effect.timeout("5 seconds"))
     })
   )
 

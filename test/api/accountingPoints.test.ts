@@ -171,14 +171,17 @@ it.layer(layer, { excludeTestServices: true })("the kept copy", (it) => {
   it.effect("has a tag that changes when it does, and 304 for who has it already", () =>
     Effect.gen(function* () {
       const gsrn = yield* kept(3)
-      const etag = (yield* read(gsrn)).headers.get("etag") ?? ""
+      const first = yield* read(gsrn)
+      const etag = first.headers.get("etag") ?? ""
       assert.match(etag, /^"[0-9a-f]{32}"$/)
       for (const header of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {
         const answered = yield* read(gsrn, { "if-none-match": header })
         assert.strictEqual(answered.status, 304)
         assert.strictEqual(answered.text, "")
         assert.strictEqual(answered.headers.get("etag"), etag)
+        assert.strictEqual(answered.headers.get("cache-control"), first.headers.get("cache-control"))
       }
+      assert.strictEqual(first.headers.get("cache-control"), "private, no-cache")
       assert.strictEqual((yield* read(gsrn, { "if-none-match": '"other"' })).status, 200)
       yield* post([{ gsrn, occurred_at: "2026-01-01T00:00:00Z" }])
       const changed = yield* read(gsrn, { "if-none-match": etag })

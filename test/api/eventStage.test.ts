@@ -120,6 +120,32 @@ describe("events from a topic", () => {
     }).pipe(Effect.provide(world))
   )
 
+  it.effect("may begin with a byte order mark, and may have their attributes in headers, whatever the data are", () =>
+    Effect.gen(function* () {
+      yield* keep(4)
+      const binary = (index: number, at: number, value: string, more: Readonly<Record<string, string>> = {}) => {
+        const { datacontenttype: _, ...attributes } = cloud(index, at)
+        const headers = Object.fromEntries(Object.entries(attributes).map(([name, text]) => [`ce_${name}`, text]))
+        return { topic: eventTopic, partition: 3, key: "null", value, headers: { ...headers, ...more } }
+      }
+      yield* send(`\uFEFF${JSON.stringify(plain(0, now - 10))}`)
+      const structured = { "content-type": "application/cloudevents+json; charset=UTF-8" }
+      yield* KafkaSink.use((sink) =>
+        sink.send([
+          binary(1, now - 20, "null"),
+          binary(2, now - 30, "<changed/>", { "content-type": "application/xml" }),
+          binary(9, now - 40, JSON.stringify(cloud(3, now - 40)), structured),
+          binary(1, now - 5, "null", { ce_subject: "01019012345" })
+        ])
+      )
+      yield* settled
+      assert.deepStrictEqual(yield* pending, [10, 20, 30, 40])
+      const [letter, ...others] = yield* deadLetters
+      assert.deepStrictEqual(others, [])
+      assert.include(JSON.stringify(letter?.headers), "subject: must be a GSRN")
+    }).pipe(Effect.provide(world))
+  )
+
   it.effect("are set aside when they cannot be read, with a reason that repeats no value, and hold up nobody", () =>
     Effect.gen(function* () {
       yield* keep(2)

@@ -116,6 +116,27 @@ export const lookupStoresSuite = <E>(name: string, layer: Layer.Layer<Stores, E>
         })
       )
 
+      it.effect("keep the ids of resources whose names are given again, however many share a name", () =>
+        Effect.gen(function* () {
+          const { gsrn } = yield* kept(22)
+          const resources = Effect.fnUntraced(function* (...names: ReadonlyArray<string>) {
+            const { unit } = (yield* put(22, gsrn, { technical_resources: names.map((name) => ({ name })) }))!
+            return unit.technical_resources
+          })
+          const first = yield* resources("Pump", "Tank", "Pump")
+          assert.deepStrictEqual(yield* resources("Pump", "Tank", "Pump"), first)
+          assert.deepStrictEqual(yield* resources("Tank", "Pump", "Pump"), first)
+          const fewer = yield* resources("Heater", "Pump")
+          assert.deepStrictEqual(fewer[0], first[0])
+          assert.deepStrictEqual(
+            fewer.map(({ name }) => name),
+            ["Pump", "Heater"]
+          )
+          assert.isFalse(first.some(({ id }) => id === fewer[1]?.id))
+          assert.deepStrictEqual(yield* resources(), [])
+        })
+      )
+
       it.effect("settle a question by a copy that is young, with no event pending, and by no other", () =>
         Effect.gen(function* () {
           const { gsrn } = yield* kept(30, person)

@@ -33,6 +33,61 @@ describe("the settings", () => {
     })
   )
 
+  it.effect.each([
+    ...["ADAPTER_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"].flatMap((name) =>
+      [
+        "http://adapter:8080/?key=s3cret",
+        "http://adapter:8080?",
+        "http://adapter:8080/#s3cret",
+        "http://user:s3cret@adapter:8080",
+        "http://s3cret@adapter:8080",
+        "http://adapter :8080",
+        " http://adapter:8080",
+        "http://adapter:8080\n",
+        "http://adap\tter:8080",
+        "http:adapter:8080",
+        "http:\\\\adapter:8080",
+        "ftp://adapter:8080",
+        "adapter:8080",
+        "http://adapter:99999"
+      ].map((value) => [name, value] as const)
+    ),
+    ...["s3cret\n", "s3\r\ncret", "s3\u0000cret", "s3cr\u00e9t", " s3cret", "s3cret ", "\u20acs3cret"].map(
+      (value) => ["ADAPTER_API_KEY", value] as const
+    ),
+    ...["LOOKUP_API_KEYS", "EVENT_API_KEYS", "READ_API_KEYS", "ADMIN_API_KEYS"].flatMap((name) =>
+      ["caller:s3cret\n", "caller:s3cr\u00e9t", "caller:s3\u0007cret", "cal\u0000ler:s3cret", "caller:"].map(
+        (value) => [name, value] as const
+      )
+    ),
+    ["KAFKA_SASL_PASSWORD", "s3cret\n"],
+    ["KAFKA_SASL_USERNAME", "pen\nstock"],
+    ["HTTP_KEEP_ALIVE", "0 seconds"],
+    ["HTTP_KEEP_ALIVE", "2 hours"],
+    ["HTTP_HOST", "a b"]
+  ] as const)("refuse in one line %s", ([name, value]) =>
+    Effect.gen(function* () {
+      const { faults, message } = yield* Effect.flip(checkSettings)
+      assert.strictEqual(faults.filter((fault) => fault.startsWith(`${name} must be `)).length, 1, value)
+      assert.notInclude(message, "s3")
+      assert.notInclude(message, "\r")
+    }).pipe(withSettings({ [name]: value }))
+  )
+
+  it.effect("take addresses with a path and keys of any printable characters", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Settings.ADAPTER_URL.config, "https://[::1]:8080/v1/")
+      assert.strictEqual(Redacted.value((yield* Settings.ADAPTER_API_KEY.config)!), "a b?#@:,=~!")
+      yield* checkSettings
+    }).pipe(
+      withSettings({
+        ADAPTER_URL: "https://[::1]:8080/v1/",
+        ADAPTER_API_KEY: "a b?#@:,=~!",
+        LOOKUP_API_KEYS: "r\u00e9tail:a:b=/+~!"
+      })
+    )
+  )
+
   it.effect("want a login to Kafka whole or not at all", () =>
     Effect.gen(function* () {
       const { faults } = yield* Effect.flip(checkSettings)
