@@ -5,7 +5,7 @@
  * The body is read and decompressed only when a route asks for it, so after the caller has shown its key, and no further than
  * bodies may be long: a small bomb stays small.
  */
-import { ByteSize, Option, Stream } from "effect"
+import { type ByteSize, Option, Stream } from "effect"
 import { Headers, HttpServerError, HttpServerRequest } from "effect/http"
 import { binaryCloudEvent } from "../domain/ThinEvent.ts"
 
