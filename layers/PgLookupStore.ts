@@ -27,6 +27,8 @@ const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 /** Of lookups to a statement. Those that come while one is under way are the next one, so this is for floods only. */
 const maxSize = 256
+/** Statements of a kind under way, where the one before is slow: a connection each, of the pool's 10. */
+const runsAtOnce = 4
 
 const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
 const float8s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.float8))
@@ -277,6 +279,7 @@ export const PgLookupStore = Layer.effect(
     const findPoints = yield* batched({
       name: "LookupStore.findPoints",
       maxSize,
+      runsAtOnce,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
         copiesOfPoints(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
@@ -284,6 +287,7 @@ export const PgLookupStore = Layer.effect(
     const findUnits = yield* batched({
       name: "LookupStore.findUnits",
       maxSize,
+      runsAtOnce,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
         copiesOfUnits(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
@@ -291,6 +295,7 @@ export const PgLookupStore = Layer.effect(
     const record = yield* batched({
       name: "LookupStore.record",
       maxSize,
+      runsAtOnce,
       mayBeOfOne,
       run: (records: Array.NonEmptyReadonlyArray<LookupRecord>) =>
         recordRows({

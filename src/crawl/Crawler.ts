@@ -67,6 +67,7 @@ export class Crawler extends Context.Service<
         const settle = yield* batched({
           name: "Crawler.settle",
           maxSize: mostSettled,
+          runsAtOnce: 4,
           run: (settlements: ReadonlyArray<Settlement>) =>
             Effect.map(queue.settle(settlements), (refused) => {
               const lost = new Set(refused)

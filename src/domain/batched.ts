@@ -3,7 +3,8 @@
  *
  * Nobody is kept waiting for company: with nothing under way a run starts at once, with what came in the same turn of the
  * event loop. The runs belong to the scope and not to a caller, so a caller that leaves takes nothing from the others; one
- * that leaves before its run begins was never in it. They come one after the other, in the order of asking.
+ * that leaves before its run begins was never in it. They begin in the order of asking, each when the one before it has
+ * ended or, where several may be under way, has turned out to be slow: it may be held up by what does not concern the others.
  */
 import { Array, Cause, Context, Effect, Exit, FiberSet, Iterable, Option, type Scope, Tracer } from "effect"
 import { spanWhereTraced } from "./spanWhereTraced.ts"
@@ -13,11 +14,18 @@ export interface BatchOptions<A, B, E, R> {
   readonly name: string
   /** A run has at most so many inputs. */
   readonly maxSize: number
+  /** So many runs may be under way; 1, unless said otherwise: then a slow run is waited for. */
+  readonly runsAtOnce?: number
   /** Answers one output for each input, in the same order. */
   readonly run: (inputs: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E, R>
   /** A failure that one input may have caused: each is then run by itself, so that the others do not fail with it. */
   readonly mayBeOfOne: (error: E) => boolean
 }
+
+/** A run that takes longer is slow. The runs there are take some 5 ms, and 50 on a busy machine. */
+const slowAfter = "200 millis"
+/** Of the inputs of a failed run so many are tried at once, so that one that hangs does not hold up the rest. */
+const apartAtOnce = 8
 
 interface Waiter<A, B, E> {
   readonly input: A
@@ -30,9 +38,12 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   options: BatchOptions<A, B, E, R>
 ): Effect.fn.Return<(input: A) => Effect.Effect<B, E>, never, Scope.Scope | R> {
   type Batch = Array.NonEmptyReadonlyArray<Waiter<A, B, E>>
+  const { runsAtOnce = 1 } = options
   const waiting = new Set<Waiter<A, B, E>>()
   let open = true
-  let working = false
+  let underWay = 0
+  /** The latest run has neither ended nor turned out to be slow. */
+  let prompt = false
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -74,18 +85,33 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
     }).pipe(Effect.onInterrupt(() => Effect.sync(() => settleAll(batch, Exit.interrupt()))))
 
   const apart = (batch: Batch): Effect.Effect<void, never, R> =>
-    Effect.forEach(batch, (waiter) => settled([waiter]), { discard: true })
+    Effect.forEach(batch, (waiter) => settled([waiter]), { concurrency: apartAtOnce, discard: true })
 
-  // Finding nothing to do and ceasing to work is one step, so that nobody can come in between and be forgotten.
   const work: Effect.Effect<void, never, R> = Effect.suspend(() => {
     const batch = take()
-    if (batch !== undefined) return settled(batch).pipe(Effect.andThen(Effect.yieldNow), Effect.andThen(work))
-    working = false
-    return Effect.void
+    let latest = true
+    // Making room and looking for who waits is one step, so that nobody can come in between and be forgotten.
+    const giveWay = Effect.sync(() => {
+      if (latest) prompt = latest = false
+      start()
+    })
+    const ended = Effect.suspend(() => {
+      underWay -= 1
+      return giveWay
+    })
+    if (batch === undefined) return ended
+    const run = Effect.andThen(settled(batch), ended)
+    if (runsAtOnce === 1) return run
+    const watch = fork(Effect.andThen(Effect.sleep(slowAfter), giveWay))
+    return Effect.ensuring(
+      run,
+      Effect.sync(() => watch.interruptUnsafe())
+    )
   })
   const start = () => {
-    if (working) return
-    working = true
+    if (prompt || underWay === runsAtOnce || waiting.size === 0) return
+    prompt = true
+    underWay += 1
     fork(Effect.andThen(Effect.yieldNow, work))
   }
 
