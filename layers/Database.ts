@@ -1,16 +1,18 @@
 /**
  * The one pool of connections to PostgreSQL: at `DATABASE_URL`, or to the embedded server, which then starts with it.
  *
- * The client connects lazily, so a first query is made here: a database that is away stops the start with one sentence.
- * Migrations are applied before anybody else gets the pool.
+ * The client connects lazily, so a first query is made here: a database that is away, or a pooler that does not keep sessions,
+ * stops the start with one sentence. Migrations are applied before anybody else gets the pool.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { PgClient } from "@effect/sql-pg"
 import type { Redacted } from "effect"
-import { Context, Data, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { Context, Data, Duration, Effect, Layer } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, type SqlError } from "effect/sql"
 import { startEmbeddedPostgres } from "./EmbeddedPostgres.ts"
 import { runMigrations } from "./Migrations.ts"
+import { connectionsTo, makeConnections } from "./PgConnections.ts"
+import { isReadOnly } from "./PgSession.ts"
 import { Settings } from "./Settings.ts"
 import { version } from "./version.ts"
 
@@ -45,44 +47,70 @@ export class DatabasePlace extends Context.Service<
   ).pipe(Layer.provide(NodeServices.layer))
 }
 
+/** One connection listens, the others work. */
 const pool = Layer.unwrap(
   Effect.gen(function* () {
     const { url } = yield* DatabasePlace
-    return PgClient.layer({
-      url,
-      maxConnections: yield* Settings.DATABASE_POOL.config,
-      applicationName: `penstock ${version}`,
-      startupParameters: {
-        timezone: "UTC",
-        statement_timeout: "60s",
-        idle_in_transaction_session_timeout: "60s",
-        // A prepared statement keeps the plan that was made while its tables were empty, and scans them for ever when they
-        // are full. Each statement has an index; where one has none, it is scanned all the same.
-        enable_seqscan: "off",
-        jit: "off"
-      }
-    })
+    const connections = yield* Settings.DATABASE_POOL.config
+    return connectionsTo({ url, applicationName, maxConnections: connections - 1 })
   })
 )
 
-const firstQuery = Effect.gen(function* () {
+const applicationName = `penstock ${version}`
+
+/** Two sessions at once are served by two processes, unless a pooler changes them from one transaction to the next. */
+const refuseSharedSessions = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const [row] = yield* sql<{ number: number }>`SELECT current_setting('server_version_num')::int4 AS number`
-  if ((row?.number ?? 0) < 150_000) {
-    return yield* new DatabaseUnusable({ message: "Penstock needs PostgreSQL 15 or later", cause: undefined })
+  const processOf = yield* Effect.map(sql.reserve, (connection) =>
+    Effect.map(connection.executeUnprepared("SELECT pg_backend_pid() AS pid", [], undefined), ([row]) => row.pid)
+  ).pipe(Effect.replicateEffect(2))
+  // Other users of the pooler may come in between.
+  for (let round = 0; round < 5; round++) {
+    const [one, other] = yield* Effect.all(processOf)
+    if (one !== other) continue
+    const message =
+      "the pooler in front of PostgreSQL must have pool_mode = session: transactions share its connections now"
+    return yield* new DatabaseUnusable({ message, cause: undefined })
   }
-  yield* runMigrations
+}).pipe(Effect.scoped)
+
+/** On connections of its own: a migration takes as long as it takes, and another instance may be at it. */
+const prepare = Effect.gen(function* () {
+  const { url } = yield* DatabasePlace
+  const sql = yield* makeConnections({
+    url,
+    applicationName,
+    maxConnections: 2,
+    patience: Duration.toMillis("1 hour"),
+    settings: { statement_timeout: "0", lock_timeout: "5min", idle_in_transaction_session_timeout: "5min" }
+  })
+  yield* Effect.gen(function* () {
+    const [row] = yield* sql<{ number: number }>`SELECT current_setting('server_version_num')::int4 AS number`
+    if ((row?.number ?? 0) < 150_000) {
+      return yield* new DatabaseUnusable({ message: "Penstock needs PostgreSQL 15 or later", cause: undefined })
+    }
+    yield* refuseSharedSessions
+    yield* runMigrations
+  }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
 }).pipe(
+  Effect.scoped,
+  Effect.provide(Reactivity.layer),
   Effect.catchTags({
-    SqlError: (cause) =>
-      Effect.fail(new DatabaseUnusable({ message: `PostgreSQL cannot be used (${cause.reason._tag})`, cause })),
+    SqlError: (cause) => Effect.fail(unusable(cause)),
     MigrationError: (cause) =>
       Effect.fail(new DatabaseUnusable({ message: `a migration failed: ${cause.message}`, cause }))
   })
 )
 
+/** What a person is told of a failure of the database. */
+export const unusable = (cause: SqlError.SqlError) =>
+  new DatabaseUnusable({
+    message: `PostgreSQL cannot be used (${isReadOnly(cause) ? "it only reads: a standby, or made so" : cause.reason._tag})`,
+    cause
+  })
+
 /** A migrated database, and where it is. */
-export const Database = Layer.effectDiscard(firstQuery).pipe(
-  Layer.provideMerge(pool),
+export const Database = Layer.suspend(() => pool).pipe(
+  Layer.provideMerge(Layer.effectDiscard(prepare)),
   Layer.provideMerge(DatabasePlace.layer)
 )

@@ -10,6 +10,7 @@ import type { PlanChange } from "../src/crawl/PlanChange.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { listen } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { unhurried } from "./unhurried.ts"
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
 
@@ -107,9 +108,9 @@ export const PgHilltopSources = Layer.effect(
           unavailable
         ),
       replan: Effect.fnUntraced(function* (change) {
-        const judged = yield* tasksToJudge(change)
+        const judged = yield* unhurried(sql, 60)(tasksToJudge(change))
         yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume, { discard: true })
-        yield* sql.withTransaction(keepPlanned(change))
+        yield* unhurried(sql, 60)(keepPlanned(change))
       }, unavailable),
       changes: listen(sql, "penstock_hilltop_sources")
     })

@@ -6,16 +6,17 @@
  * values and of months change places; what is told of sites and series is copied. Whoever rebuilds holds an advisory lock, on
  * a connection of its own: it ends with the process, and is taken anew after a failure.
  */
-import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { ObservationRebuild, RebuildLacksMonths, RebuildUnderWay } from "../src/stream/ObservationRebuild.ts"
 import { ObservationStore, ObservationStoreUnavailable } from "../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "./Database.ts"
+import { connectionsTo } from "./PgConnections.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
 import { afterSwap, madeBy, rebuildSchema, rebuildTables, swapTables } from "./rebuildTables.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 import { rowsAs } from "./statementArrays.ts"
+import { unhurried } from "./unhurried.ts"
 
 const plain = mapSqlFailure((cause) => new ObservationStoreUnavailable({ cause }))
 
@@ -29,22 +30,11 @@ const rebuildClient = Layer.unwrap(
     const sql = yield* SqlClient.SqlClient
     const { url } = yield* DatabasePlace
     const [live] = yield* sql<{ schema: string }>`SELECT current_schema() AS schema`
-    return PgClient.layer({
+    return connectionsTo({
       url,
-      maxConnections: 5,
       applicationName: "penstock rebuild",
-      startupParameters: {
-        timezone: "UTC",
-        search_path: `${rebuildSchema}, "${live?.schema ?? "public"}"`,
-        statement_timeout: "60s",
-        idle_in_transaction_session_timeout: "60s",
-        // The lock of a machine that is gone is free within a minute, instead of two hours.
-        tcp_keepalives_idle: "30",
-        tcp_keepalives_interval: "10",
-        tcp_keepalives_count: "3",
-        enable_seqscan: "off",
-        jit: "off"
-      }
+      maxConnections: 5,
+      settings: { search_path: `${rebuildSchema}, "${live?.schema ?? "public"}"` }
     })
   })
 )
@@ -67,6 +57,10 @@ export const PgObservationRebuild: Layer.Layer<
 
     const run = (statements: ReadonlyArray<string>) =>
       Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
+    /** Each in a transaction of its own, so that no lock outlasts its statement; months are read and files removed, for minutes. */
+    const cleanUp = Effect.forEach(afterSwap, (statement) => unhurried(sql, 600, 30)(run([statement])), {
+      discard: true
+    })
     /** The rebuild whose tables are there, if any. */
     const found = Effect.gen(function* () {
       const schema = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = ${rebuildSchema}`
@@ -117,10 +111,10 @@ export const PgObservationRebuild: Layer.Layer<
         Effect.gen(function* () {
           yield* hold
           // Of a rebuild that was stopped just after its swap.
-          yield* run(afterSwap)
+          yield* cleanUp
           const left = fresh ? undefined : yield* found
           if (left?.made_by === madeBy) return { group: left.group_name, resumed: true }
-          yield* sql.withTransaction(run(rebuildTables))
+          yield* unhurried(sql, 600, 30)(run(rebuildTables))
           const made = (yield* found) ?? (yield* Effect.die(new Error("a table that was just made is not there")))
           return { group: made.group_name, resumed: false }
         }).pipe(plain),
@@ -130,16 +124,20 @@ export const PgObservationRebuild: Layer.Layer<
           yield* hold
           const there = yield* found
           if (there !== undefined && there.group_name !== group) return yield* new RebuildUnderWay()
-          if (there === undefined) yield* run(afterSwap)
+          if (there === undefined) yield* cleanUp
           return there !== undefined
         }).pipe(plain),
 
       swap: (lacksNothing, dropMissing = false) =>
         Effect.gen(function* () {
-          const swapped = yield* sql.withTransaction(
+          const swapped = yield* unhurried(
+            sql,
+            600,
+            10
+          )(
             Effect.gen(function* () {
               // A store takes this first of all, so nobody is held back who holds something else.
-              yield* run([`SET LOCAL lock_timeout = '10s'`, `LOCK TABLE observation_offsets IN EXCLUSIVE MODE`])
+              yield* run([`LOCK TABLE observation_offsets IN EXCLUSIVE MODE`])
               yield* stillHeld
               const isComplete = lacksNothing(yield* stored)
               if (isComplete && !dropMissing) yield* refuseLoss
@@ -147,7 +145,7 @@ export const PgObservationRebuild: Layer.Layer<
               return isComplete
             })
           )
-          if (swapped) yield* run(afterSwap)
+          if (swapped) yield* cleanUp
           return swapped
         }).pipe(plain)
     })

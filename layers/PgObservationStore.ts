@@ -39,6 +39,7 @@ import {
 } from "./observationStatements.ts"
 import { tableOfMonth } from "./observationYears.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { unhurried } from "./unhurried.ts"
 import { type Cell, yearStatements } from "./yearStatements.ts"
 
 /** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
@@ -298,7 +299,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         yield* statements.moveOffset(topic, partition, last.offset + 1, lastSources(fresh, position?.raw_offsets ?? {}))
         return outcome
       },
-      sql.withTransaction,
+      unhurried(sql, 30, 10),
       storeFailure
     )
 

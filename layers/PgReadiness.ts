@@ -1,31 +1,46 @@
 /**
- * Whether the database answers and has every migration of this code. A newer database is fine: migrations only go forward.
+ * Whether the database answers, can be written to, and has every migration of this code. A newer database is fine: migrations
+ * only go forward, so whoever locks the table where they are recorded does not take them away.
  */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrations } from "../migrations/allMigrations.ts"
 import { Readiness } from "../src/api/Health.ts"
+import { isReadOnly } from "./PgSession.ts"
 import { sqlDefectsToFailures } from "./sqlFailures.ts"
 
+const onlyReads = "the database only reads"
+const pending = "migrations are pending"
 const needed = Object.keys(migrations).length
 
 export const PgReadiness = Layer.effect(
   Readiness,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const applied = sql<{ count: number }>`SELECT count(*)::int4 AS count FROM penstock_migrations`
+    let complete = false
+    const state = sql<{ readOnly: boolean; recorded: boolean }>`
+      SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS "readOnly",
+        to_regclass('penstock_migrations') IS NOT NULL AS recorded`
+    const applied = sql<{ count: number }>`SELECT count(*)::int4 AS count FROM penstock_migrations`.pipe(
+      Effect.map(([row]) => (row?.count ?? 0) >= needed),
+      Effect.catchReason("SqlError", "LockTimeoutError", (_, error) =>
+        complete ? Effect.succeed(true) : Effect.fail(error)
+      )
+    )
     return Readiness.of({
-      obstacles: applied.pipe(
+      obstacles: Effect.gen(function* () {
+        const [row] = yield* state
+        if (row?.readOnly !== false) return [onlyReads]
+        if (!row.recorded) return [pending]
+        complete = yield* applied
+        return complete ? [] : [pending]
+      }).pipe(
         sqlDefectsToFailures,
-        Effect.map(([row]) => ((row?.count ?? 0) < needed ? ["migrations are pending"] : [])),
-        Effect.catchReason(
-          "SqlError",
-          "SqlSyntaxError",
-          () => Effect.succeed(["migrations are pending"]),
-          () => Effect.succeed(["the database does not answer"])
+        Effect.catchTag("SqlError", (error) =>
+          Effect.succeed([isReadOnly(error) ? onlyReads : "the database does not answer"])
         ),
         Effect.timeoutOrElse({
-          duration: "2 seconds",
+          duration: "1500 millis",
           orElse: () => Effect.succeed(["the database does not answer in time"])
         })
       )

@@ -11,6 +11,7 @@ import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { Retention, type RetentionRule } from "../src/sync/Retention.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { unhurried } from "./unhurried.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -128,14 +129,18 @@ export const PgRetention = Layer.effect(
 
     return Retention.of({
       count: (rule) =>
-        countDue(rule).pipe(Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }), plain),
+        countDue(rule).pipe(
+          unhurried(sql, 600),
+          Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
+          plain
+        ),
 
       deletePoints: (rule, limit) =>
         Effect.gen(function* () {
           const ids = idsOf(yield* lockDue(rule, limit))
           return yield* deleteLocked(ids)
         }).pipe(
-          sql.withTransaction,
+          unhurried(sql, 60),
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),

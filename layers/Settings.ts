@@ -113,7 +113,18 @@ export const Settings = {
     "embedded",
     "PostgreSQL 15+"
   ),
-  DATABASE_POOL: setting(withDefault(positiveInt("DATABASE_POOL"), 10), "10", "connections of one instance"),
+  DATABASE_POOL: setting(
+    withDefault(
+      number(
+        "DATABASE_POOL",
+        Schema.Int.check(Schema.isGreaterThanOrEqualTo(2)),
+        "must be a whole number of at least 2: one connection listens, the others work"
+      ),
+      10
+    ),
+    "10",
+    "connections of one instance, 2 at least: one listens, the others work"
+  ),
   PENSTOCK_DATA: setting(
     withDefault({ config: Config.NonEmptyString("PENSTOCK_DATA"), rule: "must be a directory" }, ".penstock"),
     "`.penstock`",

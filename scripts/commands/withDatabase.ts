@@ -9,7 +9,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { ConfigProvider, Console, Data, Effect, Layer, Option, Redacted } from "effect"
 import { GlobalFlag } from "effect/cli"
 import { SqlError } from "effect/sql"
-import { Database, DatabaseUnusable } from "../../layers/Database.ts"
+import { Database, DatabaseUnusable, unusable } from "../../layers/Database.ts"
 import { findRunningPostgres } from "../../layers/RunningPostgres.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { sqlDefectsToFailures } from "../../layers/sqlFailures.ts"
@@ -62,9 +62,6 @@ const CommandLog = Layer.unwrap(
     )
   })
 )
-
-const unusable = (error: SqlError.SqlError) =>
-  new DatabaseUnusable({ message: `PostgreSQL cannot be used (${error.reason._tag})`, cause: error })
 
 /** Failures of the database in words; the cause may hold values, and is not shown. */
 const inWords = <E>(error: E): Exclude<E, SqlError.SqlError | StoreUnavailable> | DatabaseUnusable => {

@@ -5,11 +5,12 @@
  * It is dropped with its scope, and fails the file if anybody is still connected when its own pool is closed: a
  * connection that outlives its layer is a leak in the code under test.
  */
-import { PgClient } from "@effect/sql-pg"
+import type { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Redacted, Schedule } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
+import { connectionsTo } from "../../layers/PgConnections.ts"
 import { urlOfDatabase, withConnection } from "./adminConnection.ts"
 
 interface Connected {
@@ -53,8 +54,16 @@ const makeDatabase = Effect.fnUntraced(function* (template: string) {
   return TestDatabase.of({ name, url: urlOfDatabase(server, name) })
 })
 
+/** As the service's, but for statements of tests that write whole tables. */
+const asTests = {
+  applicationName: "penstock-test",
+  maxConnections: 10,
+  settings: { statement_timeout: "60s" },
+  patience: 65_000
+}
+
 const cloneOf = (template: string) =>
-  Layer.unwrap(Effect.map(TestDatabase, ({ url }) => PgClient.layer({ url, applicationName: "penstock-test" }))).pipe(
+  Layer.unwrap(Effect.map(TestDatabase, ({ url }) => connectionsTo({ url, ...asTests }))).pipe(
     Layer.provideMerge(Layer.effect(TestDatabase, makeDatabase(template)))
   )
 
