@@ -1,19 +1,21 @@
 /**
- * Batches of one run at a time: who goes into which, and that nobody is forgotten whatever becomes of a run or a caller.
+ * Batches, one run or several at a time: who goes into which, and that nobody is forgotten whatever becomes of a run or a caller.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Cause, Data, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { batched } from "../../src/domain/batched.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly reason: "one" | "all" }> {}
 
 /** A batcher that doubles numbers. Each run is noted, and ends when the test lets it; 13 is refused, and 99 a defect. */
-const doubling = Effect.fnUntraced(function* (maxSize = 100) {
+const doubling = Effect.fnUntraced(function* (maxSize = 100, runsAtOnce = 1) {
   const runs: Array<{ readonly inputs: ReadonlyArray<number>; readonly end: Deferred.Deferred<void, Refused> }> = []
   let held = true
   const ask = yield* batched({
     name: "double",
     maxSize,
+    runsAtOnce,
     mayBeOfOne: (error: Refused) => error.reason === "one",
     run: Effect.fnUntraced(function* (inputs: Array.NonEmptyReadonlyArray<number>) {
       const end = yield* Deferred.make<void, Refused>()
@@ -140,6 +142,78 @@ describe("a batch", () => {
       })
       const exit = yield* Effect.exit(ask("anything"))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+})
+
+describe("a run that is slow", () => {
+  it.effect("is not waited for, where several may be under way; they begin in the order of asking", () =>
+    Effect.gen(function* () {
+      const { askAll, began, end, inputs } = yield* doubling(100, 3)
+      const slow = yield* askAll([1])
+      yield* began(1)
+      const others = yield* askAll([2, 3])
+      yield* TestClock.adjust("199 millis")
+      assert.deepStrictEqual(inputs(), [[1]])
+      yield* TestClock.adjust("1 millis")
+      yield* end(2)
+      assert.deepStrictEqual(yield* joinAll(others), [4, 6])
+      assert.deepStrictEqual(inputs(), [[1], [2, 3]])
+      yield* end(1)
+      assert.deepStrictEqual(yield* joinAll(slow), [2])
+    })
+  )
+
+  it.effect("holds up those who come when as many are slow as may be under way, until one ends", () =>
+    Effect.gen(function* () {
+      const { askAll, began, end, inputs } = yield* doubling(100, 2)
+      const first = yield* askAll([1])
+      yield* began(1)
+      yield* TestClock.adjust("1 second")
+      const second = yield* askAll([2])
+      yield* began(2)
+      yield* TestClock.adjust("1 second")
+      const third = yield* askAll([3, 4])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(inputs(), [[1], [2]])
+      yield* end(1)
+      yield* end(3)
+      yield* end(2)
+      assert.deepStrictEqual(yield* joinAll([...first, ...second, ...third]), [2, 4, 6, 8])
+      assert.deepStrictEqual(inputs(), [[1], [2], [3, 4]])
+    })
+  )
+
+  it.effect("is one at a time again once it has ended", () =>
+    Effect.gen(function* () {
+      const { askAll, began, end, inputs } = yield* doubling(100, 2)
+      const first = yield* askAll([1])
+      yield* began(1)
+      yield* TestClock.adjust("1 second")
+      yield* end(1)
+      yield* joinAll(first)
+      const second = yield* askAll([2])
+      yield* began(2)
+      const third = yield* askAll([3])
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(inputs(), [[1], [2]])
+      yield* end(2)
+      yield* end(3)
+      assert.deepStrictEqual(yield* joinAll([...second, ...third]), [4, 6])
+    })
+  )
+
+  it.effect("on behalf of one input of a batch that failed does not hold up the other inputs", () =>
+    Effect.gen(function* () {
+      const { askAll, began, end } = yield* doubling()
+      const [slow, ...others] = yield* askAll([1, 2, 3])
+      yield* end(1, Exit.fail(new Refused({ reason: "one" })))
+      yield* began(4)
+      yield* end(3)
+      yield* end(4)
+      assert.deepStrictEqual(yield* joinAll(others), [4, 6])
+      yield* end(2)
+      assert.strictEqual(yield* Fiber.join(slow!), 2)
     })
   )
 })

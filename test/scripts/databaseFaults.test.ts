@@ -50,9 +50,9 @@ const start = Effect.fnUntraced(function* (settings: Readonly<Record<string, str
       (n) => Effect.delay(lookUp, n * 50),
       { concurrency: "unbounded" }
     )
-  const until = (path: string, status: number, within: Duration.Input) =>
+  const until = (path: string, status: number, within: Duration.Input, saying = "") =>
     get(path).pipe(
-      Effect.filterOrFail((answer) => answer.status === status),
+      Effect.filterOrFail((answer) => answer.status === status && answer.text.includes(saying)),
       Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: within }))
     )
   assert.strictEqual((yield* lookUp).status, 200)
@@ -144,15 +144,19 @@ it.layer(layer, { excludeTestServices: true, timeout: "120 seconds" })("the serv
       const { get, lookUp, until } = yield* start()
       const sql = yield* SqlClient.SqlClient
       const { name } = yield* TestDatabase
-      yield* sql`ALTER DATABASE ${sql(name)} SET default_transaction_read_only = on`
-      yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = ${name} AND application_name LIKE 'penstock %'`
-      const notReady = yield* until("/health/ready", 503, "5 seconds")
-      assert.include(notReady.text, "only reads")
-      const refused = yield* lookUp
-      assert.strictEqual(refused.status, 503)
-      assert.isDefined(refused.retryAfter)
-      yield* sql`ALTER DATABASE ${sql(name)} RESET default_transaction_read_only`
+      const whileItReads = Effect.gen(function* () {
+        yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = ${name} AND application_name LIKE 'penstock %'`
+        yield* until("/health/ready", 503, "5 seconds", "only reads")
+        const refused = yield* lookUp
+        assert.strictEqual(refused.status, 503)
+        assert.isDefined(refused.retryAfter)
+      })
+      yield* Effect.acquireUseRelease(
+        sql`ALTER DATABASE ${sql(name)} SET default_transaction_read_only = on`,
+        () => whileItReads,
+        () => Effect.orDie(sql`ALTER DATABASE ${sql(name)} RESET default_transaction_read_only`)
+      )
       yield* until("/health/ready", 200, "5 seconds")
       assert.strictEqual((yield* lookUp).status, 200)
       assert.strictEqual((yield* get("/health/progress")).status, 200)
