@@ -103,7 +103,12 @@ export class PgSocket {
   readonly #onTimeout = () => {
     const socket = this.#socket
     if (socket === undefined) return
-    if (this.#due > 0 && !this.#interrupted) this.#missed = true
-    if (this.#due > 0 || socket.writableEnded) socket.destroy(new Error("PostgreSQL did not answer in time"))
+    const read = socket.bytesRead
+    // After a stall of this process timers come before what has arrived meanwhile.
+    setImmediate(() => {
+      if (socket.bytesRead !== read || (this.#due === 0 && !socket.writableEnded)) return
+      if (this.#due > 0 && !this.#interrupted) this.#missed = true
+      socket.destroy(new Error("PostgreSQL did not answer in time"))
+    })
   }
 }
