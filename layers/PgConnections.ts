@@ -30,6 +30,8 @@ const makeNews = (services: Context.Context<never>) => {
   const log = (line: Effect.Effect<void>) => Effect.provideContext(line, services)
   let lostAt = -Infinity
   let told = false
+  /** Whoever cannot open the first one says so to those who started it. */
+  let known = false
   return {
     /** Sessions that hang at the same time miss their deadlines one after the other: that is one piece of news. */
     lost: (reason: string) =>
@@ -37,11 +39,12 @@ const makeNews = (services: Context.Context<never>) => {
         const quiet = performance.now() - lostAt > patience.answer
         lostAt = performance.now()
         const count = Metric.update(Metric.withAttributes(givenUp, { reason }), 1)
-        if (told || !quiet) return count
+        if (told || !quiet || !known) return count
         told = true
         return Effect.andThen(count, log(Effect.logWarning(`PostgreSQL: a connection was given up: ${reason}`)))
       }),
     opened: Effect.suspend(() => {
+      known = true
       if (!told) return Effect.void
       told = false
       return log(Effect.logInfo("PostgreSQL: a new connection is open, work goes on"))
@@ -109,9 +112,9 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
   /** A timer for each statement would cost more than it is worth where a connection is free. */
   const inTime = <A, E, R>(waiting: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
     Effect.timeoutOrElse(waiting, { duration: patience.free, orElse: () => tooBusy })
-  const hasFree = Effect.map(Pool.stats(pool), ({ pending, used }) => pending === 0 && used < max)
+  const hasFree = () => pool.state.usage < max && pool.state.waiters.size === 0
   const get: Effect.Effect<PgSession, SqlError.SqlError, Scope.Scope> = Effect.flatMap(
-    Effect.flatMap(hasFree, (free) => (free ? Pool.get(pool) : inTime(Pool.get(pool)))),
+    Effect.suspend(() => (hasFree() ? Pool.get(pool) : inTime(Pool.get(pool)))),
     (session) => (session.socket.usable ? Effect.succeed(session) : Effect.andThen(Pool.invalidate(pool, session), get))
   )
   const lease: Effect.Effect<Connection, SqlError.SqlError, Scope.Scope> = Effect.map(
@@ -156,8 +159,8 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
   const client = yield* SqlClient.make({
     acquirer: lease,
     borrower: (use) =>
-      Effect.flatMap(hasFree, (free) =>
-        free ? Pool.use(pool, ({ connection }) => use(connection)) : Effect.scoped(Effect.flatMap(lease, use))
+      Effect.suspend(() =>
+        hasFree() ? Pool.use(pool, ({ connection }) => use(connection)) : Effect.scoped(Effect.flatMap(lease, use))
       ),
     transactionAcquirer: lease,
     compiler: PgClient.makeCompiler(),

@@ -27,10 +27,12 @@ export const PgReadiness = Layer.effect(
         complete ? Effect.succeed(true) : Effect.fail(error)
       )
     )
+    /** Fails, as what writes does, so that the session is given up: another may lead to a server that writes. */
+    const giveUp = Effect.ignore(sql`SELECT FROM penstock_migrations WHERE false FOR KEY SHARE`)
     return Readiness.of({
       obstacles: Effect.gen(function* () {
         const [row] = yield* state
-        if (row?.readOnly !== false) return [onlyReads]
+        if (row?.readOnly !== false) return yield* Effect.as(giveUp, [onlyReads])
         if (!row.recorded) return [pending]
         complete = yield* applied
         return complete ? [] : [pending]

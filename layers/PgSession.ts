@@ -99,7 +99,7 @@ export const openSession = Effect.fnUntraced(function* (
       const found = rows(sql, params, prepare)
       // A transaction ends with its session, so one that is lost has rolled back.
       if (sql === "ROLLBACK")
-        return Effect.catch(found, (error) => (socket.usable ? Effect.fail(error) : Effect.succeed([])))
+        return found.pipe(Effect.catch((error) => (socket.usable ? Effect.fail(error) : Effect.succeed([]))))
       return transform === undefined ? found : Effect.map(found, transform)
     }
   const connection: Connection = {

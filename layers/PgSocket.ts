@@ -60,7 +60,8 @@ export class PgSocket {
   begin(patience: number): void {
     this.#due += 1
     this.#since = performance.now()
-    this.#socket?.setTimeout(patience)
+    // What is written winds the timer up again.
+    if (this.#socket?.timeout !== patience) this.#socket?.setTimeout(patience)
   }
 
   end(): void {
