@@ -17,6 +17,7 @@ import { bySite, kafkaAt, mapped, names, readAll, said } from "../stream/kafkaRu
 import { documents, rowsOf, settledOn, stagesOn, undisturbed } from "../stream/streamRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownKafka } from "../support/ownKafka.ts"
+import { readCommitted } from "../support/readCommitted.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const instanceAt = (brokers: string) =>
@@ -110,6 +111,8 @@ await withOwnKafka("the stream over Kafka", () => {
               const observations = yield* readAll(observationsTopic)
               assert.isAtLeast(raw.length, records.length)
               assert.deepStrictEqual(bySite(observations.map(said)), bySite(yield* mapped(raw)))
+              const independent = yield* readCommitted(broker.brokers, observationsTopic, rawTopic)
+              assert.deepStrictEqual([...observations, ...raw], independent)
             }).pipe(Effect.provide(Layer.fresh(instance)))
           }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
         60_000

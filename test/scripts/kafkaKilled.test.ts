@@ -17,6 +17,7 @@ import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
 import { bySite, kafkaAt, mapped, readAll, said } from "../stream/kafkaRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownKafka } from "../support/ownKafka.ts"
+import { readCommitted } from "../support/readCommitted.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -118,7 +119,10 @@ await withOwnKafka("processes that are killed", () => {
             )
             assert.deepStrictEqual(yield* table, expected)
             const sent = yield* readAll(observationsTopic)
-            assert.deepStrictEqual(bySite(sent.map(said)), bySite(yield* mapped(yield* readAll(rawTopic))))
+            const documents = yield* readAll(rawTopic)
+            assert.deepStrictEqual(bySite(sent.map(said)), bySite(yield* mapped(documents)))
+            const independent = yield* readCommitted(broker.brokers, observationsTopic, rawTopic)
+            assert.deepStrictEqual([...sent, ...documents], independent)
           }).pipe(Effect.provide(kafkaAt(broker.brokers)))
         }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
       timeout
