@@ -7,7 +7,7 @@
 import { Effect, Schedule } from "effect"
 import { createRequire } from "node:module"
 import { ask, type KafkaCluster, type KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
-import { coordinatorOf, untilLoaded } from "./KafkajsProducer.ts"
+import { atCoordinator } from "./KafkajsProducer.ts"
 
 interface AssignerProtocol {
   readonly MemberMetadata: {
@@ -69,45 +69,44 @@ export const isNewRound = ({ kind }: KafkaFailure): boolean => kind === "REBALAN
 export const isExpelled = ({ kind }: KafkaFailure): boolean =>
   kind === "ILLEGAL_GENERATION" || kind === "UNKNOWN_MEMBER_ID" || kind === "FENCED_INSTANCE_ID"
 
+/** Who joins waits until all have joined or have been given up; a broker tells a new member its number before. */
+const longestJoining = ({ rebalanceTimeout }: GroupOptions) => rebalanceTimeout + 5_000
+
 /** Joins the next round, under the number that the member had in the last, if any; waits until all have joined. */
 export const joinRound = Effect.fnUntraced(function* (cluster: KafkaCluster, options: GroupOptions, last = "") {
   const { group: groupId, rebalanceTimeout, sessionTimeout, topic } = options
   let memberId = last
-  const round = Effect.gen(function* () {
-    const coordinator = yield* coordinatorOf(cluster, groupId, 0)
-    const metadata = MemberMetadata.encode({ version, topics: [topic] })
-    const joined = yield* ask(() =>
-      coordinator.joinGroup({
-        groupId,
-        sessionTimeout,
-        rebalanceTimeout,
-        memberId,
-        groupProtocols: [{ name: protocol, metadata }]
-      })
-    )
+  const metadata = MemberMetadata.encode({ version, topics: [topic] })
+  const join = Effect.fnUntraced(function* (coordinator: KafkaNode) {
+    const joining = { groupId, sessionTimeout, rebalanceTimeout, memberId }
+    const groupProtocols = [{ name: protocol, metadata }]
+    const joined = yield* ask(() => coordinator.joinGroup({ ...joining, groupProtocols }), longestJoining(options))
     memberId = joined.memberId
     const isLeader = joined.leaderId === memberId
     if (isLeader) yield* ask(() => cluster.refreshMetadata())
-    const { memberAssignment } = yield* ask(() =>
-      coordinator.syncGroup({
-        groupId,
-        generationId: joined.generationId,
-        memberId,
-        groupAssignment: isLeader
-          ? dealOut(joined.members, topic, cluster.findTopicPartitionMetadata(topic).length)
-          : []
-      })
-    )
+    const groupAssignment = isLeader
+      ? dealOut(joined.members, topic, cluster.findTopicPartitionMetadata(topic).length)
+      : []
+    const round = { groupId, generationId: joined.generationId, memberId, groupAssignment }
+    const { memberAssignment } = yield* ask(() => coordinator.syncGroup(round))
     const partitions = MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? []
     return { coordinator, generation: joined.generationId, member: memberId, partitions } satisfies Membership
   })
-  return yield* untilLoaded(round).pipe(
+  return yield* atCoordinator(
+    cluster,
+    groupId,
+    0
+  )(join).pipe(
     Effect.tapError((failure) =>
       Effect.sync(() => {
         if (isExpelled(failure)) memberId = ""
       })
     ),
-    Effect.retry({ while: (failure) => isNewRound(failure) || isExpelled(failure), times: 20 })
+    Effect.retry({
+      schedule: Schedule.exponential("10 millis"),
+      while: (failure) => isNewRound(failure) || isExpelled(failure),
+      times: 8
+    })
   )
 })
 

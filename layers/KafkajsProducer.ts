@@ -8,7 +8,15 @@
  */
 import { Effect, Schedule } from "effect"
 import { maxMessageBytes, type OutgoingRecord, recordBytes, RecordTooLarge } from "../src/stream/KafkaSink.ts"
-import { ask, type KafkaCluster, KafkaFailure, type ProducerIdentity, requestTimeout } from "./KafkajsProtocol.ts"
+import {
+  ask,
+  type KafkaCluster,
+  KafkaFailure,
+  type KafkaNode,
+  longestAnswer,
+  noAnswer,
+  type ProducerIdentity
+} from "./KafkajsProtocol.ts"
 
 export interface Producer {
   readonly identity: ProducerIdentity
@@ -28,34 +36,54 @@ const mayPass = ({ cause }: KafkaFailure) =>
 /** 100 ms doubling, six tries in 3 seconds: a new leader is found within that, and a longer outage is the caller's. */
 const again = { times: 5, schedule: Schedule.jittered(Schedule.exponential("100 millis")), while: mayPass }
 
-/** The coordinators' own topics are made on their first use and loaded after a move or a restart, which takes a second. */
-export const untilLoaded = <A>(request: Effect.Effect<A, KafkaFailure>) =>
+/** 20 ms doubling to a second, for some 10 seconds: 15 questions. */
+const patience = Schedule.upTo(
+  Schedule.jittered(Schedule.min([Schedule.exponential("20 millis"), Schedule.spaced("1 second")])),
+  { duration: "10 seconds" }
+)
+
+/**
+ * Asks a coordinator for as long as it is another one or is not ready, with back-off: the coordinators' own topics are made
+ * on their first use and loaded after a move or a restart, which takes a second, and a transaction before this one may
+ * still be being completed, which takes milliseconds.
+ */
+const untilLoaded = <A>(request: Effect.Effect<A, KafkaFailure>) =>
   Effect.retry(request, {
-    schedule: Schedule.spaced("100 millis"),
-    times: 50,
-    while: ({ kind }) => /COORDINATOR|Coordinator|LOAD_IN_PROGRESS/.test(kind)
+    schedule: patience,
+    while: ({ kind }) => /COORDINATOR|Coordinator|LOAD_IN_PROGRESS|CONCURRENT_TRANSACTIONS/.test(kind)
   })
 
-/** The node that coordinates a group (0) or a transactional id (1). */
-export const coordinatorOf = (cluster: KafkaCluster, groupId: string, coordinatorType: 0 | 1) =>
-  untilLoaded(ask(() => cluster.findGroupCoordinator({ groupId, coordinatorType })))
+/** Asks the node that coordinates a group (0) or a transactional id (1): found when first needed, and anew when it moved. */
+export const atCoordinator = (cluster: KafkaCluster, groupId: string, coordinatorType: 0 | 1) => {
+  let found: KafkaNode | undefined
+  const node = Effect.suspend(() =>
+    found === undefined
+      ? Effect.tap(
+          ask(() => cluster.findGroupCoordinator({ groupId, coordinatorType })),
+          (now) => Effect.sync(() => (found = now))
+        )
+      : Effect.succeed(found)
+  )
+  return <A>(request: (node: KafkaNode) => Effect.Effect<A, KafkaFailure>) =>
+    untilLoaded(
+      Effect.tapError(Effect.flatMap(node, request), ({ kind }) =>
+        Effect.sync(() => {
+          if (kind !== "CONCURRENT_TRANSACTIONS") found = undefined
+        })
+      )
+    )
+}
 
 /** A new producer; with a transactional id it ends what another one under this id has begun. */
 export const makeProducer = Effect.fnUntraced(function* (cluster: KafkaCluster, transactionalId?: string) {
-  const broker =
-    transactionalId === undefined
-      ? yield* ask(() => cluster.refreshMetadataIfNecessary()).pipe(
-          Effect.andThen(ask(() => cluster.findControllerBroker()))
-        )
-      : yield* coordinatorOf(cluster, transactionalId, 1)
   const id = transactionalId === undefined ? {} : { transactionalId }
-  const { producerEpoch, producerId } = yield* ask(() => broker.initProducerId({ ...id, transactionTimeout })).pipe(
-    Effect.retry({
-      schedule: Schedule.spaced("20 millis"),
-      times: 500,
-      while: ({ kind }) => /CONCURRENT_TRANSACTIONS|COORDINATOR|LOAD_IN_PROGRESS/.test(kind)
-    })
+  const begin = (node: KafkaNode) => ask(() => node.initProducerId({ ...id, transactionTimeout }))
+  const anyNode = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
+    Effect.andThen(ask(() => cluster.findControllerBroker()))
   )
+  const { producerEpoch, producerId } = yield* transactionalId === undefined
+    ? untilLoaded(Effect.flatMap(anyNode, begin))
+    : atCoordinator(cluster, transactionalId, 1)(begin)
   return { identity: { ...id, producerId, producerEpoch }, sequences: new Map() } satisfies Producer as Producer
 })
 
@@ -153,7 +181,7 @@ const produceRequest = Effect.fnUntraced(function* (
           broker.produce({
             ...identity,
             acks: -1,
-            timeout: requestTimeout - 1_000,
+            timeout: longestAnswer - 1_000,
             compression: gzip,
             topicData: part.map(({ partitions, topic }) => ({
               topic,
@@ -168,7 +196,10 @@ const produceRequest = Effect.fnUntraced(function* (
     yield* Effect.forEach(parts, ([node, part]) => sendPart(node, part), { concurrency: "unbounded", discard: true })
   })
   yield* attempt.pipe(
-    Effect.tapError(() => Effect.ignore(ask(() => cluster.refreshMetadata()))),
+    // A connection without an answer would not answer this either.
+    Effect.tapError((failure) =>
+      mayPass(failure) ? Effect.ignore(ask(() => cluster.refreshMetadata())) : Effect.void
+    ),
     Effect.retry(again)
   )
   for (const { partitions, topic } of topics) {
@@ -181,14 +212,6 @@ const produceRequest = Effect.fnUntraced(function* (
 /** Publishes the records; done when all replicas have acknowledged all. The producer is spent when this fails. */
 export const produce = (cluster: KafkaCluster, producer: Producer, records: ReadonlyArray<OutgoingRecord>) =>
   Effect.forEach(inRequests(records), (request) => produceRequest(cluster, producer, request), { discard: true })
-
-/** The transaction before may still be being completed, which takes milliseconds. */
-const patiently = <A>(request: Effect.Effect<A, KafkaFailure>) =>
-  Effect.retry(request, {
-    schedule: Schedule.spaced("20 millis"),
-    times: 100,
-    while: ({ kind }) => /CONCURRENT_TRANSACTIONS|LOAD_IN_PROGRESS/.test(kind)
-  })
 
 export interface OffsetOfGroup {
   readonly group: string
@@ -209,23 +232,26 @@ export const produceTransaction = Effect.fnUntraced(function* (
   { group, offset, partition, topic }: OffsetOfGroup
 ) {
   const { identity } = producer
-  const coordinator = yield* coordinatorOf(cluster, identity.transactionalId, 1)
+  const coordinator = atCoordinator(cluster, identity.transactionalId, 1)
   const end = (transactionResult: boolean) =>
-    patiently(ask(() => coordinator.endTxn({ ...identity, transactionResult })))
+    coordinator((node) => ask(() => node.endTxn({ ...identity, transactionResult })))
   const topics = grouped(records).map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map(({ partition }) => partition)
   }))
+  const offsets = [{ topic, partitions: [{ partition, offset: String(offset) }] }]
   yield* Effect.gen(function* () {
-    yield* patiently(ask(() => coordinator.addPartitionsToTxn({ ...identity, topics })))
+    yield* coordinator((node) => ask(() => node.addPartitionsToTxn({ ...identity, topics })))
     yield* produce(cluster, producer, records)
-    yield* patiently(ask(() => coordinator.addOffsetsToTxn({ ...identity, groupId: group })))
-    const groups = yield* coordinatorOf(cluster, group, 0)
-    const offsets = [{ topic, partitions: [{ partition, offset: String(offset) }] }]
-    yield* patiently(ask(() => groups.txnOffsetCommit({ ...identity, groupId: group, topics: offsets })))
+    yield* coordinator((node) => ask(() => node.addOffsetsToTxn({ ...identity, groupId: group })))
+    yield* atCoordinator(
+      cluster,
+      group,
+      0
+    )((node) => ask(() => node.txnOffsetCommit({ ...identity, groupId: group, topics: offsets })))
   }).pipe(
-    // Readers of committed records wait at an open transaction.
-    Effect.tapError(() => Effect.ignore(end(false)))
+    // Readers of committed records wait at an open transaction. Where there was no answer, there would be none to this.
+    Effect.tapError(({ kind }) => (kind === noAnswer ? Effect.void : Effect.ignore(end(false))))
   )
   yield* end(true)
 })

@@ -11,8 +11,6 @@ import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
 import { connect as connectTls } from "node:tls"
-import { promisify } from "node:util"
-import { zstdCompress, zstdDecompress } from "node:zlib"
 import { cureKafkajsTimers } from "./kafkajsTimers.ts"
 
 cureKafkajsTimers()
@@ -32,20 +30,14 @@ export interface TopicPartitions<A> {
   readonly partitions: ReadonlyArray<A>
 }
 
-export interface FetchedMessage {
-  readonly offset: string
-  readonly timestamp: string
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers: Readonly<Record<string, Uint8Array | ReadonlyArray<Uint8Array>>>
-  readonly isControlRecord: boolean
-}
-
-export interface FetchedPartition {
-  readonly partition: number
-  readonly highWatermark: string
-  readonly abortedTransactions: ReadonlyArray<{ readonly producerId: string; readonly firstOffset: string }> | null
-  readonly messages: ReadonlyArray<FetchedMessage>
+/** A request in the form in which kafkajs sends it. */
+export interface KafkaRequest<A> {
+  readonly request: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string }
+  readonly response: {
+    readonly decode: (payload: Buffer) => Promise<A>
+    readonly parse: (decoded: A) => Promise<A>
+  }
+  readonly requestTimeout: number
 }
 
 export interface ProducedMessage {
@@ -68,6 +60,7 @@ interface CommittedPartition {
 /** A broker with its requests; each fails when the answer holds an error for anything that was asked. */
 export interface KafkaNode {
   readonly nodeId: number
+  readonly connectionPool: { readonly send: <A>(request: KafkaRequest<A>) => Promise<A> }
   readonly metadata: (topics: ReadonlyArray<string>) => Promise<{
     readonly topicMetadata: ReadonlyArray<{
       readonly topic: string
@@ -97,20 +90,6 @@ export interface KafkaNode {
       >
     }
   ) => Promise<unknown>
-  readonly fetch: (request: {
-    readonly maxWaitTime: number
-    readonly minBytes: number
-    readonly maxBytes: number
-    readonly isolationLevel: 0 | 1
-    readonly topics: ReadonlyArray<
-      TopicPartitions<{ readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }>
-    >
-  }) => Promise<{
-    readonly responses: ReadonlyArray<{
-      readonly topicName: string
-      readonly partitions: ReadonlyArray<FetchedPartition>
-    }>
-  }>
   readonly joinGroup: (request: {
     readonly groupId: string
     readonly sessionTimeout: number
@@ -200,34 +179,6 @@ const { createLogger, LEVELS } = load("kafkajs/src/loggers/index.js") as {
   readonly createLogger: (options: { level: number; logCreator: () => (entry: LogEntry) => void }) => object
   readonly LEVELS: { readonly WARN: number }
 }
-const filterAborted = load("kafkajs/src/consumer/filterAbortedMessages.js") as (
-  of: Pick<FetchedPartition, "abortedTransactions" | "messages">
-) => ReadonlyArray<FetchedMessage>
-
-interface Codec {
-  readonly compress: (encoder: { readonly buffer: Uint8Array }) => Promise<Uint8Array>
-  readonly decompress: (bytes: Uint8Array) => Promise<Uint8Array>
-}
-const { Codecs, Types } = load("kafkajs/src/protocol/message/compression/index.js") as {
-  readonly Codecs: Record<number, () => Codec>
-  readonly Types: { readonly Snappy: number; readonly LZ4: number; readonly ZSTD: number }
-}
-const compress = promisify(zstdCompress)
-const decompress = promisify(zstdDecompress)
-// kafkajs brings gzip only; of what others may have used, Node knows this one too.
-Codecs[Types.ZSTD] = () => ({ compress: ({ buffer }) => compress(buffer), decompress })
-for (const codec of ["Snappy", "LZ4"] as const) {
-  const refuse = () => Promise.reject(Object.assign(new Error(), { type: `COMPRESSED_WITH_${codec.toUpperCase()}` }))
-  Codecs[Types[codec]] = () => ({ compress: refuse, decompress: refuse })
-}
-
-/** The answer holds records that are compressed in a way that is not known here; nothing of it can be used. */
-export const isUnreadable = ({ kind }: KafkaFailure): boolean => kind.startsWith("COMPRESSED_WITH_")
-
-/** The records of a partition as read-committed readers see them: without those of aborted transactions, without marks. */
-export const committedMessages = (of: FetchedPartition): ReadonlyArray<FetchedMessage> =>
-  filterAborted(of).filter((message) => !message.isControlRecord)
-
 export interface KafkaConnection {
   /** `host:port` of some brokers; the others are learnt from them. */
   readonly brokers: ReadonlyArray<string>
@@ -242,8 +193,10 @@ export interface KafkaConnection {
     | undefined
 }
 
-/** Longer than any request that we let wait, apart from joining a group, which brings its own. In milliseconds. */
-export const requestTimeout = 15_000
+/** An answer takes milliseconds; a connection that keeps one for so long is taken for dead. In milliseconds. */
+export const requestTimeout = 9_000
+/** Before kafkajs gives a request up, which it would let us try again on the same connection. */
+export const longestAnswer = 8_000
 const connectionTimeout = 5_000
 
 const kindOf = (error: unknown): string => {
@@ -255,9 +208,23 @@ const kindOf = (error: unknown): string => {
   return error instanceof Error ? error.name : "unknown"
 }
 
-/** Asks, and fails with the kind of what went wrong. An answer that nobody waits for any more is dropped. */
-export const ask = <A>(request: () => Promise<A>): Effect.Effect<A, KafkaFailure> =>
-  Effect.tryPromise({ try: request, catch: (cause) => new KafkaFailure({ reason: { _tag: kindOf(cause) }, cause }) })
+/** The kind of a failure to answer in time: the connection may be half open. */
+export const noAnswer = "NoAnswer"
+
+/**
+ * Asks, and fails with the kind of what went wrong; with `NoAnswer` after 8 seconds (or another time in milliseconds), also
+ * where kafkajs would wait for ever, as in a login. An answer that nobody waits for any more is dropped.
+ */
+export const ask = <A>(request: () => Promise<A>, deadline = longestAnswer): Effect.Effect<A, KafkaFailure> =>
+  Effect.tryPromise({
+    try: request,
+    catch: (cause) => new KafkaFailure({ reason: { _tag: kindOf(cause) }, cause })
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: deadline,
+      orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: noAnswer }, cause: undefined }))
+    })
+  )
 
 interface SocketOptions {
   readonly host: string
@@ -326,7 +293,8 @@ export class KafkajsClient extends Context.Service<
               authenticationTimeout: 10_000,
               requestTimeout,
               enforceRequestTimeout: true,
-              metadataMaxAge: 300_000,
+              // So soon partitions are found that were added.
+              metadataMaxAge: 3_000,
               allowAutoTopicCreation: false,
               maxInFlightRequests: null,
               isolationLevel: 1,

@@ -8,10 +8,11 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../src/stream/TopicReader.ts"
-import { committedOffsets, type GroupOptions, joinRound, leaveGroup, logEnds, type Membership } from "./KafkajsGroup.ts"
-import { coordinatorOf, untilLoaded } from "./KafkajsProducer.ts"
+import { committedOffsets, type GroupOptions, joinRound, leaveGroup, type Membership } from "./KafkajsGroup.ts"
+import { atCoordinator } from "./KafkajsProducer.ts"
 import { ask, type KafkaCluster, KafkaFailure, KafkajsClient } from "./KafkajsProtocol.ts"
 import { type RoundOptions, runRound } from "./kafkajsRound.ts"
+import { logRanges, placeIn } from "./kafkajsStands.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
 import { reopened } from "./reopened.ts"
 
@@ -35,17 +36,17 @@ const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<Consu
   const { topic } = of
   const group = groupOf(of)
   yield* ask(() => cluster.addMultipleTargetTopics([topic]))
+  yield* ask(() => cluster.refreshMetadataIfNecessary())
   const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
-  const stands = yield* untilLoaded(
-    Effect.flatMap(coordinatorOf(cluster, group, 0), (coordinator) =>
-      committedOffsets(coordinator, { group, topic }, partitions)
-    )
-  )
-  const firsts = yield* logEnds(cluster, topic, partitions, "first")
-  const ends = yield* logEnds(cluster, topic, partitions, "next")
+  const stands = yield* atCoordinator(
+    cluster,
+    group,
+    0
+  )((coordinator) => committedOffsets(coordinator, { group, topic }, partitions))
+  const ranges = yield* logRanges(cluster, topic, partitions)
   return partitions.reduce((lag, partition) => {
-    const from = Math.max(stands.get(partition) ?? -1, firsts.get(partition) ?? 0)
-    return lag + Math.max(0, (ends.get(partition) ?? 0) - from)
+    const range = ranges.get(partition) ?? { first: 0, next: 0 }
+    return lag + range.next - placeIn(range, stands.get(partition) ?? -1).at
   }, 0)
 })
 

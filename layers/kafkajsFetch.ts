@@ -1,11 +1,13 @@
 /**
  * Asks a node for what comes next in partitions that it leads.
  *
- * An answer is for all of them or for none: where one partition holds what cannot be read, each is asked for by itself, one
- * batch of a producer at a time, so that everything before that place is read and nothing behind it.
+ * A broker fills an answer in the order of the question, and only of the first partition that has anything it sends a batch
+ * that is larger than what was asked for. So the order is another one each time, and nobody waits for ever.
  */
-import { Effect } from "effect"
-import { ask, type FetchedPartition, isUnreadable, type KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
+import { Effect, Random } from "effect"
+import { createRequire } from "node:module"
+import { decodeFetched, type FetchedPartition } from "./kafkajsBatches.ts"
+import { ask, type KafkaNode, type KafkaRequest, requestTimeout } from "./KafkajsProtocol.ts"
 
 export interface Place {
   readonly partition: number
@@ -17,47 +19,65 @@ export interface FetchOptions {
   readonly topic: string
   /** A node keeps a question that it has no answer for this long, in milliseconds. */
   readonly maxWaitTime: number
-  /** Compressed bytes of one partition in an answer; a batch that is larger comes alone. */
+  /** Compressed bytes of one partition in an answer; a batch that is larger comes where nothing comes before it. */
   readonly partitionBytes: number
 }
 
 /** Compressed bytes of one answer. */
 const answerBytes = 1_000_000
+const committedOnly = 1
 
-/** Fails with `isUnreadable` when any of the partitions has, within those bytes, what cannot be read. */
-export const fetchAll = (broker: KafkaNode, places: ReadonlyArray<Place>, options: FetchOptions) =>
-  ask(() =>
-    broker.fetch({
-      maxWaitTime: options.maxWaitTime,
-      minBytes: 1,
-      maxBytes: answerBytes,
-      isolationLevel: 1,
-      topics: [
-        {
-          topic: options.topic,
-          partitions: places.map(({ fetchAt, partition }) => ({
-            partition,
-            fetchOffset: String(fetchAt),
-            maxBytes: options.partitionBytes
-          }))
-        }
-      ]
-    })
-  ).pipe(Effect.map(({ responses }) => responses.flatMap((of) => of.partitions)))
+interface Question {
+  readonly maxWaitTime: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  readonly isolationLevel: 0 | 1
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly fetchOffset: string
+      readonly maxBytes: number
+    }>
+  }>
+}
 
-/** The same; `onUnreadable` is told of partitions whose next record cannot be read. */
-export const fetchReadable = <P extends Place, R>(
+export type FetchRequest = KafkaRequest<ReadonlyArray<FetchedPartition>> & { readonly question: Question }
+
+/** Version 11, which every broker since Kafka 2.3 knows. */
+const encode = createRequire(import.meta.url)("kafkajs/src/protocol/requests/fetch/v11/request.js") as (
+  question: Question & { readonly replicaId: -1 }
+) => KafkaRequest<unknown>["request"]
+
+const requestOf = (question: Question): FetchRequest => ({
+  question,
+  request: encode({ ...question, replicaId: -1 }),
+  response: { decode: decodeFetched, parse: (answer) => Promise.resolve(answer) },
+  requestTimeout
+})
+
+/** An offset that is not in its log is told in the partition's answer; every other error of one fails the whole. */
+export const fetchAll = Effect.fnUntraced(function* (
   broker: KafkaNode,
-  places: ReadonlyArray<P>,
-  options: FetchOptions,
-  onUnreadable: (place: P, failure: KafkaFailure) => Effect.Effect<void, never, R>
-): Effect.Effect<ReadonlyArray<FetchedPartition>, KafkaFailure, R> =>
-  Effect.catchIf(fetchAll(broker, places, options), isUnreadable, () =>
-    Effect.forEach(places, (place) =>
-      Effect.catchIf(
-        fetchAll(broker, [place], { ...options, maxWaitTime: 0, partitionBytes: 1 }),
-        isUnreadable,
-        (failure) => Effect.as(onUnreadable(place, failure), [])
-      )
-    ).pipe(Effect.map((answers) => answers.flat()))
-  )
+  places: ReadonlyArray<Place>,
+  { maxWaitTime, partitionBytes, topic }: FetchOptions
+) {
+  const inTurn = yield* Random.shuffle(places)
+  const request = requestOf({
+    maxWaitTime,
+    minBytes: 1,
+    maxBytes: answerBytes,
+    isolationLevel: committedOnly,
+    topics: [
+      {
+        topic,
+        partitions: inTurn.map(({ fetchAt, partition }) => ({
+          partition,
+          fetchOffset: String(fetchAt),
+          maxBytes: partitionBytes
+        }))
+      }
+    ]
+  })
+  return yield* ask(() => broker.connectionPool.send(request))
+})

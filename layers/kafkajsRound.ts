@@ -7,6 +7,8 @@
 import { Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
 import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../src/stream/KafkaSink.ts"
 import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../src/stream/TopicReader.ts"
+import { behind, type FetchedPartition } from "./kafkajsBatches.ts"
+import { fetchAll } from "./kafkajsFetch.ts"
 import {
   commitOffsets,
   committedOffsets,
@@ -14,13 +16,12 @@ import {
   heartbeat,
   isExpelled,
   isNewRound,
-  logEnds,
   type Membership
 } from "./KafkajsGroup.ts"
-import { fetchReadable } from "./kafkajsFetch.ts"
-import { makeProducer, produceTransaction, type Producer, refusedAsTooLarge } from "./KafkajsProducer.ts"
-import { ask, type FetchedPartition, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
+import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { ask, type KafkaCluster, KafkaFailure, noAnswer } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
+import { goOn, logRanges, type Stand, standsOf } from "./kafkajsStands.ts"
 
 export interface RoundOptions extends GroupOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
@@ -30,32 +31,18 @@ export interface RoundOptions extends GroupOptions, ConsumeOptions {
 const longestWait = 500
 /** The same while a partition is left out of the question because its records are still being worked on. */
 const shortWait = 20
-/** Compressed bytes of one partition in an answer: XML is 25 times as large when it is unpacked. */
+/** Compressed bytes of one partition in an answer, or one batch: XML is 25 times as large when it is unpacked. */
 const partitionBytes = 256_000
 /** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
 const roomForValues = 24_000_000
 /** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
-const longestSettling = "20 seconds"
+const longestSettling = "10 seconds"
 /** So long the others are read beside a partition that cannot be, before it is looked at anew. */
 const standstill = "30 seconds"
-
-/** Where this member stands in a partition. */
-interface Stand {
-  readonly partition: number
-  /** Of the next record to fetch. */
-  fetchAt: number
-  /** Of the group. */
-  committed: number
-  /** Fetched, and not yet taken into a batch. */
-  readonly queue: Array<TopicRecord>
-  working: boolean
-  /** What comes next in it could not be read when it was last looked at. */
-  isStill: boolean
-  /** And is not looked at for a while. */
-  isLeftOut: boolean
-  /** Made before the first batch of the round. */
-  producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
-}
+/** Most transactions end within a second; others' may be open for 15 minutes, or for ever. In milliseconds. */
+const shortTransaction = 10_000
+/** How soon partitions are found that were added. */
+const betweenLooks = "3 seconds"
 
 /** Takes the next batch off the queue. */
 const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {
@@ -79,8 +66,9 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
   membership: Membership,
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
-  const { group, onIdle = Effect.void, topic } = options
+  const { group, onIdle = Effect.void, onStandstill = () => Effect.void, topic } = options
   const stands = yield* standsOf(cluster, options, membership)
+  yield* Effect.addFinalizer(() => onStandstill([]))
   const workers = yield* FiberSet.make<void>()
   const slots = yield* Semaphore.make(options.partitionsAtOnce)
   const drained = yield* Latch.make()
@@ -96,7 +84,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     const now = yield* committedOffsets(membership.coordinator, options, [stand.partition])
     stand.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
     const committed = now.get(stand.partition) ?? -1
-    if (committed <= stand.committed) return
+    if (committed <= stand.committed || committed === stand.void) return
     stand.committed = committed
     const settled = stand.queue.findIndex(({ offset }) => offset >= committed)
     forget(stand.queue.splice(0, settled === -1 ? stand.queue.length : settled))
@@ -116,7 +104,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     yield* Effect.interruptible(settling).pipe(
       Effect.timeoutOrElse({
         duration: longestSettling,
-        orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: "NoAnswer" }, cause: undefined }))
+        orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: noAnswer }, cause: undefined }))
       }),
       Effect.uninterruptible,
       Effect.mapError((failed) => refusedAsTooLarge(failed, outputs) ?? failed)
@@ -164,18 +152,73 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     return FiberSet.run(workers, work(stand))
   }
 
-  /** Takes in what a node answered; whether there was anything. */
+  /** Tells of it whenever others stand still than before. */
+  const tellStandstill = Effect.suspend(() =>
+    onStandstill([...stands.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
+  )
+  const standStill = Effect.fnUntraced(function* (stand: Stand, why: string, isReadable: boolean) {
+    stand.isStill = true
+    yield* tellStandstill
+    if (stand.isTold) return
+    stand.isTold = true
+    stand.isLeftOut = !isReadable
+    yield* Effect.logError(`a partition stands still: ${why}`, {
+      topic,
+      group,
+      partition: stand.partition,
+      offset: stand.fetchAt
+    })
+    const later = Effect.sync(() => {
+      stand.isTold = false
+      stand.isLeftOut = false
+    })
+    yield* Effect.forkScoped(Effect.delay(later, standstill))
+  })
+  const moveOn = Effect.fnUntraced(function* (stand: Stand) {
+    stand.lacksSince = undefined
+    if (!stand.isStill) return
+    stand.isStill = false
+    yield* tellStandstill
+  })
+
+  /** There is more than this member was given: it cannot be read, or readers of committed records may not have it yet. */
+  const noteLack = Effect.fnUntraced(function* (stand: Stand, fetched: FetchedPartition) {
+    const { highWatermark, lastStableOffset, unreadable } = fetched
+    if (unreadable === undefined && highWatermark <= stand.fetchAt) return yield* moveOn(stand)
+    const now = yield* Clock.currentTimeMillis
+    stand.lacksSince ??= now
+    if (unreadable !== undefined) {
+      return yield* standStill(stand, `its next records cannot be read: ${unreadable}`, false)
+    }
+    if (now - stand.lacksSince < shortTransaction) return
+    const why = lastStableOffset <= stand.fetchAt ? "a transaction is open for long" : "the broker sends nothing of it"
+    yield* standStill(stand, why, true)
+  })
+
+  const findPlace = Effect.fnUntraced(function* (stand: Stand) {
+    const range = (yield* logRanges(cluster, topic, [stand.partition])).get(stand.partition)!
+    if (yield* goOn(options, stand, range)) yield* startWork(stand)
+  })
+
+  /** Takes in what a node answered; whether anything moved. */
   const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
     let any = false
     for (const fetched of answer) {
       const stand = stands.get(fetched.partition)
-      if (stand === undefined || fetched.messages.length === 0) continue
-      const records = recordsOf(topic, stand.fetchAt, fetched)
-      const last = Number(fetched.messages.at(-1)!.offset)
-      if (last < stand.fetchAt) continue
+      if (stand === undefined) continue
+      if (fetched.isOutOfRange) {
+        yield* findPlace(stand)
+        continue
+      }
+      const next = behind(fetched, stand.fetchAt)
+      if (next === stand.fetchAt) {
+        yield* noteLack(stand, fetched)
+        continue
+      }
       any = true
-      stand.isStill = false
-      stand.fetchAt = last + 1
+      yield* moveOn(stand)
+      const records = recordsOf(topic, stand.fetchAt, fetched)
+      stand.fetchAt = next
       for (const record of records) {
         waitingValues += record.value.length
         stand.queue.push(record)
@@ -183,18 +226,6 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       yield* startWork(stand)
     }
     return any
-  })
-
-  const standStill = Effect.fnUntraced(function* (stand: Stand, failed: KafkaFailure) {
-    stand.isStill = true
-    stand.isLeftOut = true
-    yield* Effect.logError(`a partition stands still, because its next records cannot be read: ${failed.kind}`, {
-      topic,
-      group,
-      partition: stand.partition,
-      offset: stand.fetchAt
-    })
-    yield* Effect.sync(() => (stand.isLeftOut = false)).pipe(Effect.delay(standstill), Effect.forkScoped)
   })
 
   const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
@@ -212,11 +243,10 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       }
       const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
       const askedAt = yield* Clock.currentTimeMillis
-      const answer = yield* fetchReadable(broker, wanted, { topic, maxWaitTime, partitionBytes }, standStill)
-      if (yield* takeIn(answer)) continue
-      // Where something waits that cannot be read, having nothing to do is no sign of life.
-      if (![...stands.values()].some(({ isStill }) => isStill)) yield* onIdle
-      // What compaction leaves of a batch is an answer without records, which comes at once and would come again at once.
+      if (yield* takeIn(yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes }))) continue
+      // Where something waits that is not had, having nothing to do is no sign of life.
+      if ([...stands.values()].every(({ lacksSince }) => lacksSince === undefined)) yield* onIdle
+      // What cannot be used comes at once, and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt
       if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
     }
@@ -244,7 +274,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
           : Deferred.succeed(ending, "new round")
       )
     ),
-    Effect.delay("30 seconds"),
+    Effect.delay(betweenLooks),
     Effect.forever
   )
   const partitionsAtStart = cluster.findTopicPartitionMetadata(topic).length
@@ -267,19 +297,3 @@ const leadersOf = (cluster: KafkaCluster, topic: string, partitions: ReadonlyArr
     try: () => cluster.findLeaderForPartitions(topic, partitions),
     catch: (cause) => new KafkaFailure({ reason: { _tag: "LEADER_NOT_AVAILABLE" }, cause })
   })
-
-/** Where the group stands in this member's partitions; at the beginning where it never was, or where that is gone. */
-const standsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, options: RoundOptions, membership: Membership) {
-  const { coordinator, partitions } = membership
-  if (partitions.length === 0) return new Map<number, Stand>()
-  const committed = yield* committedOffsets(coordinator, options, partitions)
-  const firsts = yield* logEnds(cluster, options.topic, partitions, "first")
-  return new Map(
-    partitions.map((partition): readonly [number, Stand] => {
-      const stand = committed.get(partition) ?? -1
-      const fetchAt = Math.max(stand, firsts.get(partition) ?? 0)
-      const idle = { queue: [], working: false, isStill: false, isLeftOut: false, producer: undefined }
-      return [partition, { partition, fetchAt, committed: stand, ...idle }]
-    })
-  )
-})

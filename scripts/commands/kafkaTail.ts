@@ -4,7 +4,8 @@
  * Only committed records are shown, in the order of time over all partitions.
  */
 import { Effect, Schedule } from "effect"
-import { ask, isUnreadable, type KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
+import { isUnreadable } from "../../layers/kafkajsBatches.ts"
+import { ask, type KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
 import { lookAhead, positionsOf } from "../../layers/kafkajsRecords.ts"
 import { clientOf } from "../../layers/KafkaTopics.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -66,6 +67,12 @@ export const tailKafka = Effect.fnUntraced(
         const shown = records.slice(0, left)
         yield* show(shown)
         positions = passed
+        if (options.partition === undefined) {
+          // Partitions that were added meanwhile are followed too.
+          for (const { partitionId } of cluster.findTopicPartitionMetadata(topic)) {
+            if (!positions.has(partitionId)) positions.set(partitionId, 0)
+          }
+        }
         for (const { offset, partition } of shown) positions.set(partition, offset + 1)
         left -= shown.length
       }

@@ -47,6 +47,11 @@ export interface ConsumeOptions {
   readonly maxBytes?: number
   /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */
   readonly onIdle?: Effect.Effect<void>
+  /**
+   * Told of the partitions whose next records are there and cannot be had (unreadable, or behind a transaction that is open
+   * for long), whenever these are others than before.
+   */
+  readonly onStandstill?: (partitions: ReadonlyArray<number>) => Effect.Effect<void>
 }
 
 export class TopicReader extends Context.Service<

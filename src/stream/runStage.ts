@@ -2,7 +2,8 @@
  * A stage: a consumer group that reads a topic for as long as the service runs, whatever happens to the stream.
  *
  * Reading is one pass that never ends by itself, so its signs of life are the batches it finished and the times it found
- * nothing to take; the latter count only while no batch hangs. Back-off starts anew after a pass that went well for long.
+ * nothing to take; the latter count only while no batch hangs, and both only while no partition stands still. Back-off
+ * starts anew after a pass that went well for long.
  */
 import { Cause, Clock, Effect } from "effect"
 import { beat, describe, Loops, repeatPass } from "../domain/Loop.ts"
@@ -30,8 +31,10 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const loops = yield* Loops
-  const alive = Effect.provideService(beat(name), Loops, loops)
   let running = 0
+  /** Partitions that stand still: whatever is done in the others, these are not served. */
+  let still = 0
+  const alive = Effect.suspend(() => (still > 0 ? Effect.void : Effect.provideService(beat(name), Loops, loops)))
 
   const handleOne = (batch: RecordBatch) =>
     Effect.suspend(() => {
@@ -44,7 +47,10 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
       Effect.withSpan(name, { attributes: { partition: batch.partition, records: batch.records.length } })
     )
   const onIdle = Effect.suspend(() => (running === 0 ? alive : Effect.void))
-  const reading = TopicReader.use((reader) => reader.consume({ ...options, group: name, onIdle }, handleOne))
+  const onStandstill = (partitions: ReadonlyArray<number>) => Effect.sync(() => void (still = partitions.length))
+  const reading = TopicReader.use((reader) =>
+    reader.consume({ ...options, group: name, onIdle, onStandstill }, handleOne)
+  )
 
   const pass = Effect.gen(function* () {
     const startedAt = yield* Clock.currentTimeMillis

@@ -5,12 +5,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  type FetchedMessage,
-  type FetchedPartition,
-  type KafkaCluster,
-  type KafkaNode
-} from "../../layers/KafkajsProtocol.ts"
+import type { FetchedBatch, FetchedPartition } from "../../layers/kafkajsBatches.ts"
+import type { FetchRequest } from "../../layers/kafkajsFetch.ts"
+import type { KafkaCluster, KafkaNode } from "../../layers/KafkajsProtocol.ts"
 import { type RoundOptions, runRound } from "../../layers/kafkajsRound.ts"
 
 const topic = "topic"
@@ -23,20 +20,34 @@ const options: RoundOptions = {
   partitionsAtOnce: 4
 }
 
-const message = (offset: number, isControlRecord = false): FetchedMessage => ({
-  offset: String(offset),
-  timestamp: "0",
-  key: null,
-  value: new TextEncoder().encode(String(offset)),
-  headers: {},
-  isControlRecord
+/** A batch that ends at the offset; of one record there, of none (`"gone"`), or a mark of a transaction. */
+const batch = (lastOffset: number, what: "record" | "gone" | "mark" = "record"): FetchedBatch => ({
+  lastOffset,
+  producerId: 7n,
+  isTransactional: what === "mark",
+  isControl: what === "mark",
+  records:
+    what === "record"
+      ? [{ offset: lastOffset, at: 0, key: null, value: new TextEncoder().encode(String(lastOffset)), headers: [] }]
+      : []
 })
-const answer = (partition: number, ...messages: ReadonlyArray<FetchedMessage>): FetchedPartition => ({
-  partition,
-  highWatermark: "9",
-  abortedTransactions: null,
-  messages
-})
+/** The end of the log is behind the batches unless told. */
+const answer = (
+  partition: number,
+  batches: ReadonlyArray<FetchedBatch>,
+  more: Partial<FetchedPartition> = {}
+): FetchedPartition => {
+  const end = (batches.at(-1)?.lastOffset ?? -1) + 1
+  return {
+    partition,
+    isOutOfRange: false,
+    highWatermark: end,
+    lastStableOffset: end,
+    abortedTransactions: [],
+    batches,
+    ...more
+  }
+}
 
 interface Asked {
   readonly partition: number
@@ -55,9 +66,12 @@ const scripted = Effect.fnUntraced(function* (
   ]
   const node = {
     nodeId: 1,
-    fetch: async ({ maxWaitTime, topics }) => ({
-      responses: [{ topicName: topic, partitions: await run(fetch(topics[0]!.partitions, maxWaitTime)) }]
-    }),
+    connectionPool: {
+      send: async (request: object) => {
+        const { maxWaitTime, topics } = (request as FetchRequest).question
+        return (await run(fetch(topics[0]!.partitions, maxWaitTime))) as never
+      }
+    },
     heartbeat: async () => {},
     initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
     offsetFetch: async () => ({ responses: offsets(-1) }),
@@ -92,10 +106,10 @@ describe("a round of a consumer group", () => {
         let asked = 0
         const { cluster, commits, membership } = yield* scripted(() =>
           asked++ === 0
-            ? Effect.succeed([answer(0, message(0), message(1)), answer(1, message(0))])
+            ? Effect.succeed([answer(0, [batch(0), batch(1)]), answer(1, [batch(0)])])
             : Deferred.succeed(askedAgain, undefined).pipe(
                 Effect.andThen(Deferred.await(marks)),
-                Effect.as([answer(0, message(2, true))])
+                Effect.as([answer(0, [batch(2, "mark")])])
               )
         )
         const round = yield* Effect.forkChild(
@@ -125,10 +139,10 @@ describe("a round of a consumer group", () => {
       const { cluster, commits, membership } = yield* scripted(() =>
         Effect.suspend(() => {
           asked++
-          if (asked === 1) return Effect.succeed([answer(0, message(0))])
-          if (asked === 2) return Effect.succeed([answer(0, message(1, true))])
+          if (asked === 1) return Effect.succeed([answer(0, [batch(0)])])
+          if (asked === 2) return Effect.succeed([answer(0, [batch(1, "mark")])])
           return asked === 3
-            ? Effect.as(Deferred.await(later), [answer(0, message(2, true)), answer(1, message(0, true))])
+            ? Effect.as(Deferred.await(later), [answer(0, [batch(2, "mark")]), answer(1, [batch(0, "mark")])])
             : Effect.never
         })
       )
@@ -153,7 +167,6 @@ describe("a round of a consumer group", () => {
     "reads up to what cannot be read and all of the other partitions, says so, and looks again after a while",
     () =>
       Effect.gen(function* () {
-        const unreadable = Object.assign(new Error(), { type: "COMPRESSED_WITH_SNAPPY" })
         let asked = 0
         let later = false
         let mended = false
@@ -163,18 +176,22 @@ describe("a round of a consumer group", () => {
           Effect.suspend(() => {
             asked++
             // Each record is a batch of its own; that at 2 of partition 0 is compressed.
-            const answers = places.map(({ fetchOffset, maxBytes, partition }) => {
+            const found = places.map(({ fetchOffset, partition }) => {
               const end = partition === 0 ? 5 : later ? 2 : 1
               const offsets = Array.from({ length: end }, (_, offset) => offset).filter((n) => n >= Number(fetchOffset))
-              return { partition, offsets: maxBytes === 1 ? offsets.slice(0, 1) : offsets }
+              const isCut = partition === 0 && !mended
+              return answer(
+                partition,
+                offsets.filter((n) => !isCut || n < 2).map((n) => batch(n)),
+                {
+                  highWatermark: end,
+                  lastStableOffset: end,
+                  ...(isCut ? { unreadable: "COMPRESSED_WITH_SNAPPY" } : {})
+                }
+              )
             })
-            if (!mended && answers.some(({ offsets, partition }) => partition === 0 && offsets.includes(2)))
-              return Effect.fail(unreadable)
-            const found = answers.map(({ offsets, partition }) => answer(partition, ...offsets.map((n) => message(n))))
-            return Effect.delay(
-              Effect.succeed(found),
-              found.some(({ messages }) => messages.length > 0) ? 0 : maxWaitTime
-            )
+            const isSomething = found.some(({ batches, unreadable }) => batches.length > 0 || unreadable !== undefined)
+            return Effect.delay(Effect.succeed(found), isSomething ? 0 : maxWaitTime)
           })
         )
         const handled: Array<string> = []
@@ -205,7 +222,6 @@ describe("a round of a consumer group", () => {
         yield* passing(2)
         assert.lengthOf(logged, 2)
         assert.deepStrictEqual(commits.toSorted(), [
-          [0, 1],
           [0, 2],
           [1, 1],
           [1, 2]
