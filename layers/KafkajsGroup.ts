@@ -6,7 +6,15 @@
  */
 import { Effect, Schedule } from "effect"
 import { createRequire } from "node:module"
-import { ask, type KafkaCluster, type KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
+import {
+  ask,
+  type KafkaCluster,
+  KafkaFailure,
+  type KafkaNode,
+  type KafkaRequest,
+  noAnswer,
+  requestTimeout
+} from "./KafkajsProtocol.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
 
 interface AssignerProtocol {
@@ -23,9 +31,8 @@ interface AssignerProtocol {
     ) => { readonly assignment: Readonly<Record<string, ReadonlyArray<number>>> } | null
   }
 }
-const { MemberAssignment, MemberMetadata } = createRequire(import.meta.url)(
-  "kafkajs/src/consumer/assignerProtocol.js"
-) as AssignerProtocol
+const load = createRequire(import.meta.url)
+const { MemberAssignment, MemberMetadata } = load("kafkajs/src/consumer/assignerProtocol.js") as AssignerProtocol
 
 export interface GroupOptions {
   readonly group: string
@@ -69,19 +76,54 @@ export const isNewRound = ({ kind }: KafkaFailure): boolean => kind === "REBALAN
 export const isExpelled = ({ kind }: KafkaFailure): boolean =>
   kind === "ILLEGAL_GENERATION" || kind === "UNKNOWN_MEMBER_ID" || kind === "FENCED_INSTANCE_ID"
 
-/** Who joins waits until all have joined or have been given up; a broker tells a new member its number before. */
-const longestJoining = ({ rebalanceTimeout }: GroupOptions) => rebalanceTimeout + 5_000
+interface Joined {
+  readonly generationId: number
+  readonly leaderId: string
+  readonly memberId: string
+  readonly members: ReadonlyArray<{ readonly memberId: string }>
+}
+/** Version 5, which every broker since Kafka 2.3 knows; it tells a new member its number before it has it wait. */
+const joinProtocol = load("kafkajs/src/protocol/requests/joinGroup/index.js").protocol({ version: 5 }) as (
+  of: object
+) => KafkaRequest<Joined>
 
-/** Joins the next round, under the number that the member had in the last, if any; waits until all have joined. */
-export const joinRound = Effect.fnUntraced(function* (cluster: KafkaCluster, options: GroupOptions, last = "") {
+const memberIdOf = ({ cause }: KafkaFailure) =>
+  typeof cause === "object" && cause !== null && "memberId" in cause ? String(cause.memberId) : ""
+
+/** Who this member is to its group; nobody before it has joined. */
+export interface Member {
+  id: string
+}
+
+/** The others were waited for, longer than a request waits; join again, on another connection, since this one may be dead. */
+export const isStillJoining = ({ kind }: KafkaFailure): boolean => kind === "StillJoining"
+
+/**
+ * Joins the next round as the member that it was in the last, if any; waits until all have joined. Fails with
+ * `isStillJoining` when that takes long.
+ */
+export const joinRound = Effect.fnUntraced(function* (
+  cluster: KafkaCluster,
+  options: GroupOptions,
+  member: Member = { id: "" }
+) {
   const { group: groupId, rebalanceTimeout, sessionTimeout, topic } = options
-  let memberId = last
-  const metadata = MemberMetadata.encode({ version, topics: [topic] })
+  const groupProtocols = [{ name: protocol, metadata: MemberMetadata.encode({ version, topics: [topic] }) }]
+  const asMember = (coordinator: KafkaNode) =>
+    Effect.suspend(() => {
+      const { id: memberId } = member
+      const joining = { groupId, sessionTimeout, rebalanceTimeout, memberId, protocolType: "consumer", groupProtocols }
+      return ask(() => coordinator.connectionPool.send({ ...joinProtocol(joining), requestTimeout }))
+    })
   const join = Effect.fnUntraced(function* (coordinator: KafkaNode) {
-    const joining = { groupId, sessionTimeout, rebalanceTimeout, memberId }
-    const groupProtocols = [{ name: protocol, metadata }]
-    const joined = yield* ask(() => coordinator.joinGroup({ ...joining, groupProtocols }), longestJoining(options))
-    memberId = joined.memberId
+    const joined = yield* asMember(coordinator).pipe(
+      Effect.tapError((failure) => Effect.sync(() => (member.id = memberIdOf(failure) || member.id))),
+      Effect.retry({ while: ({ kind }) => kind === "MEMBER_ID_REQUIRED", times: 1 }),
+      Effect.mapError((failure) =>
+        failure.kind === noAnswer ? new KafkaFailure({ reason: { _tag: "StillJoining" }, cause: undefined }) : failure
+      )
+    )
+    const memberId = (member.id = joined.memberId)
     const isLeader = joined.leaderId === memberId
     if (isLeader) yield* ask(() => cluster.refreshMetadata())
     const groupAssignment = isLeader
@@ -96,10 +138,10 @@ export const joinRound = Effect.fnUntraced(function* (cluster: KafkaCluster, opt
     cluster,
     groupId,
     0
-  )(join).pipe(
+  )((coordinator) => Effect.suspend(() => join(coordinator))).pipe(
     Effect.tapError((failure) =>
       Effect.sync(() => {
-        if (isExpelled(failure)) memberId = ""
+        if (isExpelled(failure)) member.id = ""
       })
     ),
     Effect.retry({
@@ -114,8 +156,8 @@ export const heartbeat = ({ group }: GroupOptions, { coordinator, generation, me
   ask(() => coordinator.heartbeat({ groupId: group, groupGenerationId: generation, memberId: member }))
 
 /** Lets the others go on at once, instead of when the session has run out. */
-export const leaveGroup = ({ group }: GroupOptions, { coordinator, member }: Membership) =>
-  ask(() => coordinator.leaveGroup({ groupId: group, memberId: member }))
+export const leaveGroup = (coordinator: KafkaNode, { group }: GroupOptions, { id }: Member) =>
+  ask(() => coordinator.leaveGroup({ groupId: group, memberId: id }))
 
 /** Where the group stands in each of the partitions; -1 where it never was. */
 export const committedOffsets = Effect.fnUntraced(function* (

@@ -90,18 +90,6 @@ export interface KafkaNode {
       >
     }
   ) => Promise<unknown>
-  readonly joinGroup: (request: {
-    readonly groupId: string
-    readonly sessionTimeout: number
-    readonly rebalanceTimeout: number
-    readonly memberId: string
-    readonly groupProtocols: ReadonlyArray<{ readonly name: string; readonly metadata: Uint8Array }>
-  }) => Promise<{
-    readonly generationId: number
-    readonly leaderId: string
-    readonly memberId: string
-    readonly members: ReadonlyArray<{ readonly memberId: string }>
-  }>
   readonly syncGroup: (request: {
     readonly groupId: string
     readonly generationId: number

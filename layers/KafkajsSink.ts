@@ -41,6 +41,7 @@ const make = Effect.gen(function* () {
   const sendTogether = (sends: ReadonlyArray<ReadonlyArray<OutgoingRecord>>) => {
     const records = sends.flat()
     return withProducer(({ cluster, producer }) => produce(cluster, producer, records)).pipe(
+      Effect.tapError(({ kind }) => (kind === "UNKNOWN_TOPIC_OR_PARTITION" ? topics.forget : Effect.void)),
       Effect.mapError((failure) => refusedAsTooLarge(failure, records) ?? new SinkUnavailable({ cause: failure })),
       Effect.as(sends.map(() => undefined))
     )

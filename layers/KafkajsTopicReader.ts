@@ -6,11 +6,18 @@
  * was committed until then is seen, and nothing can be committed after. What a handler returns and the offset behind its
  * batch are then one transaction, and readers of committed records see both or neither.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Option } from "effect"
 import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../src/stream/TopicReader.ts"
-import { committedOffsets, type GroupOptions, joinRound, leaveGroup, type Membership } from "./KafkajsGroup.ts"
+import {
+  committedOffsets,
+  type GroupOptions,
+  isStillJoining,
+  joinRound,
+  leaveGroup,
+  type Member
+} from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
-import { ask, type KafkaCluster, KafkaFailure, KafkajsClient } from "./KafkajsProtocol.ts"
+import { ask, type KafkaCluster, KafkaFailure, KafkajsClient, type KafkaNode } from "./KafkajsProtocol.ts"
 import { type RoundOptions, runRound } from "./kafkajsRound.ts"
 import { logRanges, placeIn } from "./kafkajsStands.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
@@ -28,6 +35,10 @@ const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `
 
 /** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */
 const rebalanceTimeout = 30_000
+
+const isJoining = (error: unknown) => error instanceof KafkaFailure && isStillJoining(error)
+/** Somebody has deleted the topic. */
+const isGone = (error: unknown) => error instanceof KafkaFailure && error.kind === "UNKNOWN_TOPIC_OR_PARTITION"
 
 const asUnavailable = <E>(error: E): Exclude<E, KafkaFailure> | ReaderUnavailable =>
   error instanceof KafkaFailure ? new ReaderUnavailable({ cause: error }) : (error as Exclude<E, KafkaFailure>)
@@ -56,33 +67,46 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
   const { partitionsAtOnce = 4, sessionTimeout = 10_000 } = options
   const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
 
-  const consume: TopicReader["Service"]["consume"] = (consumer, handle) =>
-    Effect.gen(function* () {
-      const { topic } = consumer
-      const group = groupOf(consumer)
+  const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
+    const { topic } = consumer
+    const group: GroupOptions = { group: groupOf(consumer), topic, sessionTimeout, rebalanceTimeout }
+    const round: RoundOptions = { ...consumer, ...group, partitionsAtOnce }
+    const member: Member = { id: "" }
+    const rounds = Effect.gen(function* () {
       yield* topics.ensured
       const cluster = yield* client.open
       yield* ask(() => cluster.addMultipleTargetTopics([topic]))
-      const member: GroupOptions = { group, topic, sessionTimeout, rebalanceTimeout }
-      const round: RoundOptions = { ...consumer, ...member, partitionsAtOnce }
-      let membership: Membership | undefined
-      yield* Effect.addFinalizer(() =>
-        membership === undefined
+      let coordinator: KafkaNode | undefined
+      // A member that is still joining stays one.
+      yield* Effect.addFinalizer((exit) =>
+        coordinator === undefined || Option.exists(Exit.findErrorOption(exit), isJoining)
           ? Effect.void
-          : Effect.ignore(Effect.timeoutOption(leaveGroup(member, membership), "2 seconds"))
+          : Effect.ignore(Effect.timeoutOption(leaveGroup(coordinator, group, member), "2 seconds"))
       )
       while (true) {
-        membership = yield* joinRound(cluster, member, membership?.member)
+        const membership = yield* joinRound(cluster, group, member)
+        coordinator = membership.coordinator
         const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
-        if (end === "expelled") membership = undefined
+        if (end === "expelled") member.id = ""
       }
-    }).pipe(Effect.scoped, Effect.mapError(asUnavailable))
+    })
+    return rounds.pipe(
+      Effect.tapError((error) => (isGone(error) ? topics.forget : Effect.void)),
+      Effect.scoped,
+      // Longer than the group waits for any member.
+      Effect.retry({ while: isJoining, times: 6 }),
+      Effect.mapError(asUnavailable)
+    )
+  }
 
   return TopicReader.of({
     consume,
     lag: (of) =>
       Effect.mapError(
-        withCluster((cluster) => lagOf(cluster, of)),
+        Effect.tapError(
+          withCluster((cluster) => lagOf(cluster, of)),
+          (error) => (isGone(error) ? topics.forget : Effect.void)
+        ),
         asUnavailable
       )
   })

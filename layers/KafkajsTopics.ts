@@ -77,6 +77,8 @@ export class KafkajsTopics extends Context.Service<
   {
     /** Done when all topics are there. Fails while the cluster is away, or when a topic cannot be used. */
     readonly ensured: Effect.Effect<void, KafkaFailure>
+    /** One of them turned out not to be there any more: whoever needs them next looks again, and makes it. */
+    readonly forget: Effect.Effect<void>
   }
 >()("penstock/layers/KafkajsTopics") {
   static readonly layer = (options: { readonly topics: ReadonlyArray<TopicPlan>; readonly replication: number }) =>
@@ -96,7 +98,8 @@ export class KafkajsTopics extends Context.Service<
         return KafkajsTopics.of({
           ensured: Effect.suspend(() =>
             done ? Effect.void : turn.withPermit(Effect.suspend(() => (done ? Effect.void : ensure)))
-          )
+          ),
+          forget: Effect.sync(() => void (done = false))
         })
       })
     )

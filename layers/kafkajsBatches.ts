@@ -273,7 +273,7 @@ const abortMark = 0
 /** Whether the mark in a control batch says that its producer's transaction was aborted. */
 const isAbort = ({ records }: FetchedBatch) => {
   const key = records[0]?.key
-  return key !== undefined && key !== null && key.length >= 4 && key[2]! * 256 + key[3]! === abortMark
+  return key !== undefined && key !== null && key.length >= 4 && Buffer.from(key).readInt16BE(2) === abortMark
 }
 
 /**

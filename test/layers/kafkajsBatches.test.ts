@@ -3,7 +3,7 @@
  * producers at a time; and a property over whole logs against the plainest model of read_committed.
  */
 import { assert, describe, it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { behind, committedBatches, decodeBatches, type FetchedPartition } from "../../layers/kafkajsBatches.ts"
 import { encodeBatch, encodeBatches, type HandMadeBatch } from "../support/recordBatches.ts"
 
