@@ -270,7 +270,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         if (message.type === "SITE_DETAILS") continue
         const split = seriesDocuments(message, seenAt, covers)
         if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
-        documents.push(...split.success)
+        for (const document of split.success) documents.push(document)
       }
       const siteIds = yield* keepSites(messages)
       if (documents.length === 0) return nothingStored

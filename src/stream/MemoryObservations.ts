@@ -172,7 +172,7 @@ const make = (outage: Ref.Ref<boolean>) => {
         if (message.type === "SITE_DETAILS") continue
         const split = seriesDocuments(message, seenAt, covers)
         if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
-        documents.push(...split.success)
+        for (const document of split.success) documents.push(document)
       }
       for (const { message, seenAt } of fresh) {
         const site = siteKey(message.councilId, message.siteName)

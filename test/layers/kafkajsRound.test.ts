@@ -240,4 +240,66 @@ describe("a round of a consumer group", () => {
         yield* Fiber.interrupt(round)
       })
   )
+
+  it.effect("tells of a partition that has more and gives nothing, and shows no sign of life until it does", () =>
+    Effect.gen(function* () {
+      let isOpen = true
+      let idle = 0
+      const told: Array<ReadonlyArray<number>> = []
+      const logged: Array<string> = []
+      const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+      // Somebody's transaction is open behind the record at 0 of partition 0; partition 1 has nothing.
+      const { cluster, commits, membership } = yield* scripted((places, maxWaitTime) =>
+        Effect.suspend(() => {
+          const found = places.map(({ fetchOffset, partition }) => {
+            if (partition === 1) return answer(1, [])
+            const at = Number(fetchOffset)
+            if (at === 0) return answer(0, [batch(0)], { highWatermark: 4, lastStableOffset: 1 })
+            if (isOpen) return answer(0, [], { highWatermark: 4, lastStableOffset: 1 })
+            return at < 4 ? answer(0, [batch(3, "gone")]) : answer(0, [], { highWatermark: 4, lastStableOffset: 4 })
+          })
+          return Effect.delay(Effect.succeed(found), found.some(({ batches }) => batches.length > 0) ? 0 : maxWaitTime)
+        })
+      )
+      const watched = {
+        ...options,
+        onIdle: Effect.sync(() => void idle++),
+        onStandstill: (partitions: ReadonlyArray<number>) => Effect.sync(() => void told.push(partitions))
+      }
+      const round = runRound(cluster, watched, membership, () => Effect.succeed([]))
+      const running = yield* Effect.forkChild(Effect.scoped(round).pipe(Effect.provide(log)))
+      const passing = (seconds: number) =>
+        Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 2 * seconds - 1 })
+      yield* passing(1)
+      idle = 0
+      yield* passing(8)
+      assert.deepStrictEqual({ idle, told, logged }, { idle: 0, told: [], logged: [] })
+      yield* passing(4)
+      assert.deepStrictEqual(told.at(-1), [0])
+      assert.strictEqual(idle, 0)
+      assert.lengthOf(logged, 1)
+      assert.include(logged[0], "a partition stands still: a transaction is open for long")
+      isOpen = false
+      yield* passing(2)
+      assert.deepStrictEqual(told.at(-1), [])
+      assert.isAbove(idle, 0)
+      assert.deepStrictEqual(commits, [
+        [0, 1],
+        [0, 4]
+      ])
+      yield* Fiber.interrupt(running)
+    })
+  )
+
+  it.effect("ends within 10 seconds when a connection is half open and nothing is answered any more", () =>
+    Effect.gen(function* () {
+      const { cluster, membership } = yield* scripted(() => Effect.never)
+      const round = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(runRound(cluster, options, membership, () => Effect.succeed([]))))
+      )
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), settle), { times: 9 })
+      const failure = yield* Effect.timeout(Fiber.join(round), 0)
+      assert.propertyVal(failure, "kind", "NoAnswer")
+    })
+  )
 })

@@ -166,4 +166,28 @@ describe("stages", () => {
       yield* Fiber.interrupt(stage)
     }).pipe(Effect.provide(world))
   )
+
+  it.effect("are taken for stuck while a partition stands still, though batches of others come", () =>
+    Effect.gen(function* () {
+      const still = yield* Ref.make<ReadonlyArray<number>>([3])
+      const batch = { topic: rawTopic, partition: 1, records: [] }
+      const reader = TopicReader.of({
+        consume: (options, handle) =>
+          Effect.gen(function* () {
+            yield* options.onStandstill?.(yield* Ref.get(still)) ?? Effect.void
+            yield* handle(batch)
+            yield* options.onIdle ?? Effect.void
+          }).pipe(Effect.delay("1 second"), Effect.forever),
+        lag: () => Effect.succeed(1)
+      })
+      const stage = runStage({ name: "reading", topic: rawTopic, maxRecords: 1 }, () => Effect.succeed([]))
+      const running = yield* Effect.forkChild(Effect.provideService(stage, TopicReader, reader))
+      yield* TestClock.adjust("3 minutes")
+      assert.include(yield* stuckLoops, "reading")
+      yield* Ref.set(still, [])
+      yield* TestClock.adjust("2 seconds")
+      assert.notInclude(yield* stuckLoops, "reading")
+      yield* Fiber.interrupt(running)
+    }).pipe(Effect.provide(world))
+  )
 })
