@@ -1,0 +1,82 @@
+/**
+ * One node of a real Apache Kafka on loopback: through Docker where there is an engine, else with Java.
+ *
+ * It is tethered to this process, so it cannot outlive us, however we end. A directory that holds data is started on again:
+ * a node can be stopped or killed and come back with all it had.
+ */
+import { Effect, FileSystem, Schedule } from "effect"
+import { createServer } from "node:net"
+import { KafkaNotPossible } from "./kafkaJars.ts"
+import type { Quorum } from "./kafkaSettings.ts"
+
+export interface KafkaNodeOptions {
+  readonly id: number
+  /** Where its data and log are. */
+  readonly directory: string
+  /** Where the jars are kept. */
+  readonly cache: string
+  readonly port: number
+  /** Left out: it is the only one. */
+  readonly quorum?: Quorum | undefined
+  /** Killed at the end instead of asked to stop, as by a crash; what it acknowledged is on its disk all the same. */
+  readonly abrupt?: boolean | undefined
+}
+
+export interface StartedNode {
+  /** For people: how it runs. */
+  readonly description: string
+  /** Ends when the node does. */
+  readonly exited: Effect.Effect<void>
+  /** As a crash does; the end of the scope is left to wait for. */
+  readonly kill: Effect.Effect<void>
+}
+
+/** A port that nobody listens at; between this look and the start somebody else may take one. */
+export const freePort = Effect.callback<number>((resume) => {
+  const probe = createServer()
+  probe.listen(0, "127.0.0.1", () => {
+    const address = probe.address()
+    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+/** The log that a node has written so far; nothing where there is none. */
+export const readLog = (log: string) =>
+  FileSystem.FileSystem.use((fs) => fs.readFileString(log)).pipe(Effect.orElseSucceed(() => ""))
+
+const tail = (log: string) =>
+  Effect.map(readLog(log), (text) =>
+    text
+      .trim()
+      .split("\n")
+      .filter((line) => !/^\s+at /.test(line))
+      .slice(-8)
+      .join("\n")
+  )
+
+/** Waits until the log says, from this place on, that the node serves, or the node is gone. */
+export const untilReady = (log: string, port: number, from: number, exited: Effect.Effect<void>) => {
+  const ready = readLog(log).pipe(
+    Effect.repeat({
+      until: (text) => text.slice(from).includes("Kafka Server started"),
+      schedule: Schedule.spaced("20 millis")
+    })
+  )
+  const failed = Effect.andThen(exited, tail(log)).pipe(
+    Effect.flatMap((said) =>
+      said.includes("Address already in use")
+        ? new KafkaNotPossible({ message: `Port ${port} is taken. Stop who listens there, or choose another port.` })
+        : new KafkaNotPossible({ message: `Apache Kafka did not start. Its last words:\n${said}` })
+    )
+  )
+  return Effect.raceFirst(ready, failed).pipe(
+    Effect.timeoutOrElse({
+      duration: "60 seconds",
+      orElse: () =>
+        Effect.flatMap(
+          tail(log),
+          (said) => new KafkaNotPossible({ message: `Apache Kafka did not start within a minute:\n${said}` })
+        )
+    })
+  )
+}
