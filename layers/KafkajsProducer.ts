@@ -8,6 +8,7 @@
  */
 import { Effect, Schedule } from "effect"
 import { maxMessageBytes, type OutgoingRecord, recordBytes, RecordTooLarge } from "../src/stream/KafkaSink.ts"
+import { anyNode, mayPass } from "./kafkajsMoves.ts"
 import {
   ask,
   type KafkaCluster,
@@ -30,11 +31,17 @@ const gzip = 1
 /** Bytes of one request, where it holds records of several partitions; uncompressed. */
 const longestRequest = 16_000_000
 
-const mayPass = ({ cause }: KafkaFailure) =>
-  typeof cause === "object" && cause !== null && "retriable" in cause && cause.retriable === true
-
-/** 100 ms doubling, six tries in 3 seconds: a new leader is found within that, and a longer outage is the caller's. */
-const again = { times: 5, schedule: Schedule.jittered(Schedule.exponential("100 millis")), while: mayPass }
+/**
+ * 100 ms doubling to a second, for 12 seconds: a broker that died is missed after 9, and then somebody else leads and
+ * coordinates. A longer outage is the caller's.
+ */
+const again = {
+  schedule: Schedule.upTo(
+    Schedule.jittered(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")])),
+    { duration: "12 seconds" }
+  ),
+  while: mayPass
+}
 
 /** 20 ms doubling to a second, for some 10 seconds: 15 questions. */
 const patience = Schedule.upTo(
@@ -50,7 +57,7 @@ const patience = Schedule.upTo(
 const untilLoaded = <A>(request: Effect.Effect<A, KafkaFailure>) =>
   Effect.retry(request, {
     schedule: patience,
-    while: ({ kind }) => /COORDINATOR|Coordinator|LOAD_IN_PROGRESS|CONCURRENT_TRANSACTIONS/.test(kind)
+    while: mayPass
   })
 
 /** Asks the node that coordinates a group (0) or a transactional id (1): found when first needed, and anew when it moved. */
@@ -78,11 +85,8 @@ export const atCoordinator = (cluster: KafkaCluster, groupId: string, coordinato
 export const makeProducer = Effect.fnUntraced(function* (cluster: KafkaCluster, transactionalId?: string) {
   const id = transactionalId === undefined ? {} : { transactionalId }
   const begin = (node: KafkaNode) => ask(() => node.initProducerId({ ...id, transactionTimeout }))
-  const anyNode = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
-    Effect.andThen(ask(() => cluster.findControllerBroker()))
-  )
   const { producerEpoch, producerId } = yield* transactionalId === undefined
-    ? untilLoaded(Effect.flatMap(anyNode, begin))
+    ? untilLoaded(Effect.flatMap(anyNode(cluster), begin))
     : atCoordinator(cluster, transactionalId, 1)(begin)
   return { identity: { ...id, producerId, producerEpoch }, sequences: new Map() } satisfies Producer as Producer
 })

@@ -11,9 +11,11 @@ import { createRequire } from "node:module"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
 import { connect as connectTls } from "node:tls"
+import { cureKafkajsConnect } from "./kafkajsConnect.ts"
 import { cureKafkajsTimers } from "./kafkajsTimers.ts"
 
 cureKafkajsTimers()
+cureKafkajsConnect()
 
 /** A request that failed; the tag of the reason is Kafka's name of the error, the system's code, or kafkajs's class. */
 export class KafkaFailure extends Data.TaggedError("KafkaFailure")<{

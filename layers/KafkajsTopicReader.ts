@@ -17,6 +17,7 @@ import {
   type Member
 } from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
+import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, KafkajsClient, type KafkaNode } from "./KafkajsProtocol.ts"
 import { type RoundOptions, runRound } from "./kafkajsRound.ts"
 import { logRanges, placeIn } from "./kafkajsStands.ts"
@@ -32,6 +33,9 @@ export interface KafkajsTopicReaderOptions {
 
 /** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
 const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
+
+/** So long a member goes on by itself when the cluster changes: others lead after 10 seconds at most. In milliseconds. */
+const longestMove = 30_000
 
 /** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */
 const rebalanceTimeout = 30_000
@@ -83,12 +87,16 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
           ? Effect.void
           : Effect.ignore(Effect.timeoutOption(leaveGroup(coordinator, group, member), "2 seconds"))
       )
-      while (true) {
-        const membership = yield* joinRound(cluster, group, member)
-        coordinator = membership.coordinator
-        const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
-        if (end === "expelled") member.id = ""
-      }
+      const all = Effect.gen(function* () {
+        while (true) {
+          const membership = yield* joinRound(cluster, group, member)
+          coordinator = membership.coordinator
+          const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
+          if (end === "expelled") member.id = ""
+        }
+      })
+      // As the same member: the others would wait for one that is gone until its session has run out.
+      return yield* throughMoves(cluster, longestMove, all)
     })
     return rounds.pipe(
       Effect.tapError((error) => (isGone(error) ? topics.forget : Effect.void)),

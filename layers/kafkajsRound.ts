@@ -19,6 +19,7 @@ import {
   type Membership
 } from "./KafkajsGroup.ts"
 import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, noAnswer } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
 import { goOn, logRanges, type Stand, standsOf } from "./kafkajsStands.ts"
@@ -43,6 +44,8 @@ const standstill = "30 seconds"
 const shortTransaction = 10_000
 /** How soon partitions are found that were added. */
 const betweenLooks = "3 seconds"
+/** So long partitions are read that have a leader while others have none, before the round is given up. In milliseconds. */
+const longestElection = 15_000
 
 /** Takes the next batch off the queue. */
 const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {
@@ -243,17 +246,23 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       }
       const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
       const askedAt = yield* Clock.currentTimeMillis
-      if (yield* takeIn(yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes }))) continue
+      const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes })
+      silent.delete(node)
+      if (yield* takeIn(answer)) continue
       // Where something waits that is not had, having nothing to do is no sign of life.
-      if ([...stands.values()].every(({ lacksSince }) => lacksSince === undefined)) yield* onIdle
+      if (silent.size === 0 && [...stands.values()].every(({ lacksSince }) => lacksSince === undefined)) yield* onIdle
       // What cannot be used comes at once, and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt
       if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
     }
   })
 
+  /** Nodes that have not answered since the leaders were last looked up. */
+  const silent = new Set<string>()
   const fetching = Effect.gen(function* () {
     const nodes = Object.entries(yield* leadersOf(cluster, topic, [...stands.keys()]))
+    silent.clear()
+    for (const [node] of nodes) silent.add(node)
     yield* Effect.forEach(nodes, ([node, led]) => fetchFrom(node, led), { concurrency: "unbounded", discard: true })
     // Nothing to read: there are more members than partitions.
     return yield* Effect.forever(Effect.andThen(onIdle, Effect.sleep(longestWait)))
@@ -289,7 +298,8 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
     Effect.tap(() => FiberSet.awaitEmpty(workers)),
     Effect.flatten
   )
-  return yield* Effect.raceAllFirst([ended, failed, fetching, beating, watching])
+  const fetchingOn = throughMoves(cluster, longestElection, fetching)
+  return yield* Effect.raceAllFirst([ended, failed, fetchingOn, beating, watching])
 })
 
 const leadersOf = (cluster: KafkaCluster, topic: string, partitions: ReadonlyArray<number>) =>

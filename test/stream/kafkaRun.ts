@@ -15,10 +15,11 @@ import { observationsTopic, rawTopic } from "./rawDocuments.ts"
 export const names = { rawTopic, observationsTopic }
 const topics = Object.entries(streamTopics(names)).map(([topic, partitions]) => ({ topic, partitions }))
 
+/** `brokers` as `KAFKA_BROKERS` has it. */
 export const kafkaAt = (brokers: string) =>
   Layer.merge(KafkajsSink, KafkajsTopicReader({ sessionTimeout: 6_000 })).pipe(
     Layer.provide(KafkajsTopics.layer({ topics, replication: 1 })),
-    Layer.provide(KafkajsClient.layer({ brokers: [brokers], clientId: "penstock-test", ssl: false }))
+    Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "penstock-test", ssl: false }))
   )
 let groups = 0
 /** All that a reader of committed records finds in a topic, partition by partition. */
