@@ -1,10 +1,12 @@
 /**
  * What Penstock uses of kafkajs: its connections, and its requests in the form of the protocol.
  *
- * Not its producer and consumer. The producer gives a record that may have been lost the sequence number of the next one,
- * which a broker then takes for a duplicate and drops; the consumer joins again while handlers still run, reads the next
- * records only when the slowest partition is done, and needs a set of connections for each transactional id. What stands
- * above the protocol is written in terms of Effect instead (`KafkajsProducer`, `KafkajsGroup`, `KafkajsTopicReader`).
+ * Not its producer and consumer (2.2.4), which lose records. A send that was given up sets the sequence number back, so that
+ * the next batch is taken for one that did arrive and is dropped (`producer/sendMessages.js`). A broker that has answered is
+ * not asked again in a send, so what it has come to lead between two tries is never sent, and reported as sent (there). An
+ * offset counts as committed before its transaction is, also when that is aborted (`producer/index.js`, `sendOffsets`), and
+ * aborted records may be shown (`consumer/filterAbortedMessages.js`). What stands above the protocol is written in terms of
+ * Effect instead (`KafkajsProducer`, `KafkajsGroup`, `KafkajsTopicReader`).
  */
 import { Context, Data, Effect, Layer, Redacted, type Scope } from "effect"
 import { createRequire } from "node:module"
