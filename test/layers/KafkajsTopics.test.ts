@@ -209,6 +209,18 @@ await withKafka("topics on Apache Kafka", (brokers) => {
       }).pipe(Effect.scoped)
     )
 
+    it.effect("finds the brokers by any that answers: the others that are named may be away", () =>
+      Effect.gen(function* () {
+        // A port that nobody listens at, a name that nobody has, and one that answers.
+        const away = `127.0.0.1:1,broker.invalid:9092,${brokers}`
+        yield* KafkajsClient.use((client) => client.open).pipe(
+          Effect.timeout("5 seconds"),
+          Effect.scoped,
+          Effect.provide(Layer.fresh(clientAt(away)))
+        )
+      })
+    )
+
     it.effect("refuses a topic whose partitions are others than its keys are spread over", () =>
       Effect.gen(function* () {
         const wrong = KafkajsTopics.layer({ topics: [{ topic: foreign, partitions: 16 }], replication: 1 })
