@@ -7,17 +7,16 @@
  * - Data: every cell of every row, gaps, and what is said of the series (site, items, units); of the latest data only from the
  *   first row on, see `SeriesDigest`.
  *
- * White space, comments, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row every other
- * character counts, so that one that is written otherwise is published again, once. For whom a document is published
+ * White space, comments, references, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row
+ * every other character counts, so that a number that is written otherwise is published again, once. For whom a document is published
  * (council, address, item, units) is part of its meaning: where that was corrected, it is published again.
  */
 import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import { askedPeriod, askedWindow } from "../hilltop/AskedRange.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
-import { cutRows } from "../hilltop/SeriesRows.ts"
+import type { SeriesRows } from "../hilltop/SeriesRows.ts"
 import { digestOfText } from "../hilltop/TextDigest.ts"
-import { digestOfXml } from "../hilltop/XmlDigest.ts"
 import type { UsableSource } from "./FetchPlan.ts"
 import { delayAfterSuccess, reachOf } from "./RefreshPolicy.ts"
 import {
@@ -37,9 +36,9 @@ export interface News {
   readonly series?: Change & { readonly count: number }
 }
 
-/** An answer, and when it was asked for and had arrived. */
+/** What an answer said (see `Reading`), and when it was asked for and had arrived. */
 export interface Answer {
-  readonly xml: string
+  readonly said: SeriesRows | string
   readonly hash: string
   readonly askedAt: number
   readonly answeredAt: number
@@ -69,38 +68,37 @@ export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string
 }
 
 /** What is new in a document that was read before, and so is the one that was asked for. */
-export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer) =>
-  isData(task) ? newsOfData(task, source, answer) : newsOfList(task, source, answer)
+export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer): Effect.Effect<News> =>
+  typeof answer.said === "string"
+    ? Effect.succeed(newsOfList(task, source, answer.said, answer.hash))
+    : newsOfData(task, source, answer.said, answer)
 
-const newsOfList = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, { hash, xml }: Answer) {
+const newsOfList = (task: ClaimedTask, source: UsableSource, document: string, hash: string): News => {
   const excluded = task.requestType === "SITES_LIST" ? [...(source.configuration.excludedSitesNames ?? [])].sort() : []
-  const document = yield* digestOfXml(xml, { unordered: true })
   const digest = digestOfText(JSON.stringify([context(task, source), excluded, document]))
   const known = task.previousDigest ?? (hash === task.previousHash ? digest : undefined)
-  return { unchanged: digest === known, digest } satisfies News as News
-})
+  return { unchanged: digest === known, digest }
+}
 
-const newsOfData = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, answer: Answer) {
-  const closed = isClosed(task, answer.answeredAt)
-  const rows = yield* cutRows(answer.xml)
-  const header = rows === undefined ? undefined : yield* Effect.option(digestOfXml(rows.rest))
-  if (rows === undefined || header?._tag !== "Some") {
-    const digest = digestOfText(JSON.stringify([context(task, source), closed, yield* digestOfXml(answer.xml)]))
-    return { unchanged: digest === task.previousDigest, digest } satisfies News as News
-  }
+const newsOfData = Effect.fnUntraced(function* (
+  task: ClaimedTask,
+  source: UsableSource,
+  rows: SeriesRows,
+  { answeredAt, hash }: Answer
+) {
   const length = askedWindow(task.fetchUrl)
-  const windowFrom = length === undefined ? undefined : answer.answeredAt - length
-  const about = { header: header.value, context: context(task, source), closed }
+  const windowFrom = length === undefined ? undefined : answeredAt - length
+  const about = { header: rows.header, context: context(task, source), closed: isClosed(task, answeredAt) }
   const known = keptSeries(task)
   const change =
     known === undefined
       ? {
-          unchanged: task.previousDigest === undefined && answer.hash === task.previousHash,
+          unchanged: task.previousDigest === undefined && hash === task.previousHash,
           added: rows.count,
           revised: false
         }
       : compareSeries(known, rows, about, windowFrom)
-  const delay = yield* delayAfterSuccess(task.requestType, answer.answeredAt, Array.from(rows.times.slice(-2)))
+  const delay = yield* delayAfterSuccess(task.requestType, answeredAt, Array.from(rows.times.slice(-2)))
   return {
     unchanged: change.unchanged,
     digest: formatSeriesDigest(seriesDigest(rows, about, length === undefined ? undefined : reachOf(delay))),

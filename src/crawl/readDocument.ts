@@ -14,6 +14,8 @@ import { type DataRow, HilltopParseError } from "../hilltop/HilltopDocument.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
+import { type SeriesRows, SeriesRowsDigest } from "../hilltop/SeriesRows.ts"
+import { XmlDigest } from "../hilltop/XmlDigest.ts"
 import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 
 export interface Reading {
@@ -24,6 +26,8 @@ export interface Reading {
   readonly empty: boolean
   /** Times of the newest rows, oldest first. */
   readonly lastObserved: ReadonlyArray<Instant>
+  /** What it says, to be compared: the rows of data, the digest of a list. */
+  readonly said: SeriesRows | string
 }
 
 /** Reads the document as the answer to `task`, fetched at `now`. Fails as the parser does. */
@@ -40,28 +44,33 @@ export const readDocument = Effect.fnUntraced(function* (
   }
   switch (task.requestType) {
     case "SITES_LIST": {
-      const list = yield* parseSiteList(xml)
+      const digest = new XmlDigest({ unordered: true })
+      const list = yield* parseSiteList(xml, digest)
       return {
         followUps: yield* plannable(source, afterSitesList(source, list)),
         key: { type: "SITES_LIST", ...common },
         empty: false,
-        lastObserved: []
+        lastObserved: [],
+        said: digest.finish()
       } satisfies Reading as Reading
     }
     case "MEASUREMENTS_LIST": {
-      const list = yield* parseMeasurementList(xml)
+      const digest = new XmlDigest({ unordered: true })
+      const list = yield* parseMeasurementList(xml, digest)
       const siteName = task.details.siteName ?? list.dataSources[0]?.site
       return {
         followUps: yield* plannable(source, afterMeasurementsList(source, list, siteName, now)),
         key: siteName === undefined ? undefined : { type: "MEASUREMENTS_LIST", ...common, siteName },
         empty: false,
-        lastObserved: []
+        lastObserved: [],
+        said: digest.finish()
       } satisfies Reading as Reading
     }
     case "MEASUREMENT_DATA":
     case "MEASUREMENT_DATA_LATEST": {
       const { item, measurementName } = task.details
-      const document = yield* parseData(xml, item === undefined ? {} : { item })
+      const rows = new SeriesRowsDigest()
+      const document = yield* parseData(xml, item === undefined ? {} : { item }, rows)
       const series = askedSeries(document, task.details)
       const siteName = task.details.siteName ?? series?.siteName
       const name = measurementName ?? series?.dataSource.name
@@ -79,7 +88,8 @@ export const readDocument = Effect.fnUntraced(function* (
                 yearMonth: yearMonth(first ?? askedPeriod(task.fetchUrl)?.from ?? now)
               },
         empty: first === undefined && document.profiles === undefined,
-        lastObserved: newest
+        lastObserved: newest,
+        said: rows.finish()
       } satisfies Reading as Reading
     }
   }

@@ -23,7 +23,7 @@ import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuse
 import { partsOf, type UsableSource, whyUnwanted } from "./FetchPlan.ts"
 import { HilltopClient } from "./HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
-import { type Answer, isSameData, keptSeries, newsOf } from "./newsOf.ts"
+import { isSameData, keptSeries, newsOf } from "./newsOf.ts"
 import { rawRecord } from "./rawRecord.ts"
 import { readDocument } from "./readDocument.ts"
 import { delayAfterFailure, delayAfterSuccess, unusableDelay } from "./RefreshPolicy.ts"
@@ -132,10 +132,10 @@ const understood = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
   rawTopic: string,
-  answer: Answer
+  answer: { readonly xml: string; readonly hash: string; readonly askedAt: Instant; readonly answeredAt: Instant }
 ) {
-  const { empty, followUps, key, lastObserved } = yield* readDocument(task, source, answer.xml, answer.askedAt)
-  const { digest, series, unchanged } = yield* Effect.catchTag(newsOf(task, source, answer), "XmlMalformed", Effect.die)
+  const { empty, followUps, key, lastObserved, said } = yield* readDocument(task, source, answer.xml, answer.askedAt)
+  const { digest, series, unchanged } = yield* newsOf(task, source, { ...answer, said })
   const queue = yield* HilltopQueue
   yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
   // The first document of a series adds nothing if it is empty; a later one tells that all values are gone. Rows without a

@@ -9,10 +9,7 @@ import type { Types } from "effect"
 import { censoredDecimal, decimalText } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
 import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
-import { isoLength, parseIsoAt, parseMowsecs, parseNzst } from "./Nzst.ts"
-
-const CAPITAL_D = 68
-const CAPITAL_T = 84
+import { parseMowsecs, parseNzst } from "./Nzst.ts"
 
 export class DataRows {
   readonly item: number
@@ -52,18 +49,6 @@ export class DataRows {
     else if (name === this.#qualityColumn || name === "QualityCode") this.#quality = text
     // The quality series belongs to the data source, so the first quality stands for items without their own.
     else if (name === "Q1" && this.#quality === "") this.#quality = text
-  }
-
-  /** `cell` for a name (at least one character) and a text that are parts of a longer text. */
-  cellAt(text: string, name: number, nameEnd: number, start: number, end: number): void {
-    if (nameEnd - name === 1) {
-      const code = text.charCodeAt(name)
-      if (code !== CAPITAL_T && code !== CAPITAL_D) return
-      const iso = end - start === isoLength && !this.#inMowsecs ? parseIsoAt(text, start) : undefined
-      this.#observedAt = iso ?? this.#parseTime(text.slice(start, end))
-    } else if (nameEnd - name === this.#column.length && text.startsWith(this.#column, name)) {
-      this.#value = text.slice(start, end)
-    } else this.cell(text.slice(name, nameEnd), text.slice(start, end))
   }
 
   /** Adds the row that began; once, however often it is told. */

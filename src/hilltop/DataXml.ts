@@ -9,7 +9,6 @@ import { DataRows } from "./DataRows.ts"
 import { DepthProfiles } from "./DepthProfiles.ts"
 import { type DocumentReader, wholeNumber } from "./DocumentReader.ts"
 import type { DataDocument, DataItem, DataSeries, DataSourceInfo } from "./HilltopDocument.ts"
-import { readPlainRows } from "./PlainRows.ts"
 
 export interface DataOptions {
   /** The number of the wanted item, from the measurement list. Without it the item called `itemName`, else item 1. */
@@ -54,8 +53,6 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
   let item: Types.Mutable<DataItem> | undefined
   let rows: DataRows | undefined
   let inData = false
-  /** The element opened last is a row. */
-  let inRow = false
   const sections = new DepthProfiles(options.item ?? 1)
   let problem: string | undefined
 
@@ -97,7 +94,6 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
 
   return {
     open: (element, attributes, depth) => {
-      inRow = inData && depth === 4 && element === "E" && !sections.isOpen
       if (sections.isOpen) sections.open(element)
       else if (element === "Section" && depth > 1) sections.begin(attributes["SiteName"] ?? siteName, depth)
       else if (!inData) openPart(element, attributes, depth)
@@ -106,7 +102,6 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
         else if (element === "Gap") rows.gap()
       }
     },
-    rows: (text, at, until) => (inRow && rows !== undefined ? readPlainRows(text, at, until, rows) : at),
     leaf: (element, text, depth) => {
       if (sections.isOpen) sections.leaf(element, text)
       else if (inData) {

@@ -5,15 +5,12 @@
  * at one depth. It never throws; what is wrong with the document it tells in the end.
  */
 import type { Result } from "effect"
-import type { Shortcut } from "./XmlScanner.ts"
 
 export interface DocumentReader<A> {
   readonly open: (name: string, attributes: Readonly<Record<string, string>>, depth: number) => void
   /** An element without elements in it, with its text, trimmed; called before its `close`. */
   readonly leaf: (name: string, text: string, depth: number) => void
   readonly close: (name: string, depth: number) => void
-  /** Rows (`E`) that can be read without an XML parser, see Shortcut; called right after their `open`. */
-  readonly rows?: Shortcut["read"]
   /** The document, or what is missing in it. Called once, after the last `close`. */
   readonly finish: () => Result.Result<A, string>
 }

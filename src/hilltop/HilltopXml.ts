@@ -49,10 +49,8 @@ class Walk implements XmlHandler {
   readonly open: XmlHandler["open"]
   readonly text: XmlHandler["text"]
   readonly close: XmlHandler["close"]
-  readonly shortcut: XmlHandler["shortcut"]
 
   constructor(reader: DocumentReader<unknown>) {
-    const { rows } = reader
     let depth = 0
     let text = ""
     let isLeaf = false
@@ -83,15 +81,31 @@ class Walk implements XmlHandler {
       if (errorDepth === depth) errorDepth = 0
       depth--
     }
-    // The text of an Error is wanted whole, whatever it holds.
-    this.shortcut =
-      rows === undefined
-        ? undefined
-        : { element: "E", read: (whole, at, until) => (errorDepth === 0 ? rows(whole, at, until) : at) }
   }
 }
 
-const read = Effect.fnUntraced(function* <A>(text: string, root: string, reader: DocumentReader<A>) {
+/** One scan that two handlers hear. */
+const both = (first: XmlHandler, second: XmlHandler): XmlHandler => ({
+  open: (name, attributes) => {
+    first.open(name, attributes)
+    second.open(name, attributes)
+  },
+  text: (piece) => {
+    first.text(piece)
+    second.text(piece)
+  },
+  close: (name) => {
+    first.close(name)
+    second.close(name)
+  }
+})
+
+const read = Effect.fnUntraced(function* <A>(
+  text: string,
+  root: string,
+  reader: DocumentReader<A>,
+  listener: XmlHandler | undefined
+) {
   if (text.length > LONGEST_DOCUMENT) {
     return yield* new HilltopParseError({ message: `a document of more than ${LONGEST_DOCUMENT} characters` })
   }
@@ -99,7 +113,7 @@ const read = Effect.fnUntraced(function* <A>(text: string, root: string, reader:
   if (prose !== undefined) return yield* new HilltopParseError({ message: prose })
   const scanner = yield* XmlScanner
   const walk = new Walk(reader)
-  yield* scanner.scan(text, walk).pipe(
+  yield* scanner.scan(text, listener === undefined ? walk : both(walk, listener)).pipe(
     Effect.mapError(({ message, line }) => {
       const where = line === undefined ? "" : ` at line ${line}`
       return new HilltopParseError({
@@ -124,17 +138,18 @@ const read = Effect.fnUntraced(function* <A>(text: string, root: string, reader:
 
 type Parsed<A> = Effect.Effect<A, HilltopErrorDocument | HilltopParseError, XmlScanner>
 
-/** The answer to a SITES_LIST request. */
-export const parseSiteList: (text: string) => Parsed<SiteList> = Effect.fn("HilltopXml.parseSiteList")((text) =>
-  read(text, "HilltopServer", siteListReader())
-)
+/** The answer to a SITES_LIST request. A `listener` hears the same scan; what it heard counts when this succeeds. */
+export const parseSiteList: (text: string, listener?: XmlHandler) => Parsed<SiteList> = Effect.fn(
+  "HilltopXml.parseSiteList"
+)((text, listener) => read(text, "HilltopServer", siteListReader(), listener))
 
 /** The answer to a MEASUREMENTS_LIST request. */
-export const parseMeasurementList: (text: string) => Parsed<MeasurementList> = Effect.fn(
+export const parseMeasurementList: (text: string, listener?: XmlHandler) => Parsed<MeasurementList> = Effect.fn(
   "HilltopXml.parseMeasurementList"
-)((text) => read(text, "HilltopServer", measurementListReader()))
+)((text, listener) => read(text, "HilltopServer", measurementListReader(), listener))
 
 /** The answer to a MEASUREMENT_DATA request; every series in it, with the rows of one item each. */
-export const parseData: (text: string, options?: DataOptions) => Parsed<DataDocument> = Effect.fn(
-  "HilltopXml.parseData"
-)((text, options = {}) => read(text, "Hilltop", dataReader(options)))
+export const parseData: (text: string, options?: DataOptions, listener?: XmlHandler) => Parsed<DataDocument> =
+  Effect.fn("HilltopXml.parseData")((text, options = {}, listener) =>
+    read(text, "Hilltop", dataReader(options), listener)
+  )

@@ -5,9 +5,8 @@
  * `Agency`, `Version` and `CRC` directly under the root are left out: they tell of the server and of the file as a whole,
  * and a server that was updated has not changed its data.
  */
-import { Effect } from "effect"
 import { TextDigest } from "./TextDigest.ts"
-import { XmlScanner } from "./XmlScanner.ts"
+import type { XmlHandler } from "./XmlScanner.ts"
 
 const leftOut: ReadonlySet<string> = new Set(["Agency", "Version", "CRC"])
 
@@ -16,64 +15,78 @@ const OPEN = -1
 const CLOSE = -2
 const TEXT = -3
 
-/**
- * 16 hexadecimal digits for the document; with `unordered` the order of what stands directly under the root makes no
- * difference. Fails as the scanner does.
- */
-export const digestOfXml = Effect.fnUntraced(function* (
-  text: string,
-  { unordered = false }: { readonly unordered?: boolean } = {}
-) {
-  const scanner = yield* XmlScanner
-  const whole = new TextDigest()
-  let part = whole
+const noKeys: ReadonlyArray<string> = []
+
+/** Of the attributes of an element, of which there mostly are none. */
+export const sortedKeys = (attributes: Readonly<Record<string, string>>): ReadonlyArray<string> => {
+  for (const _ in attributes) return Object.keys(attributes).sort()
+  return noKeys
+}
+
+/** Hears a scan; with `unordered` the order of what stands directly under the root makes no difference. */
+export class XmlDigest implements XmlHandler {
+  readonly #unordered: boolean
+  readonly #whole = new TextDigest()
+  #part = this.#whole
   /** The lanes of all parts, added up: a sum knows no order, and takes no room. */
-  let [high, low] = [0, 0]
-  let pending = ""
-  let depth = 0
-  let skipping = false
+  #high = 0
+  #low = 0
+  #pending = ""
+  #depth = 0
+  #skipping = false
 
-  const flush = () => {
-    const trimmed = pending.trim()
-    pending = ""
-    if (trimmed === "" || skipping) return
-    part.number(TEXT)
-    part.text(trimmed)
+  constructor({ unordered = false }: { readonly unordered?: boolean } = {}) {
+    this.#unordered = unordered
   }
 
-  yield* scanner.scan(text, {
-    open: (name, attributes) => {
-      flush()
-      depth++
-      if (depth === 2) {
-        skipping = leftOut.has(name)
-        if (unordered) part = new TextDigest()
-      }
-      if (skipping) return
-      part.number(OPEN)
-      part.text(name)
-      for (const key of Object.keys(attributes).sort()) {
-        part.text(key)
-        part.text(attributes[key] ?? "")
-      }
-    },
-    text: (piece) => {
-      pending += piece
-    },
-    close: () => {
-      flush()
-      if (!skipping) part.number(CLOSE)
-      if (depth === 2) {
-        if (unordered && !skipping) [high, low] = [(high + part.high) | 0, (low + part.low) | 0]
-        part = whole
-        skipping = false
-      }
-      depth--
+  open(name: string, attributes: Readonly<Record<string, string>>): void {
+    this.#flush()
+    this.#depth++
+    if (this.#depth === 2) {
+      this.#skipping = leftOut.has(name)
+      if (this.#unordered) this.#part = new TextDigest()
     }
-  })
-  if (unordered) {
-    whole.number(high)
-    whole.number(low)
+    if (this.#skipping) return
+    this.#part.number(OPEN)
+    this.#part.text(name)
+    for (const key of sortedKeys(attributes)) {
+      this.#part.text(key)
+      this.#part.text(attributes[key]!)
+    }
   }
-  return whole.hex
-})
+
+  text(piece: string): void {
+    if (this.#pending !== "" || piece.trim() !== "") this.#pending += piece
+  }
+
+  close(): void {
+    this.#flush()
+    if (!this.#skipping) this.#part.number(CLOSE)
+    if (this.#depth === 2) {
+      if (this.#unordered && !this.#skipping) {
+        this.#high = (this.#high + this.#part.high) | 0
+        this.#low = (this.#low + this.#part.low) | 0
+      }
+      this.#part = this.#whole
+      this.#skipping = false
+    }
+    this.#depth--
+  }
+
+  /** 16 hexadecimal digits for the document, once all of it was heard. */
+  finish(): string {
+    if (this.#unordered) {
+      this.#whole.number(this.#high)
+      this.#whole.number(this.#low)
+    }
+    return this.#whole.hex
+  }
+
+  #flush(): void {
+    const trimmed = this.#pending.trim()
+    this.#pending = ""
+    if (trimmed === "" || this.#skipping) return
+    this.#part.number(TEXT)
+    this.#part.text(trimmed)
+  }
+}

@@ -12,21 +12,8 @@ export class XmlMalformed extends Schema.TaggedError<XmlMalformed>()("XmlMalform
   line: Schema.optionalKey(Schema.Int)
 }) {}
 
-/**
- * A way around the XML parser for stretches that do not need one: nine tenths of a large document are rows of one form.
- *
- * Right after the start tag of an `element` without attributes was told to `open`, `read` may take what follows out of
- * `text` by itself, from `at` and not far beyond `until`. It answers where the scanner goes on, and `at` when it took
- * nothing. What it takes must be well-formed by itself and leave the element open, as if nothing had stood there.
- */
-export interface Shortcut {
-  readonly element: string
-  readonly read: (text: string, at: number, until: number) => number
-}
-
 /** Entities are resolved; `text` may be called more than once in an element. */
 export interface XmlHandler {
-  readonly shortcut?: Shortcut | undefined
   readonly open: (name: string, attributes: Readonly<Record<string, string>>) => void
   readonly text: (text: string) => void
   readonly close: (name: string) => void

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { compareSeries, formatSeriesDigest, parseSeriesDigest, seriesDigest } from "../../src/crawl/SeriesDigest.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
-import { cutRows } from "../../src/hilltop/SeriesRows.ts"
+import { seriesRowsOf } from "../support/seriesRowsOf.ts"
 
 const about = (header: string) => ({ header, context: "0123456789abcdef", closed: true })
 
@@ -29,8 +29,7 @@ const textOf = (rows: ReadonlyArray<Row>, gapAtEnd = false): string =>
     .join("") +
   `${gapAtEnd ? "<Gap/>\n" : ""}</Data>\n</Measurement>\n</Hilltop>\n`
 
-const cut = (rows: ReadonlyArray<Row>, gapAtEnd = false) =>
-  Effect.map(cutRows(textOf(rows, gapAtEnd)), (found) => found!)
+const cut = (rows: ReadonlyArray<Row>, gapAtEnd = false) => seriesRowsOf(textOf(rows, gapAtEnd))
 
 const value = (n: number) => `<I1>${n}</I1>`
 /** A five-minute series. */

@@ -1,10 +1,10 @@
 /** Rows read past the XML parser: the same as with it, at whatever stands between plain ones. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Exit } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { Effect, type Exit, type Layer } from "effect"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { parseData } from "../../src/hilltop/HilltopXml.ts"
-import { CHUNK_LENGTH } from "../../src/hilltop/XmlScanner.ts"
-import { ParserAlone } from "../support/ParserAlone.ts"
+import { SeriesRowsDigest } from "../../src/hilltop/SeriesRows.ts"
+import { CHUNK_LENGTH, type XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 
 const plainRow = "<E><T>2025-01-01T00:05:00</T><I1>584</I1></E>\n"
 
@@ -17,11 +17,17 @@ const document = (rows: string, root = "Hilltop"): string =>
 
 const plain = (exit: Exit.Exit<object, object>): unknown => JSON.parse(JSON.stringify(exit))
 
+/** The document and what its rows say to be compared. */
+const readWith = Effect.fnUntraced(function* (text: string, scanner: Layer.Layer<XmlScanner>) {
+  const rows = new SeriesRowsDigest()
+  const exit = yield* Effect.exit(parseData(text, {}, rows)).pipe(Effect.provide(scanner))
+  return { exit, rows: exit._tag === "Success" ? rows.finish() : undefined }
+})
+
 const same = Effect.fnUntraced(function* (text: string) {
-  const [past, through] = yield* Effect.all([
-    Effect.exit(parseData(text)).pipe(Effect.provide(SaxesXmlScanner)),
-    Effect.exit(parseData(text)).pipe(Effect.provide(ParserAlone))
-  ])
+  const { exit: past, rows: pastRows } = yield* readWith(text, SaxesXmlScanner)
+  const { exit: through, rows: throughRows } = yield* readWith(text, ParserAlone)
+  assert.deepStrictEqual(pastRows, throughRows)
   assert.deepStrictEqual(plain(past), plain(through))
   return past
 })

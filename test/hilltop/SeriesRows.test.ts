@@ -1,14 +1,17 @@
-/** Rows that are cut from the text: every form of them, and when cutting would be a guess. */
+/** Rows as digests: every form of them, whatever they look like. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cutRows } from "../../src/hilltop/SeriesRows.ts"
+import { ParserAlone } from "../../layers/SaxesXmlScanner.ts"
+import { SeriesRowsDigest } from "../../src/hilltop/SeriesRows.ts"
+import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
+import { seriesRowsOf } from "../support/seriesRowsOf.ts"
 
 const document = (rows: string, format = "Calendar") =>
   `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>A</Agency>\n<Measurement SiteName="S">\n<DataSource Name="D" NumItems="1">\n` +
   `<ItemInfo ItemNumber="1"><Units>mm</Units></ItemInfo>\n</DataSource>\n<Data DateFormat="${format}" NumItems="1">\n${rows}</Data>\n` +
   `</Measurement>\n</Hilltop>\n`
 const at = (time: string) => Date.parse(`${time}+12:00`)
-const cut = (rows: string) => Effect.map(cutRows(document(rows)), (found) => found!)
+const cut = (rows: string) => seriesRowsOf(document(rows))
 
 it.effect("have the times of all forms that rows have", () =>
   Effect.gen(function* () {
@@ -83,86 +86,66 @@ it.effect("are the same however they are spaced and remarked upon", () =>
       (row) => row.replaceAll("/>", " />").replaceAll(" ", "  ").replaceAll("  00:10", " 00:10"),
       (row) => row.replaceAll(" Value=", "\n  Value="),
       (row) => row.replaceAll("><", "><!-- <E> --><"),
-      (row) => `<!-- </E> -->${row}`
+      (row) => `<!-- </E> -->${row}`,
+      (row) => row.replaceAll("<E>", "<E >").replaceAll("</E>", "</E\n>").replaceAll("<V>", "<V\t>"),
+      (row) => row.replaceAll("&lt;", "&#60;").replaceAll(/Name="([^"]*)" Value="([^"]*)"/g, "Value='$2' Name='$1'"),
+      (row) => row.replaceAll("<I1>1<", "<I1><![CDATA[1]]><").replace("<E>", "<?seen ?><E><?seen <E> ?>")
     ]
     for (const [index, spaced] of spacings.entries()) {
-      const { high, low, rest, times } = yield* rows(spaced)
+      const { header, high, low, times } = yield* rows(spaced)
       assert.deepStrictEqual([times, high, low], [plain.times, plain.high, plain.low], `${index}`)
-      assert.strictEqual(rest, plain.rest)
+      assert.strictEqual(header, plain.header)
     }
     const other = yield* rows((row) => row.replace("rain and", "rain  or"))
     assert.notStrictEqual(other.high[2], plain.high[2])
   })
 )
 
-it.effect("know the gaps before them, and leave the rest of the document as it is", () =>
+it.effect("know the gaps before them, and are no part of the header with them", () =>
   Effect.gen(function* () {
     const row = "<E><T>2025-01-01T00:05:00</T><I1>1</I1></E>\n"
     const found = yield* cut(`${row}<Gap/>\n${row}<Gap />\n`)
     assert.deepStrictEqual([...found.gapBefore], [0, 1])
     assert.isTrue(found.gapAtEnd)
-    assert.strictEqual(found.rest.replaceAll(/\s/g, ""), document("").replaceAll(/\s/g, ""))
+    assert.strictEqual(found.header, (yield* cut("")).header)
+    assert.notStrictEqual(found.header, (yield* seriesRowsOf(document(row).replace("mm", "m"))).header)
+    assert.strictEqual(found.header, (yield* seriesRowsOf(document(row).replace("<Agency>A", "<Agency>B"))).header)
   })
 )
 
-/** The result, and how often somebody else was served meanwhile. */
-const withOthers = Effect.fnUntraced(function* <A>(effect: Effect.Effect<A>) {
-  let turns = 0
-  const counting = yield* Effect.forkChild(
-    Effect.forever(
-      Effect.andThen(
-        Effect.sync(() => turns++),
-        Effect.yieldNow
-      )
-    )
-  )
-  const result = yield* effect
-  counting.interruptUnsafe()
-  return { result, turns }
-})
-
-it.effect("are as many as there are, in large documents too, and others have their turn meanwhile", () =>
+it.effect("are as many as there are, in large documents too", () =>
   Effect.gen(function* () {
     const rows = Array.from({ length: 50_000 }, (_, i) => `<E><T>2025-01-01T00:00:00</T><I1>${i}</I1></E>\n`).join("")
-    const { result, turns } = yield* withOthers(cut(rows))
-    assert.strictEqual(result.count, 50_000)
-    const lanes = Array.from(result.high, (lane, i) => `${lane} ${result.low[i]}`)
-    assert.strictEqual(new Set(lanes).size, 50_000)
-    assert.isAbove(turns, 5)
-    assert.isAbove((yield* withOthers(cut("<a/>".repeat(50_000)))).turns, 5)
+    const { count, high, low } = yield* cut(rows)
+    assert.strictEqual(count, 50_000)
+    assert.strictEqual(new Set(Array.from(high, (lane, i) => `${lane} ${low[i]}`)).size, 50_000)
   })
 )
 
-it.effect("are left in the document where they end otherwise, without looking for each end", () =>
+it.effect("are rows by their name: with attributes, empty, one in another, of any length", () =>
   Effect.gen(function* () {
-    for (const row of ["<E></E >", "<V></V\n>"]) {
-      const rows = row.repeat(500_000)
-      const { count, rest } = yield* cut(rows)
-      assert.strictEqual(count, 0)
-      assert.isTrue(rest.includes(rows))
-    }
-    const { count, rest } = yield* cut("<E>1</E><V>2</V><V>3</V ><E>4</E>")
-    assert.deepStrictEqual([count, rest.includes("<V>3</V ><E>4</E>")], [2, true])
+    const time = "<T>2025-01-01T00:05:00</T>"
+    const odd = [
+      "<E/>",
+      `<E a="1">${time}</E>`,
+      `<E>${time}</E>`,
+      `<E>${time}<E>1</E></E>`,
+      `<E>${time}${"<a/>".repeat(20_000)}</E>`
+    ]
+    const { count, header, high } = yield* cut(odd.join(""))
+    assert.strictEqual(count, odd.length)
+    assert.strictEqual(new Set(high).size, odd.length)
+    assert.strictEqual(header, (yield* cut("")).header)
+    assert.strictEqual((yield* cut("<!--<E></E>--><Note><![CDATA[<E></E>]]></Note>")).count, 0)
   })
 )
 
-it.effect("are left in the document where they are longer than any row is", () =>
+it.effect("are the same whichever way the scanner read them", () =>
   Effect.gen(function* () {
-    const row = (cells: number) => `<E>${"<a/>".repeat(cells)}</E>`
-    const { count, rest } = yield* cut(row(1) + row(16_382) + row(16_383))
-    assert.strictEqual(count, 2)
-    assert.isTrue(rest.includes(row(16_383)) && !rest.includes(row(1)))
-  })
-)
-
-it.effect("are not cut where a `<E>` may be no row, nor from rows with attributes or unclosed ones", () =>
-  Effect.gen(function* () {
-    for (const odd of ["<![CDATA[<E>]]>", "<!-- --><![CDATA[<!--]]>", "<?x <E>?>"])
-      assert.isUndefined(yield* cutRows(document(odd)))
-    for (const odd of [`<E a="1"><T>2025-01-01T00:05:00</T></E>`, "<E/>", "<E>", "<E ><T>x</T></E>"]) {
-      const found = yield* cut(odd)
-      assert.strictEqual(found.count, 0)
-      assert.include(found.rest, odd)
-    }
+    const row = "<E><T>2025-01-01T00:05:00</T><I1>1</I1></E>\n"
+    const text = document(`${row}${row}<Gap/>${row.replace("1<", "&#49;<")}${row}<V>2682633660 12</V>${row}`)
+    const alone = new SeriesRowsDigest()
+    yield* XmlScanner.use((scanner) => scanner.scan(text, alone)).pipe(Effect.provide(ParserAlone))
+    assert.deepStrictEqual(yield* seriesRowsOf(text), alone.finish())
   })
 )

@@ -2,7 +2,14 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
-import { digestOfXml } from "../../src/hilltop/XmlDigest.ts"
+import { XmlDigest } from "../../src/hilltop/XmlDigest.ts"
+import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
+
+const digestOfXml = Effect.fnUntraced(function* (text: string, options: { readonly unordered: boolean }) {
+  const digest = new XmlDigest(options)
+  yield* XmlScanner.use((scanner) => scanner.scan(text, digest))
+  return digest.finish()
+})
 
 const base =
   `<?xml version="1.0" ?>\n<HilltopServer>\n<Agency>Council</Agency>\n<Version>2404.2</Version>\n<Projection>NZTM2000</Projection>\n` +

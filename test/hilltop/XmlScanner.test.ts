@@ -1,7 +1,7 @@
 /** The promises of XmlScanner, for every layer that gives it. */
 import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, type Layer } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { CHUNK_LENGTH, MAX_DEPTH, type XmlHandler, XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 
 const recorder = (): XmlHandler & { readonly events: Array<string> } => {
@@ -92,30 +92,6 @@ const suite = (name: string, scanner: Layer.Layer<XmlScanner>) =>
       })
     )
 
-    it.effect("takes the shortcut wherever it leads on, and seldom tries it where it never does", () =>
-      Effect.gen(function* () {
-        let tries = 0
-        const follow = (leads: boolean) => ({
-          ...recorder(),
-          shortcut: {
-            element: "E",
-            read: (text: string, at: number) => {
-              tries++
-              return leads ? text.indexOf(";", at) : at
-            }
-          }
-        })
-        const document = `<a>${"<E>past;told</E>".repeat(20_000)}</a>`
-        const leading = follow(true)
-        yield* scan(document, leading)
-        assert.strictEqual(tries, 20_000)
-        assert.strictEqual(leading.events.filter((event) => event === ";told").length, 20_000)
-        tries = 0
-        yield* scan(document, follow(false))
-        assert.isBelow(tries, 10 + document.length / CHUNK_LENGTH)
-      })
-    )
-
     it.effect("gives the event loop back while it scans a large document", () =>
       Effect.gen(function* () {
         let turns = 0
@@ -131,3 +107,4 @@ const suite = (name: string, scanner: Layer.Layer<XmlScanner>) =>
   })
 
 suite("SaxesXmlScanner", SaxesXmlScanner)
+suite("ParserAlone", ParserAlone)

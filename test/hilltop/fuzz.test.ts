@@ -7,11 +7,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { decodeText } from "../../src/hilltop/HilltopText.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"
 import type { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
-import { ParserAlone } from "../support/ParserAlone.ts"
 import { spoiltDocument } from "../support/spoiltDocuments.ts"
 
 const count = Number(process.env["PENSTOCK_FUZZ"] ?? 5_000)
