@@ -13,7 +13,7 @@
  */
 import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
-import { askedPeriod, askedWindow } from "../hilltop/AskedRange.ts"
+import { archivePeriod, askedWindow, isOver } from "../hilltop/AskedRange.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import type { SeriesRows } from "../hilltop/SeriesRows.ts"
 import { digestOfText } from "../hilltop/TextDigest.ts"
@@ -48,11 +48,13 @@ const context = ({ details: { item, units } }: ClaimedTask, { councilId, htsUrl 
   digestOfText(JSON.stringify([councilId, hilltopBaseUrl(htsUrl), item, units]))
 
 /**
- * Whether a fixed period was over for a day, so that what is not there is no longer to come: who reads the document then takes
- * what is missing at its end for removed. That is said once, even when no row has changed since.
+ * Whether the document is one of a period that was over: who reads it then takes what is missing at its end for removed. That is
+ * said once, even when no row has changed since, so it is decided from the moment that the document is published with.
  */
-const isClosed = ({ fetchUrl }: ClaimedTask, now: number): boolean =>
-  now - (askedPeriod(fetchUrl)?.to ?? Infinity) >= 86_400_000
+const isClosed = ({ fetchUrl }: ClaimedTask, askedAt: number): boolean => {
+  const period = archivePeriod(fetchUrl)
+  return period !== undefined && isOver(period, askedAt)
+}
 
 const isData = ({ requestType }: ClaimedTask) =>
   requestType === "MEASUREMENT_DATA" || requestType === "MEASUREMENT_DATA_LATEST"
@@ -62,9 +64,9 @@ export const keptSeries = (task: ClaimedTask): SeriesDigest | undefined =>
   isData(task) && task.previousDigest !== undefined ? parseSeriesDigest(task.previousDigest) : undefined
 
 /** Whether `hash` alone shows that data are the same as last time, so that they need not even be read. */
-export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string, now: number): boolean => {
+export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string, askedAt: number): boolean => {
   const kept = hash === task.previousHash ? keptSeries(task) : undefined
-  return kept !== undefined && kept.context === context(task, source) && kept.closed === isClosed(task, now)
+  return kept !== undefined && kept.context === context(task, source) && kept.closed === isClosed(task, askedAt)
 }
 
 /** What is new in a document that was read before, and so is the one that was asked for. */
@@ -84,11 +86,11 @@ const newsOfData = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
   rows: SeriesRows,
-  { answeredAt, hash }: Answer
+  { answeredAt, askedAt, hash }: Answer
 ) {
   const length = askedWindow(task.fetchUrl)
   const windowFrom = length === undefined ? undefined : answeredAt - length
-  const about = { header: rows.header, context: context(task, source), closed: isClosed(task, answeredAt) }
+  const about = { header: rows.header, context: context(task, source), closed: isClosed(task, askedAt) }
   const known = keptSeries(task)
   const change =
     known === undefined

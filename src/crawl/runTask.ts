@@ -110,7 +110,7 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
   const answeredAt = yield* Clock.currentTimeMillis
   seen.bytes = bytes.length
   seen.hash = hash
-  if (isSameData(task, source, hash, answeredAt)) {
+  if (isSameData(task, source, hash, startedAt)) {
     const { beforeLast, last } = keptSeries(task) ?? {}
     const lastObserved = [beforeLast, last].filter((time) => time !== undefined)
     const same = { added: 0, revised: false }

@@ -1,36 +1,54 @@
 /**
- * The time that an address of data asks for, and how to ask for less of it.
+ * What an address of data asks for, when that is over, and how to ask for less of it: the one place that reads addresses.
  *
- * Read from the address itself, since that is all that a task of an operator has. A period is halved at a full hour, down to
- * one hour; the latest data down to one day: what an hour of one series does not fit into is no time series.
+ * Read from the address itself, since that is all that a task of an operator has. Parameters are found in any order, whatever the
+ * case of their names and however they are escaped (a `+` is a plus, as it is to Hilltop); one that is there twice is a doubt, and
+ * says nothing. A period is halved at a full hour, down to one hour; the latest data down to one day: what an hour of one series
+ * does not fit into is no time series.
  */
 import { formatHilltopTime, parseNzst } from "./Nzst.ts"
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
-const PERIOD = /([?&]from=)([^&]*)(&to=)([^&]*)/i
-const LATEST = /([?&]TimeInterval=P)(\d+)(D\/now)/i
-const SITE = /[?&]Site=([^&]*)/i
+const LATEST = /^P(\d{1,6})D\/now$/i
+/** Parameters under which the rows of an answer are not those of the archive. */
+const DERIVED = /^(?:method|interval|alignment|collection|tstype)$/i
 
 /** A fixed period, both ends belonging to it, in epoch milliseconds. */
-export const askedPeriod = (url: string): { readonly from: number; readonly to: number } | undefined => {
-  const [, , start = "", , end = ""] = PERIOD.exec(url) ?? []
-  const from = parseNzst(start)
-  const to = parseNzst(end)
-  return from === undefined || to === undefined || to < from ? undefined : { from, to }
+export interface AskedPeriod {
+  readonly from: number
+  readonly to: number
 }
 
-/** How long before now a window begins that ends now, in milliseconds. */
-export const askedWindow = (url: string): number | undefined => {
-  const days = LATEST.exec(url)?.[2]
-  return days === undefined ? undefined : Number(days) * DAY
+/** A parameter of an address: its name in lower case, its value as meant, and where the value as written begins and ends. */
+interface Parameter {
+  readonly name: string
+  readonly value: string
+  readonly start: number
+  readonly end: number
 }
 
-/** The site that is asked about. */
-export const askedSite = (url: string): string | undefined => {
-  const name = SITE.exec(url)?.[1]
-  return name === undefined ? undefined : decoded(name)
+const parametersOf = (url: string): ReadonlyArray<Parameter> => {
+  const end = url.includes("#") ? url.indexOf("#") : url.length
+  const found: Array<Parameter> = []
+  const query = url.indexOf("?")
+  if (query < 0 || query > end) return found
+  for (let at = query + 1; at < end;) {
+    const next = url.indexOf("&", at)
+    const until = next < 0 ? end : Math.min(next, end)
+    const equals = url.indexOf("=", at)
+    const isPair = equals >= 0 && equals < until
+    const start = isPair ? equals + 1 : until
+    found.push({
+      name: decoded(url.slice(at, isPair ? equals : until)).toLowerCase(),
+      value: decoded(url.slice(start, until)),
+      start,
+      end: until
+    })
+    at = until + 1
+  }
+  return found
 }
 
 /** Escapes that are none stay as they are. */
@@ -39,25 +57,74 @@ const decoded = (text: string): string =>
     new TextDecoder().decode(Uint8Array.from(escapes.slice(1).split("%"), (hex) => Number.parseInt(hex, 16)))
   )
 
+const named = (parameters: ReadonlyArray<Parameter>, name: string): Parameter | undefined => {
+  const [only, ...others] = parameters.filter((parameter) => parameter.name === name)
+  return others.length === 0 ? only : undefined
+}
+
+const periodIn = (parameters: ReadonlyArray<Parameter>): AskedPeriod | undefined => {
+  if (parameters.some(({ name }) => name === "timeinterval")) return undefined
+  const from = parseNzst(named(parameters, "from")?.value ?? "")
+  const to = parseNzst(named(parameters, "to")?.value ?? "")
+  return from === undefined || to === undefined || to < from ? undefined : { from, to }
+}
+
+/** The period that an address asks for by its two ends; none for every other form. */
+export const askedPeriod = (url: string): AskedPeriod | undefined => periodIn(parametersOf(url))
+
+/** The same where the rows are those of the archive: of what a server computes, a row that is missing says nothing. */
+export const archivePeriod = (url: string): AskedPeriod | undefined => {
+  const parameters = parametersOf(url)
+  return parameters.some(({ name }) => DERIVED.test(name)) ? undefined : periodIn(parameters)
+}
+
+/**
+ * Whether all that belongs to the period had come to the server when it was asked at `fetchedAt`: a day after its end. What is not
+ * there at its end then will not come any more.
+ */
+export const isOver = ({ to }: AskedPeriod, fetchedAt: number): boolean => fetchedAt - to >= DAY
+
+/** How long before now a window begins that ends now, in milliseconds. */
+export const askedWindow = (url: string): number | undefined => {
+  const days = LATEST.exec(named(parametersOf(url), "timeinterval")?.value ?? "")?.[1]
+  return days === undefined ? undefined : Number(days) * DAY
+}
+
+/** The site that is asked about. */
+export const askedSite = (url: string): string | undefined => named(parametersOf(url), "site")?.value
+
+/** The address with other values for some of its parameters. */
+const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, string]>): string => {
+  let result = ""
+  let kept = 0
+  for (const [{ end, start }, value] of values.toSorted(([a], [b]) => a.start - b.start)) {
+    result += url.slice(kept, start) + value
+    kept = end
+  }
+  return result + url.slice(kept)
+}
+
 /**
  * The addresses that ask for less, together for all of what `url` asks for, but for a window: half of it, and the rest is for
  * the months to bring. None where it cannot be divided further.
  */
 export const dividedRange = (url: string): ReadonlyArray<string> => {
-  const length = askedWindow(url)
-  if (length !== undefined) {
-    const days = Math.floor(length / DAY / 2)
-    return days < 1 ? [] : [url.replace(LATEST, (_, start, __, end) => `${start}${days}${end}`)]
+  const parameters = parametersOf(url)
+  const interval = named(parameters, "timeinterval")
+  if (interval !== undefined) {
+    const days = Math.floor(Number(LATEST.exec(interval.value)?.[1] ?? 0) / 2)
+    return days < 1 ? [] : [withValues(url, [[interval, `P${days}D/now`]])]
   }
-  const period = askedPeriod(url)
+  const period = periodIn(parameters)
   if (period === undefined) return []
   const { from, to } = period
   const middle = from + Math.floor((to + 1_000 - from) / HOUR / 2) * HOUR
   if (middle <= from) return []
   // The moment in the middle is in both: were it in one, rows within the second before it would be in none.
   const part = (start: number, end: number) =>
-    url.replace(PERIOD, (_, before, __, between) =>
-      [before, formatHilltopTime(start), between, formatHilltopTime(end)].join("")
-    )
+    withValues(url, [
+      [named(parameters, "from")!, formatHilltopTime(start)],
+      [named(parameters, "to")!, formatHilltopTime(end)]
+    ])
   return [part(from, middle), part(middle, to)]
 }

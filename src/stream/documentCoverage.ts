@@ -5,10 +5,9 @@
  * was asked for by its two ends is covered as far as it was over; a window back from "now" hangs on the server's clock and
  * on how far its data have come, and is covered from its first row to its last.
  */
-import { Option } from "effect"
 import type { Instant } from "../domain/Instant.ts"
+import { archivePeriod, isOver } from "../hilltop/AskedRange.ts"
 import type { DataSeries } from "../hilltop/HilltopDocument.ts"
-import { parseNzst } from "../hilltop/Nzst.ts"
 
 /** Both ends belong to it. */
 export interface Coverage {
@@ -20,21 +19,6 @@ const DAY = 86_400_000
 
 /** Servers send nothing older than a limit of theirs (2 and 12 years were seen), and do not always say so. */
 const unlimited = 366 * DAY
-/** Before this much time has passed, the end of a period may not have reached the server yet. */
-const settled = DAY
-
-/** Parameters under which the rows of an answer are not those of the archive. */
-const derived = /^(?:method|interval|alignment|collection|tstype)$/i
-
-/** The period that an address asks for by its two ends; none for every other form. */
-const askedPeriod = (hilltopUrl: string): Option.Option<Coverage> => {
-  if (!URL.canParse(hilltopUrl)) return Option.none()
-  const asked = new Map([...new URL(hilltopUrl).searchParams].map(([name, value]) => [name.toLowerCase(), value]))
-  if ([...asked.keys()].some((name) => derived.test(name) || name === "timeinterval")) return Option.none()
-  const from = parseNzst(asked.get("from") ?? "")
-  const until = parseNzst(asked.get("to") ?? "")
-  return from === undefined || until === undefined || until < from ? Option.none() : Option.some({ from, until })
-}
 
 /**
  * What the series covers in the answer to `hilltopUrl`, fetched at `fetchedAt`. Nothing without rows, since "no data" is
@@ -52,15 +36,11 @@ export const documentCoverage = (
     if (observedAt < from) from = observedAt
     if (observedAt > until) until = observedAt
   }
-  return Option.match(askedPeriod(hilltopUrl), {
-    onNone: () => ({ from, until }),
-    onSome: (asked) =>
-      // A server that answers beyond what was asked did not understand the question.
-      from < asked.from || until > asked.until
-        ? { from, until }
-        : {
-            from: fetchedAt - asked.from <= unlimited ? asked.from : from,
-            until: fetchedAt - asked.until >= settled ? asked.until : until
-          }
-  })
+  const asked = archivePeriod(hilltopUrl)
+  // A server that answers beyond what was asked did not understand the question.
+  if (asked === undefined || from < asked.from || until > asked.to) return { from, until }
+  return {
+    from: fetchedAt - asked.from <= unlimited ? asked.from : from,
+    until: isOver(asked, fetchedAt) ? asked.to : until
+  }
 }

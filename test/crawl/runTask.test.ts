@@ -12,6 +12,7 @@ import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
+import { documentCoverage } from "../../src/stream/documentCoverage.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 
 const rawTopic = "hilltop_raw"
@@ -80,11 +81,25 @@ const arranged = Effect.gen(function* () {
 })
 
 class Documents extends Context.Service<Documents, Ref.Ref<ReadonlyMap<string, string>>>()("test/Documents") {}
+/** The time it is when an answer has arrived, where that takes its time. */
+class ArrivesAt extends Context.Service<ArrivesAt, Ref.Ref<number | undefined>>()("test/ArrivesAt") {}
+
+const slowly = Layer.effect(
+  HilltopClient,
+  Effect.gen(function* () {
+    const arrivesAt = yield* ArrivesAt
+    const { fetch } = yield* HilltopClient
+    const arrive = Effect.flatMap(Ref.get(arrivesAt), (at) => (at === undefined ? Effect.void : TestClock.setTime(at)))
+    return HilltopClient.of({ fetch: (url) => Effect.tap(fetch(url), () => arrive) })
+  })
+)
 
 const layer = (partitions = 16) =>
   Crawler.layer({ concurrency: 4, rawTopic }).pipe(
+    Layer.provide(slowly),
     Layer.provide(Layer.unwrap(Effect.map(Documents, HilltopClient.layerMemory))),
     Layer.provideMerge(Layer.effect(Documents, Ref.make<ReadonlyMap<string, string>>(new Map()))),
+    Layer.provideMerge(Layer.effect(ArrivesAt, Ref.make<number | undefined>(undefined))),
     Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 10_000, maxConcurrent: 100 })),
     Layer.provideMerge(Layer.merge(MemoryTopics.layer({ [rawTopic]: partitions }), SaxesXmlScanner))
   )
@@ -197,6 +212,62 @@ test(
       published.push((yield* run(month, data(one, two))).published.length)
     }
     assert.deepStrictEqual(published, [1, 0, 1, 0])
+  })
+)
+
+test(
+  "a month is over when what is published says so: not while an answer was under way, and what is gone then is told",
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    const arrivesAt = yield* ArrivesAt
+    yield* add("MEASUREMENT_DATA", month, details)
+    const covered = Effect.fnUntraced(function* (askedAt: string, arrivedAt: string, text: string) {
+      yield* TestClock.setTime(nzst(askedAt))
+      yield* Ref.set(arrivesAt, nzst(arrivedAt))
+      const { published, result } = yield* run(month, text)
+      const rows = [one, two].map(({ at }) => ({ observedAt: nzst(at), value: "1" }))
+      const skipped = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
+      const ends = published.map(({ at, hilltopUrl }) =>
+        formatHilltopTime(documentCoverage({ rows, skipped }, hilltopUrl, Date.parse(at))!.until)
+      )
+      return [result, ...ends]
+    })
+    assert.deepStrictEqual(yield* covered("2026-02-20T12:00:00", "2026-02-20T12:00:01", data(one, two)), [
+      "SUCCESS",
+      two.at
+    ])
+    // A day after the month's end comes in between.
+    assert.deepStrictEqual(yield* covered("2026-03-01T23:59:50", "2026-03-02T00:00:10", data(one, two)), ["UNCHANGED"])
+    assert.deepStrictEqual(yield* covered("2026-03-27T12:00:00", "2026-03-27T12:00:01", data(one, two)), [
+      "SUCCESS",
+      "2026-02-28T23:59:59"
+    ])
+    assert.deepStrictEqual(yield* covered("2026-04-20T12:00:00", "2026-04-20T12:00:01", data(one, two)), ["UNCHANGED"])
+  })
+)
+
+test(
+  "a month is over however its address is written",
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    const range = /from=([^&]*)&to=(.*)/
+    const urls = [
+      month.replace(range, "to=$2&from=$1"),
+      month.replace(range, "From=$1&TO=$2"),
+      month.replace(range, "from=1%2F2%2F2026&to=28%2F2%2F2026%2023%3A59%3A59"),
+      month.replace(range, "from=$1&ShowQuality=Yes&to=$2")
+    ]
+    for (const url of urls) yield* add("MEASUREMENT_DATA", url, details)
+    for (const [time, published] of [
+      ["2026-02-20T12:00:00", 1],
+      ["2026-03-03T12:00:00", 1],
+      ["2026-03-28T12:00:00", 0]
+    ] as const) {
+      yield* TestClock.setTime(nzst(time))
+      for (const url of urls) {
+        assert.strictEqual((yield* run(url, data(one, two))).published.length, published, `${url} at ${time}`)
+      }
+    }
   })
 )
 

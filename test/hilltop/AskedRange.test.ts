@@ -1,7 +1,14 @@
 /** What an address asks for, and the halves of it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { askedPeriod, askedSite, askedWindow, dividedRange } from "../../src/hilltop/AskedRange.ts"
+import {
+  archivePeriod,
+  askedPeriod,
+  askedSite,
+  askedWindow,
+  dividedRange,
+  isOver
+} from "../../src/hilltop/AskedRange.ts"
 import {
   HtsUrl,
   measurementDataLatestUrl,
@@ -27,6 +34,51 @@ describe("what an address asks for", () => {
     assert.strictEqual(askedSite(month), "Awa @ Bridge & Co")
     assert.strictEqual(askedSite(measurementsListUrl(source, "Te Awa-a-Tāne 100%")), "Te Awa-a-Tāne 100%")
     assert.isUndefined(askedSite(sitesListUrl(source)))
+  })
+
+  it("is read however it is written, and not at all where it is in doubt", () => {
+    const base = "https://hilltop.example.nz/data.hts?Service=Hilltop&Request=GetData&Site=A+B%2FC&"
+    const period = { from: Date.parse("2026-01-01T00:00:00+12:00"), to: Date.parse("2026-01-31T00:00:00+12:00") }
+    for (const query of [
+      "from=2026-01-01&to=2026-01-31",
+      "TO=2026-01-31&Measurement=Flow&FROM=2026-01-01",
+      "to=31%2F1%2F2026&from=1%2f1%2f2026",
+      "fr%6Fm=2026-01-01T00%3A00%3A00&to=31/1/2026%2000:00",
+      "from=2026-01-01T00:00:00+12:00&to=2026-01-31T00:00:00%2B12:00",
+      "&from=2026-01-01&&to=2026-01-31#to=2026-02-01"
+    ]) {
+      assert.deepStrictEqual(askedPeriod(base + query), period, query)
+      assert.deepStrictEqual(archivePeriod(base + query), period, query)
+      const parts = dividedRange(base + query).map((url) => askedPeriod(url))
+      assert.deepStrictEqual(
+        [parts[0]?.from, parts[0]?.to, parts[1]?.to],
+        [period.from, parts[1]?.from, period.to],
+        query
+      )
+    }
+    for (const query of [
+      "from=2026-01-31&to=2026-01-01",
+      "from=2026-01-01",
+      "from=2026-01-01&to=2026-01-31&to=2026-02-28",
+      "from=2026-01-01&to=2026-01-31&TimeInterval=P35D/now",
+      "from=2026-01-01&to=x",
+      "#from=2026-01-01&to=2026-01-31"
+    ]) {
+      assert.isUndefined(askedPeriod(base + query), query)
+      assert.isUndefined(archivePeriod(base + query), query)
+    }
+    assert.isDefined(askedPeriod(`${base}from=2026-01-01&to=2026-01-31&Method=Average`))
+    assert.isUndefined(archivePeriod(`${base}from=2026-01-01&to=2026-01-31&Method=Average`))
+    assert.strictEqual(askedSite(base), "A+B/C")
+    for (const interval of ["P35D/now", "p35d%2Fnow", "P35D%2FNOW"]) {
+      assert.strictEqual(askedWindow(`${base}timeinterval=${interval}`), 35 * 24 * hour)
+      assert.deepStrictEqual(dividedRange(`${base}timeinterval=${interval}&x=1`), [`${base}timeinterval=P17D/now&x=1`])
+    }
+  })
+
+  it("is over a day after its end, and not a moment before", () => {
+    const period = { from: 0, to: 5 }
+    assert.deepStrictEqual([isOver(period, 24 * hour + 4), isOver(period, 24 * hour + 5)], [false, true])
   })
 
   it("is halved at a full hour, the moment in the middle in both halves", () => {
