@@ -1,12 +1,13 @@
 /**
  * The table of sources in PostgreSQL. Triggers notify of changes, so that plain INSERTs of operators take effect at once.
  */
-import { Array, Effect, Layer, Schema } from "effect"
+import { Array, Effect, Layer, Option, Schema } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
 import { QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../src/crawl/HilltopSources.ts"
 import type { PlanChange } from "../src/crawl/PlanChange.ts"
+import { RequestType, TaskDetails } from "../src/domain/FetchTask.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { listen } from "./listen.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
@@ -14,8 +15,25 @@ import { unhurried } from "./unhurried.ts"
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
 
+/** Tasks that are read by one statement, and judged in some 5 ms. */
+const judgedAtOnce = 1_000
 /** Tasks that are set aside or resumed by one statement. */
 const atOnce = 2_000
+
+const TaskRow = Schema.Struct({
+  id: Schema.Finite,
+  request_type: RequestType,
+  fetch_url: Schema.String,
+  details: TaskDetails,
+  rests: Schema.Boolean,
+  set_aside_reason: Schema.NullOr(Schema.String)
+})
+/** Of a task among those of its source. */
+interface Position {
+  readonly request_type: string
+  readonly fetch_url: string
+}
+const decodeTask = Schema.decodeUnknownOption(TaskRow)
 
 const Row = Schema.Struct({
   id: Schema.Int,
@@ -36,23 +54,33 @@ export const PgHilltopSources = Layer.effect(
       execute: () => sql`
         SELECT id, council_id, hts_url, configuration, problem, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
     })
-    /**
-     * The tasks that are to rest or to go on, and why. Reads every task of the source, 15 µs each: 1.5 s for 100,000 (on two
-     * busy cores).
-     */
-    const tasksToJudge = ({ planned, prefix, sourceId }: PlanChange) =>
-      sql<{ id: number; reason: string }>`
-        SELECT id::float8 AS id, coalesce(reason, '') AS reason FROM (
-          SELECT id, set_aside_reason, CASE
-            WHEN details ->> 'siteName' = ANY(${planned.excludedSitesNames}::text[]) THEN 'excluded'
-            WHEN request_type LIKE 'MEASUREMENT_DATA%' AND (
-              details ->> 'measurementName' <> ALL(${planned.measurementNames}::text[])
-              OR details ->> 'measurement' <> ALL(${planned.measurementNames}::text[])) THEN 'unwanted'
-            WHEN (details <> '{}' OR request_type = 'SITES_LIST') AND NOT starts_with(fetch_url, ${prefix})
-              THEN 'unwanted' END AS reason
-          FROM hilltop_fetch_tasks
-          WHERE source_id = ${sourceId} AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted'))) judged
-        WHERE set_aside_reason IS DISTINCT FROM reason ORDER BY id`
+    /** By the unique key of tasks, without a sort: 1.3 ms a page, whatever other sources have. */
+    const pageOfTasks = (sourceId: number, { fetch_url, request_type }: Position) =>
+      sql<typeof TaskRow.Encoded>`
+        SELECT id::float8 AS id, request_type, fetch_url, details, set_aside_at IS NOT NULL AS rests, set_aside_reason
+        FROM hilltop_fetch_tasks
+        WHERE source_id = ${sourceId} AND (request_type, fetch_url) > (${request_type}, ${fetch_url})
+        ORDER BY request_type, fetch_url LIMIT ${judgedAtOnce}::int4`
+
+    /** The tasks that are to rest or to go on, and why. What rests for other reasons, or is not understood, is left alone. */
+    const tasksToJudge = Effect.fnUntraced(function* ({ sourceId, whyUnwanted }: PlanChange) {
+      const judged: Array<{ readonly id: number; readonly reason: string }> = []
+      let last: Position = { request_type: "", fetch_url: "" }
+      for (;;) {
+        const page = yield* pageOfTasks(sourceId, last)
+        for (const row of page) {
+          const task = Option.getOrUndefined(decodeTask(row))
+          if (task === undefined) continue
+          const { details, fetch_url: fetchUrl, id, request_type: requestType, set_aside_reason: before } = task
+          if (task.rests && before !== "excluded" && before !== "unwanted") continue
+          const reason = whyUnwanted({ requestType, fetchUrl, details }) ?? null
+          if (reason !== before) judged.push({ id, reason: reason ?? "" })
+        }
+        const end = page.at(-1)
+        if (end === undefined || page.length < judgedAtOnce) return judged
+        last = end
+      }
+    })
 
     /** In statements of their own, so that no settlement waits for the locks of all. 0.2 ms a task. */
     const setAsideOrResume = (tasks: ReadonlyArray<{ readonly id: number; readonly reason: string }>) => {

@@ -8,7 +8,7 @@ import type { HilltopSource } from "../domain/HilltopSource.ts"
 import type { NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
-import { askedSite, dividedRange } from "../hilltop/AskedRange.ts"
+import { dividedRange } from "../hilltop/AskedRange.ts"
 import {
   type HtsUrl,
   measurementDataLatestUrl,
@@ -87,17 +87,6 @@ export const afterMeasurementsList = (
     }
   }
   return tasks
-}
-
-/** Why a task that was planned before is not to be run now; nothing when it is. */
-export const whyUnwanted = (
-  { configuration: { excludedSitesNames = [], measurementNames } }: HilltopSource,
-  { details, fetchUrl, requestType }: NewTask
-): "excluded" | "unwanted" | undefined => {
-  const site = details.siteName ?? askedSite(fetchUrl)
-  if (requestType !== "SITES_LIST" && site !== undefined && excludedSitesNames.includes(site)) return "excluded"
-  const names = [details.measurementName, details.measurement].filter((name) => name !== undefined)
-  return names.every((name) => measurementNames.includes(name)) ? undefined : "unwanted"
 }
 
 /** What is asked for in place of a task whose answer is too large; nothing when it cannot be divided further. */

@@ -327,21 +327,15 @@ const sources = Layer.effect(
         Effect.sync(() => {
           state.sources.set(id, { ...state.sources.get(id)!, problem })
         }),
-      replan: ({ before, measurementsLists, planned, prefix, sourceId }) =>
+      replan: ({ before, measurementsLists, planned, sourceId, whyUnwanted }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const source = state.sources.get(sourceId)
           if (source === undefined || JSON.stringify(source.planned) === JSON.stringify(planned)) return
           const disturbed = JSON.stringify(source.planned ?? null) !== JSON.stringify(before ?? null)
           state.sources.set(sourceId, { ...source, planned: disturbed ? undefined : planned })
-          const isUnwanted = ({ details, fetchUrl, requestType }: MemoryTask) =>
-            [details.measurementName, details.measurement].some(
-              (name) => name !== undefined && !planned.measurementNames.includes(name)
-            ) ||
-            ((requestType === "SITES_LIST" || Object.keys(details).length > 0) && !fetchUrl.startsWith(prefix))
           for (const task of state.tasks.values()) {
             if (task.sourceId !== sourceId || task.setAside === "lost" || task.setAside === "divided") continue
-            const isExcluded = planned.excludedSitesNames.includes(task.details.siteName ?? "")
-            task.setAside = isExcluded ? "excluded" : isUnwanted(task) ? "unwanted" : undefined
+            task.setAside = whyUnwanted(task)
             const isList =
               task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
             if (isList && !disturbed && task.setAside === undefined) askForAgain(task, now)

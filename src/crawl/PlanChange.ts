@@ -5,8 +5,8 @@
  * Pure. What the tasks were planned from is kept beside the source, so that a change takes effect once, whoever notices it.
  */
 import { Option, Schema } from "effect"
-import { sourcePrefix } from "../hilltop/HilltopUrl.ts"
 import type { UsableSource } from "./FetchPlan.ts"
+import { whyUnwanted } from "./whyUnwanted.ts"
 
 /** What tasks are planned from. */
 export const Planned = Schema.Struct({
@@ -22,8 +22,8 @@ export interface PlanChange {
   readonly planned: Planned
   /** What was kept before; where that is no longer so, somebody else was at it meanwhile. */
   readonly before: unknown
-  /** Tasks that were planned for an address that begins otherwise are unwanted. */
-  readonly prefix: string
+  /** Judges each task of the source. */
+  readonly whyUnwanted: ReturnType<typeof whyUnwanted>
   /** Lists of measurements too, not only that of sites. */
   readonly measurementsLists: boolean
 }
@@ -53,7 +53,7 @@ export const planChange = (source: UsableSource, before: unknown): PlanChange | 
     sourceId: source.id,
     planned,
     before,
-    prefix: sourcePrefix(htsUrl),
+    whyUnwanted: whyUnwanted(source),
     measurementsLists: !sameLists
   }
 }

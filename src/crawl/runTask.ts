@@ -20,7 +20,7 @@ import { describe } from "../domain/Loop.ts"
 import { decodeText, leastBytes } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
-import { partsOf, type UsableSource, whyUnwanted } from "./FetchPlan.ts"
+import { partsOf, type UsableSource } from "./FetchPlan.ts"
 import { HilltopClient } from "./HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
 import { isSameData, keptSeries, newsOf } from "./newsOf.ts"
@@ -29,6 +29,7 @@ import { readDocument } from "./readDocument.ts"
 import { delayAfterFailure, delayAfterSuccess, unusableDelay } from "./RefreshPolicy.ts"
 import { answerOf } from "./serverAnswer.ts"
 import { usableSource } from "./usableSource.ts"
+import { whyUnwanted } from "./whyUnwanted.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
 
 /** Tasks queued by one statement, in some 100 ms. */
@@ -103,7 +104,7 @@ const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) 
 
 const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string, seen: Seen, startedAt: Instant) {
   const source = yield* usableSource({ ...task, id: task.sourceId })
-  const reason = whyUnwanted(source, task)
+  const reason = whyUnwanted(source)(task)
   if (reason !== undefined) return { kind: "not run", reason } satisfies Outcome as Outcome
   const client = yield* HilltopClient
   const { bytes, free, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))

@@ -2,14 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ListedDataSource, ListedMeasurement } from "../../src/hilltop/HilltopDocument.ts"
 import { HtsUrl } from "../../src/hilltop/HilltopUrl.ts"
-import {
-  afterMeasurementsList,
-  afterSitesList,
-  partsOf,
-  type UsableSource,
-  whyUnwanted
-} from "../../src/crawl/FetchPlan.ts"
+import { afterMeasurementsList, afterSitesList, partsOf, type UsableSource } from "../../src/crawl/FetchPlan.ts"
 import { planChange } from "../../src/crawl/PlanChange.ts"
+import { whyUnwanted } from "../../src/crawl/whyUnwanted.ts"
 
 const source: UsableSource = {
   id: 1,
@@ -142,18 +137,28 @@ describe("a task that was planned before", () => {
       details: {},
       fetchUrl: "https://hilltop.example.nz/data.hts?Service=Hilltop&Request=GetData&Site=Closed"
     }
-    assert.isUndefined(whyUnwanted(source, task!))
-    assert.strictEqual(whyUnwanted(source, { ...task!, details: { ...task!.details, siteName: "Closed" } }), "excluded")
-    assert.strictEqual(whyUnwanted(source, byHand), "excluded")
-    assert.isUndefined(whyUnwanted(source, { ...byHand, fetchUrl: byHand.fetchUrl.replace("Closed", "Open") }))
+    assert.isUndefined(whyUnwanted(source)(task!))
+    assert.strictEqual(whyUnwanted(source)({ ...task!, details: { ...task!.details, siteName: "Closed" } }), "excluded")
+    assert.strictEqual(whyUnwanted(source)(byHand), "excluded")
+    assert.isUndefined(whyUnwanted(source)({ ...byHand, fetchUrl: byHand.fetchUrl.replace("Closed", "Open") }))
     assert.strictEqual(
-      whyUnwanted(source, { ...task!, details: { ...task!.details, measurementName: "Wind" } }),
+      whyUnwanted(source)({ ...task!, details: { ...task!.details, measurementName: "Wind" } }),
       "unwanted"
     )
     assert.strictEqual(
-      whyUnwanted(source, { ...task!, details: { ...task!.details, measurement: "Wind" } }),
+      whyUnwanted(source)({ ...task!, details: { ...task!.details, measurement: "Wind" } }),
       "unwanted"
     )
+  })
+
+  it("is not run when it was planned for another address; one that was queued by hand may be of any", () => {
+    const moved = whyUnwanted({ ...source, htsUrl: HtsUrl.make("https://hilltop.example.nz/other.hts") })
+    assert.strictEqual(moved(task!), "unwanted")
+    assert.strictEqual(moved({ ...task!, requestType: "SITES_LIST", details: {} }), "unwanted")
+    assert.isUndefined(moved({ ...task!, details: {} }))
+    assert.isUndefined(moved({ ...task!, details: { siteName: undefined } }))
+    // What was excluded may not be a site of that address, but is no more wanted for it.
+    assert.strictEqual(moved({ ...task!, details: { ...task!.details, siteName: "Closed" } }), "excluded")
   })
 
   it("is asked for in parts that know what they are parts of, if it asks for data", () => {
@@ -180,9 +185,14 @@ describe("a configuration", () => {
     assert.isTrue(changed({ measurementNames: ["Stage"] })?.measurementsLists)
     assert.isFalse(changed({ excludedSitesNames: [] })?.measurementsLists)
     assert.isTrue(changed({}, { councilId: 10 })?.measurementsLists)
-    assert.strictEqual(
-      changed({}, { htsUrl: HtsUrl.make("https://hilltop.example.nz/other.hts?a=1") })?.prefix,
-      "https://hilltop.example.nz/other.hts?a=1&Service=Hilltop&"
-    )
+    const moved = changed({}, { htsUrl: HtsUrl.make("https://hilltop.example.nz/other.hts?a=1") })
+    const listAt = (address: string) =>
+      moved?.whyUnwanted({
+        requestType: "SITES_LIST",
+        fetchUrl: `${address}&Service=Hilltop&Request=SiteList`,
+        details: {}
+      })
+    assert.isUndefined(listAt("https://hilltop.example.nz/other.hts?a=1"))
+    assert.strictEqual(listAt("https://hilltop.example.nz/other.hts?a=2"), "unwanted")
   })
 })

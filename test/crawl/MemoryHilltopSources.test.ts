@@ -4,6 +4,8 @@ import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { hilltopSourcesSuite } from "./hilltopSourcesSuite.ts"
 
 const later = 1e15
+/** Sources of all tests. */
+let added = 0
 
 hilltopSourcesSuite(
   "Hilltop sources in memory",
@@ -13,9 +15,17 @@ hilltopSourcesSuite(
     return {
       addSource: (htsUrl) =>
         Effect.sync(() => {
-          const id = sources.size + 1
+          const id = ++added
           sources.set(id, { id, councilId: 1, htsUrl, configuration: {}, problem: undefined, planned: undefined })
           return id
+        }),
+      configure: (sourceId, htsUrl, configuration) =>
+        Effect.sync(() => {
+          sources.set(sourceId, { ...sources.get(sourceId)!, htsUrl, configuration })
+        }),
+      pause: (sourceId) =>
+        Effect.sync(() => {
+          sources.delete(sourceId)
         }),
       tasks: (sourceId) =>
         Effect.map(Clock.currentTimeMillis, (now) =>

@@ -3,15 +3,22 @@
  * and over PostgreSQL.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { NewTask, SetAsideReason } from "../../src/domain/FetchTask.ts"
 import type { UsableSource } from "../../src/crawl/FetchPlan.ts"
+import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { HilltopClient, HilltopFetchFailed } from "../../src/crawl/HilltopClient.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
+import { runTask } from "../../src/crawl/runTask.ts"
+import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { planChange } from "../../src/crawl/PlanChange.ts"
 import { HtsUrl } from "../../src/hilltop/HilltopUrl.ts"
 
 export interface SourcesArrange {
+  readonly pause: (sourceId: number) => Effect.Effect<void, unknown>
+  /** Writes the source's address and configuration, as an operator does. */
+  readonly configure: (sourceId: number, htsUrl: string, configuration: object) => Effect.Effect<void, unknown>
   readonly addSource: (htsUrl: string) => Effect.Effect<number, unknown>
   readonly tasks: (sourceId: number) => Effect.Effect<
     ReadonlyArray<{
@@ -71,13 +78,16 @@ export const hilltopSourcesSuite = <R, E>(
           if (change !== undefined) yield* sources.replan(change)
           return change
         })
+        /** As an operator and the watch of the sources do it together. */
+        const move = (wanted: UsableSource) =>
+          Effect.andThen(tools.configure(id, wanted.htsUrl, wanted.configuration), replan(wanted))
         const state = Effect.map(tools.tasks(id), (tasks) =>
           tasks.map(
             ({ due, reason, url }) =>
               `${url.at(-1)}${reason === undefined ? "" : ` ${reason}`}${due === "later" ? "" : ` ${due}`}`
           )
         )
-        return { htsUrl, id, replan, source, sources, state, tools }
+        return { htsUrl, id, move, replan, source, sources, state, tools }
       })
       const all = ["Rain", "Level", "Stage"]
 
@@ -154,6 +164,72 @@ export const hilltopSourcesSuite = <R, E>(
           assert.deepStrictEqual(
             (yield* state).map((each) => each.replace(" now", "")),
             [...rest, "d"]
+          )
+        })
+      )
+
+      it.effect("judges what was queued by hand by the site that it asks about", () =>
+        Effect.gen(function* () {
+          const { htsUrl, id, replan, source, state } = yield* arranged
+          const queue = yield* HilltopQueue
+          const byHand = { sourceId: id, requestType: "MEASUREMENT_DATA", details: {} } as const
+          yield* queue.enqueue([
+            { ...byHand, fetchUrl: `${htsUrl}?Service=Hilltop&Site=%41&n=7` },
+            { ...byHand, fetchUrl: `${htsUrl}?Service=Hilltop&Site=B&n=8` }
+          ])
+          yield* replan(source(all, ["A"]))
+          assert.deepStrictEqual((yield* state).slice(-2), ["7 excluded now", "8 now"])
+        })
+      )
+
+      it.effect("never asks for what a list queues that was under way while its source changed", () =>
+        Effect.gen(function* () {
+          const { htsUrl, id, move, replan, source, state, tools } = yield* arranged
+          const queue = yield* HilltopQueue
+          const moved = { ...source(["Rain"], ["A"]), htsUrl: HtsUrl.make(htsUrl.replace("data", "moved")) }
+          yield* replan(source(all))
+          yield* move(moved)
+          yield* tools.putOff(id)
+          const late = (n: number, siteName: string, name: string, base: string = moved.htsUrl): NewTask => ({
+            sourceId: id,
+            requestType: "MEASUREMENT_DATA",
+            fetchUrl: `${base}?Service=Hilltop&n=${n}`,
+            details: { siteName, measurementName: name, measurement: name }
+          })
+          yield* queue.enqueue([
+            late(7, "B", "Rain", htsUrl),
+            late(8, "A", "Rain"),
+            late(9, "B", "Level"),
+            { ...late(0, "B", "Rain", htsUrl), requestType: "MEASUREMENTS_LIST", details: { siteName: "B" } }
+          ])
+          const asked: Array<string> = []
+          const client = HilltopClient.of({
+            fetch: (url) =>
+              Effect.suspend(() => {
+                asked.push(url)
+                return Effect.fail(new HilltopFetchFailed({ kind: "unreachable", detail: "no connection" }))
+              })
+          })
+          for (;;) {
+            const claimed = (yield* queue.claim(100)).filter(({ sourceId }) => sourceId === id)
+            if (claimed.length === 0) break
+            const run = Effect.forEach(claimed, (task) => runTask(task, "raw"))
+            yield* queue.settle(yield* Effect.provideService(run, HilltopClient, client))
+          }
+          assert.deepStrictEqual(asked, [])
+          assert.deepStrictEqual((yield* state).slice(-4), ["7 unwanted", "8 excluded", "9 unwanted", "0 unwanted"])
+        }).pipe(Effect.provide(Layer.merge(MemoryTopics.layer({ raw: 16 }), SaxesXmlScanner)))
+      )
+
+      it.effect("asks nothing of a source that is paused", () =>
+        Effect.gen(function* () {
+          const { id, replan, source, tools } = yield* arranged
+          const queue = yield* HilltopQueue
+          yield* replan(source(all))
+          yield* tools.pause(id)
+          assert.deepStrictEqual(
+            (yield* queue.claim(100)).filter(({ sourceId }) => sourceId === id),
+            []
           )
         })
       )

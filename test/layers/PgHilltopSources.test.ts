@@ -16,6 +16,10 @@ hilltopSourcesSuite(
         INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${htsUrl}, '{}') RETURNING id`.pipe(
         Effect.map((rows) => rows[0]!.id)
       ),
+    configure: (sourceId, htsUrl, configuration) =>
+      sql`UPDATE hilltop_sources SET hts_url = ${htsUrl}, configuration = ${JSON.stringify(configuration)}::jsonb
+        WHERE id = ${sourceId}`,
+    pause: (sourceId) => sql`UPDATE hilltop_sources SET paused = true WHERE id = ${sourceId}`,
     tasks: (sourceId) =>
       sql<{ url: string; reason: SetAsideReason | null; due: "now" | "later" | "again" }>`
         SELECT fetch_url AS url, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS reason,
