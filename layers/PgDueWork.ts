@@ -12,7 +12,7 @@ import { DueWork } from "../src/api/DueWork.ts"
 import { mapperGroup } from "../src/stream/mappingStage.ts"
 import { storeGroup } from "../src/stream/observationStage.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
-import { isFree } from "./claimStatement.ts"
+import { isFree, openLanes } from "./claimStatement.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -79,9 +79,7 @@ export const PgDueWork = Layer.effect(
             WHERE relevant AND last_sync_start IS NOT NULL ORDER BY last_sync_start LIMIT 1) AS abandoned_sync,
           (SELECT max(extract(epoch FROM now() - greatest(task.next_fetch_at, source.updated_at, s.refilled_at, s.cool_down_until,
               s.open_until)) - 3 / (coalesce(s.requests_per_second, ${rate}::float8) * s.pace))::float8
-            FROM hilltop_servers s JOIN hilltop_lanes lane USING (origin)
-            JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
-            CROSS JOIN generate_series(0, 3) AS kind (priority)
+            FROM ${openLanes(sql)} JOIN hilltop_servers s USING (origin)
             CROSS JOIN LATERAL (SELECT t.next_fetch_at FROM hilltop_fetch_tasks t
               WHERE t.origin = s.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
                 AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}

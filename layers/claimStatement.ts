@@ -104,6 +104,6 @@ export const isFree = (sql: SqlClient.SqlClient): Statement.Fragment =>
   sql`(SELECT l.fence FROM hilltop_fetch_leases l WHERE l.task_id = t.id) IS NULL`
 
 /** The lanes `lane` of sources that may be asked, with each `kind` of task. */
-const openLanes = (sql: SqlClient.SqlClient): Statement.Fragment => sql`
+export const openLanes = (sql: SqlClient.SqlClient): Statement.Fragment => sql`
   hilltop_lanes lane JOIN hilltop_sources source ON source.id = lane.source_id AND NOT source.paused AND source.problem IS NULL
   CROSS JOIN generate_series(0, 3) AS kind (priority)`

@@ -1,31 +1,13 @@
 /**
- * `HilltopQueue`, `ServerBudget` and `HilltopSources` over one state in memory, for testing rules.
+ * The state behind `HilltopQueue`, `ServerBudget` and `HilltopSources` in memory, for tests to look at and to arrange.
  *
- * The same suite runs over this and over PostgreSQL. The clock is Effect's, so a test owns it.
+ * The same suites run over these and over PostgreSQL. The clock is Effect's, so a test owns it.
  */
-import { Clock, Context, Duration, Effect, Layer, PubSub, Random, Stream } from "effect"
-import {
-  type ClaimedTask,
-  historyLength,
-  type NewTask,
-  type SetAsideReason,
-  type TaskDetails,
-  type TaskRun
-} from "../domain/FetchTask.ts"
-import { formatInstant } from "../domain/Instant.ts"
-import { type Candidate, firstOf, mostKept } from "./FetchOrder.ts"
-import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers } from "./HilltopQueue.ts"
-import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
-import { ServerBudget, type ServerLimits } from "./ServerBudget.ts"
-import {
-  afterSignal,
-  bucketSize,
-  concurrencyOf,
-  newServer,
-  paceRule,
-  type ServerHealth,
-  signalsOf
-} from "./ServerPace.ts"
+import { Context, Effect, Layer, PubSub } from "effect"
+import type { NewTask, SetAsideReason, TaskDetails, TaskRun } from "../domain/FetchTask.ts"
+import type { SourceRow } from "./HilltopSources.ts"
+import type { ServerLimits } from "./ServerBudget.ts"
+import { newServer, type ServerHealth } from "./ServerPace.ts"
 
 export interface MemoryTask extends NewTask {
   readonly id: number
@@ -43,7 +25,7 @@ export interface MemoryTask extends NewTask {
   history: ReadonlyArray<TaskRun>
 }
 
-interface MemoryServer {
+export interface MemoryServer {
   limits: ServerLimits
   tokens: number
   refilledAt: number
@@ -52,7 +34,6 @@ interface MemoryServer {
   health: ServerHealth
 }
 
-/** The state, for tests to look at and to arrange. */
 export class MemoryHilltop extends Context.Service<
   MemoryHilltop,
   {
@@ -63,34 +44,18 @@ export class MemoryHilltop extends Context.Service<
     readonly arrivals: PubSub.PubSub<void>
   }
 >()("penstock/crawl/MemoryHilltop") {
-  static readonly layerState = Layer.effect(
+  static readonly layer = Layer.effect(
     MemoryHilltop,
     Effect.map(Effect.all([PubSub.unbounded<void>(), PubSub.unbounded<void>()]), ([changes, arrivals]) =>
       MemoryHilltop.of({ sources: new Map(), tasks: new Map(), servers: new Map(), changes, arrivals })
     )
   )
-
-  static readonly layer = (limits: { readonly requestsPerSecond: number; readonly maxConcurrent: number }) =>
-    Layer.suspend(() => Layer.mergeAll(queue(limits), budget, sources)).pipe(
-      Layer.provideMerge(MemoryHilltop.layerState)
-    )
 }
 
-const leaseMillis = Duration.toMillis(leaseTime)
-const originOf = (url: string) => new URL(url).origin
-const isDue = (task: MemoryTask, now: number) =>
-  task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
+export const originOf = (url: string) => new URL(url).origin
 
-const isPaused = ({ coolDownUntil = 0, openUntil = 0 }: ServerHealth, now: number) =>
-  coolDownUntil > now || openUntil > now
-
-const isUsable = (source: SourceRow | undefined) => source !== undefined && source.problem === undefined
-/** Due at once, and not as it was when it was claimed: its settlement lets that stand. */
-const askForAgain = (task: MemoryTask, now: number) => {
-  task.nextFetchAt = Math.min(task.nextFetchAt - 1, now)
-}
-
-const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number): MemoryServer => {
+/** The server of an address; one that nobody heard of is new. */
+export const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number): MemoryServer => {
   const origin = originOf(url)
   const server = servers.get(origin) ?? {
     limits: { requestsPerSecond: undefined, maxConcurrent: undefined },
@@ -103,245 +68,7 @@ const serverOf = (servers: Map<string, MemoryServer>, url: string, now: number):
   return server
 }
 
-const queue = (defaults: { readonly requestsPerSecond: number; readonly maxConcurrent: number }) =>
-  Layer.effect(
-    HilltopQueue,
-    Effect.gen(function* () {
-      const { arrivals, servers, sources, tasks } = yield* MemoryHilltop
-      const held = ({ fence, id }: Lease) => {
-        const task = tasks.get(id)
-        return task !== undefined && task.fence === fence && task.leaseUntil !== undefined ? task : undefined
-      }
-
-      const inFlightAt = (origin: string) =>
-        [...tasks.values()].filter((task) => originOf(task.fetchUrl) === origin && task.leaseUntil !== undefined).length
-
-      /** Refills the server's bucket; how many of its tasks may be taken now. */
-      const roomAt = (origin: string, now: number) => {
-        const server = serverOf(servers, origin, now)
-        const { health, limits } = server
-        const rate = (limits.requestsPerSecond ?? defaults.requestsPerSecond) * health.pace
-        server.tokens = Math.min(bucketSize(rate), server.tokens + (rate * (now - server.refilledAt)) / 1000)
-        server.refilledAt = now
-        if (isPaused(health, now)) return 0
-        const most = concurrencyOf(health, limits.maxConcurrent ?? defaults.maxConcurrent)
-        return Math.max(0, Math.min(Math.floor(server.tokens), most - inFlightAt(origin)))
-      }
-
-      /** The due tasks of a server, each with its place among those of its source and kind. */
-      const candidates = Effect.fnUntraced(function* (due: ReadonlyArray<MemoryTask>) {
-        const byLane = Map.groupBy(due, (task) => `${task.sourceId} ${task.requestType}`)
-        return yield* Effect.forEach(
-          [...byLane.values()].flatMap((lane) =>
-            lane.toSorted((a, b) => a.nextFetchAt - b.nextFetchAt).map((task, turn) => ({ task, turn }))
-          ),
-          ({ task, turn }) =>
-            Effect.map(Random.next, (lot): Candidate & { task: MemoryTask } => ({
-              task,
-              turn,
-              lot,
-              requestType: task.requestType
-            }))
-        )
-      })
-
-      /** A divided task's parts take its new details too. */
-      const correct = (whole: MemoryTask, details: TaskDetails, now: number) => {
-        const isOfIt = ({ details: { measurementName, siteName }, requestType, sourceId }: MemoryTask) =>
-          whole.setAside === "divided" &&
-          sourceId === whole.sourceId &&
-          requestType === whole.requestType &&
-          siteName === details.siteName &&
-          measurementName === details.measurementName
-        for (const task of tasks.values()) {
-          if (task !== whole && !isOfIt(task)) continue
-          const isOther = task.details.item !== details.item || task.details.units !== details.units
-          task.details = details
-          if (isOther) askForAgain(task, now)
-        }
-      }
-
-      const claimed = (task: MemoryTask): ClaimedTask => {
-        const source = sources.get(task.sourceId)!
-        return {
-          id: task.id,
-          fence: task.fence,
-          sourceId: task.sourceId,
-          requestType: task.requestType,
-          fetchUrl: task.fetchUrl,
-          details: task.details,
-          previousHash: task.previousHash,
-          previousDigest: task.previousDigest,
-          attempts: task.attempts,
-          councilId: source.councilId,
-          htsUrl: source.htsUrl,
-          configuration: source.configuration,
-          server: { origin: originOf(task.fetchUrl), epoch: servers.get(originOf(task.fetchUrl))?.health.epoch ?? 0 }
-        }
-      }
-
-      return HilltopQueue.of({
-        enqueue: (wanted) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            const key = (task: NewTask) => `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
-            const known = new Map([...tasks.values()].map((task) => [key(task), task]))
-            const added = new Map(wanted.filter((task) => !known.has(key(task))).map((task) => [key(task), task]))
-            for (const task of wanted) {
-              const there = known.get(key(task))
-              if (there !== undefined) correct(there, task.details, now)
-            }
-            for (const task of added.values()) {
-              const id = tasks.size + 1
-              tasks.set(id, {
-                ...task,
-                id,
-                fence: 0,
-                nextFetchAt: now,
-                leaseUntil: undefined,
-                dueAt: now,
-                takeovers: 0,
-                setAside: undefined,
-                attempts: 0,
-                previousHash: undefined,
-                previousDigest: undefined,
-                history: []
-              })
-            }
-            return added.size
-          }).pipe(Effect.tap((added) => (added === 0 ? Effect.void : PubSub.publish(arrivals, undefined)))),
-
-        claim: Effect.fnUntraced(function* (limit) {
-          const now = yield* Clock.currentTimeMillis
-          const due = [...tasks.values()].filter((task) => isDue(task, now) && isUsable(sources.get(task.sourceId)))
-          const byOrigin = Map.groupBy(due, (task) => originOf(task.fetchUrl))
-          const turns = yield* Effect.forEach(byOrigin, ([origin, list]) =>
-            Effect.map(candidates(list), (each) =>
-              firstOf(each, serverOf(servers, origin, now).turns, Math.min(limit, roomAt(origin, now))).map(
-                ({ task }, turn) => ({ task, height: inFlightAt(origin) + turn, origin })
-              )
-            )
-          )
-          const waiting = [...byOrigin.keys()].filter((origin) => {
-            const { health, tokens } = serverOf(servers, origin, now)
-            return inFlightAt(origin) === 0 && tokens < 1 && !isPaused(health, now)
-          }).length
-          const kept = Math.min(waiting, mostKept(limit))
-          return turns
-            .flat()
-            .sort((a, b) => a.height - b.height)
-            .filter(({ height }, nth) => nth < limit - (height > 0 ? kept : 0))
-            .map(({ origin, task }) => {
-              const server = serverOf(servers, origin, now)
-              server.tokens -= 1
-              server.turns += 1
-              task.leaseUntil = now + leaseMillis
-              task.dueAt = task.nextFetchAt
-              task.fence += 1
-              return claimed(task)
-            })
-        }),
-
-        heartbeat: (leases) =>
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            leases.flatMap((lease) => {
-              const task = held(lease)
-              if (task === undefined) return [lease.id]
-              task.leaseUntil = now + leaseMillis
-              return []
-            })
-          ),
-
-        settle: (settlements) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            for (const [origin, signal] of signalsOf(settlements)) {
-              const server = serverOf(servers, origin, now)
-              server.health = afterSignal(server.health, signal, now)
-            }
-            return settlements.flatMap((settlement) => {
-              const task = held(settlement.task)
-              if (task === undefined) return [settlement.task.id]
-              task.leaseUntil = undefined
-              task.takeovers = 0
-              task.attempts = settlement.attempts
-              if (task.nextFetchAt === task.dueAt) task.nextFetchAt = now + Duration.toMillis(settlement.delay)
-              task.previousHash = settlement.hash ?? task.previousHash
-              task.previousDigest = settlement.digest ?? task.previousDigest
-              task.setAside ??= settlement.setAside
-              if (settlement.run !== undefined) task.history = [...task.history, settlement.run].slice(-historyLength)
-              return []
-            })
-          }),
-
-        release: (leases) =>
-          Effect.sync(() => {
-            for (const lease of leases) {
-              const task = held(lease)
-              if (task !== undefined) task.leaseUntil = undefined
-            }
-          }),
-
-        takeOver: Effect.map(Clock.currentTimeMillis, (now) => {
-          const lost = [...tasks.values()].filter((task) => (task.leaseUntil ?? Infinity) <= now)
-          for (const task of lost) {
-            task.leaseUntil = undefined
-            task.fence += 1
-            task.takeovers += 1
-            if (task.takeovers < mostTakeovers) continue
-            task.setAside ??= "lost"
-            const run: TaskRun = { at: formatInstant(now), result: "UNKNOWN_ERROR", hash: null, detail: lostTooOften }
-            task.history = [...task.history, run].slice(-historyLength)
-          }
-          return lost.length
-        }),
-
-        arrivals: Stream.fromPubSub(arrivals)
-      })
-    })
-  )
-
-const budget = Layer.effect(
-  ServerBudget,
-  Effect.map(MemoryHilltop, ({ servers }) =>
-    ServerBudget.of({
-      limit: (url, limits) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          serverOf(servers, url, now).limits = limits
-        }),
-      states: Effect.map(Clock.currentTimeMillis, (now) => {
-        const stateOf = ({ coolDownUntil = 0, failures, pace }: ServerHealth) =>
-          failures >= paceRule.failures ? "open" : coolDownUntil > now ? "cooling" : pace < 1 ? "slowed" : "free"
-        const all = [...servers.values()].map(({ health }) => stateOf(health))
-        const count = (state: ReturnType<typeof stateOf>) => all.filter((each) => each === state).length
-        return { open: count("open"), cooling: count("cooling"), slowed: count("slowed"), free: count("free") }
-      })
-    })
-  )
-)
-
-const sources = Layer.effect(
-  HilltopSources,
-  Effect.map(MemoryHilltop, (state) =>
-    HilltopSources.of({
-      list: Effect.sync(() => [...state.sources.values()]),
-      report: (id, problem) =>
-        Effect.sync(() => {
-          state.sources.set(id, { ...state.sources.get(id)!, problem })
-        }),
-      replan: ({ before, measurementsLists, planned, sourceId, whyUnwanted }) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const source = state.sources.get(sourceId)
-          if (source === undefined || JSON.stringify(source.planned) === JSON.stringify(planned)) return
-          const disturbed = JSON.stringify(source.planned ?? null) !== JSON.stringify(before ?? null)
-          state.sources.set(sourceId, { ...source, planned: disturbed ? undefined : planned })
-          for (const task of state.tasks.values()) {
-            if (task.sourceId !== sourceId || task.setAside === "lost" || task.setAside === "divided") continue
-            task.setAside = whyUnwanted(task)
-            const isList =
-              task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
-            if (isList && !disturbed && task.setAside === undefined) askForAgain(task, now)
-          }
-        }),
-      changes: Stream.fromPubSub(state.changes)
-    })
-  )
-)
+/** Due at once, and not as it was when it was claimed: its settlement lets that stand. */
+export const askForAgain = (task: MemoryTask, now: number) => {
+  task.nextFetchAt = Math.min(task.nextFetchAt - 1, now)
+}

@@ -85,7 +85,7 @@ export interface ClaimedTask extends NewTask {
   readonly id: number
   readonly fence: number
   readonly previousHash: string | undefined
-  /** What the document meant that came last, see `DocumentDigest`. */
+  /** What the document meant that came last, see `newsOf`. */
   readonly previousDigest: string | undefined
   /** Failed runs since the last one that succeeded. */
   readonly attempts: number

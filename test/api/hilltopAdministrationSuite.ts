@@ -3,12 +3,13 @@
  * test uses a council and a server of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, type Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import { HilltopAdministration, SourceExists } from "../../src/api/HilltopAdministration.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
-import type { ClaimedTask, NewTask, Settlement } from "../../src/domain/FetchTask.ts"
+import type { NewTask } from "../../src/domain/FetchTask.ts"
 import { HtsUrl } from "../../src/hilltop/HilltopUrl.ts"
+import { settlementOf } from "../crawl/settlementOf.ts"
 
 const registration = (council: number, more: object = {}) => ({
   council_id: council,
@@ -28,16 +29,6 @@ const isAsked = (id: number) =>
     Effect.flatMap(HilltopSources, (sources) => sources.list),
     (all) => all.some((source) => source.id === id)
   )
-
-const settlementOf = (task: ClaimedTask, change: Partial<Settlement>): Settlement => ({
-  task,
-  run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" },
-  delay: Duration.hours(1),
-  hash: "abc",
-  attempts: 0,
-  answer: undefined,
-  ...change
-})
 
 const everyTask = { source: undefined, type: undefined, status: undefined, after: 0, limit: 1_000 }
 

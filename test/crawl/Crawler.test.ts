@@ -9,6 +9,7 @@ import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { HilltopClient } from "../../src/crawl/HilltopClient.ts"
 import { HilltopQueue, leaseTime, QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
+import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { newServer, paceRule } from "../../src/crawl/ServerPace.ts"
 import type { Settlement } from "../../src/domain/FetchTask.ts"
@@ -60,7 +61,7 @@ const world = Effect.gen(function* () {
   const layer = Crawler.layerLoops(options).pipe(
     Layer.provideMerge(Crawler.layer(options)),
     Layer.provide([watched, client, SaxesXmlScanner, Loops.layer]),
-    Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 1000, maxConcurrent: 100 })),
+    Layer.provideMerge(MemoryCrawl({ requestsPerSecond: 1000, maxConcurrent: 100 })),
     Layer.provide(MemoryTopics.layer({ [rawTopic]: 16 }))
   )
   const scope = yield* Scope.make()
@@ -185,7 +186,7 @@ describe("a run that has ended", () => {
       })
       const layer = Crawler.layer(options).pipe(
         Layer.provide([slow, client, SaxesXmlScanner]),
-        Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 1000, maxConcurrent: 100 })),
+        Layer.provideMerge(MemoryCrawl({ requestsPerSecond: 1000, maxConcurrent: 100 })),
         Layer.provide(MemoryTopics.layer({ [rawTopic]: 16 }))
       )
       yield* Effect.gen(function* () {

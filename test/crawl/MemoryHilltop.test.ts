@@ -1,11 +1,12 @@
 /** The memory twin keeps the contract of the queue. */
 import { Effect } from "effect"
+import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { hilltopQueueSuite } from "./hilltopQueueSuite.ts"
 
 hilltopQueueSuite(
   "Hilltop queue in memory",
-  MemoryHilltop.layer({ requestsPerSecond: 20, maxConcurrent: 4 }),
+  MemoryCrawl({ requestsPerSecond: 20, maxConcurrent: 4 }),
   Effect.map(MemoryHilltop, ({ servers, sources, tasks }) => {
     const each = (sourceId: number, change: (task: { leaseUntil: number | undefined; nextFetchAt: number }) => void) =>
       Effect.sync(() => {

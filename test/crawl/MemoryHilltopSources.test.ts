@@ -1,5 +1,6 @@
 /** The memory twin keeps the contract of the sources. */
 import { Clock, Effect } from "effect"
+import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { hilltopSourcesSuite } from "./hilltopSourcesSuite.ts"
 
@@ -9,7 +10,7 @@ let added = 0
 
 hilltopSourcesSuite(
   "Hilltop sources in memory",
-  MemoryHilltop.layer({ requestsPerSecond: 20, maxConcurrent: 4 }),
+  MemoryCrawl({ requestsPerSecond: 20, maxConcurrent: 4 }),
   Effect.map(MemoryHilltop, ({ sources, tasks }) => {
     const of = (sourceId: number) => [...tasks.values()].filter((task) => task.sourceId === sourceId)
     return {

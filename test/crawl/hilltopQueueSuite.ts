@@ -4,9 +4,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, type Layer, Schedule, Stream } from "effect"
-import type { ClaimedTask, NewTask, RequestType, Settlement } from "../../src/domain/FetchTask.ts"
+import type { ClaimedTask, NewTask, RequestType } from "../../src/domain/FetchTask.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
+import { settlementOf } from "./settlementOf.ts"
 
 /** How a suite reaches behind the contract. */
 export interface Arrange {
@@ -48,16 +49,6 @@ export const hilltopQueueSuite = <R, E>(
         Effect.map(queue.claim(limit), (tasks) => tasks.filter((each) => each.sourceId === sourceId))
       return { queue, budget, tools, url, sourceId, task, claimMine }
     })
-    const settlementOf = (task: ClaimedTask, change: Partial<Settlement> = {}): Settlement => ({
-      task,
-      run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" },
-      delay: Duration.hours(1),
-      hash: "abc",
-      attempts: 0,
-      answer: undefined,
-      ...change
-    })
-
     it.layer(layer, { excludeTestServices: true })((it) => {
       it.effect("queues a task once, and gives it to one claimer with all that it needs", () =>
         Effect.gen(function* () {

@@ -9,6 +9,7 @@ import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { HilltopClient } from "../../src/crawl/HilltopClient.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
@@ -100,7 +101,7 @@ const layer = (partitions = 16) =>
     Layer.provide(Layer.unwrap(Effect.map(Documents, HilltopClient.layerMemory))),
     Layer.provideMerge(Layer.effect(Documents, Ref.make<ReadonlyMap<string, string>>(new Map()))),
     Layer.provideMerge(Layer.effect(ArrivesAt, Ref.make<number | undefined>(undefined))),
-    Layer.provideMerge(MemoryHilltop.layer({ requestsPerSecond: 10_000, maxConcurrent: 100 })),
+    Layer.provideMerge(MemoryCrawl({ requestsPerSecond: 10_000, maxConcurrent: 100 })),
     Layer.provideMerge(Layer.merge(MemoryTopics.layer({ [rawTopic]: partitions }), SaxesXmlScanner))
   )
 const test = <E>(name: string, body: Effect.Effect<void, E, Layer.Success<ReturnType<typeof layer>> | Scope.Scope>) =>

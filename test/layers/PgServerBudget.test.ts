@@ -13,6 +13,7 @@ import { PgServerBudget } from "../../layers/PgServerBudget.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
 import { afterSignal, newServer, type ServerHealth, signalOf } from "../../src/crawl/ServerPace.ts"
+import { settlementOf } from "../crawl/settlementOf.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const layer = Layer.mergeAll(PgHilltopQueue, PgServerBudget).pipe(Layer.provideMerge(TestDatabase.layer))
@@ -36,14 +37,9 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
     )
     return source!.id
   })
-  const settlementOf = (task: Settlement["task"], answer?: ServerAnswer, delay = Duration.zero): Settlement => ({
-    task,
-    run: { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS" },
-    delay,
-    hash: undefined,
-    attempts: 0,
-    answer
-  })
+  /** The task is due again at once. */
+  const settledAtOnce = (task: Settlement["task"], answer?: ServerAnswer) =>
+    settlementOf(task, { delay: Duration.zero, answer })
   /** Another instance: the same database through a pool of its own. */
   const instance = Effect.gen(function* () {
     const { url } = yield* TestDatabase
@@ -103,7 +99,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
           for (const { id } of tasks) inHands.delete(id)
           yield* i % 5 === 0
             ? queue.release(tasks)
-            : Effect.asVoid(queue.settle(tasks.map((task) => settlementOf(task))))
+            : Effect.asVoid(queue.settle(tasks.map((task) => settledAtOnce(task))))
         })
       const workers = Array.from({ length: 10 }, (_, i) =>
         Effect.forever(worker(queues[i % 2]!, i)).pipe(Effect.timeoutOption("2 seconds"))
@@ -115,7 +111,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
           yield* Effect.sleep("15 millis")
           yield* Ref.update(open, (n) => n - tasks.length)
           for (const { id } of tasks) inHands.delete(id)
-          yield* queues[i]!.settle(tasks.map((task) => settlementOf(task)))
+          yield* queues[i]!.settle(tasks.map((task) => settledAtOnce(task)))
         }).pipe(Effect.forever, Effect.timeoutOption("2 seconds"))
       )
       yield* Effect.all([...workers, ...holders], { concurrency: "unbounded" })
@@ -140,7 +136,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
           while (claims.size < 2_000) {
             const mine = (yield* queue.claim(40)).filter((task) => sources.includes(task.sourceId))
             for (const { id } of mine) claims.set(id, (claims.get(id) ?? 0) + 1)
-            yield* queue.settle(mine.map((task) => settlementOf(task, undefined, Duration.hours(1))))
+            yield* queue.settle(mine.map((task) => settlementOf(task)))
           }
         })
       yield* Effect.all(
@@ -164,7 +160,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
       yield* set(3, "next_fetch_at", "'-infinity'")
       const mine = (yield* queue.claim(100)).filter((task) => task.sourceId === sourceId)
       assert.strictEqual(mine.length, 4)
-      assert.deepStrictEqual(yield* queue.settle(mine.map((task) => settlementOf(task))), [])
+      assert.deepStrictEqual(yield* queue.settle(mine.map((task) => settledAtOnce(task))), [])
       const runs = yield* sql<{ result: string; attempts: number }>`
         SELECT previous_history -> 0 ->> 'result' AS result, attempts FROM hilltop_fetch_tasks
         WHERE source_id = ${sourceId} AND jsonb_array_length(previous_history) = 1 ORDER BY id`
@@ -230,7 +226,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
       assert.strictEqual((yield* serverOf("crashed")).in_flight, 1)
       // Late ends change nothing any more.
       yield* queue.release([held[0]!])
-      assert.deepStrictEqual(yield* queue.settle([settlementOf(held[0]!)]), [held[0]!.id])
+      assert.deepStrictEqual(yield* queue.settle([settledAtOnce(held[0]!)]), [held[0]!.id])
       assert.strictEqual((yield* serverOf("crashed")).in_flight, 1)
     })
   )
@@ -258,7 +254,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
           expected = earlier(expected)
         }
         const settlements = round.map(({ answer, behind }) =>
-          settlementOf(
+          settledAtOnce(
             { id: 0, fence: 0, server: { origin: origin("paced"), epoch: Math.max(0, expected.epoch - behind) } },
             answer
           )
@@ -296,7 +292,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
       const sourceId = yield* arranged("odd", { rate: 10_000, concurrent: 3 }, 1)
       const task = (yield* queue.claim(100)).find((each) => each.sourceId === sourceId)
       const run = { at: "2026-01-01T00:00:00.000Z", result: "HILLTOP_ERROR", detail: "a\0b \ud800 \\u0000" } as const
-      assert.deepStrictEqual(yield* queue.settle([{ ...settlementOf(task!), run }]), [])
+      assert.deepStrictEqual(yield* queue.settle([{ ...settledAtOnce(task!), run }]), [])
       const [kept] = yield* sql<{ detail: string }>`
         SELECT previous_history -> -1 ->> 'detail' AS detail FROM hilltop_fetch_tasks WHERE id = ${task!.id}`
       assert.strictEqual(kept?.detail, "ab \ufffd \\u0000")
