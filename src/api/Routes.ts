@@ -2,8 +2,8 @@
  * Every route of the service as one layer, for a server on a socket (`HttpRouter.serve`) and as a fetch handler
  * (`HttpRouter.toWebHandler`) alike.
  *
- * Routes that are added beside the API (a page, say) go through `withBoundary` too, or they are served without ids,
- * limits and problems.
+ * Pages beside the API go through `withBoundary` too, and into its table: else they are served without ids, limits and
+ * problems.
  */
 import { Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -38,19 +38,19 @@ const entrance = HttpRouter.add(
   })
 )
 
-/** Lets requests to these routes pass the boundary; the table of routes knows them all. */
-const withBoundary = <E, R>(routes: Layer.Layer<never, E, R>) =>
-  Layer.merge(routes.pipe(Layer.provide(RouteTable.layerNotes), Layer.provide(RouteTable.layerRouter)), Boundary).pipe(
-    Layer.provide(RouteTable.layer)
-  )
+/** Lets requests to these routes pass the boundary; the table has the methods of each. */
+const withBoundary = <E, R>(table: Layer.Layer<RouteTable>, routes: Layer.Layer<never, E, R>) =>
+  Layer.merge(routes.pipe(Layer.provide(RouteTable.layerNotes)), Boundary).pipe(Layer.provide(table))
 
 /** The page at `/docs` carries its script with it; nothing is loaded from elsewhere. */
 export const Routes = withBoundary(
+  RouteTable.layer(Api, ["/", "/docs", "/metrics", "/openapi.json"]),
   Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
 )
 
 /** The routes of an instance that does not serve the API: its health and its metrics. */
 export const WatchRoutes = withBoundary(
+  RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
     HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
     PrometheusMetrics.layerHttp()
