@@ -1,14 +1,12 @@
 /**
- * `Method=Average|Total|Interpolate` with `Interval=1 day`, as far as independent clients ask for it.
+ * `Method=Average` with `Interval=1 day`, which an independent client asks for.
  *
- * An interval's result carries the time of its END: the rain of 31 December is stamped 1 January 00:00. The incomplete
- * last interval is left out, as without ShowFinal=Yes. Moving averages, extrema, EP and GapTolerance are not simulated.
+ * An average carries the time of the END of its interval: that of 31 December is stamped 1 January 00:00. The incomplete last
+ * interval is left out, as without ShowFinal=Yes. Other methods are not simulated.
  */
 import type { Row } from "./SeriesWorld.ts"
 import type { WallTime } from "./WallTime.ts"
 import { day, hour, minute } from "./WallTime.ts"
-
-export type Method = "Average" | "Total" | "Interpolate"
 
 const units: Readonly<Record<string, number>> = { second: 1, minute, hour, day, week: 7 * day }
 
@@ -29,8 +27,8 @@ interface Interval {
   readonly afterGap: boolean
 }
 
-const resultOf = ({ afterGap, count, end, sum }: Interval, method: Method): ReadonlyArray<Row> =>
-  count === 0 ? [] : [{ time: end, items: [round(method === "Average" ? sum / count : sum)], afterGap }]
+const resultOf = ({ afterGap, count, end, sum }: Interval): ReadonlyArray<Row> =>
+  count === 0 ? [] : [{ time: end, items: [round(sum / count)], afterGap }]
 
 /** The interval that holds this later time; those without values are passed over at once, however many there are. */
 const intervalAt = (time: WallTime, before: Interval, length: number): Interval => {
@@ -42,27 +40,21 @@ const intervalAt = (time: WallTime, before: Interval, length: number): Interval 
  * One row at the end of each whole interval within `[from, to]`, of the first item. An interval holds what lies after its
  * start, up to and including its end; one without values is a gap.
  */
-export function* aggregate(
-  rows: Iterable<Row>,
-  method: Method,
-  length: number,
-  from: WallTime,
-  to: WallTime
-): Generator<Row> {
+export function* averages(rows: Iterable<Row>, length: number, from: WallTime, to: WallTime): Generator<Row> {
   let interval: Interval = { end: from + length, sum: 0, count: 0, afterGap: false }
   for (const row of rows) {
     const value = Number(row.items[0])
     if (row.time <= from || Number.isNaN(value)) continue
     if (row.time > interval.end) {
-      yield* resultOf(interval, method)
+      yield* resultOf(interval)
       interval = intervalAt(row.time, interval, length)
     }
     if (interval.end > to) return
     interval = {
       ...interval,
-      sum: method === "Interpolate" ? value : interval.sum + value,
-      count: method === "Interpolate" ? 1 : interval.count + 1
+      sum: interval.sum + value,
+      count: interval.count + 1
     }
   }
-  if (interval.end <= to) yield* resultOf(interval, method)
+  if (interval.end <= to) yield* resultOf(interval)
 }

@@ -215,7 +215,6 @@ export const bend = (answer: Answer, rule: FaultRule, measurement: string, key: 
   if (instead !== undefined) return instead
   switch (answer._tag) {
     case "Data":
-    case "DataJson":
       return { ...answer, document: bendData(answer.document, rule, key) }
     case "MeasurementList":
       return { ...answer, list: { ...answer.list, sources: bendSources(answer.list.sources, rule) } }

@@ -28,10 +28,10 @@ export interface CollectedSeries {
   readonly measurement: Measurement
 }
 
-/** What the collection of this name holds; nothing where there is none of that name. `~All` is all of them. */
+/** What the collection of this name holds; nothing where there is none of that name. */
 export const collectionItems = (world: World, council: Council, name: string): ReadonlyArray<CollectedSeries> =>
   rules
-    .filter((rule) => name === "~All" || rule.name === name)
+    .filter((rule) => rule.name === name)
     .flatMap((rule) =>
       council.sites
         .filter((site) => site.listed > 0 && rule.kinds.includes(site.kind))

@@ -5,7 +5,7 @@
  * value depends on the kind of data: `I1` to `In` for time series, `Value` for laboratory results, none for samples.
  */
 import type { Row } from "./SeriesWorld.ts"
-import { dateText, isoText, isoText24, toMowsecs } from "./WallTime.ts"
+import { isoText, isoText24, toMowsecs } from "./WallTime.ts"
 import { declaration, escapeAttribute, escapeText, escapeUnits, line } from "./Xml.ts"
 
 export interface ItemInfo {
@@ -18,7 +18,7 @@ export interface ItemInfo {
 }
 
 /** How times are written. `mowsecs` counts seconds, `midnight 24` is Tideda's habit, the last two are oddities. */
-export type TimeForm = "iso" | "date only" | "mowsecs" | "midnight 24" | "with space" | "with fraction"
+export type TimeForm = "iso" | "mowsecs" | "midnight 24" | "with space" | "with fraction"
 
 export interface DataMeasurement {
   readonly site: string
@@ -43,7 +43,6 @@ export interface DataDocument {
 const timeElement: Readonly<Record<TimeForm, (time: number) => string>> = {
   iso: (time) => `<T>${isoText(time)}</T>`,
   // Of an interval that ends at midnight, the day it was.
-  "date only": (time) => `<D>${dateText(time - 1)}</D>`,
   mowsecs: (time) => `<T>${toMowsecs(time)}</T>`,
   "midnight 24": (time) => `<T>${isoText24(time)}</T>`,
   "with space": (time) => `<T>${isoText(time).replace("T", " ")}</T>`,
@@ -143,18 +142,4 @@ export function* writeData(document: DataDocument): Generator<string> {
     before += "</Data>\n</Measurement>\n"
   }
   yield `${before}</Hilltop>\n`
-}
-
-/** `{"Data": [{"t": "2025-04-15T15:15:00", "v": "584"}]}` */
-export function* writeDataJson(rows: Iterable<Row>, item: number): Generator<string> {
-  let piece = '{"Data": ['
-  let separator = ""
-  for (const row of rows) {
-    piece += `${separator}{"t": "${isoText(row.time)}", "v": ${JSON.stringify(row.items[item - 1] ?? "")}}`
-    separator = ", "
-    if (piece.length < pieceLength) continue
-    yield piece
-    piece = ""
-  }
-  yield `${piece}]}`
 }

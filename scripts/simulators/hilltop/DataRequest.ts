@@ -3,9 +3,7 @@
  *
  * It returns a description rather than a text so that a fault can bend it, and the rows stay lazy until they are written.
  */
-import type { Method } from "./Aggregation.ts"
-import { aggregate, parseSpan } from "./Aggregation.ts"
-import { collectionItems } from "./Collections.ts"
+import { averages, parseSpan } from "./Aggregation.ts"
 import type { Council, Site } from "./Council.ts"
 import type { DataDocument, DataMeasurement, ItemInfo } from "./DataDocument.ts"
 import type { Item, TsType } from "./DataSource.ts"
@@ -18,7 +16,7 @@ import { addMonths } from "./WallTime.ts"
 import type { Resolved, World } from "./World.ts"
 
 export type DataAnswer =
-  | { readonly _tag: "Document"; readonly document: DataDocument; readonly item: number }
+  | { readonly _tag: "Document"; readonly document: DataDocument }
   | { readonly _tag: "Error"; readonly text: string }
 
 const error = (text: string): DataAnswer => ({ _tag: "Error", text })
@@ -41,8 +39,6 @@ const itemInfos = (items: ReadonlyArray<Item>, native: boolean): ReadonlyArray<I
 }
 
 const tsTypes: ReadonlyArray<TsType> = ["StdSeries", "StdQualSeries", "CheckSeries"]
-
-const methods: ReadonlyArray<Method> = ["Average", "Total", "Interpolate"]
 
 type Found = Extract<Resolved, { readonly _tag: "Found" }>
 
@@ -67,14 +63,14 @@ const rowsAsked = ({ council, now, query }: Asked, { series }: Found): Iterable<
   const limit = dataLimitYears === undefined ? -Infinity : addMonths(now, -12 * dataLimitYears)
   if (range.to < limit) return undefined
   const [from, to] = [Math.max(range.from, limit), range.to]
-  const method = methods.find((known) => known === query.get("method"))
+  const averaged = query.get("method") === "Average"
   // Without an interval the whole time is one.
   const span = parseSpan(query.get("interval")) ?? Math.max(1, to - from)
   return {
     [Symbol.iterator]: () => {
       const rows = rowsBetween(series, from, to, now)
       // An interval that reaches beyond now is not complete.
-      return method === undefined ? rows : aggregate(rows, method, span, from, Math.min(to, now))
+      return averaged ? averages(rows, span, from, Math.min(to, now)) : rows
     }
   }
 }
@@ -101,25 +97,16 @@ const describe = (asked: Asked, site: Site, found: Found): DataMeasurement | und
 const document = (asked: Asked, measurements: ReadonlyArray<DataMeasurement>): DataDocument => ({
   agency: asked.council.agency,
   measurements,
-  times: asked.query.get("dateonly") === "Yes" ? "date only" : "iso",
+  times: "iso",
   native: asked.query.get("format") === "Native",
   showQuality: asked.query.get("showquality") === "Yes"
 })
 
-const forCollection = (asked: Asked, collection: string): DataAnswer => {
-  const measurements = collectionItems(asked.world, asked.council, collection).flatMap(({ measurement, site }) => {
-    const found = asked.world.resolve(asked.council, site, measurement.requestAs, "StdSeries")
-    const one = found._tag === "Found" ? describe(asked, site, found) : undefined
-    return one === undefined ? [] : [one]
-  })
-  return { _tag: "Document", document: document(asked, measurements), item: 1 }
-}
-
 /** One of the forms in which servers say that there is nothing; which one is a matter of the council. */
-const nothing = (asked: Asked, measurement: DataMeasurement, item: number): DataAnswer => {
+const nothing = (asked: Asked, measurement: DataMeasurement): DataAnswer => {
   const { noData } = asked.council.dialect
-  if (noData === "empty") return { _tag: "Document", document: document(asked, [measurement]), item }
-  if (noData === "agency") return { _tag: "Document", document: document(asked, []), item }
+  if (noData === "empty") return { _tag: "Document", document: document(asked, [measurement]) }
+  if (noData === "agency") return { _tag: "Document", document: document(asked, []) }
   const [from, to] = [asked.query.get("from"), asked.query.get("to")]
   if (from === undefined || to === undefined) return error("No data")
   return error(`No data from ${from} to ${to}`)
@@ -127,8 +114,6 @@ const nothing = (asked: Asked, measurement: DataMeasurement, item: number): Data
 
 export const answerData = (asked: Asked): DataAnswer => {
   const { council, query, world } = asked
-  const collection = query.get("collection")
-  if (collection !== undefined) return forCollection(asked, collection)
   const [siteName, name] = [query.get("site") ?? "", query.get("measurement") ?? ""]
   const site = world.site(council, siteName)
   if (site === undefined) return error(`No data for site ${siteName}`)
@@ -142,7 +127,6 @@ export const answerData = (asked: Asked): DataAnswer => {
   if (one === undefined) {
     return error(`The server is set to only send data ${council.dialect.dataLimitYears} years back from today`)
   }
-  const item = found.measurement?.item ?? 1
-  if (isEmpty(one.rows)) return nothing(asked, one, item)
-  return { _tag: "Document", document: document(asked, [one]), item }
+  if (isEmpty(one.rows)) return nothing(asked, one)
+  return { _tag: "Document", document: document(asked, [one]) }
 }

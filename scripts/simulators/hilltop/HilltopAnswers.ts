@@ -6,7 +6,7 @@
 import { collectionItems, collectionNames } from "./Collections.ts"
 import type { Council } from "./Council.ts"
 import type { DataDocument } from "./DataDocument.ts"
-import { writeData, writeDataJson } from "./DataDocument.ts"
+import { writeData } from "./DataDocument.ts"
 import { answerData } from "./DataRequest.ts"
 import type { MeasurementList, SiteList } from "./HilltopDocuments.ts"
 import {
@@ -14,29 +14,23 @@ import {
   writeCollectionList,
   writeMeasurementList,
   writeMeasurementNames,
-  writeOptions,
   writeSiteInfo,
-  writeSiteList,
-  writeStatus,
-  writeTimeRange,
-  writeTimeRangeJson
+  writeSiteList
 } from "./HilltopDocuments.ts"
 import type { HilltopQuery } from "./HilltopRequests.ts"
 import { requestType } from "./HilltopRequests.ts"
 import type { LatLongLocation } from "./ListRequests.ts"
 import { measurementList, measurementNames, siteList, siteParameters } from "./ListRequests.ts"
-import { firstRow, lastRow } from "./SeriesWorld.ts"
 import type { WallTime } from "./WallTime.ts"
 import type { World } from "./World.ts"
 import { errorDocument } from "./Xml.ts"
 
-export type ContentType = "text/xml" | "text/html" | "application/json" | "text/plain"
+export type ContentType = "text/xml" | "text/html"
 
 export type Answer =
   | { readonly _tag: "SiteList"; readonly list: SiteList }
   | { readonly _tag: "MeasurementList"; readonly list: MeasurementList }
   | { readonly _tag: "Data"; readonly document: DataDocument }
-  | { readonly _tag: "DataJson"; readonly document: DataDocument; readonly item: number }
   | { readonly _tag: "Error"; readonly text: string }
   | { readonly _tag: "Text"; readonly contentType: ContentType; readonly text: string }
 
@@ -57,30 +51,17 @@ export interface Question {
 
 const xml = (text: string): Answer => ({ _tag: "Text", contentType: "text/xml", text })
 
-const json = (text: string): Answer => ({ _tag: "Text", contentType: "application/json", text })
-
 const error = (text: string): Answer => ({ _tag: "Error", text })
 
-const answerSiteList = ({ council, latLong, query, world }: Question): Answer => {
-  const list = siteList(world, council, query, latLong)
-  const options = query.get("target") === "HtmlSelect" || query.get("synlevel") !== undefined
-  return options ? json(writeOptions(list.sites.map((site) => site.name))) : { _tag: "SiteList", list }
-}
+const answerSiteList = ({ council, latLong, query, world }: Question): Answer => ({
+  _tag: "SiteList",
+  list: siteList(world, council, query, latLong)
+})
 
 const answerMeasurementList = ({ council, now, query, world }: Question): Answer => {
-  const [siteName, collection] = [query.get("site"), query.get("collection")]
+  const siteName = query.get("site")
   if (siteName === undefined) {
-    const names =
-      collection === undefined
-        ? measurementNames(world, council)
-        : new Map(
-            collectionItems(world, council, collection).map(({ measurement }) => [
-              measurement.requestAs,
-              measurement.units
-            ])
-          )
-    if (query.get("target") === "HtmlSelect") return json(writeOptions([...names].map(([name]) => name)))
-    return xml(writeMeasurementNames(council.agency, [...names], query.get("units") === "Yes"))
+    return xml(writeMeasurementNames(council.agency, measurementNames(world, council), query.get("units") === "Yes"))
   }
   const site = world.site(council, siteName)
   if (site !== undefined) return { _tag: "MeasurementList", list: measurementList(world, council, site, now) }
@@ -90,20 +71,7 @@ const answerMeasurementList = ({ council, now, query, world }: Question): Answer
 
 const answerGetData = ({ council, now, query, world }: Question): Answer => {
   const answer = answerData({ world, council, query, now })
-  if (answer._tag === "Error") return answer
-  const { document, item } = answer
-  return query.get("format") === "JSON" ? { _tag: "DataJson", document, item } : { _tag: "Data", document }
-}
-
-const answerTimeRange = ({ council, now, query, world }: Question): Answer => {
-  const [siteName, measurement] = [query.get("site") ?? "", query.get("measurement") ?? ""]
-  const site = world.site(council, siteName)
-  const found = site === undefined ? undefined : world.resolve(council, site, measurement, "StdSeries")
-  if (found?._tag !== "Found") return error(`No data for site ${siteName}`)
-  const [first, last] = [firstRow(found.series, now), lastRow(found.series, now)]
-  if (first === undefined || last === undefined) return error("No data")
-  const range = { site: siteName, measurement, from: first.time, to: last.time, units: found.measurement?.units }
-  return query.get("format") === "JSON" ? json(writeTimeRangeJson(range)) : xml(writeTimeRange(council.agency, range))
+  return answer._tag === "Error" ? answer : { _tag: "Data", document: answer.document }
 }
 
 const answerCollections = ({ council, world }: Question): Answer =>
@@ -128,7 +96,7 @@ const answerSiteInfo = ({ council, query, world }: Question): Answer => {
 
 /** What the server would say if nothing went wrong. */
 export const answer = (question: Question): Answer => {
-  const { council, path, query } = question
+  const { council, query } = question
   if (query.isEmpty) return { _tag: "Text", contentType: "text/html", text: welcomePage(council.agency) }
   switch (requestType(query)) {
     case "SiteList":
@@ -137,16 +105,10 @@ export const answer = (question: Question): Answer => {
       return answerMeasurementList(question)
     case "GetData":
       return answerGetData(question)
-    case "TimeRange":
-      return answerTimeRange(question)
     case "CollectionList":
       return answerCollections(question)
     case "SiteInfo":
       return answerSiteInfo(question)
-    case "Status":
-      return xml(writeStatus(council.agency, council.version, path))
-    case "Version":
-      return { _tag: "Text", contentType: "text/plain", text: `${council.version}\n` }
     case undefined:
       return error("Unrecognised request")
   }
@@ -160,11 +122,6 @@ export const writeAnswer = (written: Answer): WrittenAnswer => {
       return { contentType: "text/xml", pieces: [writeMeasurementList(written.list)] }
     case "Data":
       return { contentType: "text/xml", pieces: writeData(written.document) }
-    case "DataJson":
-      return {
-        contentType: "application/json",
-        pieces: writeDataJson(written.document.measurements.at(0)?.rows ?? [], written.item)
-      }
     case "Error":
       return { contentType: "text/xml", pieces: [errorDocument(written.text)] }
     case "Text":

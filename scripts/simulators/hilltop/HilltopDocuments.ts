@@ -5,7 +5,7 @@
  * Each document is described by plain data first, so that a fault can change what it says before it is written.
  */
 import type { WallTime } from "./WallTime.ts"
-import { isoText, offsetText } from "./WallTime.ts"
+import { isoText } from "./WallTime.ts"
 import { declaration, escapeAttribute, escapeText, escapeUnits, line } from "./Xml.ts"
 
 export interface ListedSite {
@@ -17,7 +17,7 @@ export interface ListedSite {
 
 export interface SiteList {
   readonly agency: string
-  readonly version: string | undefined
+  readonly version: string
   readonly projection: string | undefined
   readonly sites: ReadonlyArray<ListedSite>
   readonly crc: number | undefined
@@ -33,10 +33,6 @@ export const writeSiteList = (list: SiteList): string =>
   `${declaration}<HilltopServer>\n${line("Agency", escapeText(list.agency))}${line("Version", list.version)}` +
   `${line("Projection", list.projection)}${list.sites.map(siteLines).join("")}` +
   `${line("CRC", list.crc?.toString())}</HilltopServer>\n`
-
-/** `{"Options": ["Tawa Stream at Mill Road", "344999"]}`, for the drop-down lists of web pages. */
-export const writeOptions = (names: ReadonlyArray<string>): string =>
-  `{"Options": [${names.map((name) => JSON.stringify(name)).join(", ")}]}`
 
 export interface ListedMeasurement {
   readonly name: string
@@ -141,38 +137,6 @@ export const writeSiteInfo = (
   `${declaration}<HilltopServer>\n${line("Agency", escapeText(agency))}<Site Name="${escapeAttribute(site)}">\n` +
   `${fields.map(([name, value]) => (value === "" ? `<${name} />\n` : line(name, escapeText(value)))).join("")}` +
   "</Site>\n</HilltopServer>\n"
-
-export interface TimeRange {
-  readonly site: string
-  readonly measurement: string
-  readonly from: WallTime
-  readonly to: WallTime
-  readonly units: string | undefined
-}
-
-/** The one document whose times carry an offset. */
-export const writeTimeRange = (agency: string, range: TimeRange): string =>
-  `${declaration}<HilltopServer>\n${line("Agency", escapeText(agency))}${line("Site", escapeText(range.site))}` +
-  `${line("Measurement", escapeText(range.measurement))}${line("From", offsetText(range.from))}` +
-  `${line("To", offsetText(range.to))}${line("Units", range.units === undefined ? undefined : escapeUnits(range.units))}` +
-  "</HilltopServer>\n"
-
-export const writeTimeRangeJson = (range: TimeRange): string =>
-  JSON.stringify({
-    Site: range.site,
-    Measurement: range.measurement,
-    From: offsetText(range.from),
-    To: offsetText(range.to),
-    Units: range.units ?? ""
-  })
-
-/** Real ones leak the process and file names of the machine; these are invented. */
-export const writeStatus = (agency: string, version: string, path: string): string =>
-  `${declaration}<HilltopServer>\n${line("Agency", escapeText(agency))}${line("Version", version)}` +
-  `${line("ScriptName", escapeText(path))}${line("DefaultFile", "D:\\Demo\\Telemetry.hts")}<RelayURL></RelayURL>\n` +
-  `${line("ProcessID", "4711")}${line("WorkingSet", "40.6")}<DataFile>\n${line("Filename", "D:\\Demo\\Telemetry.hts")}` +
-  `${line("UsageCount", "1")}${line("OpenFor", "3600")}${line("FullRefresh", "3600")}${line("SoftRefresh", "60")}` +
-  "</DataFile>\n</HilltopServer>\n"
 
 /** What a browser gets that asks without a query. Not well-formed, as real pages are. */
 export const welcomePage = (agency: string): string =>

@@ -39,16 +39,7 @@ export const readQuery = (query: string): HilltopQuery => {
 }
 
 /** The kinds of request that are answered; statistics and faults speak of them by these names. */
-export const requestTypes = [
-  "SiteList",
-  "MeasurementList",
-  "GetData",
-  "TimeRange",
-  "CollectionList",
-  "SiteInfo",
-  "Status",
-  "Version"
-] as const
+export const requestTypes = ["SiteList", "MeasurementList", "GetData", "CollectionList", "SiteInfo"] as const
 
 export type RequestType = (typeof requestTypes)[number]
 

@@ -3,7 +3,6 @@
  *
  * `From` and `To` of a DataSource move with the simulated time, so one MeasurementList tells which series have news.
  */
-import { collectionItems } from "./Collections.ts"
 import type { Council, Site } from "./Council.ts"
 import type { DataSource, Measurement } from "./DataSource.ts"
 import type { ListedMeasurement, ListedSite, ListedSource, MeasurementList, SiteList } from "./HilltopDocuments.ts"
@@ -51,24 +50,6 @@ export const siteParameters = (
   return siteFields(site).filter(([name]) => names === undefined || names.includes(name))
 }
 
-const between = (value: number, one: number, other: number): boolean =>
-  value >= Math.min(one, other) && value <= Math.max(one, other)
-
-/** `e,n,e,n` in the council's grid, or `lat,lon,lat,lon,EPSG:4326`; the corners in either order. */
-const within = (box: string): ((site: Site) => boolean) => {
-  const parts = box.split(",")
-  const [a, b, c, d] = parts.slice(0, 4).map(Number)
-  if (a === undefined || b === undefined || c === undefined || d === undefined) return () => true
-  const degrees = /EPSG:4(326|167)/i.test(parts[4] ?? "")
-  return (site) => {
-    const place = degrees ? latLong(site) : grid(site)
-    const [first, second] = place
-    return (
-      first !== undefined && second !== undefined && between(Number(first[1]), a, c) && between(Number(second[1]), b, d)
-    )
-  }
-}
-
 const measures =
   (world: World, council: Council, name: string) =>
   (site: Site): boolean =>
@@ -78,10 +59,7 @@ const measures =
 
 export const siteList = (world: World, council: Council, query: HilltopQuery, latLongAs: LatLongLocation): SiteList => {
   const location = query.get("location")
-  const collection = query.get("collection")
-  const [measurement, box] = [query.get("measurement"), query.get("bbox")]
-  const collected =
-    collection === undefined ? undefined : new Set(collectionItems(world, council, collection).map(({ site }) => site))
+  const measurement = query.get("measurement")
   const parameters = query.get("siteparameters")
   const place = (site: Site): ListedSite["place"] => {
     if (location === "LatLong") return latLong(site)
@@ -89,8 +67,7 @@ export const siteList = (world: World, council: Council, query: HilltopQuery, la
     return council.projection === undefined && latLongAs === "elements" ? latLong(site) : grid(site)
   }
   const sites = council.sites
-    .filter((site) => site.listed > 0 && (collected?.has(site) ?? true))
-    .filter(box === undefined ? () => true : within(box))
+    .filter((site) => site.listed > 0)
     .filter(measurement === undefined ? () => true : measures(world, council, measurement))
     .flatMap((site): ReadonlyArray<ListedSite> => {
       const one = {
@@ -102,11 +79,10 @@ export const siteList = (world: World, council: Council, query: HilltopQuery, la
     })
   return {
     agency: council.agency,
-    // A collection's list has no version.
-    version: collection === undefined ? council.version : undefined,
+    version: council.version,
     projection: location === "Yes" ? council.projection : undefined,
     sites,
-    crc: council.dialect.crc && collection === undefined ? noiseKey(sites.length, council.id) & 0x7fff : undefined
+    crc: council.dialect.crc ? noiseKey(sites.length, council.id) & 0x7fff : undefined
   }
 }
 

@@ -28,7 +28,7 @@ let lastDay = Number.NaN
 let lastDayText = ""
 
 /** `2025-01-31` */
-export const dateText = (time: WallTime): string => {
+const dateText = (time: WallTime): string => {
   const number = Math.floor(time / day)
   if (number !== lastDay) {
     lastDay = number
@@ -38,7 +38,7 @@ export const dateText = (time: WallTime): string => {
 }
 
 /** `00:05:00` */
-export const clockText = (time: WallTime): string => {
+const clockText = (time: WallTime): string => {
   const seconds = time - Math.floor(time / day) * day
   return `${two[Math.floor(seconds / hour)]}:${two[Math.floor(seconds / minute) % 60]}:${two[seconds % 60]}`
 }
