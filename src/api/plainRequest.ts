@@ -28,7 +28,9 @@ export const readableEncodings: string = ["gzip", "deflate", "br"]
 function decompressor(format: string | undefined): Option.Option<DecompressionStream> {
   if (format === undefined) return Option.none()
   // Not every platform knows every format, and one that does not throws.
-  return Option.liftThrowable(() => new DecompressionStream(format as ConstructorParameters<typeof DecompressionStream>[0]))()
+  return Option.liftThrowable(
+    () => new DecompressionStream(format as ConstructorParameters<typeof DecompressionStream>[0])
+  )()
 }
 
 const withBody = (

@@ -201,7 +201,9 @@ describe("a run that has ended", () => {
           problem: undefined,
           planned: undefined
         })
-        yield* queue.enqueue([{ sourceId: 1, requestType: "SITES_LIST", fetchUrl: `${htsUrl}?Service=Hilltop&n=1`, details: {} }])
+        yield* queue.enqueue([
+          { sourceId: 1, requestType: "SITES_LIST", fetchUrl: `${htsUrl}?Service=Hilltop&n=1`, details: {} }
+        ])
         const [task] = yield* queue.claim(1)
         const fiber = yield* Effect.forkChild(crawler.run(task!))
         yield* Deferred.await(settling)
