@@ -62,61 +62,76 @@ const answersWithin = Effect.fnUntraced(function* <A, E, R>(
 
 const drop = (proxy: TcpProxy, which: number) => proxy.connections()[which]!.drop()
 
+/** They wait most of the time. */
+const atOnce = { concurrent: true }
+
 it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connections to PostgreSQL", (it) => {
-  it.effect("that are all half open fail the first statements within 7 s; then new ones are used", () =>
-    Effect.gen(function* () {
-      const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one))
-      for (const connection of proxy.connections()) connection.drop()
-      const four = Array.from({ length: 4 }, () => failsWithin("7 seconds", sql`SELECT 1`))
-      yield* Effect.all(four, { concurrency: "unbounded" })
-      yield* answersWithin("1 second", sql`SELECT 1`)
-      assert.deepStrictEqual(told(), [
-        "PostgreSQL: a connection was given up: no answer in time",
-        "PostgreSQL: a new connection is open, work goes on"
-      ])
-    })
+  it.effect(
+    "that are all half open fail the first statements within 9 s; then new ones are used",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one))
+        for (const connection of proxy.connections()) connection.drop()
+        const four = Array.from({ length: 4 }, () => failsWithin("9 seconds", sql`SELECT 1`))
+        yield* Effect.all(four, { concurrency: "unbounded" })
+        yield* answersWithin("5 seconds", sql`SELECT 1`)
+        assert.deepStrictEqual(told(), [
+          "PostgreSQL: a connection was given up: no answer in time",
+          "PostgreSQL: a new connection is open, work goes on"
+        ])
+      }),
+    atOnce
   )
 
-  it.effect("are half open for one statement only, and the others go on meanwhile", () =>
-    Effect.gen(function* () {
-      const { proxy, sql } = yield* Effect.tap(proxied(), (one) => warmUp(one))
-      drop(proxy, 4)
-      const asked = Effect.timed(Effect.exit(sql`SELECT pg_sleep(0.1)`))
-      const all = yield* Effect.forEach(Array.from({ length: 10 }), () => asked, { concurrency: "unbounded" })
-      const failed = all.filter(([, exit]) => Exit.isFailure(exit))
-      assert.lengthOf(failed, 1)
-      assert.isBelow(Duration.toMillis(failed[0]![0]), 7000)
-      assert.isTrue(all.every(([took, exit]) => Exit.isFailure(exit) || Duration.toMillis(took) < 2000))
-    })
+  it.effect(
+    "are half open for one statement only, and the others go on meanwhile",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* Effect.tap(proxied(), (one) => warmUp(one))
+        drop(proxy, 4)
+        const asked = Effect.timed(Effect.exit(sql`SELECT pg_sleep(0.1)`))
+        const all = yield* Effect.forEach(Array.from({ length: 10 }), () => asked, { concurrency: "unbounded" })
+        const failed = all.filter(([, exit]) => Exit.isFailure(exit))
+        assert.lengthOf(failed, 1)
+        assert.isBelow(Duration.toMillis(failed[0]![0]), 9000)
+        assert.isTrue(all.every(([took, exit]) => Exit.isFailure(exit) || Duration.toMillis(took) < 5000))
+      }),
+    atOnce
   )
 
-  it.effect("that are lost within a transaction fail it, whichever statement of it hangs", () =>
-    Effect.gen(function* () {
-      const { proxy, sql } = yield* Effect.tap(proxied(1), (one) => warmUp(one, 1))
-      const dropNow = Effect.sync(() => proxy.connections().forEach((connection) => connection.drop()))
-      yield* dropNow
-      yield* failsWithin("7 seconds", sql.withTransaction(sql`SELECT 1`))
-      yield* failsWithin(
-        "7 seconds",
-        sql.withTransaction(Effect.andThen(sql`SELECT 1`, Effect.andThen(dropNow, sql`SELECT 1`)))
-      )
-      const commit = yield* failsWithin("7 seconds", sql.withTransaction(Effect.andThen(sql`SELECT 1`, dropNow)))
-      assert.isTrue(Exit.isFailure(commit))
-      yield* answersWithin("1 second", sql`SELECT 1`)
-    })
+  it.effect(
+    "that are lost within a transaction fail it, whichever statement of it hangs",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* Effect.tap(proxied(1), (one) => warmUp(one, 1))
+        const dropNow = Effect.sync(() => proxy.connections().forEach((connection) => connection.drop()))
+        yield* dropNow
+        yield* failsWithin("9 seconds", sql.withTransaction(sql`SELECT 1`))
+        yield* failsWithin(
+          "9 seconds",
+          sql.withTransaction(Effect.andThen(sql`SELECT 1`, Effect.andThen(dropNow, sql`SELECT 1`)))
+        )
+        const commit = yield* failsWithin("9 seconds", sql.withTransaction(Effect.andThen(sql`SELECT 1`, dropNow)))
+        assert.isTrue(Exit.isFailure(commit))
+        yield* answersWithin("5 seconds", sql`SELECT 1`)
+      }),
+    atOnce
   )
 
-  it.effect("that hang are left within 2 s by who is interrupted, and within 7 s where a transaction begins", () =>
-    Effect.gen(function* () {
-      const { proxy, sql } = yield* Effect.tap(proxied(2), (one) => warmUp(one, 2))
-      proxy.dropAll()
-      const [took] = yield* Effect.timed(Effect.exit(Effect.timeout(sql`SELECT 1`, "500 millis")))
-      assert.isBelow(Duration.toMillis(took), 2000)
-      const [inTransaction] = yield* Effect.timed(
-        Effect.exit(Effect.timeout(sql.withTransaction(sql`SELECT 1`), "500 millis"))
-      )
-      assert.isBelow(Duration.toMillis(inTransaction), 7000)
-    })
+  it.effect(
+    "that hang are left within 5 s by who is interrupted, and within 9 s where a transaction begins",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* Effect.tap(proxied(2), (one) => warmUp(one, 2))
+        proxy.dropAll()
+        const [took] = yield* Effect.timed(Effect.exit(Effect.timeout(sql`SELECT 1`, "500 millis")))
+        assert.isBelow(Duration.toMillis(took), 5000)
+        const [inTransaction] = yield* Effect.timed(
+          Effect.exit(Effect.timeout(sql.withTransaction(sql`SELECT 1`), "500 millis"))
+        )
+        assert.isBelow(Duration.toMillis(inTransaction), 9000)
+      }),
+    atOnce
   )
 
   it.effect(
@@ -125,7 +140,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
       Effect.gen(function* () {
         const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one, 1))
         proxy.dropAll()
-        const forty = Array.from({ length: 40 }, () => failsWithin("7 seconds", sql`SELECT 1`))
+        const forty = Array.from({ length: 40 }, () => failsWithin("9 seconds", sql`SELECT 1`))
         yield* Effect.all(forty, { concurrency: "unbounded" })
         assert.deepStrictEqual(told(), ["PostgreSQL: a connection was given up: no connection could be opened"])
         proxy.restore()
@@ -133,71 +148,86 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
       })
   )
 
-  it.effect("are waited for no longer than 3 s while all are in use", () =>
-    Effect.gen(function* () {
-      const { sql } = yield* proxied(1)
-      const busy = yield* Effect.forkChild(sql`SELECT pg_sleep(4.5)`, { startImmediately: true })
-      yield* Effect.yieldNow
-      yield* failsWithin("4 seconds", sql`SELECT 1`)
-      yield* Fiber.join(busy)
-      yield* answersWithin("1 second", sql`SELECT 1`)
-    })
+  it.effect(
+    "are waited for no longer than 3 s while all are in use",
+    () =>
+      Effect.gen(function* () {
+        const { sql } = yield* proxied(1)
+        const busy = yield* Effect.forkChild(sql`SELECT pg_sleep(4.5)`, { startImmediately: true })
+        yield* Effect.yieldNow
+        yield* failsWithin("4400 millis", sql`SELECT 1`)
+        yield* Fiber.join(busy)
+        yield* answersWithin("5 seconds", sql`SELECT 1`)
+      }),
+    atOnce
   )
 
-  it.effect("are told by the server that it is slow, and kept", () =>
-    Effect.gen(function* () {
-      const { proxy, sql } = yield* proxied(1)
-      const exit = yield* failsWithin("6 seconds", sql`SELECT pg_sleep(20)`)
-      assert.strictEqual(tagOf(exit), "StatementTimeoutError")
-      yield* answersWithin("1 second", sql`SELECT 1`)
-      assert.lengthOf(proxy.connections(), 1)
-    })
+  it.effect(
+    "are told by the server that it is slow, and kept",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* proxied(1)
+        const exit = yield* failsWithin("9 seconds", sql`SELECT pg_sleep(20)`)
+        assert.strictEqual(tagOf(exit), "StatementTimeoutError")
+        yield* answersWithin("5 seconds", sql`SELECT 1`)
+        assert.lengthOf(proxy.connections(), 1)
+      }),
+    atOnce
   )
 
-  it.effect("wait a second for a stranger's lock", () =>
-    Effect.gen(function* () {
-      const { sql } = yield* proxied()
-      const stranger = yield* SqlClient.SqlClient
-      yield* stranger`CREATE TABLE held (id int)`
-      const exit = yield* stranger.withTransaction(
-        Effect.andThen(stranger`LOCK TABLE held`, failsWithin("2 seconds", sql`SELECT * FROM held`))
-      )
-      assert.strictEqual(tagOf(exit), "LockTimeoutError")
-    })
-  )
-
-  it.effect("that listen notice within 15 s that they hear nothing any more, and listen again", () =>
-    Effect.gen(function* () {
-      const { proxy, sql } = yield* proxied()
-      const heard = yield* Queue.unbounded<string | undefined>()
-      const other = yield* SqlClient.SqlClient
-      yield* Effect.forkScoped(
-        Stream.runForEach(listenForPayloads(sql, "half_open"), (payload) => Queue.offer(heard, payload))
-      )
-      assert.isUndefined(yield* Queue.take(heard))
-      yield* other`SELECT pg_notify('half_open', 'before')`
-      assert.strictEqual(yield* Queue.take(heard), "before")
-      for (const connection of proxy.connections()) connection.drop()
-      assert.isUndefined(yield* Effect.timeout(Queue.take(heard), "15 seconds"))
-      yield* other`SELECT pg_notify('half_open', 'after')`
-      assert.strictEqual(yield* Queue.take(heard), "after")
-    })
-  )
-
-  it.effect("that listen are one, whatever the number of channels, and let go within 2 s when they are half open", () =>
-    Effect.gen(function* () {
-      const [took] = yield* Effect.timed(
-        Effect.scoped(
-          Effect.gen(function* () {
-            const { proxy, sql } = yield* proxied()
-            yield* Effect.all([sql.listen("one"), sql.listen("two"), sql.listen("three")])
-            assert.lengthOf(proxy.connections(), 1)
-            proxy.dropAll()
-          })
+  it.effect(
+    "wait a second for a stranger's lock",
+    () =>
+      Effect.gen(function* () {
+        const { sql } = yield* proxied()
+        const stranger = yield* SqlClient.SqlClient
+        yield* stranger`CREATE TABLE held (id int)`
+        const exit = yield* stranger.withTransaction(
+          Effect.andThen(stranger`LOCK TABLE held`, failsWithin("4 seconds", sql`SELECT * FROM held`))
         )
-      )
-      assert.isBelow(Duration.toMillis(took), 2500)
-    })
+        assert.strictEqual(tagOf(exit), "LockTimeoutError")
+      }),
+    atOnce
+  )
+
+  it.effect(
+    "that listen notice within 20 s that they hear nothing any more, and listen again",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* proxied()
+        const heard = yield* Queue.unbounded<string | undefined>()
+        const other = yield* SqlClient.SqlClient
+        yield* Effect.forkScoped(
+          Stream.runForEach(listenForPayloads(sql, "half_open"), (payload) => Queue.offer(heard, payload))
+        )
+        assert.isUndefined(yield* Queue.take(heard))
+        yield* other`SELECT pg_notify('half_open', 'before')`
+        assert.strictEqual(yield* Queue.take(heard), "before")
+        for (const connection of proxy.connections()) connection.drop()
+        assert.isUndefined(yield* Effect.timeout(Queue.take(heard), "20 seconds"))
+        yield* other`SELECT pg_notify('half_open', 'after')`
+        assert.strictEqual(yield* Queue.take(heard), "after")
+      }),
+    atOnce
+  )
+
+  it.effect(
+    "that listen are one, whatever the number of channels, and let go within 5 s when they are half open",
+    () =>
+      Effect.gen(function* () {
+        const [took] = yield* Effect.timed(
+          Effect.scoped(
+            Effect.gen(function* () {
+              const { proxy, sql } = yield* proxied()
+              yield* Effect.all([sql.listen("one"), sql.listen("two"), sql.listen("three")])
+              assert.lengthOf(proxy.connections(), 1)
+              proxy.dropAll()
+            })
+          )
+        )
+        assert.isBelow(Duration.toMillis(took), 5000)
+      }),
+    atOnce
   )
 
   it.effect("are given up when the server only reads, and used again within seconds of its writing", () =>
