@@ -12,7 +12,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import { startEmbeddedPostgres } from "./EmbeddedPostgres.ts"
 import { runMigrations } from "./Migrations.ts"
 import { connectionsTo, makeConnections } from "./PgConnections.ts"
-import { isReadOnly } from "./PgSession.ts"
+import { AnswerPatience, isReadOnly } from "./PgSession.ts"
 import { Settings } from "./Settings.ts"
 import { version } from "./version.ts"
 
@@ -81,7 +81,6 @@ const prepare = Effect.gen(function* () {
     url,
     applicationName,
     maxConnections: 2,
-    patience: Duration.toMillis("1 hour"),
     settings: { statement_timeout: "0", lock_timeout: "5min", idle_in_transaction_session_timeout: "5min" }
   })
   yield* Effect.gen(function* () {
@@ -90,7 +89,7 @@ const prepare = Effect.gen(function* () {
       return yield* new DatabaseUnusable({ message: "Penstock needs PostgreSQL 15 or later", cause: undefined })
     }
     yield* refuseSharedSessions
-    yield* runMigrations
+    yield* Effect.provideService(runMigrations, AnswerPatience, Duration.toMillis("1 hour"))
   }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
 }).pipe(
   Effect.scoped,
@@ -110,7 +109,7 @@ export const unusable = (cause: SqlError.SqlError) =>
   })
 
 /** A migrated database, and where it is. */
-export const Database = Layer.suspend(() => pool).pipe(
+export const Database = pool.pipe(
   Layer.provideMerge(Layer.effectDiscard(prepare)),
   Layer.provideMerge(DatabasePlace.layer)
 )
