@@ -11,6 +11,7 @@ import { Gsrn } from "../src/domain/Identifiers.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { endOf, startOf } from "./periodBounds.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { finite } from "./writableValues.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -61,13 +62,13 @@ const endUsers = timeline(
 )
 
 const shown = `jsonb_build_object('id', a.id, 'business_id', a.business_id,
-  'location', CASE WHEN a.latitude IS NOT NULL AND a.longitude IS NOT NULL
+  'location', CASE WHEN ${finite("a.latitude")} IS NOT NULL AND ${finite("a.longitude")} IS NOT NULL
     THEN jsonb_build_object('latitude', a.latitude, 'longitude', a.longitude) END,
   'end_user', ${endUsers},
   'energy_supplier', ${coded("energy_supplier")},
   'metering_grid_area', ${coded("metering_grid_area")},
   'energy_direction', ${timeline("energy_direction", "jsonb_build_object('direction', t.direction)", "")},
-  'sync', jsonb_build_object('version', s.version, 'last_synced_at', ${millis("s.last_synced_at")},
+  'sync', jsonb_build_object('version', least(s.version, ${Number.MAX_SAFE_INTEGER}), 'last_synced_at', ${millis("s.last_synced_at")},
     'last_sync_start', ${millis("s.last_sync_start")}, 'last_event_at', ${millis("s.last_event_at")},
     'failures', s.failures, 'next_attempt_at', ${millis("s.next_attempt_at")}, 'last_error', s.last_error))`
 
@@ -92,7 +93,7 @@ export const PgAccountingPointCopies = Layer.effect(
           Effect.map(
             Option.match({ onNone: () => undefined, onSome: ({ copy, digest }) => ({ copy, etag: `"${digest}"` }) })
           ),
-          Effect.catchTag("SchemaError", Effect.die),
+          Effect.catchTag("SchemaError", (cause) => Effect.fail(new StoreUnavailable({ cause }))),
           plain
         )
     })

@@ -9,7 +9,9 @@ import type { KeptPeriod } from "../src/domain/Timeline.ts"
 import { AccountingPointStore } from "../src/sync/AccountingPointStore.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
 import { endOf, startOf } from "./periodBounds.ts"
+import { untilFree, waitBriefly } from "./heldRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { finite } from "./writableValues.ts"
 import { codeTables } from "./writeCopy.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -22,7 +24,7 @@ const KeptRow = Schema.Struct({
   valid_to: Schema.NullOr(Schema.Finite)
 })
 const PointRow = Schema.Struct({
-  version: Schema.Finite,
+  version: Schema.Int,
   fetched_at: Schema.Number,
   latitude: Schema.NullOr(Schema.Finite),
   longitude: Schema.NullOr(Schema.Finite),
@@ -49,7 +51,7 @@ export const PgAccountingPointStore = Layer.effect(
       Request: Schema.Int,
       Result: PointRow,
       execute: (id) => sql`
-        SELECT a.latitude, a.longitude, s.version::float8 AS version,
+        SELECT ${sql.literal(finite("a.latitude"))} AS latitude, ${sql.literal(finite("a.longitude"))} AS longitude, s.version::float8 AS version,
           (extract(epoch FROM s.fetched_at) * 1000000)::float8 AS fetched_at, coalesce((SELECT jsonb_agg(p ORDER BY p.timeline, p.valid_from)
           FROM (${sql.literal(timelineNames.map(periodsOf).join(" UNION ALL "))}) p), '[]') AS periods
         FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id WHERE a.id = ${id}`
@@ -59,7 +61,9 @@ export const PgAccountingPointStore = Layer.effect(
       // The insert commits on its own, so that a failing merge leaves the row to try again with.
       ensure: (gsrn: Gsrn) =>
         Effect.gen(function* () {
-          yield* sql`INSERT INTO flex.accounting_point (business_id) VALUES (${gsrn}) ON CONFLICT DO NOTHING`
+          yield* untilFree(sql`
+            WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)})
+            INSERT INTO flex.accounting_point (business_id) SELECT ${gsrn}::text FROM limits ON CONFLICT DO NOTHING`)
           const [row] = yield* sql<{ id: number }>`SELECT id FROM flex.accounting_point WHERE business_id = ${gsrn}`
           return row?.id ?? (yield* Effect.die(new Error("an accounting point vanished")))
         }).pipe(plain),
@@ -84,7 +88,7 @@ export const PgAccountingPointStore = Layer.effect(
             }
           }),
           Effect.catchTags({
-            SchemaError: Effect.die,
+            SchemaError: (cause) => Effect.fail(new StoreUnavailable({ cause })),
             // Purged since its id was read: whoever tries again creates it anew.
             NoSuchElementError: (cause) => Effect.fail(new StoreUnavailable({ cause }))
           }),

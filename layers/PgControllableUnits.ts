@@ -1,6 +1,6 @@
 /**
  * Controllable units in PostgreSQL. The upsert locks the unit's row, so that the technical resources of two
- * registrations at the same time never mix.
+ * registrations at the same time never mix. What somebody else holds is waited for without a connection.
  */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
@@ -8,6 +8,7 @@ import { ControllableUnits, RegisteredUnit } from "../src/api/ControllableUnits.
 import { ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
 import { PlainDate } from "../src/domain/OsloDay.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { inBriefTransaction } from "./heldRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -81,16 +82,18 @@ export const PgControllableUnits = Layer.effect(
           }
           return { unit: yield* registered(id), created }
         }).pipe(
-          sql.withTransaction,
+          inBriefTransaction(sql),
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),
 
       terminate: (businessId) =>
-        sql`
-          UPDATE flex.controllable_unit SET updated_at = CASE status WHEN 'terminated' THEN updated_at ELSE now() END,
-            status = 'terminated'
-          WHERE business_id = ${businessId}::uuid RETURNING id`.pipe(
+        inBriefTransaction(sql)(
+          sql`
+            UPDATE flex.controllable_unit SET updated_at = CASE status WHEN 'terminated' THEN updated_at ELSE now() END,
+              status = 'terminated'
+            WHERE business_id = ${businessId}::uuid RETURNING id`
+        ).pipe(
           Effect.map((rows) => rows.length > 0),
           plain
         )

@@ -19,12 +19,12 @@ import { mapSqlFailure } from "./sqlFailures.ts"
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 const Row = Schema.Struct({
-  event: Schema.NullOr(Schema.Finite),
-  sync: Schema.NullOr(Schema.Finite),
-  abandoned_sync: Schema.NullOr(Schema.Finite),
-  request: Schema.NullOr(Schema.Finite),
-  abandoned_request: Schema.NullOr(Schema.Finite),
-  record: Schema.NullOr(Schema.Finite)
+  event: Schema.NullOr(Schema.Number),
+  sync: Schema.NullOr(Schema.Number),
+  abandoned_sync: Schema.NullOr(Schema.Number),
+  request: Schema.NullOr(Schema.Number),
+  abandoned_request: Schema.NullOr(Schema.Number),
+  record: Schema.NullOr(Schema.Number)
 })
 
 /** Which group reads which topic. */
@@ -48,18 +48,21 @@ const readings = Effect.gen(function* () {
 /** Rows at the head of a lane that are looked at where its order is not that of their age. */
 const head = 100
 const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
-const secondsSince = (moment: string) => `extract(epoch FROM now() - ${moment})::float8`
+/** Of a time that is none, since somebody wrote it by hand, the age says nothing: see `aged`. */
+const secondsSince = (moment: string) => `(extract(epoch FROM now())::float8 - extract(epoch FROM ${moment})::float8)`
+const earliest = (moment: string) => `min(${moment}) FILTER (WHERE isfinite(${moment}))`
+const aged = (seconds: number | null) => (seconds !== null && Number.isFinite(seconds) ? seconds : undefined)
 
 const waitingSync = `SELECT greatest(
-  (SELECT ${secondsSince("last_synced_at")} FROM flex.accounting_point_sync WHERE ${waits} AND last_synced_at IS NOT NULL
+  (SELECT ${secondsSince("last_synced_at")} FROM flex.accounting_point_sync WHERE ${waits} AND last_synced_at IS NOT NULL AND last_synced_at > '-infinity'
     ORDER BY last_synced_at LIMIT 1),
-  (SELECT ${secondsSince("min(unneeded_since)")} FROM (SELECT unneeded_since FROM flex.accounting_point_sync
+  (SELECT ${secondsSince(earliest("unneeded_since"))} FROM (SELECT unneeded_since FROM flex.accounting_point_sync
     WHERE ${waits} AND last_synced_at IS NULL ORDER BY accounting_point_id LIMIT ${head}) never),
   (SELECT ${secondsSince("next_attempt_at")} FROM flex.accounting_point_sync
-    WHERE relevant AND last_sync_start IS NULL AND failures > 0 AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT 1))`
+    WHERE relevant AND last_sync_start IS NULL AND failures > 0 AND next_attempt_at <= now() AND next_attempt_at > '-infinity' ORDER BY next_attempt_at LIMIT 1))`
 
 /** An event of long ago may come today: what counts is when it came, unless an operator wrote it into the row. */
-const waitingEvent = `SELECT ${secondsSince("min(came_at)")} FROM (
+const waitingEvent = `SELECT ${secondsSince(earliest("came_at"))} FROM (
   SELECT coalesce(event_seen_at, last_event_at) AS came_at FROM flex.accounting_point_sync
   WHERE ${waits} AND last_event_at > synced_event_at ORDER BY last_event_at LIMIT ${head}) pending`
 
@@ -76,9 +79,10 @@ export const PgDueWork = Layer.effect(
       execute: () => sql`
         SELECT (${sql.literal(waitingEvent)}) AS event, (${sql.literal(waitingSync)}) AS sync,
           (SELECT ${sql.literal(secondsSince("last_sync_start"))} FROM flex.accounting_point_sync
-            WHERE relevant AND last_sync_start IS NOT NULL ORDER BY last_sync_start LIMIT 1) AS abandoned_sync,
-          (SELECT max(extract(epoch FROM now() - greatest(task.next_fetch_at, source.updated_at, s.refilled_at, s.cool_down_until,
-              s.open_until)) - 3 / (coalesce(s.requests_per_second, ${rate}::float8) * s.pace))::float8
+            WHERE relevant AND last_sync_start IS NOT NULL AND last_sync_start > '-infinity'
+            ORDER BY last_sync_start LIMIT 1) AS abandoned_sync,
+          (SELECT max(${sql.literal(secondsSince("greatest(task.next_fetch_at, source.updated_at, s.refilled_at, s.cool_down_until, s.open_until)"))}
+              - 3 / (coalesce(s.requests_per_second, ${rate}::float8) * s.pace))::float8
             FROM ${openLanes(sql)} JOIN hilltop_servers s USING (origin)
             CROSS JOIN LATERAL (SELECT t.next_fetch_at FROM hilltop_fetch_tasks t
               WHERE t.origin = s.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
@@ -86,7 +90,7 @@ export const PgDueWork = Layer.effect(
               ORDER BY t.next_fetch_at LIMIT 1) task) AS request,
           (SELECT ${sql.literal(secondsSince("lease_until"))} FROM hilltop_fetch_leases
             WHERE lease_until <= now() ORDER BY lease_until LIMIT 1) AS abandoned_request,
-          (SELECT ${sql.literal(secondsSince("min(oldest.created_at)"))}
+          (SELECT ${sql.literal(secondsSince(earliest("oldest.created_at")))}
             FROM unnest(${read.map(({ group }) => group)}::text[], ${read.map(({ topic }) => topic)}::text[]) AS reading (name, topic)
             JOIN topic_groups g ON g.group_name = reading.name AND g.topic = reading.topic
             JOIN topic_partitions p ON p.topic = g.topic AND p.partition = g.partition AND p.next_offset > g.next_offset
@@ -98,12 +102,12 @@ export const PgDueWork = Layer.effect(
     return DueWork.of({
       waiting: row().pipe(
         Effect.map((found) => ({
-          event: found.event ?? undefined,
-          sync: found.sync ?? undefined,
-          abandonedSync: found.abandoned_sync ?? undefined,
-          request: found.request ?? undefined,
-          abandonedRequest: found.abandoned_request ?? undefined,
-          record: found.record ?? undefined
+          event: aged(found.event),
+          sync: aged(found.sync),
+          abandonedSync: aged(found.abandoned_sync),
+          request: aged(found.request),
+          abandonedRequest: aged(found.abandoned_request),
+          record: aged(found.record)
         })),
         Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
         plain

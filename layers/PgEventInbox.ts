@@ -1,5 +1,6 @@
 /**
- * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything.
+ * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything. A row that somebody else
+ * holds is passed over, and its events alone are tried again for a second.
  *
  * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks; and
  * which rows, in hexadecimal, as far as its 8,000 bytes go: 1,000 of 16 million accounting points fit.
@@ -17,6 +18,7 @@ import {
   unheardArrival
 } from "../src/sync/EventInbox.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { onceFree } from "./heldRows.ts"
 import { listenForPayloads } from "./listen.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
@@ -50,12 +52,21 @@ export const PgEventInbox = Layer.effect(
         ELSE t = date_trunc('second', t) AND clock_timestamp() < t + interval '1 second' + ${skew}
           AND NOT (s.last_event_at > s.synced_event_at AND s.last_sync_start IS NULL) END)`
 
+    /** Whether the row `s` of the accounting point `k` is moved by what was told of it; nothing is while any event lies ahead. */
+    const isWanted = sql`(SELECT places FROM ahead) = '{}'
+      AND (s.last_event_at IS NULL OR s.last_event_at < k.newest OR ${isNews("k.times")})`
+
     const recordBatch = SqlSchema.findOne({
       Request: Schema.Struct({ gsrns: Schema.Array(Schema.String), times: Schema.Array(Schema.String) }),
-      Result: Schema.Struct({ known: Schema.Int, recorded: Schema.Int, ahead: Schema.Array(Schema.Int) }),
-      // Rows are locked in the order of their ids, so that two batches never wait for each other crosswise. `event_told_at` is the
-      // clock's time and not the transaction's: a sync that began while this one waited for the row does not cover the event.
-      // An event that moves nothing forward makes its row pending by taking back what was followed.
+      Result: Schema.Struct({
+        known: Schema.Int,
+        recorded: Schema.Int,
+        ahead: Schema.Array(Schema.Int),
+        held: Schema.Array(Schema.String)
+      }),
+      // Rows are locked in the order of their ids, though no batch waits for another. `event_told_at` is the clock's time and not
+      // the transaction's: a sync that began in between does not cover the event. An event that moves nothing forward makes its
+      // row pending by taking back what was followed.
       execute: ({ gsrns, times }) => sql`
         WITH event AS MATERIALIZED (
           SELECT gsrn, occurred_at, place - 1 AS place
@@ -67,13 +78,11 @@ export const PgEventInbox = Layer.effect(
           SELECT gsrn, max(occurred_at) AS newest, array_agg(DISTINCT occurred_at) AS times, count(*) AS events
           FROM event GROUP BY gsrn
         ), known AS (
-          SELECT a.id, t.newest, t.times, t.events FROM told t JOIN flex.accounting_point a ON a.business_id = t.gsrn
-        ), held AS (
+          SELECT a.id, t.gsrn, t.newest, t.times, t.events FROM told t JOIN flex.accounting_point a ON a.business_id = t.gsrn
+        ), held AS MATERIALIZED (
           SELECT s.accounting_point_id, k.newest, k.times
-          FROM flex.accounting_point_sync s JOIN known k ON k.id = s.accounting_point_id
-          WHERE (SELECT places FROM ahead) = '{}'
-            AND (s.last_event_at IS NULL OR s.last_event_at < k.newest OR ${isNews("k.times")})
-          ORDER BY s.accounting_point_id FOR UPDATE OF s
+          FROM flex.accounting_point_sync s JOIN known k ON k.id = s.accounting_point_id WHERE ${isWanted}
+          ORDER BY s.accounting_point_id FOR NO KEY UPDATE OF s SKIP LOCKED
         ), moved AS (
           UPDATE flex.accounting_point_sync s SET last_event_at = greatest(s.last_event_at, h.newest),
             event_told_at = clock_timestamp(),
@@ -96,30 +105,42 @@ export const PgEventInbox = Layer.effect(
           FROM moved
         )
         SELECT known, recorded, (SELECT places FROM ahead) AS ahead,
+          ARRAY(SELECT k.gsrn FROM known k JOIN flex.accounting_point_sync s ON s.accounting_point_id = k.id
+            WHERE k.id <> ALL (ARRAY(SELECT accounting_point_id FROM held)) AND ${isWanted}) AS held,
           CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
             'turn', floor(1000000 * random())::int4,
             'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
     })
 
     return EventInbox.of({
-      record: (events: ReadonlyArray<ThinEvent>) =>
-        recordBatch({
-          gsrns: events.map((event) => event.gsrn),
-          times: events.map((event) => formatPreciseInstant(event.occurredAt))
-        }).pipe(
-          Effect.flatMap(({ ahead, known, recorded }) =>
-            ahead.length > 0
-              ? Effect.fail(new EventsInFuture({ places: ahead }))
-              : Effect.succeed({
-                  received: events.length,
-                  recorded,
-                  stale: known - recorded,
-                  unknown: events.length - known
-                })
+      record: Effect.fnUntraced(function* (events: ReadonlyArray<ThinEvent>) {
+        let left = events
+        let known: number | undefined
+        let recorded = 0
+        const recordLeft = Effect.suspend(() =>
+          recordBatch({
+            gsrns: left.map((event) => event.gsrn),
+            times: left.map((event) => formatPreciseInstant(event.occurredAt))
+          })
+        ).pipe(
+          Effect.tap((done) =>
+            done.ahead.length > 0 ? Effect.fail(new EventsInFuture({ places: done.ahead })) : Effect.void
+          ),
+          Effect.tap((done) =>
+            Effect.sync(() => {
+              known ??= done.known
+              recorded += done.recorded
+              const held = new Set(done.held)
+              left = left.filter((event) => held.has(event.gsrn))
+            })
           ),
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
-        ),
+        )
+        yield* onceFree(recordLeft, () => left.length > 0)
+        const found = known ?? 0
+        return { received: events.length, recorded, stale: found - recorded, unknown: events.length - found }
+      }),
       arrivals: Stream.map(listenForPayloads(sql, channel), arrivalFrom)
     })
   })

@@ -2,10 +2,11 @@
  * The queue of Hilltop requests in PostgreSQL. A claim spends the servers' budgets in the same statement.
  *
  * Budgets are exact over all instances: what a server has left is read from its row under that row's lock. Locks are taken
- * in one order (leases, tasks, servers by origin), and a claim waits for none. All times are the database's.
+ * in one order (leases, tasks, servers by origin). A statement about many tasks waits for none: it passes over those of which
+ * somebody else holds a row, and tells which. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Duration, Effect, Layer, Schema } from "effect"
+import { Clock, Duration, Effect, Layer, Predicate, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
 import {
   type ClaimedTask,
@@ -22,15 +23,18 @@ import {
   leaseTime,
   lostTooOften,
   mostTakeovers,
-  QueueUnavailable
+  QueueUnavailable,
+  type Unsettled
 } from "../src/crawl/HilltopQueue.ts"
 import { delayAfterFailure } from "../src/crawl/RefreshPolicy.ts"
 import { signalsOf } from "../src/crawl/ServerPace.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { claimStatement } from "./claimStatement.ts"
 import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
+import { onceFree, untilFree, waitBriefly } from "./heldRows.ts"
 import { listen } from "./listen.ts"
 import { Settings } from "./Settings.ts"
+import { readEach, type Unreadable } from "./readableRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const leaseSeconds = Duration.toSeconds(leaseTime)
@@ -53,6 +57,26 @@ const TaskRow = Schema.Struct({
   origin: Schema.String,
   epoch: Schema.Finite
 })
+
+const readTasks = readEach("Hilltop tasks", TaskRow)
+/** Of any row, also of one that cannot be read. */
+const LeaseRow = Schema.Struct({
+  id: Schema.Int,
+  fence: Schema.Int,
+  attempts: Schema.Int,
+  origin: Schema.String,
+  epoch: Schema.Finite
+})
+const readLeases = readEach("leases of Hilltop tasks", LeaseRow)
+const isOf = ({ row }: Unreadable, { fence }: typeof LeaseRow.Type): boolean =>
+  Predicate.hasProperty(row, "fence") && row.fence === fence
+const moreTries = 3
+const beforeTrying = Duration.millis(10)
+/** Beyond this many failures nothing changes; an operator may have written the greatest number there is. */
+const mostAttempts = 1_000_000
+
+const isServerFreeOf = (lease: string): string => `(${lease}.origin = ANY(ARRAY(SELECT origin FROM free_servers))
+  OR NOT EXISTS (SELECT FROM hilltop_servers s WHERE s.origin = ${lease}.origin))`
 
 const decodeDetails = Schema.decodeUnknownEffect(TaskDetails)
 
@@ -83,7 +107,7 @@ export const PgHilltopQueue = Layer.effect(
 
     const claimRows = SqlSchema.findAll({
       Request: Schema.Int,
-      Result: TaskRow,
+      Result: Schema.Unknown,
       execute: (limit) => claimStatement(sql, budget, { limit, leaseSeconds })
     })
 
@@ -115,10 +139,13 @@ export const PgHilltopQueue = Layer.effect(
         WHERE s.in_flight <> coalesce(held.n, 0)`
       if (wrong.length === 0) return
       const origins = wrong.map(({ origin }) => origin)
-      yield* sql`SELECT FROM hilltop_servers WHERE origin = ANY(${origins}::text[]) ORDER BY origin FOR UPDATE`.pipe(
-        Effect.andThen(sql`
-          UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_leases l WHERE l.origin = s.origin)
-          WHERE s.origin = ANY(${origins}::text[])`),
+      yield* sql<{ origin: string }>`
+        SELECT origin FROM hilltop_servers WHERE origin = ANY(${origins}::text[]) ORDER BY origin FOR NO KEY UPDATE SKIP LOCKED`.pipe(
+        Effect.flatMap(
+          (free) => sql`
+            UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_leases l WHERE l.origin = s.origin)
+            WHERE s.origin = ANY(${free.map(({ origin }) => origin)}::text[])`
+        ),
         sql.withTransaction
       )
     })
@@ -141,26 +168,49 @@ export const PgHilltopQueue = Layer.effect(
             Effect.asVoid
           )
 
-    // Leases are looked up one by one, and `IS TRUE` keeps the list of ended ones from being joined: a plan made while there
-    // were hardly any would compare each with each.
-    const settle = (settlements: ReadonlyArray<Settlement>) =>
-      settlements.length === 0
+    /**
+     * `WITH` items over an item `asked` of leases (`id`, `fence`, `origin`): `ended` deletes those of which nobody else holds the
+     * lease, the task or the server. Leases are looked up one by one, and lists are arrays, so that none is joined: a plan made
+     * while there were hardly any would compare each with each.
+     */
+    const freeLeases = sql.literal(`
+      free_leases AS MATERIALIZED (
+        SELECT l.task_id, l.fence, l.origin FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT id FROM asked))
+        ORDER BY l.task_id FOR UPDATE SKIP LOCKED
+      ), free_tasks AS MATERIALIZED (
+        SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(SELECT task_id FROM free_leases))
+        ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
+      ), free_servers AS MATERIALIZED (
+        SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM asked))
+        ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
+      )`)
+    /** What is not there any more, deleted by hand, is held by nobody. */
+    const isFreeOf = (lease: string) =>
+      sql.literal(`(${lease}.task_id = ANY(ARRAY(SELECT id FROM free_tasks))
+          OR NOT EXISTS (SELECT FROM hilltop_fetch_tasks t WHERE t.id = ${lease}.task_id))
+        AND ${isServerFreeOf(lease)}`)
+
+    const settleFree = (settlements: ReadonlyArray<Settlement>) => {
+      const byId = new Map(settlements.map((settlement) => [settlement.task.id, settlement]))
+      const heard = signalsOf(settlements)
+      return settlements.length === 0
         ? Effect.succeed([])
-        : sql<{ id: number }>`
-            WITH held AS MATERIALIZED (
-              SELECT run.*, lease.due_at FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
+        : sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
+            WITH asked AS MATERIALIZED (
+              SELECT run.*, lease.due_at, lease.origin FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
                 ${settlements.map(({ task }) => String(task.fence))}::bigint[],
-                ${settlements.map(({ attempts }) => attempts)}::int4[],
+                ${settlements.map(({ attempts }) => Math.min(attempts, mostAttempts))}::int4[],
                 ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
                 ${settlements.map(({ hash }) => hash ?? "")}::text[],
                 ${settlements.map(({ digest }) => digest ?? "")}::text[],
                 ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
                 ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
                 AS run (id, fence, attempts, delay, hash, digest, reason, entry)
-              CROSS JOIN LATERAL (SELECT l.due_at FROM hilltop_fetch_leases l
+              CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
-            ), ended AS (
-              DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT id FROM held)) RETURNING task_id, origin
+            ), ${freeLeases}, ended AS (
+              DELETE FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f
+                WHERE f.fence = ANY(ARRAY(SELECT fence FROM asked)) AND ${isFreeOf("f")})) RETURNING task_id, origin
             ), settled AS (
               UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
                 next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at
@@ -170,40 +220,70 @@ export const PgHilltopQueue = Layer.effect(
                 set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
                 set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
                 previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history ELSE ${history} || run.entry END
-              FROM held AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
+              FROM asked AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
               RETURNING t.id
-            ), ${slotsSettled(sql, "ended", signalsOf(settlements))}
-            SELECT id::float8 AS id FROM settled`.pipe(
+            ), ${slotsSettled(sql, "ended", heard)}
+            SELECT asked.id::float8 AS id, (asked.id IN (SELECT id FROM settled)) IS TRUE AS settled,
+              (asked.id IN (SELECT task_id FROM ended)) IS TRUE AS ended,
+              asked.origin = ANY(ARRAY(SELECT origin FROM touched)) AS heard FROM asked`.pipe(
             againAfterDeadlock,
-            Effect.map((rows) =>
-              missing(
-                settlements.map(({ task }) => task),
-                rows
-              )
-            ),
+            Effect.map((rows) => {
+              const there = new Map(rows.map((row) => [row.id, row]))
+              return settlements.flatMap(({ task: { id } }): ReadonlyArray<Unsettled> => {
+                const row = there.get(id)
+                if (row?.settled === true) return []
+                if (row === undefined || row.ended) return [{ id, again: undefined }]
+                const settlement = byId.get(id)
+                // What a server's answer means counts once.
+                return [{ id, again: settlement && (row.heard ? { ...settlement, answer: undefined } : settlement) }]
+              })
+            }),
             unavailable
           )
+    }
+
+    /** Another statement of ours has a row for some milliseconds: a few more tries, and it is free. */
+    const settle = (
+      settlements: ReadonlyArray<Settlement>,
+      tries = moreTries
+    ): Effect.Effect<ReadonlyArray<Unsettled>, QueueUnavailable> =>
+      Effect.flatMap(settleFree(settlements), (unsettled) => {
+        const again = unsettled.flatMap((one) => one.again ?? [])
+        if (again.length === 0 || tries === 0) return Effect.succeed(unsettled)
+        const lost = unsettled.filter((one) => one.again === undefined)
+        return settle(again, tries - 1).pipe(
+          Effect.delay(beforeTrying),
+          Effect.map((rest) => [...lost, ...rest])
+        )
+      })
 
     /** What an operator wrote by hand may not be understood: that task fails by itself, and holds up none of the others. */
-    const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<typeof TaskRow.Type>) {
+    const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
       const at = formatInstant(yield* Clock.currentTimeMillis)
-      const [tasks, failed] = yield* Effect.partition(rows, (row) =>
+      const { readable, unreadable } = yield* readTasks(rows)
+      const [tasks, misunderstood] = yield* Effect.partition(readable, (row) =>
         Effect.mapBoth(decodeDetails(row.details), {
           onSuccess: (details) => taskFrom(row, details),
           onFailure: (error) => ({ row, detail: `its details cannot be understood: ${error.message}` })
         })
       )
+      const { readable: leases } = yield* readLeases(unreadable.map(({ row }) => row))
+      const failed = [
+        ...misunderstood,
+        ...leases.map((row) => ({ row, detail: unreadable.find((one) => isOf(one, row))?.reason ?? "" }))
+      ]
       const settlements = yield* Effect.forEach(failed, ({ detail, row }) =>
         Effect.map(delayAfterFailure("UNKNOWN_ERROR", row.attempts), (delay): Settlement => ({
-          task: taskFrom(row, {}),
+          task: { id: row.id, fence: row.fence, server: { origin: row.origin, epoch: row.epoch } },
           run: { at, result: "UNKNOWN_ERROR", hash: null, detail },
           delay: Duration.millis(delay),
           hash: undefined,
           attempts: row.attempts + 1
         }))
       )
+      // One that cannot be settled now is taken over when its lease has run out.
       yield* settle(settlements)
-      return tasks
+      return tasks.toSorted((a, b) => a.fence - b.fence)
     })
 
     return HilltopQueue.of({
@@ -211,8 +291,9 @@ export const PgHilltopQueue = Layer.effect(
         tasks.length === 0
           ? Effect.succeed(0)
           : sql<{ id: number; corrected: boolean }>`
-              WITH wanted AS (
-                SELECT * FROM unnest(${tasks.map((task) => task.sourceId)}::int4[],
+              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+              ), wanted AS MATERIALIZED (
+                SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
                   ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
                   ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[])
                   AS task (source_id, request_type, fetch_url, details)
@@ -231,40 +312,58 @@ export const PgHilltopQueue = Layer.effect(
               SELECT id::float8 AS id, false AS corrected FROM added
               UNION ALL SELECT id::float8, true FROM corrected`.pipe(
               againAfterDeadlock,
+              untilFree,
               Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
               Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
               unavailable
             ),
 
       claim: (limit) =>
-        claimRows(limit).pipe(
-          Effect.catchTag("SchemaError", Effect.die),
-          unavailable,
-          Effect.flatMap((rows) => understood(rows.toSorted((a, b) => a.fence - b.fence)))
-        ),
+        claimRows(limit).pipe(Effect.catchTag("SchemaError", Effect.die), unavailable, Effect.flatMap(understood)),
 
       heartbeat: (held) =>
-        sql<{ id: number }>`
-          UPDATE hilltop_fetch_leases SET lease_until = now() + make_interval(secs => ${leaseSeconds})
-          WHERE ${isHeld(held)} RETURNING task_id::float8 AS id`.pipe(
-          againAfterDeadlock,
-          Effect.map((rows) => missing(held, rows)),
+        sql<{ id: number; extended: boolean }>`
+          WITH asked AS MATERIALIZED (
+            SELECT task_id FROM hilltop_fetch_leases WHERE ${isHeld(held)}
+          ), free AS MATERIALIZED (
+            SELECT task_id FROM hilltop_fetch_leases WHERE ${isHeld(held)} ORDER BY task_id FOR NO KEY UPDATE SKIP LOCKED
+          ), extended AS (
+            UPDATE hilltop_fetch_leases SET lease_until = now() + make_interval(secs => ${leaseSeconds})
+            WHERE task_id = ANY(ARRAY(SELECT task_id FROM free)) RETURNING task_id
+          )
+          SELECT task_id::float8 AS id, (task_id IN (SELECT task_id FROM extended)) IS TRUE AS extended FROM asked`.pipe(
+          Effect.map((rows) => ({
+            lost: missing(held, rows),
+            held: rows.filter(({ extended }) => !extended).map(({ id }) => id)
+          })),
           unavailable
         ),
 
-      settle,
+      settle: (settlements) => settle(settlements),
 
       release: (held) =>
-        sql`
-          WITH released AS (
-            DELETE FROM hilltop_fetch_leases WHERE ${isHeld(held)} RETURNING origin
+        sql<{ asked: number; released: number }>`
+          WITH asked AS MATERIALIZED (
+            SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE ${isHeld(held)}
+          ), ${freeLeases}, released AS (
+            DELETE FROM hilltop_fetch_leases l WHERE ${isHeld(held)} AND l.task_id = ANY(ARRAY(SELECT f.task_id
+              FROM free_leases f WHERE ${sql.literal(isServerFreeOf("f"))})) RETURNING origin
           ), ${slotsGivenBack(sql, "released")}
-          SELECT FROM released`.pipe(againAfterDeadlock, Effect.asVoid, unavailable),
+          SELECT (SELECT count(*) FROM asked)::int4 AS asked, (SELECT count(*) FROM released)::int4 AS released`.pipe(
+          againAfterDeadlock,
+          unavailable,
+          (attempt) => onceFree(attempt, ([row]) => row !== undefined && row.released < row.asked),
+          // What somebody else holds for longer is taken over when its lease has run out.
+          Effect.catchTag("LockTimeout", () => Effect.void),
+          Effect.asVoid
+        ),
 
       takeOver: sql<{ id: unknown }>`
-        WITH lost AS (
-          DELETE FROM hilltop_fetch_leases WHERE task_id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases
-            WHERE lease_until <= now() ORDER BY task_id FOR UPDATE SKIP LOCKED)) RETURNING task_id, origin
+        WITH asked AS MATERIALIZED (
+          SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE lease_until <= now()
+        ), ${freeLeases}, lost AS (
+          DELETE FROM hilltop_fetch_leases l WHERE lease_until <= now()
+            AND l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f WHERE ${isFreeOf("f")})) RETURNING task_id, origin
         ), taken_over AS (
           UPDATE hilltop_fetch_tasks t SET takeovers = takeovers + 1,
             set_aside_at = coalesce(set_aside_at, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() END),

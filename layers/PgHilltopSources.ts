@@ -9,7 +9,10 @@ import { HilltopSources } from "../src/crawl/HilltopSources.ts"
 import type { PlanChange } from "../src/crawl/PlanChange.ts"
 import { RequestType, TaskDetails } from "../src/domain/FetchTask.ts"
 import { askedForAgain } from "./askedForAgain.ts"
+import { LockTimeout } from "../src/sync/LockStore.ts"
+import { brief, inBriefTransaction, untilFree } from "./heldRows.ts"
 import { listen } from "./listen.ts"
+import { readEach } from "./readableRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 import { unhurried } from "./unhurried.ts"
 
@@ -44,13 +47,15 @@ const Row = Schema.Struct({
   planned: Schema.Unknown
 })
 
+const readSources = readEach("Hilltop sources", Row)
+
 export const PgHilltopSources = Layer.effect(
   HilltopSources,
   Effect.gen(function* () {
     const sql = yield* PgClient.PgClient
     const rows = SqlSchema.findAll({
       Request: Schema.Void,
-      Result: Row,
+      Result: Schema.Unknown,
       execute: () => sql`
         SELECT id, council_id, hts_url, configuration, problem, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
     })
@@ -82,18 +87,26 @@ export const PgHilltopSources = Layer.effect(
       }
     })
 
-    /** In statements of their own, so that no settlement waits for the locks of all. 0.2 ms a task. */
+    /**
+     * In statements of their own, so that no settlement waits for the locks of all. 0.2 ms a task. What somebody else holds is
+     * passed over, and the change is not noted as done then: the next check of the sources judges it again.
+     */
     const setAsideOrResume = (tasks: ReadonlyArray<{ readonly id: number; readonly reason: string }>) => {
       const ids = sql`${tasks.map(({ id }) => String(id))}::bigint[]`
-      return sql`
-        WITH locked AS (
-          SELECT id FROM hilltop_fetch_tasks WHERE id = ANY(${ids})
-            AND (set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted')) ORDER BY id FOR UPDATE
+      const restOrGoOn = sql.literal("(set_aside_at IS NULL OR set_aside_reason IN ('excluded', 'unwanted'))")
+      return sql<{ held: boolean }>`
+        WITH wanted AS MATERIALIZED (
+          SELECT id FROM hilltop_fetch_tasks WHERE id = ANY(${ids}) AND ${restOrGoOn}
+        ), locked AS MATERIALIZED (
+          SELECT id FROM hilltop_fetch_tasks WHERE id = ANY(${ids}) AND ${restOrGoOn}
+          ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+        ), changed AS (
+          UPDATE hilltop_fetch_tasks t SET set_aside_reason = nullif(judged.reason, ''),
+            set_aside_at = CASE WHEN judged.reason <> '' THEN now() END
+          FROM unnest(${ids}, ${tasks.map(({ reason }) => reason)}::text[]) AS judged (id, reason) JOIN locked USING (id)
+          WHERE t.id = judged.id
         )
-        UPDATE hilltop_fetch_tasks t SET set_aside_reason = nullif(judged.reason, ''),
-          set_aside_at = CASE WHEN judged.reason <> '' THEN now() END
-        FROM unnest(${ids}, ${tasks.map(({ reason }) => reason)}::text[]) AS judged (id, reason) JOIN locked USING (id)
-        WHERE t.id = judged.id`
+        SELECT (SELECT count(*) FROM wanted) > (SELECT count(*) FROM locked) AS held`
     }
 
     /** Makes the lists due, once. Where another instance judged by another configuration meanwhile, all is judged again. */
@@ -117,8 +130,9 @@ export const PgHilltopSources = Layer.effect(
 
     return HilltopSources.of({
       list: rows().pipe(
-        Effect.map((found) =>
-          found.map((row) => ({
+        Effect.flatMap(readSources),
+        Effect.map(({ readable }) =>
+          readable.map((row) => ({
             id: row.id,
             councilId: row.council_id,
             htsUrl: row.hts_url,
@@ -131,14 +145,14 @@ export const PgHilltopSources = Layer.effect(
         unavailable
       ),
       report: (id, problem) =>
-        sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${id}`.pipe(
-          Effect.asVoid,
-          unavailable
-        ),
+        inBriefTransaction(sql)(
+          sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${id}`
+        ).pipe(Effect.asVoid, unavailable),
       replan: Effect.fnUntraced(function* (change) {
         const judged = yield* unhurried(sql, 60)(tasksToJudge(change))
-        yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume, { discard: true })
-        yield* unhurried(sql, 60)(keepPlanned(change))
+        const ends = yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume)
+        if (ends.some(([end]) => end?.held === true)) return yield* new QueueUnavailable({ cause: new LockTimeout() })
+        yield* untilFree(unhurried(sql, 60, brief)(keepPlanned(change)))
       }, unavailable),
       changes: listen(sql, "penstock_hilltop_sources")
     })

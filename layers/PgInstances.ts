@@ -1,11 +1,13 @@
 /**
- * Instances announce themselves in a table and expire when they fall silent; the database's clock decides.
+ * Instances announce themselves in a table and expire when they fall silent; the database's clock decides. One whose own row
+ * somebody else holds goes on counting the others.
  */
 import { Duration, Effect, Layer, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { repeatPass } from "../src/domain/Loop.ts"
 import { Instances, type Standing } from "../src/sync/Instances.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { inBriefTransaction, isLockTimeout } from "./heldRows.ts"
 import { Settings } from "./Settings.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
@@ -37,7 +39,12 @@ export const PgInstances = Layer.effect(
     const announce = sql`
         INSERT INTO penstock_instances (id, roles) VALUES (${id}, ${roles}::text[])
         ON CONFLICT (id) DO UPDATE SET seen_at = now()`.pipe(
-      Effect.andThen(sql`DELETE FROM penstock_instances WHERE seen_at < now() - interval '1 day'`),
+      Effect.andThen(sql`DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
+        WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
+      inBriefTransaction(sql),
+      Effect.catchIf(isLockTimeout, () =>
+        Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+      ),
       plain,
       Effect.andThen(readStanding)
     )

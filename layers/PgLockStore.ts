@@ -1,13 +1,17 @@
 /**
  * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED`) and the update lock (`FOR UPDATE` with a lock timeout of
- * 1 s), each within one statement, which is its own transaction.
+ * 1 s), each within one statement, which is its own transaction. A statement about many rows passes over those that somebody
+ * else holds, and one row that cannot be read fails by itself.
  */
 import { Clock, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { Gsrn } from "../src/domain/Identifiers.ts"
 import { PlainDate } from "../src/domain/OsloDay.ts"
 import { type Claim, type FetchTicket, LockStore, LockTimeout, StoreUnavailable } from "../src/sync/LockStore.ts"
+import { onceFree, untilFree, waitBriefly } from "./heldRows.ts"
+import { readEach, type Unreadable } from "./readableRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { writableDate } from "./writableValues.ts"
 import { momentOf, writeCopy } from "./writeCopy.ts"
 
 const unavailable = mapSqlFailure((cause) =>
@@ -16,18 +20,20 @@ const unavailable = mapSqlFailure((cause) =>
 /** For statements that wait for no lock: a timeout there is one failure among others. */
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
+/** In microseconds; also for ever and never. */
+const Moment = Schema.Number.check(Schema.makeFilter((micros: number) => !Number.isNaN(micros)))
 const TicketRow = Schema.Struct({
   accounting_point_id: Schema.NullOr(Schema.Int),
-  version: Schema.NullOr(Schema.Finite),
-  seen_event_at: Schema.NullOr(Schema.Finite),
+  version: Schema.NullOr(Schema.Int),
+  seen_event_at: Schema.NullOr(Moment),
   started_at: Schema.Finite,
   earliest_start_date: Schema.NullOr(PlainDate)
 })
 const ClaimRow = Schema.Struct({
   accounting_point_id: Schema.Int,
   business_id: Gsrn,
-  version: Schema.Finite,
-  seen_event_at: Schema.NullOr(Schema.Finite),
+  version: Schema.Int,
+  seen_event_at: Schema.NullOr(Moment),
   started_at: Schema.Finite,
   earliest_start_date: Schema.NullOr(PlainDate),
   failures: Schema.Int,
@@ -35,6 +41,18 @@ const ClaimRow = Schema.Struct({
   lane: Schema.Int,
   due: Schema.NullOr(Schema.Number)
 })
+const readClaims = readEach("claims of accounting points", ClaimRow)
+/** Of any row, also of one that cannot be read. */
+const readPoints = readEach(
+  "claims of accounting points",
+  Schema.Struct({ accounting_point_id: Schema.Int, started_at: Schema.Finite })
+)
+const readTickets = readEach("accounting points", TicketRow)
+/** What operators read as the last error of a row that cannot be read. */
+const unreadable = "unreadable"
+/** How long such a row rests, in seconds: 30 doubling to 6 hours, as others that fail. */
+const rest = "least(30 * 2 ^ least(failures, 20), 21600)"
+const oneMoreFailure = "least(failures, 1000000) + 1"
 
 export const PgLockStore = Layer.effect(
   LockStore,
@@ -43,12 +61,16 @@ export const PgLockStore = Layer.effect(
 
     const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
 
+    /** A unit that starts before all time or never is one that starts on the first or the last day that can be written. */
+    const earliestStartDate = sql.literal(writableDate("s.earliest_start_date"))
+    const oneMore = sql.literal(oneMoreFailure)
+
     const ticketRow = SqlSchema.findOne({
       Request: Gsrn,
-      Result: TicketRow,
+      Result: Schema.Unknown,
       execute: (gsrn) => sql`
         SELECT a.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
-          ${micros("clock_timestamp()")} AS started_at, s.earliest_start_date::text AS earliest_start_date
+          ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate} AS earliest_start_date
         FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
         LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
         LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
@@ -69,7 +91,7 @@ export const PgLockStore = Layer.effect(
     // between this statement's snapshot and its lock is not found there, and left for the next claim.
     const claimRows = SqlSchema.findAll({
       Request: Schema.Struct({ limit: Schema.Int, all: Schema.Boolean, failing: Schema.Int, deadAfter: Schema.Finite }),
-      Result: ClaimRow,
+      Result: Schema.Unknown,
       execute: ({ limit, all, failing: mostFailing, deadAfter }) => {
         const rest = all ? limit : 0
         const healthy = "last_sync_start IS NULL AND failures = 0"
@@ -112,7 +134,7 @@ export const PgLockStore = Layer.effect(
           WHERE s.ctid = ANY(ARRAY(SELECT place FROM picked)) AND s.accounting_point_id = p.accounting_point_id
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
             ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
-            s.earliest_start_date::text AS earliest_start_date, s.failures,
+            ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, p.lane, p.due`
       }
     })
@@ -120,13 +142,14 @@ export const PgLockStore = Layer.effect(
     // Each at a random place of an index, which it is the next of. Of a million rows: 2 ms, and only in doubt.
     const probeRows = SqlSchema.findAll({
       Request: Schema.Struct({ proven: Schema.Int, untried: Schema.Int }),
-      Result: ClaimRow,
+      Result: Schema.Unknown,
       execute: ({ proven, untried }) => {
         const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
         const end = (column: string, where: string, direction: string) =>
           sql.literal(`(SELECT ${column} FROM flex.accounting_point_sync WHERE ${waits} AND ${where}
             ORDER BY ${column} ${direction} LIMIT 1)`)
-        const synced = (direction: string) => end("last_synced_at", "last_synced_at IS NOT NULL", direction)
+        const isMoment = "last_synced_at > '-infinity' AND last_synced_at < 'infinity'"
+        const synced = (direction: string) => end("last_synced_at", isMoment, direction)
         const never = (direction: string) => end("accounting_point_id", "last_synced_at IS NULL", direction)
         const next = (column: string, where: string) =>
           sql.literal(`CROSS JOIN LATERAL (SELECT accounting_point_id FROM flex.accounting_point_sync
@@ -137,7 +160,7 @@ export const PgLockStore = Layer.effect(
               WHERE ${sql.literal(waits)} AND last_synced_at IS NOT NULL ORDER BY last_synced_at DESC LIMIT 1)
             UNION SELECT chosen.accounting_point_id
             FROM (SELECT first + random() * (last - first) AS at FROM (SELECT ${synced("")} AS first, ${synced("DESC")} AS last) ends
-              CROSS JOIN generate_series(1, ${proven}::int4)) place ${next("last_synced_at", "last_synced_at IS NOT NULL")}
+              CROSS JOIN generate_series(1, ${proven}::int4)) place ${next("last_synced_at", isMoment)}
           ), untried AS MATERIALIZED (
             SELECT DISTINCT chosen.accounting_point_id
             FROM (SELECT floor(first + random() * (last - first + 1))::int4 AS at
@@ -161,7 +184,7 @@ export const PgLockStore = Layer.effect(
           WHERE s.accounting_point_id = held.accounting_point_id AND s.last_sync_start IS NULL
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
             ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
-            s.earliest_start_date::text AS earliest_start_date, s.failures,
+            ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, 0 AS lane, NULL AS due`
       }
     })
@@ -188,6 +211,33 @@ export const PgLockStore = Layer.effect(
         FROM held h WHERE s.accounting_point_id = h.accounting_point_id`
     }
 
+    /** Records claimed rows that cannot be read as failing, so that they come again after a rest and not in the next claim. */
+    const setAside = Effect.fnUntraced(function* (rows: ReadonlyArray<Unreadable>) {
+      const { readable: claims } = yield* readPoints(rows.map(({ row }) => row))
+      yield* sql`
+        UPDATE flex.accounting_point_sync s SET last_sync_start = NULL, failures = ${oneMore}, last_error = ${unreadable},
+          next_attempt_at = now() + ${sql.literal(rest)} * interval '1 second'
+        WHERE s.accounting_point_id = ANY (${claims.map((claim) => claim.accounting_point_id)}::int4[])
+          AND s.last_sync_start >= ${momentOf(sql, Math.min(...claims.map((claim) => claim.started_at)))}`
+    })
+
+    /** Passes over rows that somebody else holds. */
+    const giveBack = (claims: ReadonlyArray<Claim>) => sql<{ wanted: number; free: number }>`
+      WITH wanted AS MATERIALIZED (
+        SELECT s.accounting_point_id AS id, started.started_at
+        FROM unnest((SELECT ${claims.map(({ accountingPointId }) => accountingPointId)}::int4[]),
+          (SELECT ${claims.map(({ startedAt }) => String(startedAt))}::float8[])) AS claim (id, micros)
+        CROSS JOIN LATERAL (SELECT 'epoch'::timestamptz + claim.micros * interval '1 microsecond' AS started_at) started
+        JOIN flex.accounting_point_sync s ON s.accounting_point_id = claim.id AND s.last_sync_start = started.started_at
+      ), free AS MATERIALIZED (
+        SELECT s.accounting_point_id AS id FROM wanted w JOIN flex.accounting_point_sync s ON s.accounting_point_id = w.id
+        WHERE s.last_sync_start = w.started_at ORDER BY s.accounting_point_id FOR NO KEY UPDATE OF s SKIP LOCKED
+      ), given_back AS (
+        UPDATE flex.accounting_point_sync s SET last_sync_start = NULL
+        WHERE s.accounting_point_id = ANY (ARRAY(SELECT id FROM free))
+      )
+      SELECT (SELECT count(*) FROM wanted)::int4 AS wanted, (SELECT count(*) FROM free)::int4 AS free`
+
     const ticketFrom = (gsrn: Gsrn, row: typeof TicketRow.Type): FetchTicket => ({
       gsrn,
       accountingPointId: row.accounting_point_id ?? undefined,
@@ -200,7 +250,8 @@ export const PgLockStore = Layer.effect(
     /** Most urgent first. */
     const claimsFrom = Effect.fnUntraced(
       function* (claimed: ReturnType<typeof claimRows>) {
-        const rows = yield* claimed
+        const { readable: rows, unreadable } = yield* Effect.flatMap(claimed, readClaims)
+        if (unreadable.length > 0) yield* setAside(unreadable)
         const receivedAt = yield* Clock.monotonicTimeNanos
         return [...rows]
           .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
@@ -216,7 +267,12 @@ export const PgLockStore = Layer.effect(
     return LockStore.of({
       ticket: (gsrn) =>
         ticketRow(gsrn).pipe(
-          Effect.map((row) => ticketFrom(gsrn, row)),
+          Effect.flatMap((row) => readTickets([row])),
+          Effect.flatMap(({ readable: [row], unreadable }) =>
+            row === undefined
+              ? Effect.fail(new StoreUnavailable({ cause: unreadable[0] }))
+              : Effect.succeed(ticketFrom(gsrn, row))
+          ),
           Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
           plain
         ),
@@ -235,7 +291,7 @@ export const PgLockStore = Layer.effect(
             ORDER BY next_attempt_at LIMIT ${most} FOR UPDATE SKIP LOCKED))`.pipe(Effect.asVoid, plain),
 
       update: (accountingPointId, update) =>
-        writeCopy(sql, accountingPointId, update).pipe(
+        untilFree(writeCopy(sql, accountingPointId, update)).pipe(
           Effect.map(([row]) => row?.written === 1),
           unavailable
         ),
@@ -243,24 +299,21 @@ export const PgLockStore = Layer.effect(
       // A version that moved means that someone else succeeded meanwhile, a later start that the claim was taken over as dead.
       fail: (claim, kind, retryIn, afterEvent = 0) =>
         sql`
-          UPDATE flex.accounting_point_sync SET last_sync_start = NULL, failures = failures + 1, last_error = ${kind},
+          WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)})
+          UPDATE flex.accounting_point_sync SET last_sync_start = NULL, failures = ${oneMore}, last_error = ${kind},
             earliest_attempt_at = now() + make_interval(secs => ${afterEvent}::float8),
             next_attempt_at = now() + make_interval(secs => CASE WHEN event_told_at > ${momentOf(sql, claim.startedAt)}
               THEN ${afterEvent}::float8 ELSE ${retryIn}::float8 END)
-          WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint
-            AND last_sync_start = ${momentOf(sql, claim.startedAt)}`.pipe(Effect.asVoid, plain),
+          FROM limits WHERE accounting_point_id = ${claim.accountingPointId} AND version = ${claim.version}::bigint
+            AND last_sync_start = ${momentOf(sql, claim.startedAt)}`.pipe(untilFree, Effect.asVoid, plain),
 
       release: (claims) =>
         claims.length === 0
           ? Effect.void
-          : sql`
-              UPDATE flex.accounting_point_sync s SET last_sync_start = NULL
-              FROM unnest((SELECT ${claims.map(({ accountingPointId }) => accountingPointId)}::int4[]),
-                (SELECT ${claims.map(({ startedAt }) => String(startedAt))}::float8[])) AS claim (id, started_at)
-              WHERE s.accounting_point_id = claim.id
-                AND s.last_sync_start = 'epoch'::timestamptz + claim.started_at * interval '1 microsecond'`.pipe(
+          : onceFree(plain(giveBack(claims)), ([row]) => row !== undefined && row.free < row.wanted).pipe(
               Effect.asVoid,
-              plain
+              // What somebody else holds becomes claimable again when it is declared dead.
+              Effect.catchTag("LockTimeout", () => Effect.void)
             ),
 
       countRelevant: (lookupRetention) =>

@@ -3,11 +3,12 @@
  * ask the source, each for as many lookups as are waiting for it. One by one, most of the time went to planning, messages
  * and commits: 7,000 copies or 2,400 entries a second, where 32 that wait together get 20,000.
  *
- * The trail never waits for a sync of the same accounting point: its row is skipped while it is locked and marked right
+ * A statement waits for no row. An entry of the trail refers to its accounting point and end user: where somebody else holds
+ * one of these, that lookup alone is tried again for a second. A sync row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Array, Cause, Effect, Layer, Redacted, Result, Schema } from "effect"
+import { Array, Cause, Effect, Fiber, FiberMap, Layer, Option, Redacted, Result, Schema } from "effect"
 import { SqlClient, SqlError, SqlSchema, type Statement } from "effect/sql"
 import {
   type LookupCopy,
@@ -20,7 +21,9 @@ import { batched } from "../src/domain/batched.ts"
 import { type ControllableUnitId, Gsrn } from "../src/domain/Identifiers.ts"
 import { claimPattern } from "../src/domain/isClaimedBy.ts"
 import { describe } from "../src/domain/Loop.ts"
-import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { type LockTimeout, StoreUnavailable } from "../src/sync/LockStore.ts"
+import { onceFree } from "./heldRows.ts"
+import { readEach, type Unreadable } from "./readableRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -80,10 +83,17 @@ const CopyRow = Schema.Struct({
   ),
   blocked_for: Schema.NullOr(Schema.Finite),
   outcome: Schema.NullOr(Schema.Literals(["match", "mismatch"])),
-  skipped: Schema.Boolean
+  skipped: Schema.Boolean,
+  held: Schema.Boolean
 })
+/** Of any row, also of one that cannot be read. */
+const PlaceOf = Schema.Struct({ place: Schema.Int })
 
-const RecordRow = Schema.Struct({ blocked_for: Schema.NullOr(Schema.Finite), skipped: Schema.Boolean })
+const RecordRow = Schema.Struct({
+  blocked_for: Schema.NullOr(Schema.Finite),
+  skipped: Schema.Boolean,
+  held: Schema.Boolean
+})
 
 const copyFrom = (row: typeof CopyRow.Type): LookupCopy => ({
   accountingPointId: row.accounting_point_id,
@@ -99,18 +109,27 @@ const copyFrom = (row: typeof CopyRow.Type): LookupCopy => ({
   settled: row.outcome ?? undefined
 })
 
+/** What became of one lookup of a statement; nothing of it is recorded when somebody else `held` what its entry refers to. */
 interface Found {
   readonly copy: LookupCopy
   /** Its row was locked, and is to be marked as looked up later. */
   readonly skipped: boolean
+  readonly held: boolean
 }
 
-/** What each of so many asked for, in their order. */
-const inPlace = (count: number) => (rows: ReadonlyArray<typeof CopyRow.Type>) => {
-  const found = Array.makeBy(count, (): Found | undefined => undefined)
-  for (const row of rows) found[row.place - 1] = { copy: copyFrom(row), skipped: row.skipped }
+const readCopies = readEach("lookups", CopyRow)
+const placeOf = Schema.decodeUnknownEffect(PlaceOf)
+
+/** What each of so many asked for, in their order; who asked for a row that cannot be read is told so, and nobody else. */
+const inPlace = Effect.fnUntraced(function* (count: number, rows: ReadonlyArray<unknown>) {
+  const found = Array.makeBy(count, (): Found | Unreadable | undefined => undefined)
+  const { readable, unreadable } = yield* readCopies(rows)
+  for (const row of readable) found[row.place - 1] = { copy: copyFrom(row), skipped: row.skipped, held: row.held }
+  for (const one of unreadable) found[(yield* placeOf(one.row)).place - 1] = one
   return found
-}
+})
+
+const isOfOther = (found: { readonly held: boolean } | undefined): boolean => found?.held === true
 
 export const PgLookupStore = Layer.effect(
   LookupStore,
@@ -138,14 +157,27 @@ export const PgLookupStore = Layer.effect(
     /**
      * The trail of `tries`, which has `place`, `caller`, `point`, `end_user`, `outcome`, `blocked_for` and `long_ago`: an entry for
      * each outcome of a caller with tries left, and the accounting points marked as looked up. Rows are locked in the order of
-     * their ids, and only if nobody holds them.
+     * their ids, and only if nobody holds them: those that an entry refers to as its foreign keys would, which then find the
+     * locks there. A row that is not there any more is left to the foreign keys.
      */
     const trail = sql.literal(`
-      audit AS (
+      told_of AS MATERIALIZED (
+        SELECT * FROM tries WHERE outcome IS NOT NULL AND blocked_for IS NULL
+      ), free_points AS MATERIALIZED (
+        SELECT id FROM flex.accounting_point WHERE id = ANY (ARRAY(SELECT point FROM told_of)) ORDER BY id FOR KEY SHARE SKIP LOCKED
+      ), free_users AS MATERIALIZED (
+        SELECT id FROM flex.end_user WHERE id = ANY (ARRAY(SELECT end_user FROM told_of)) ORDER BY id FOR KEY SHARE SKIP LOCKED
+      ), told AS MATERIALIZED (
+        SELECT * FROM told_of t
+        WHERE (t.point = ANY (ARRAY(SELECT id FROM free_points))
+            OR NOT EXISTS (SELECT FROM flex.accounting_point a WHERE a.id = ANY (ARRAY[t.point])))
+          AND (t.end_user IS NULL OR t.end_user = ANY (ARRAY(SELECT id FROM free_users))
+            OR NOT EXISTS (SELECT FROM flex.end_user e WHERE e.id = ANY (ARRAY[t.end_user])))
+      ), audit AS (
         INSERT INTO flex.lookup_audit (caller, accounting_point_id, end_user_id, outcome)
-        SELECT caller, point, end_user, outcome FROM tries WHERE outcome IS NOT NULL AND blocked_for IS NULL ORDER BY place
+        SELECT caller, point, end_user, outcome FROM told ORDER BY place
       ), wanted AS MATERIALIZED (
-        SELECT DISTINCT point FROM tries WHERE outcome IS NOT NULL AND blocked_for IS NULL AND long_ago
+        SELECT DISTINCT point FROM told WHERE long_ago
       ), free AS MATERIALIZED (
         SELECT s.accounting_point_id AS point FROM flex.accounting_point_sync s
         WHERE s.accounting_point_id = ANY (ARRAY(SELECT point FROM wanted))
@@ -155,7 +187,8 @@ export const PgLookupStore = Layer.effect(
         WHERE s.accounting_point_id = ANY (ARRAY(SELECT point FROM free))
       )`)
     const skipped = sql.literal(
-      "point = ANY (ARRAY(SELECT point FROM wanted EXCEPT SELECT point FROM free)) AS skipped"
+      `point = ANY (ARRAY(SELECT point FROM wanted EXCEPT SELECT point FROM free)) AS skipped,
+      outcome IS NOT NULL AND blocked_for IS NULL AND place <> ALL (ARRAY(SELECT place FROM told)) AS held`
     )
 
     /** Mismatches of the same caller about the same accounting point before it in this batch: tries that are about to be used up. */
@@ -165,7 +198,7 @@ export const PgLookupStore = Layer.effect(
     /**
      * `tries`: what is `judged`, and how long its caller has to wait. Other statements, of other instances too, may be about to
      * record guesses: those who would record a mismatch take turns by caller and accounting point, in one order, and count
-     * anew. A match pays nothing for that, a mismatch 0.1 ms.
+     * anew. A match pays nothing for that.
      */
     const tries = sql`
       guesses AS MATERIALIZED (
@@ -194,7 +227,7 @@ export const PgLookupStore = Layer.effect(
     const copiesOf = (asked: Statement.Fragment, unit: Statement.Fragment) => sql`
       WITH found AS MATERIALIZED (
         SELECT i.place, i.caller, a.id AS point, a.business_id AS gsrn, i.pattern, i.max_age, m.number, m.since,
-          extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 AS age,
+          CASE WHEN isfinite(s.last_synced_at) THEN extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 END AS age,
           coalesce(s.last_event_at > s.synced_event_at, false) AS pending_event, ${lookedUpLongAgo} AS long_ago,
           e.id AS end_user, e.business_id AS end_user_number,
           coalesce((SELECT json_agg(json_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,
@@ -218,7 +251,7 @@ export const PgLookupStore = Layer.effect(
 
     const copiesOfPoints = SqlSchema.findAll({
       Request: Questions,
-      Result: CopyRow,
+      Result: Schema.Unknown,
       execute: ({ callers, maxAges, patterns, subjects }) =>
         copiesOf(
           sql`unnest((SELECT ${texts(subjects)}), (SELECT ${texts(callers)}), (SELECT ${texts(patterns)}),
@@ -230,7 +263,7 @@ export const PgLookupStore = Layer.effect(
 
     const copiesOfUnits = SqlSchema.findAll({
       Request: Questions,
-      Result: CopyRow,
+      Result: Schema.Unknown,
       execute: ({ callers, maxAges, patterns, subjects }) =>
         copiesOf(
           sql`unnest((SELECT ${texts(subjects)}::uuid[]), (SELECT ${texts(callers)}), (SELECT ${texts(patterns)}),
@@ -262,17 +295,39 @@ export const PgLookupStore = Layer.effect(
         SELECT blocked_for, ${skipped} FROM tries ORDER BY place`
     })
 
-    /** For a row that was locked just then; one that stays locked for a second is marked by the next lookup. */
+    /** True when the row is marked, or need not be; false while somebody holds it. */
+    const mark = (accountingPointId: number) =>
+      sql<{ done: boolean }>`
+        WITH wanted AS MATERIALIZED (
+          SELECT s.accounting_point_id FROM flex.accounting_point_sync s
+          WHERE s.accounting_point_id = ${accountingPointId} AND ${lookedUpLongAgo}
+        ), free AS MATERIALIZED (
+          SELECT s.accounting_point_id FROM flex.accounting_point_sync s
+          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM wanted)) FOR NO KEY UPDATE SKIP LOCKED
+        ), marked AS (
+          UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true
+          WHERE s.accounting_point_id = ANY (ARRAY(SELECT accounting_point_id FROM free))
+        )
+        SELECT (SELECT count(*) FROM wanted) = (SELECT count(*) FROM free) AS done`.pipe(
+        Effect.map(([row]) => row?.done === true),
+        plain
+      )
+
+    const marking = yield* FiberMap.make<number, void, never>()
+    const forkMarking = yield* FiberMap.runtime(marking)<never>()
+    /** For a row that was locked just then, once for all who wait; one that stays locked for a second is marked by the next lookup. */
     const markLater = (accountingPointId: number) =>
-      Effect.andThen(
-        sql`SET LOCAL lock_timeout = '1s'`,
-        sql`UPDATE flex.accounting_point_sync s SET last_lookup_at = now(), relevant = true
-          WHERE s.accounting_point_id = ${accountingPointId} AND ${lookedUpLongAgo}`
-      ).pipe(
-        sql.withTransaction,
-        plain,
-        Effect.catchTag("StoreUnavailable", (error) =>
-          Effect.logWarning("lookup: an accounting point could not be marked as relevant", describe(Cause.fail(error)))
+      Effect.suspend(() =>
+        Fiber.join(
+          Option.getOrElse(FiberMap.getUnsafe(marking, accountingPointId), () =>
+            forkMarking(
+              accountingPointId,
+              onceFree(mark(accountingPointId), (done) => !done).pipe(
+                Effect.asVoid,
+                Effect.catchTags({ LockTimeout: warnUnmarked, StoreUnavailable: warnUnmarked })
+              )
+            )
+          )
         )
       )
 
@@ -282,7 +337,10 @@ export const PgLookupStore = Layer.effect(
       runsAtOnce,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
-        copiesOfPoints(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
+        copiesOfPoints(columnsOf(asked)).pipe(
+          Effect.flatMap((rows) => inPlace(asked.length, rows)),
+          asStore
+        )
     })
     const findUnits = yield* batched({
       name: "LookupStore.findUnits",
@@ -290,7 +348,10 @@ export const PgLookupStore = Layer.effect(
       runsAtOnce,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
-        copiesOfUnits(columnsOf(asked)).pipe(Effect.map(inPlace(asked.length)), asStore)
+        copiesOfUnits(columnsOf(asked)).pipe(
+          Effect.flatMap((rows) => inPlace(asked.length, rows)),
+          asStore
+        )
     })
     const record = yield* batched({
       name: "LookupStore.record",
@@ -306,21 +367,35 @@ export const PgLookupStore = Layer.effect(
         }).pipe(asStore)
     })
 
+    const isFound = (found: Found | Unreadable | undefined): Effect.Effect<Found | undefined, StoreUnavailable> =>
+      found === undefined || "copy" in found
+        ? Effect.succeed(found)
+        : Effect.fail(new StoreUnavailable({ cause: found }))
+
     return LookupStore.of({
       find: (subject, caller, settlement) =>
-        Effect.flatMap(
-          "accountingPoint" in subject
-            ? findPoints({ subject: subject.accountingPoint, caller, settlement })
-            : findUnits({ subject: subject.controllableUnit, caller, settlement }),
-          (found) =>
+        onceFree(
+          Effect.flatMap(
+            "accountingPoint" in subject
+              ? findPoints({ subject: subject.accountingPoint, caller, settlement })
+              : findUnits({ subject: subject.controllableUnit, caller, settlement }),
+            isFound
+          ),
+          isOfOther
+        ).pipe(
+          Effect.flatMap((found) =>
             found?.skipped === true
               ? Effect.as(markLater(found.copy.accountingPointId), found.copy)
               : Effect.succeed(found?.copy)
+          )
         ),
       record: (one) =>
-        Effect.flatMap(record(one), ({ blocked_for, skipped }) =>
+        Effect.flatMap(onceFree(record(one), isOfOther), ({ blocked_for, skipped }) =>
           Effect.as(skipped ? markLater(one.accountingPointId) : Effect.void, blocked_for ?? undefined)
         )
     })
   })
 )
+
+const warnUnmarked = (error: LockTimeout | StoreUnavailable) =>
+  Effect.logWarning("lookup: an accounting point could not be marked as relevant", describe(Cause.fail(error)))

@@ -5,11 +5,13 @@
  * open in between that a rebuild of the tables would have to wait for.
  */
 import { Effect, Layer, Schema } from "effect"
-import { SqlClient, SqlSchema, type Statement } from "effect/sql"
+import { SqlClient, type Statement } from "effect/sql"
 import { type LocationView, ObservationArchive, type SiteView } from "../src/api/ObservationArchive.ts"
 import type { Qualifier } from "../src/domain/Observation.ts"
 import { StoreUnavailable } from "../src/sync/LockStore.ts"
+import { readEach } from "./readableRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { finite, writableMillis } from "./writableValues.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -59,27 +61,36 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
   ObservationArchive,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const rowsOf = <S extends Schema.Codec<unknown, unknown>>(row: S, statement: Statement.Fragment) =>
-      SqlSchema.findAll({ Request: Schema.Void, Result: row, execute: () => sql`${statement}` })().pipe(
-        Effect.catchTag("SchemaError", Effect.die),
-        plain
-      )
-    const millis = (column: string) => sql.literal(`(extract(epoch FROM ${column}) * 1000)::float8`)
+    const rowsOf = <S extends Schema.Codec<unknown, unknown>>(what: string, row: S) => {
+      const read = readEach(what, row)
+      return (statement: Statement.Fragment) =>
+        sql`${statement}`.pipe(
+          Effect.flatMap(read),
+          Effect.map(({ readable }) => readable),
+          plain
+        )
+    }
+    const sitesOf = rowsOf("observation sites", SiteRow)
+    const seriesOf = rowsOf("observation series", SeriesRow)
+    const millis = (column: string) => sql.literal(`(${writableMillis(column)})::float8`)
     const moment = (instant: number) => sql`to_timestamp(${instant}::float8 / 1000)`
-    const siteColumns = sql.literal("id, council_id, name, easting, northing, projection, latitude, longitude")
+    const number = (column: string) => `${finite(column)} AS ${column}`
+    const siteColumns = sql.literal(
+      `id, council_id, name, ${number("easting")}, ${number("northing")}, projection, ${number("latitude")}, ${number("longitude")}`
+    )
+    /** A value that is no number, which only a hand can have written, is none of the series. */
+    const isNumber = sql.literal("value NOT IN ('NaN', 'Infinity', '-Infinity')")
 
     return ObservationArchive.of({
       listSites: ({ after, limit }) =>
-        rowsOf(
-          SiteRow,
+        sitesOf(
           sql`SELECT ${siteColumns} FROM observation_sites WHERE id > ${after}::int8 ORDER BY id LIMIT ${limit}`
         ).pipe(Effect.map((rows) => rows.map(siteFrom))),
 
       findSite: Effect.fnUntraced(function* (id) {
-        const [site] = yield* rowsOf(SiteRow, sql`SELECT ${siteColumns} FROM observation_sites WHERE id = ${id}`)
+        const [site] = yield* sitesOf(sql`SELECT ${siteColumns} FROM observation_sites WHERE id = ${id}`)
         if (site === undefined) return undefined
-        const series = yield* rowsOf(
-          SeriesRow,
+        const series = yield* seriesOf(
           sql`
             SELECT id, measurement_name, units, ${millis("first_observed_at")} AS first_observed_at,
               ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count
@@ -104,9 +115,11 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
             ? sql`superseded_at IS NULL`
             : sql`first_seen_at < ${moment(asOf + 1)} AND (superseded_at IS NULL OR superseded_at >= ${moment(asOf + 1)})`
         return sql<ObservationRow>`
-          SELECT observed_at AS at, value::text AS value, qualifier, quality, first_seen_at AS seen FROM observations
+          SELECT observed_at AS at, value::text AS value, qualifier, quality,
+            greatest('0001-01-01T00:00:00Z', least('9999-12-31T23:59:59.999Z', first_seen_at)) AS seen
+          FROM observations
           WHERE series_id = ${seriesId} AND observed_at >= ${moment(Math.max(from, (after ?? earliest) + 1))}
-            AND observed_at < ${moment(to)} AND ${known}
+            AND observed_at < ${moment(to)} AND ${known} AND ${isNumber}
           ORDER BY observed_at LIMIT ${limit}`.pipe(
           Effect.map((rows) =>
             rows.map(({ at, qualifier, quality, seen, value }) => ({

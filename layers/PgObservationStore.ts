@@ -33,6 +33,7 @@ import {
   type MonthName,
   frontierOf,
   observationStatements,
+  rawOffsetsOf,
   type SeriesName,
   type SiteLocation,
   type SiteName
@@ -186,7 +187,9 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         monthKey
       )
       const list = [...months.values()]
-      for (const known of yield* statements.findMonths(list)) {
+      const { found, unreadable } = yield* statements.findMonths(list)
+      if (unreadable.length > 0) return yield* new BatchRefused({ reason: "what is known of its month cannot be read" })
+      for (const known of found) {
         const month = list[known.position]!
         month.frontier = frontierOf(known)
         month.digests.push(...parseDigests(known.day_digests))
@@ -296,7 +299,12 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         )
         if (fresh.length === 0) return nothingStored
         const outcome = yield* storeFresh(fresh)
-        yield* statements.moveOffset(topic, partition, last.offset + 1, lastSources(fresh, position?.raw_offsets ?? {}))
+        yield* statements.moveOffset(
+          topic,
+          partition,
+          last.offset + 1,
+          lastSources(fresh, rawOffsetsOf(position?.raw_offsets))
+        )
         return outcome
       },
       unhurried(sql, 30, 10),

@@ -6,6 +6,7 @@ import { SqlClient } from "effect/sql"
 import { QueueUnavailable } from "../src/crawl/HilltopQueue.ts"
 import { ServerBudget, type ServerStates } from "../src/crawl/ServerBudget.ts"
 import { paceRule } from "../src/crawl/ServerPace.ts"
+import { untilFree, waitBriefly } from "./heldRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
 
 const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
@@ -17,12 +18,17 @@ export const PgServerBudget = Layer.effect(
     return ServerBudget.of({
       limit: (url, { maxConcurrent, requestsPerSecond }) =>
         sql`
-          INSERT INTO hilltop_servers AS s (origin, requests_per_second, max_concurrent)
-          VALUES (hilltop_origin(${url}), ${requestsPerSecond ?? null}::float8, ${maxConcurrent ?? null}::int4)
+          WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+          ), wanted AS MATERIALIZED (
+            SELECT hilltop_origin(${url}) AS origin, ${requestsPerSecond ?? null}::float8 AS rate, ${maxConcurrent ?? null}::int4 AS most
+            FROM limits
+          )
+          INSERT INTO hilltop_servers AS s (origin, requests_per_second, max_concurrent) SELECT origin, rate, most FROM wanted
+          WHERE NOT EXISTS (SELECT FROM hilltop_servers known WHERE known.origin = wanted.origin
+            AND (known.requests_per_second, known.max_concurrent) IS NOT DISTINCT FROM (wanted.rate, wanted.most))
           ON CONFLICT (origin) DO UPDATE
-            SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent
-            WHERE (s.requests_per_second, s.max_concurrent)
-              IS DISTINCT FROM (excluded.requests_per_second, excluded.max_concurrent)`.pipe(
+            SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent`.pipe(
+          untilFree,
           Effect.asVoid,
           unavailable
         ),

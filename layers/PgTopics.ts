@@ -5,14 +5,16 @@
  * handler runs; what the handler returned and the new offset are then written in one transaction, if the fence still
  * fits. An append locks the rows of its partitions in a fixed order, so offsets have no gaps and appear in order.
  */
-import { Context, Duration, Effect, Layer, Result, Schedule, Schema } from "effect"
+import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Result, Schedule, Schema } from "effect"
 import { PgTypes } from "@effect/sql-pg"
 import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { describe } from "../src/domain/Loop.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../src/stream/KafkaSink.ts"
 import { makeArrivals, takeTurns } from "../src/stream/partitionTurns.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../src/stream/TopicReader.ts"
+import { isOfHeldRow, untilFree, waitFor } from "./heldRows.ts"
 import { mapSqlFailure } from "./sqlFailures.ts"
+import { writableMillis } from "./writableValues.ts"
 
 export interface PgTopicsOptions {
   /** Topics that are made when they are not there, with their numbers of partitions. */
@@ -30,9 +32,21 @@ const RecordRow = Schema.Struct({
   offset: Schema.Finite,
   key: Schema.String,
   value: Schema.String,
-  headers: Schema.Record(Schema.String, Schema.String),
+  headers: Schema.Unknown,
   at: Schema.Finite
 })
+/** Those that are texts: whatever else somebody has written by hand is no header, and not worth the record. */
+const headersOf = (value: unknown): Readonly<Record<string, string>> =>
+  Predicate.isObject(value)
+    ? Object.fromEntries(
+        Object.entries(value).filter((entry): entry is [string, string] => Predicate.isString(entry[1]))
+      )
+    : {}
+
+/** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
+const longestWait = 500
+/** A partition of which somebody else holds a row rests so long, in milliseconds, doubling. */
+const [shortestRest, longestRest] = [500, 15_000]
 
 const textArray = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
 const int4Array = (values: ReadonlyArray<number>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
@@ -42,6 +56,9 @@ const headersJson = (headers: OutgoingRecord["headers"] = {}) =>
   JSON.stringify(headers, (_, value: unknown) =>
     typeof value === "string" ? value.replaceAll("\0", "").toWellFormed() : value
   )
+
+const isHeldUp = (cause: Cause.Cause<unknown>): boolean =>
+  Option.exists(Cause.findErrorOption(cause), isOfHeldRow) && !Cause.hasInterrupts(cause)
 
 const stillHeld = (rows: ReadonlyArray<unknown>) => rows.length > 0
 
@@ -76,9 +93,10 @@ export const PgTopics = (
        * appended when one of them is not there. 0.5 ms for a small record, 6 ms for 0.4 MB, which is mostly compression.
        */
       const appendRows = (records: ReadonlyArray<OutgoingRecord>) => sql<{ appended: number }>`
-        WITH incoming AS (
+        WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
+        ), incoming AS (
           SELECT topic, partition, key, value, headers::jsonb AS headers, ordinal
-          FROM unnest(${textArray(records.map((record) => record.topic))}, ${int4Array(records.map((record) => record.partition))},
+          FROM limits, unnest(${textArray(records.map((record) => record.topic))}, ${int4Array(records.map((record) => record.partition))},
             ${textArray(records.map((record) => record.key))}, ${textArray(records.map((record) => record.value))},
             ${textArray(records.map((record) => headersJson(record.headers)))})
             WITH ORDINALITY AS record (topic, partition, key, value, headers, ordinal)
@@ -149,7 +167,7 @@ export const PgTopics = (
         }),
         Result: RecordRow,
         execute: ({ topic, partition, next, maxRecords, maxBytes }) => sql`
-          SELECT "offset"::float8 AS "offset", key, value, headers, floor(extract(epoch FROM created_at) * 1000)::float8 AS at
+          SELECT "offset"::float8 AS "offset", key, value, headers, floor(${sql.literal(writableMillis("created_at"))})::float8 AS at
           FROM (
             SELECT "offset", key, value, headers, created_at, sum(octet_length(value)) OVER (ORDER BY "offset") AS bytes
             FROM topic_records
@@ -161,11 +179,11 @@ export const PgTopics = (
       })
 
       /** The claim's row, if the claim still holds. */
-      const held = ({ topic, group, partition, fence }: Claim) =>
+      const ofClaim = ({ topic, group, partition, fence }: Claim) =>
         sql`group_name = ${group} AND topic = ${topic} AND partition = ${partition} AND fence = ${fence}::bigint`
 
       const extend = (claim: Claim) =>
-        sql`UPDATE topic_groups SET lease_until = ${leaseEnd} WHERE ${held(claim)} RETURNING 1 AS held`.pipe(
+        sql`UPDATE topic_groups SET lease_until = ${leaseEnd} WHERE ${ofClaim(claim)} RETURNING 1 AS held`.pipe(
           Effect.map(stillHeld),
           readerFailure,
           Effect.retry({ schedule: Schedule.spaced(lease / 30) }),
@@ -181,16 +199,23 @@ export const PgTopics = (
 
       // A lease that cannot be released now runs out by itself.
       const release = (claim: Claim) =>
-        sql`UPDATE topic_groups SET lease_until = NULL WHERE ${held(claim)}`.pipe(
+        sql`UPDATE topic_groups SET lease_until = NULL WHERE ${ofClaim(claim)}`.pipe(
           inTime,
           Effect.catchCause((cause) => Effect.logDebug("a partition could not be released", describe(cause)))
         )
+
+      /** Leaves the partition to nobody for a while. A row that cannot be written now has a lease that runs out by itself. */
+      const restFor = (claim: Claim, millis: number) =>
+        sql`
+          UPDATE topic_groups SET lease_until = clock_timestamp() + ${millis}::float8 * interval '1 millisecond'
+          WHERE (group_name, topic, partition) IN (SELECT group_name, topic, partition FROM topic_groups
+            WHERE ${ofClaim(claim)} FOR NO KEY UPDATE SKIP LOCKED)`.pipe(readerFailure, Effect.ignore)
 
       const settle = (claim: Claim, next: number, outputs: ReadonlyArray<OutgoingRecord>) =>
         Effect.gen(function* () {
           const isHeld = stillHeld(
             yield* sql`
-              UPDATE topic_groups SET next_offset = ${next}::bigint, lease_until = NULL WHERE ${held(claim)}
+              UPDATE topic_groups SET next_offset = ${next}::bigint, lease_until = NULL WHERE ${ofClaim(claim)}
               RETURNING 1 AS held`
           )
           if (isHeld) yield* append(outputs)
@@ -199,6 +224,20 @@ export const PgTopics = (
 
       const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
         const { topic, group, maxRecords, maxBytes = maxBatchBytes } = consumer
+        /** How often in a row a partition could not get on because of a row that somebody else holds. */
+        const held = new Map<number, number>()
+        const rest = (claim: Claim) =>
+          Effect.suspend(() => {
+            const times = held.get(claim.partition) ?? 0
+            held.set(claim.partition, times + 1)
+            const millis = Math.min(shortestRest * 2 ** Math.min(times, 10), longestRest)
+            const { partition } = claim
+            return Effect.logWarning("a partition rests, since somebody else holds a row", {
+              topic,
+              group,
+              partition
+            }).pipe(Effect.andThen(restFor(claim, millis)))
+          })
 
         const work = (claim: Claim) =>
           Effect.gen(function* () {
@@ -210,7 +249,7 @@ export const PgTopics = (
             )
             const last = rows.at(-1)
             if (last === undefined) return yield* release(claim)
-            const records = rows.map((row) => Object.assign(row, { topic, partition }))
+            const records = rows.map((row) => Object.assign(row, { topic, partition, headers: headersOf(row.headers) }))
             const outputs = yield* Effect.raceFirst(
               handle({ topic, partition, records }),
               Effect.as(heartbeat(claim), undefined)
@@ -220,7 +259,12 @@ export const PgTopics = (
               const { fence: _, ...where } = claim
               yield* Effect.logWarning("a batch was discarded: another instance took its partition over", where)
             }
-          }).pipe(Effect.onError(() => release(claim)))
+            held.delete(claim.partition)
+          }).pipe(
+            Effect.onError((cause) => (isHeldUp(cause) ? Effect.void : release(claim))),
+            // What holds up one partition is no failure of the others.
+            Effect.catchCause((cause) => (isHeldUp(cause) ? rest(claim) : Effect.failCause(cause)))
+          )
 
         return joinGroup(consumer).pipe(
           readerFailure,
@@ -248,7 +292,7 @@ export const PgTopics = (
       return Context.make(
         KafkaSink,
         KafkaSink.of({
-          send: (records) => Effect.andThen(refuseTooLarge(records), sinkFailure(append(records)))
+          send: (records) => Effect.andThen(refuseTooLarge(records), sinkFailure(untilFree(append(records))))
         })
       ).pipe(
         Context.add(

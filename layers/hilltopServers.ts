@@ -31,7 +31,7 @@ export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
 export const slotsGivenBack = (sql: SqlClient.SqlClient, ended: string): Statement.Fragment => sql`
   slots AS (SELECT origin, count(*)::int4 AS n FROM ${sql(ended)} GROUP BY origin
   ), touched AS (
-    SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots)) ORDER BY s.origin FOR UPDATE
+    SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots)) ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), given_back AS (
     UPDATE hilltop_servers s SET in_flight = greatest(0, s.in_flight - slots.n)
     FROM touched JOIN slots USING (origin) WHERE s.origin = touched.origin
@@ -55,7 +55,8 @@ export const slotsSettled = (
       AS signal (origin, answered, failed, timed, millis, good_epoch, bad_epoch, cool_down)
   ), touched AS (
     SELECT s.* FROM hilltop_servers s
-    WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM heard)) ORDER BY s.origin FOR UPDATE
+    WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM heard))
+    ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), judged AS (
     SELECT s.origin, heard.answered, heard.cool_down, answers.n AS answers, average.recent, average.usual,
       is_news, is_slower, circuit.failures, opens, (CASE WHEN heard.answered > 0 THEN 0 ELSE s.pauses END) + opens::int4 AS pauses

@@ -4,10 +4,12 @@
  *
  * Rows that are locked together are locked in the order of their ids (a site's by name, when it is not there yet).
  */
-import { Schema } from "effect"
+import { Effect, Predicate, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SiteDetails } from "../src/domain/Observation.ts"
 import type { Frontier } from "../src/stream/monthFrontier.ts"
+import { waitFor } from "./heldRows.ts"
+import { readEach } from "./readableRows.ts"
 import { flags, float8s, int4s, millis, moments, rowsAs, texts } from "./statementArrays.ts"
 
 export interface SiteName {
@@ -40,6 +42,9 @@ export interface SeriesChange {
   readonly removed: number
 }
 
+/** In milliseconds; a store of another instance, or a rebuild, may have a row of ours for as long. */
+const longestWait = 500
+
 const Found = Schema.Struct({ position: Schema.Int, id: Schema.Int })
 const FoundMonth = Schema.Struct({
   position: Schema.Int,
@@ -69,9 +74,15 @@ export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
   }
 }
 const found = rowsAs(Found)
-const foundMonths = rowsAs(FoundMonth)
+const readMonths = readEach("months of observations", FoundMonth)
+const readPositions = readEach("months of observations", Schema.Struct({ position: Schema.Int }))
 const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
-const offsets = rowsAs(Schema.Struct({ next: Schema.Finite, raw_offsets: Schema.Record(Schema.String, Schema.Finite) }))
+const offsets = rowsAs(Schema.Struct({ next: Schema.Finite, raw_offsets: Schema.Unknown }))
+/** Of each raw partition; what is no offset, written by hand, counts as none. */
+export const rawOffsetsOf = (value: unknown): Readonly<Record<string, number>> =>
+  Predicate.isObject(value)
+    ? Object.fromEntries(Object.entries(value).filter((entry): entry is [string, number] => Number.isFinite(entry[1])))
+    : {}
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
   const epoch = millis(sql)
@@ -85,10 +96,14 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       WITH ORDINALITY AS wanted (site_id, measurement_name, ordinal)`
 
   return {
-    /** Locked until the commit, so that two instances that were given the same batch take turns. */
+    /**
+     * Locked until the commit, so that two instances that were given the same batch take turns. No statement of the transaction
+     * waits for long: a partition of which somebody else holds a row rests, and the others get on.
+     */
     lockOffset: (topic: string, partition: number) =>
       offsets(sql`
-        INSERT INTO observation_offsets (topic, partition, next_offset) VALUES (${topic}, ${partition}, 0)
+        WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))})
+        INSERT INTO observation_offsets (topic, partition, next_offset) SELECT ${topic}::text, ${partition}::int4, 0 FROM limits
         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = observation_offsets.next_offset
         RETURNING next_offset::float8 AS next, raw_offsets`),
 
@@ -125,7 +140,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
             AS w (council_id, name, seen_at, easting, northing, projection, latitude, longitude)
         ), held AS (
           SELECT s.id, w.* FROM observation_sites s JOIN wanted w USING (council_id, name)
-          WHERE s.located_at IS NULL OR s.located_at <= w.seen_at ORDER BY s.id FOR UPDATE OF s
+          WHERE s.located_at IS NULL OR s.located_at <= w.seen_at ORDER BY s.id FOR NO KEY UPDATE OF s
         )
         UPDATE observation_sites s SET easting = h.easting, northing = h.northing,
           projection = CASE WHEN h.easting IS NOT NULL THEN coalesce(h.projection, s.projection) END,
@@ -140,7 +155,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       found(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, m.id
         FROM ${seriesNames(list)} JOIN observation_sites_measurements m USING (site_id, measurement_name)
-        ORDER BY m.id FOR UPDATE OF m`),
+        ORDER BY m.id FOR NO KEY UPDATE OF m`),
 
     addSeries: (list: ReadonlyArray<SeriesName>) => sql`
       INSERT INTO observation_sites_measurements (site_id, measurement_name)
@@ -170,7 +185,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       WHERE m.id = ANY (${int4s(seriesIds)})`,
 
     findMonths: (months: ReadonlyArray<MonthName>) =>
-      foundMonths(sql`
+      sql`
         SELECT wanted.ordinal::int4 - 1 AS position, ${epoch("m.seen_at")} AS seen_at,
           ${epoch("m.covers_from")} AS covers_from, ${epoch("m.covers_until")} AS covers_until, m.is_complete,
           ${epoch("m.beneath_seen_at")} AS beneath_seen_at, ${epoch("m.beneath_from")} AS beneath_from,
@@ -178,7 +193,16 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
           encode(m.day_digests, 'hex') AS day_digests
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))})
           WITH ORDINALITY AS wanted (series_id, year_month, ordinal)
-        JOIN observation_months m USING (series_id, year_month)`),
+        JOIN observation_months m USING (series_id, year_month)`.pipe(
+        Effect.flatMap(readMonths),
+        Effect.flatMap(({ readable, unreadable }) =>
+          Effect.map(readPositions(unreadable.map(({ row }) => row)), (positions) => ({
+            found: readable,
+            /** Positions of months of which is not known what is stored. */
+            unreadable: positions.readable.map(({ position }) => position)
+          }))
+        )
+      ),
 
     keepMonths: (months: ReadonlyArray<KnownMonth>) => {
       const of = (one: (frontier: Frontier) => number | boolean | undefined) =>

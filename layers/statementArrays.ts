@@ -17,7 +17,7 @@ export const moments = array(PgTypes.OID.timestamptz)
 export const sparse = (of: typeof texts, values: ReadonlyArray<unknown>): PgTypes.Parameter =>
   of(values.every(Predicate.isNullish) ? [] : values.map((value) => value ?? null))
 
-/** The rows of a statement, as the schema has them; other rows are a fault of this file. */
+/** The rows of a statement about what only we write, as the schema has them; other rows are a fault of this file. */
 export const rowsAs = <S extends Schema.Codec<unknown, unknown>>(row: S) => {
   const decode = Schema.decodeUnknownEffect(Schema.Array(row))
   return (statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>) =>

@@ -2,14 +2,15 @@
  * The one statement that writes a copy: update lock, version check, merge, success.
  *
  * It is built from parts, since most changes touch one timeline. Everything hangs on `held`: no row of it, nothing is
- * written. `limits` comes before `held` in the join, so the lock is waited for no longer than a second (SET LOCAL, in the
- * transaction that is this statement). The exclusion constraints are deferred to its end, so rows may pass over each other.
+ * written. `limits` comes before `held` in the join, so locks are waited for briefly (SET LOCAL, in the transaction that is
+ * this statement); the caller tries again. The exclusion constraints are deferred to its end, so rows may pass over each other.
  */
 import { type SqlClient, type Statement } from "effect/sql"
 import { entityTypeOf, type TimelineName, timelineNames } from "../src/domain/AccountingPoint.ts"
 import { formatInstant } from "../src/domain/Instant.ts"
 import type { Period, TimelineChange } from "../src/domain/Timeline.ts"
 import type { CopyUpdate } from "../src/sync/LockStore.ts"
+import { waitBriefly } from "./heldRows.ts"
 
 /** The table that holds a timeline's values by their code; directions stand for themselves. */
 export const codeTables = {
@@ -18,9 +19,16 @@ export const codeTables = {
   metering_grid_area: "flex.metering_grid_area"
 } as const
 
-/** A moment of the store's clock, exact to the microsecond. */
+/** A moment of the store's clock, exact to the microsecond; for ever and never, which no interval reaches, included. */
 export const momentOf = (sql: SqlClient.SqlClient, micros: number): Statement.Fragment =>
-  sql`('epoch'::timestamptz + ${micros}::float8 * interval '1 microsecond')`
+  Number.isFinite(micros)
+    ? sql`('epoch'::timestamptz + ${micros}::float8 * interval '1 microsecond')`
+    : sql.literal(`'${micros > 0 ? "" : "-"}infinity'::timestamptz`)
+
+/** The event that was seen: the one there is, where it is still the same. No number is exact to its microsecond in the year 9999. */
+const seenEvent = (sql: SqlClient.SqlClient, micros: number): Statement.Fragment => sql`
+  CASE WHEN (extract(epoch FROM s.last_event_at) * 1000000)::float8 = ${micros}::float8 THEN s.last_event_at
+    ELSE ${momentOf(sql, micros)} END`
 
 /** Answers one row with `written`, 0 or 1. */
 export const writeCopy = (sql: SqlClient.SqlClient, id: number, { change, ticket, version }: CopyUpdate) => {
@@ -39,12 +47,12 @@ export const writeCopy = (sql: SqlClient.SqlClient, id: number, { change, ticket
   // An event that came after the fetch began is not covered by it, though its time may be no later than one that is.
   const followed = (seenEventAt: number) =>
     sql`CASE WHEN s.event_told_at > ${momentOf(sql, ticket.startedAt)} THEN s.synced_event_at
-      ELSE ${momentOf(sql, seenEventAt)} END`
+      ELSE ${seenEvent(sql, seenEventAt)} END`
   const parts = [
-    sql`limits AS MATERIALIZED (SELECT set_config('lock_timeout', '1s', true))`,
+    sql`limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)})`,
     sql`held AS MATERIALIZED (
       SELECT s.accounting_point_id AS id FROM limits CROSS JOIN flex.accounting_point_sync s
-      WHERE s.accounting_point_id = ${id}::int4 AND s.version = ${version}::int8 FOR UPDATE OF s)`,
+      WHERE s.accounting_point_id = ${id}::int4 AND s.version = ${version}::int8 FOR NO KEY UPDATE OF s)`,
     ...timelines,
     ...located,
     sql`finalised AS (

@@ -6,6 +6,7 @@
 import { Cause, Effect, Layer } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { SqlError } from "effect/sql"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import { describe } from "../domain/Loop.ts"
 import { fromCloudEvent, fromPlainEvent, tooFarAhead, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
@@ -25,12 +26,17 @@ import { refuse } from "./Problems.ts"
 import { registerUnit } from "./registerUnit.ts"
 import type { SharedRefresh } from "./SharedRefresh.ts"
 
-/** The database is down or overloaded; the caller loses nothing by asking again. */
+const isLockTimeout = (cause: unknown): boolean =>
+  SqlError.isSqlError(cause) && cause.reason._tag === "LockTimeoutError"
+
+/** The database is down or overloaded, or somebody else holds a row; the caller loses nothing by asking again. */
 export const storeUnavailable = (error: StoreUnavailable) =>
-  Effect.andThen(
-    Effect.logWarning("http: the database could not be used", describe(Cause.fail(error))),
-    refuse("database-unavailable", "the database cannot be used at this moment", { "retry-after": 5 })
-  )
+  isLockTimeout(error.cause)
+    ? refuse("database-unavailable", "somebody else is changing this at the moment", { "retry-after": 1 })
+    : Effect.andThen(
+        Effect.logWarning("http: the database could not be used", describe(Cause.fail(error))),
+        refuse("database-unavailable", "the database cannot be used at this moment", { "retry-after": 5 })
+      )
 
 const beingSynced = () => refuse("being-synced", "the accounting point is being synced elsewhere", { "retry-after": 1 })
 
@@ -129,6 +135,7 @@ const events = HttpApiBuilder.group(
         },
         Effect.catchTags({
           EventsInFuture: ({ places: [first = 0] }) => refuse("malformed-request", `[${first}]: ${tooFarAhead}`),
+          LockTimeout: beingSynced,
           StoreUnavailable: storeUnavailable
         })
       )

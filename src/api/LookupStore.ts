@@ -7,7 +7,7 @@
  */
 import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
 
 /** An accounting point, or whatever stands behind a controllable unit. */
 export type LookupSubject = { readonly accountingPoint: Gsrn } | { readonly controllableUnit: ControllableUnitId }
@@ -60,17 +60,18 @@ export class LookupStore extends Context.Service<
   {
     /**
      * Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. A copy that
-     * settles the question is compared with the claim then and there, and the outcome recorded as `record` does.
+     * settles the question is compared with the claim then and there, and the outcome recorded as `record` does. Fails with
+     * `LockTimeout` when somebody else holds what the record is about for over a second.
      */
     readonly find: (
       subject: LookupSubject,
       caller: string,
       settlement?: Settlement
-    ) => Effect.Effect<LookupCopy | undefined, StoreUnavailable>
+    ) => Effect.Effect<LookupCopy | undefined, LockTimeout | StoreUnavailable>
     /**
      * Writes the audit entry for good and makes the accounting point relevant. When the caller has no tries left, it does neither
      * and returns the seconds until it may try again.
      */
-    readonly record: (record: LookupRecord) => Effect.Effect<number | undefined, StoreUnavailable>
+    readonly record: (record: LookupRecord) => Effect.Effect<number | undefined, LockTimeout | StoreUnavailable>
   }
 >()("penstock/api/LookupStore") {}

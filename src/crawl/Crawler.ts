@@ -34,6 +34,8 @@ const longestIdle = 250
 const shortestIdle = 12.5
 /** A queue that is there but refuses what a document leads to would else have its server asked again and again. */
 const beforeGivingBack = Duration.seconds(5)
+/** Between two tries to settle a task whose row somebody else holds, in milliseconds. */
+const [shortestPause, longestPause] = [50, 2_000]
 /** Settlements of one statement. */
 const mostSettled = 500
 
@@ -69,22 +71,35 @@ export class Crawler extends Context.Service<
           maxSize: mostSettled,
           runsAtOnce: 4,
           run: (settlements: ReadonlyArray<Settlement>) =>
-            Effect.map(queue.settle(settlements), (refused) => {
-              const lost = new Set(refused)
-              return settlements.map(({ task }) => !lost.has(task.id))
+            Effect.map(queue.settle(settlements), (unsettled) => {
+              const byId = new Map(unsettled.map((one) => [one.id, one]))
+              return settlements.map(({ task }) => byId.get(task.id))
             }),
           mayBeOfOne: () => false
         })
 
-        const record = (settlement: Settlement) =>
-          Effect.flatMap(settle(settlement), (accepted) =>
-            accepted && settlement.run !== undefined ? Metric.update(runs(settlement.run.result), 1) : Effect.void
-          )
+        /** Until it is recorded or the lease is lost: a row that somebody else holds is waited for, and not asked for anew. */
+        const record = (
+          settlement: Settlement,
+          restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+          pause = shortestPause
+        ): Effect.Effect<void, QueueUnavailable> =>
+          Effect.flatMap(settle(settlement), (unsettled) => {
+            if (unsettled?.again !== undefined) {
+              return Effect.andThen(
+                restore(Effect.sleep(pause)),
+                record(unsettled.again, restore, Math.min(2 * pause, longestPause))
+              )
+            }
+            return unsettled === undefined && settlement.run !== undefined
+              ? Metric.update(runs(settlement.run.result), 1)
+              : Effect.void
+          })
 
         // What has been run is settled even when interrupted then: it was fetched and published.
         const run = (task: ClaimedTask) =>
           Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(restore(runTask(task, options.rawTopic)), record)
+            Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) => record(settlement, restore))
           ).pipe(
             Effect.catchTag("QueueUnavailable", () =>
               Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
@@ -158,9 +173,11 @@ export class Crawler extends Context.Service<
         const heartbeat = Effect.gen(function* () {
           const leaseEnd = yield* nextLeaseEnd
           const held = [...tasks.values()]
-          const lost = held.length === 0 ? [] : yield* queue.heartbeat(held.map(({ task }) => task))
-          const isLost = new Set(lost)
+          if (held.length === 0) return
+          const answer = yield* queue.heartbeat(held.map(({ task }) => task))
+          const [isLost, isAsItWas] = [new Set(answer.lost), new Set(answer.held)]
           for (const each of held) {
+            if (isAsItWas.has(each.task.id)) continue
             if (!isLost.has(each.task.id)) each.leaseEnd = leaseEnd
             // Unless it was settled meanwhile, and is running again.
             else if (tasks.get(each.task.id) === each) yield* FiberMap.remove(running, each.task.id)

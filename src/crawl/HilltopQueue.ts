@@ -15,6 +15,13 @@ export class QueueUnavailable extends Schema.TaggedError<QueueUnavailable>()("Qu
 
 export type Lease = Pick<ClaimedTask, "id" | "fence">
 
+/** A settlement that was not recorded. */
+export interface Unsettled {
+  readonly id: number
+  /** What is to be tried again, while the lease is extended, since somebody else holds a row; none when the lease was lost. */
+  readonly again: Settlement | undefined
+}
+
 /** A crashed instance's tasks can be taken over this soon. Whoever could not extend a lease for so long must stop. */
 export const leaseTime = Duration.seconds(15)
 /** Leases that may run out in a row before a task is set aside. */
@@ -35,13 +42,21 @@ export class HilltopQueue extends Context.Service<
      * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.
      */
     readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, QueueUnavailable>
-    /** Extends the leases; returns the ids of those that were lost meanwhile. */
-    readonly heartbeat: (leases: ReadonlyArray<Lease>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
     /**
-     * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns the ids
-     * of the tasks refused because the lease was lost. A task whose next fetch was changed while it ran keeps that time.
+     * Extends the leases; returns the ids of those that were lost meanwhile, and of those that are as they were, since somebody
+     * else holds them.
      */
-    readonly settle: (settlements: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<number>, QueueUnavailable>
+    readonly heartbeat: (
+      leases: ReadonlyArray<Lease>
+    ) => Effect.Effect<{ readonly lost: ReadonlyArray<number>; readonly held: ReadonlyArray<number> }, QueueUnavailable>
+    /**
+     * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns those that
+     * it could not, because the lease was lost or somebody else holds a row: it waits for none. A task whose next fetch was
+     * changed while it ran keeps that time.
+     */
+    readonly settle: (
+      settlements: ReadonlyArray<Settlement>
+    ) => Effect.Effect<ReadonlyArray<Unsettled>, QueueUnavailable>
     /** Gives tasks back untouched, due as before. The tokens they were claimed with are spent: they may have been asked. */
     readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, QueueUnavailable>
     /**

@@ -156,14 +156,15 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
         }),
 
         heartbeat: (leases) =>
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            leases.flatMap((lease) => {
+          Effect.map(Clock.currentTimeMillis, (now) => ({
+            lost: leases.flatMap((lease) => {
               const task = held(lease)
               if (task === undefined) return [lease.id]
               task.leaseUntil = now + leaseMillis
               return []
-            })
-          ),
+            }),
+            held: []
+          })),
 
         settle: (settlements) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
@@ -173,7 +174,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
             }
             return settlements.flatMap((settlement) => {
               const task = held(settlement.task)
-              if (task === undefined) return [settlement.task.id]
+              if (task === undefined) return [{ id: settlement.task.id, again: undefined }]
               task.leaseUntil = undefined
               task.takeovers = 0
               task.attempts = settlement.attempts

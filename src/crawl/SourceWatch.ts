@@ -2,14 +2,15 @@
  * Watches the table of sources: every usable one has its SITES_LIST on the queue, its limits on its server, and the tasks
  * that its configuration wants.
  *
- * A source that cannot be used is reported on its own row and disturbs no other.
+ * A source that cannot be used is reported on its own row, and one of which somebody else holds a row is tried again: neither
+ * disturbs any other.
  */
-import { type Duration, Effect, Layer, Stream } from "effect"
+import { type Duration, Effect, Layer, Result, Stream } from "effect"
 import { patienceFor, repeatPass } from "../domain/Loop.ts"
 import { hilltopBaseUrl, serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { planChange } from "./PlanChange.ts"
-import { HilltopQueue } from "./HilltopQueue.ts"
+import { HilltopQueue, type QueueUnavailable } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget } from "./ServerBudget.ts"
 import { usableSource } from "./usableSource.ts"
@@ -18,13 +19,35 @@ import { usableSource } from "./usableSource.ts"
 export const checkSources = Effect.gen(function* () {
   const sources = yield* HilltopSources
   const queue = yield* HilltopQueue
-  const usable = (yield* Effect.forEach(yield* sources.list, checkSource)).filter((source) => source !== undefined)
-  yield* limitServers(usable.map(({ source }) => source))
+  const checked = yield* eachAlone(yield* sources.list, checkSource)
+  const usable = checked.done.filter((source) => source !== undefined)
+  const limited = yield* limitServers(usable.map(({ source }) => source))
   // First: it makes lists due that are on the queue, and a new one would be asked for twice.
-  yield* Effect.forEach(usable, replan, { discard: true })
-  yield* queue.enqueue(usable.map(({ source }) => sitesListTask(source)))
+  const planned = yield* eachAlone(usable, (one) => Effect.as(replan(one), one))
+  const lists = planned.done.map(({ source }) => sitesListTask(source))
+  const queued = yield* queue.enqueue(lists).pipe(
+    Effect.as(allWell),
+    Effect.catchTag("QueueUnavailable", () => eachAlone(lists, (list) => queue.enqueue([list])))
+  )
+  // The check counts as failed then, and comes again soon; all that could be done is done.
+  for (const { failures } of [checked, limited, planned, queued]) {
+    const [failure] = failures
+    if (failure !== undefined) return yield* failure
+  }
   return usable.length
 }).pipe(Effect.withSpan("SourceWatch.checkSources"))
+
+const allWell: { readonly failures: ReadonlyArray<QueueUnavailable> } = { failures: [] }
+
+/** What fails for one is no failure of the others. Four at a time: one that waits for a row does so for a second. */
+const eachAlone = <A, B, R>(all: Iterable<A>, run: (one: A) => Effect.Effect<B, QueueUnavailable, R>) =>
+  Effect.map(
+    Effect.forEach(all, (one) => Effect.result(run(one)), { concurrency: 4 }),
+    (results) => ({
+      done: results.flatMap((result) => (Result.isSuccess(result) ? [result.success] : [])),
+      failures: results.flatMap((result) => (Result.isFailure(result) ? [result.failure] : []))
+    })
+  )
 
 interface Checked {
   readonly source: UsableSource
@@ -58,7 +81,7 @@ const checkSource = Effect.fnUntraced(function* (row: SourceRow) {
 const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSource>) {
   const budget = yield* ServerBudget
   const byOrigin = Map.groupBy(usable, (source) => serverOrigin(source.htsUrl))
-  for (const sources of byOrigin.values()) {
+  return yield* eachAlone(byOrigin.values(), (sources) => {
     const least = (values: ReadonlyArray<number | undefined>) =>
       values.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.min(a, b)), undefined)
     const limits = {
@@ -67,8 +90,8 @@ const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSo
     }
     // As they are asked: one server may be spelt in several ways, and tasks are budgeted by theirs.
     const addresses = new Set(sources.map(({ htsUrl }) => hilltopBaseUrl(htsUrl)))
-    yield* Effect.forEach(addresses, (address) => budget.limit(address, limits), { discard: true })
-  }
+    return Effect.forEach(addresses, (address) => budget.limit(address, limits), { discard: true })
+  })
 })
 
 /** Checks all sources every `interval`, and at once when one was added or changed. */

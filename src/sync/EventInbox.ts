@@ -11,7 +11,7 @@
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { ThinEvent } from "../domain/ThinEvent.ts"
 import type { Standing } from "./Instances.ts"
-import type { StoreUnavailable } from "./LockStore.ts"
+import type { LockTimeout, StoreUnavailable } from "./LockStore.ts"
 
 export interface EventReceipt {
   readonly received: number
@@ -60,13 +60,14 @@ export class EventInbox extends Context.Service<
   EventInbox,
   {
     /**
-     * Records a batch, all or nothing, in whatever order its events come. An accounting point that waits after a failure is
-     * tried again, since the event may tell of the cure, as soon as its claim's failure allowed. Fails with
-     * `EventsInFuture` when any lies more than `furthestAhead` ahead of the store's clock.
+     * Records a batch, in whatever order its events come. An accounting point that waits after a failure is tried again, since the
+     * event may tell of the cure, as soon as its claim's failure allowed. Fails with `EventsInFuture`, and records nothing, when
+     * any lies more than `furthestAhead` ahead of the store's clock; with `LockTimeout` when somebody else holds an accounting
+     * point for over a second: the events of all others are recorded then.
      */
     readonly record: (
       events: ReadonlyArray<ThinEvent>
-    ) => Effect.Effect<EventReceipt, EventsInFuture | StoreUnavailable>
+    ) => Effect.Effect<EventReceipt, EventsInFuture | LockTimeout | StoreUnavailable>
     /** Emits when events were recorded by any instance; may emit too often, and may miss some while disconnected. */
     readonly arrivals: Stream.Stream<EventArrival>
   }

@@ -27,6 +27,7 @@ import { SharedRefresh } from "../../src/api/SharedRefresh.ts"
 import { type AccountingPointAnswer, entityTypeOf } from "../../src/domain/AccountingPoint.ts"
 import { Loops } from "../../src/domain/Loop.ts"
 import { AdapterClient, type AdapterError } from "../../src/sync/AdapterClient.ts"
+import { ServicePool } from "../support/stranger.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** What the tests decide of the adapter, and what they learn of it. */
@@ -114,6 +115,10 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
 /** Everything the routes need, with the adapter in memory. */
 export const ApiServices = servicesOver(adapter).pipe(
   Layer.provideMerge(Layer.merge(TestDatabase.layer, AdapterSwitches.layer))
+)
+/** The same on the pool of the service, with its settings. */
+const ApiServicesOnPool = servicesOver(adapter).pipe(
+  Layer.provideMerge(Layer.merge(ServicePool, AdapterSwitches.layer))
 )
 /** The same without an adapter. */
 export const ApiServicesAlone = servicesOver(AdapterClient.layerNone).pipe(Layer.provideMerge(TestDatabase.layer))
@@ -217,6 +222,7 @@ const api = Layer.effect(
 )
 
 export const layer = api.pipe(Layer.provideMerge(ApiServices))
+export const layerOnPool = api.pipe(Layer.provideMerge(ApiServicesOnPool))
 export const layerAlone = api.pipe(Layer.provideMerge(ApiServicesAlone))
 
 const since2020 = (value: string) => [{ value, from: Date.UTC(2020, 0, 1), to: undefined }]

@@ -1,0 +1,44 @@
+/**
+ * The rows of a statement through a schema, one by one: a row that cannot be read harms only itself.
+ *
+ * What is wrong is told by the names of the columns, never by their values, and counted, so that an operator can find the row.
+ */
+import { Effect, Metric, Result, Schema, SchemaIssue } from "effect"
+
+export interface Unreadable {
+  readonly row: unknown
+  /** The columns that cannot be read, for people: `version, failures cannot be read`. */
+  readonly reason: string
+}
+
+const unreadableRows = Metric.counter("penstock_unreadable_rows_total", {
+  description: "rows of the database that could not be read, by what they are",
+  incremental: true
+})
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const reasonOf = (error: Schema.SchemaError): string => {
+  const columns = formatIssue(error.issue).issues.map(({ path }) => String(path?.[0] ?? "the row"))
+  return `${[...new Set(columns)].join(", ")} cannot be read`
+}
+
+/** Rows that a schema takes, in their order, and the others; `what` they are is for the log and the metric. */
+export const readEach = <S extends Schema.ConstraintDecoder<unknown>>(what: string, schema: S) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  const counted = Metric.withAttributes(unreadableRows, { what })
+  return Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
+    const readable: Array<S["Type"]> = []
+    const unreadable: Array<Unreadable> = []
+    for (const row of rows) {
+      const decoded = decode(row)
+      if (Result.isSuccess(decoded)) readable.push(decoded.success)
+      else unreadable.push({ row, reason: reasonOf(decoded.failure) })
+    }
+    if (unreadable.length > 0) {
+      yield* Metric.update(counted, unreadable.length)
+      const reasons = [...new Set(unreadable.map(({ reason }) => reason))].slice(0, 5)
+      yield* Effect.logWarning(`${what}: ${unreadable.length} rows cannot be read`, reasons.join("; "))
+    }
+    return { readable, unreadable }
+  })
+}
