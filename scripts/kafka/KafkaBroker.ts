@@ -7,7 +7,7 @@ import { findJava, startOnJava } from "./javaKafka.ts"
 import { kafkaJars } from "./kafkaJars.ts"
 import { freePort, type KafkaNodeOptions } from "./KafkaNode.ts"
 
-export interface KafkaBrokerOptions extends Pick<KafkaNodeOptions, "directory" | "cache" | "abrupt"> {
+export interface KafkaBrokerOptions extends Pick<KafkaNodeOptions, "directory" | "cache" | "abrupt" | "advertisedPort"> {
   /** Left out: any free one. */
   readonly port?: number | undefined
 }
@@ -38,6 +38,7 @@ export const startKafka = Effect.fnUntraced(function* (options: KafkaBrokerOptio
     id: 1,
     port,
     abrupt: options.abrupt,
+    advertisedPort: options.advertisedPort,
     directory: path.resolve(options.directory),
     cache: path.resolve(options.cache)
   }

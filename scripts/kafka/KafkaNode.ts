@@ -16,6 +16,8 @@ export interface KafkaNodeOptions {
   /** Where the jars are kept. */
   readonly cache: string
   readonly port: number
+  /** The port that clients are told to come to, where something stands between them and the node; without Docker only. */
+  readonly advertisedPort?: number | undefined
   /** Left out: it is the only one. */
   readonly quorum?: Quorum | undefined
   /** Killed at the end instead of asked to stop, as by a crash; what it acknowledged is on its disk all the same. */

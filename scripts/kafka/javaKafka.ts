@@ -52,12 +52,15 @@ export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOption
   const classPath = `${yield* kafkaJars(options.cache)}/*`
   const { directory, id, port, quorum } = options
   const controller = quorum?.controllerPorts[id - 1] ?? (yield* freePort)
-  const listeners = `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`
+  // What the nodes send each other, the ends of transactions for one, does not pass what stands before them.
+  const inside = `INTERNAL://127.0.0.1:${yield* freePort},CONTROLLER://127.0.0.1:${controller}`
   const settings = {
     ...kafkaSettings(id, quorum?.controllerPorts.length ?? 1),
     ...controllersOf(options, controller),
-    listeners,
-    "advertised.listeners": listeners,
+    "inter.broker.listener.name": "INTERNAL",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    listeners: `PLAINTEXT://127.0.0.1:${port},${inside}`,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${options.advertisedPort ?? port},${inside}`,
     "log.dirs": `${directory}/data`
   }
   const file = `${directory}/server.properties`

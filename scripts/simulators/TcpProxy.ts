@@ -11,7 +11,12 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export interface TcpProxyOptions {
   readonly host: string
   readonly port: number
+  /** Where it listens itself; left out: any free one. */
+  readonly listenAt?: number
 }
+
+/** What becomes of a connection that is opened: served, opened and never answered, opened and frozen, or refused. */
+export type Admission = "served" | "dropped" | "frozen" | "refused"
 
 /** One connection through the proxy, from its client to its server. */
 export interface ProxiedConnection {
@@ -28,12 +33,16 @@ export interface TcpProxy {
   readonly port: number
   /** Those open now, in the order they came. */
   readonly connections: () => ReadonlyArray<ProxiedConnection>
-  /** What becomes of connections that are opened from now on: served, dropped (opened and never answered), or refused. */
-  readonly admit: (as: "served" | "dropped" | "refused") => void
+  /** What becomes of connections that are opened from now on. */
+  readonly admit: (as: Admission) => void
   /** How much later what comes passes from now on, either way, in milliseconds. */
   readonly delay: (milliseconds: number) => void
   /** Every connection there is dropped, and every one to come. */
   readonly dropAll: () => void
+  /** Nothing passes until `thawAll`, on connections to come neither. */
+  readonly freezeAll: () => void
+  readonly thawAll: () => void
+  readonly cutAll: () => void
   /** Cuts every connection there is, dropped ones as well, and serves those to come. */
   readonly restore: () => void
 }
@@ -41,11 +50,12 @@ export interface TcpProxy {
 /** A proxy on a free port, until the scope closes; its connections are cut then. */
 export const tcpProxy = (options: TcpProxyOptions): Effect.Effect<TcpProxy, never, Scope.Scope> => {
   const pairs = new Set<Pair>()
-  let admission: "served" | "dropped" | "refused" = "served"
+  let admission: Admission = "served"
   let latency = 0
   const accept = (client: Socket) => {
     if (admission === "refused") return void client.resetAndDestroy()
     const pair = new Pair(client, admission === "dropped" ? undefined : options, () => latency)
+    if (admission === "frozen") pair.freeze()
     pairs.add(pair)
     client.once("close", () => pairs.delete(pair))
   }
@@ -55,7 +65,7 @@ export const tcpProxy = (options: TcpProxyOptions): Effect.Effect<TcpProxy, neve
   // Without allowHalfOpen a client's end would be answered by Node, also on a connection that is dropped.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
   return Effect.map(
-    Effect.acquireRelease(listening(server), () =>
+    Effect.acquireRelease(listening(server, options.listenAt), () =>
       Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))
         cutAll()
@@ -74,6 +84,15 @@ export const tcpProxy = (options: TcpProxyOptions): Effect.Effect<TcpProxy, neve
         admission = "dropped"
         for (const pair of pairs) pair.drop()
       },
+      freezeAll: () => {
+        admission = "frozen"
+        for (const pair of pairs) pair.freeze()
+      },
+      thawAll: () => {
+        admission = "served"
+        for (const pair of pairs) pair.thaw()
+      },
+      cutAll,
       restore: () => {
         admission = "served"
         cutAll()
@@ -82,9 +101,9 @@ export const tcpProxy = (options: TcpProxyOptions): Effect.Effect<TcpProxy, neve
   )
 }
 
-const listening = (server: Server) =>
+const listening = (server: Server, port = 0) =>
   Effect.callback<AddressInfo>((resume) => {
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server.address() as AddressInfo)))
+    server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server.address() as AddressInfo)))
   })
 
 class Pair implements ProxiedConnection {
@@ -102,7 +121,7 @@ class Pair implements ProxiedConnection {
       this.drop()
       return
     }
-    this.#server = connect({ ...target, allowHalfOpen: true, noDelay: true })
+    this.#server = connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true })
     this.#server.on("error", () => this.cut())
     this.#pass(client, this.#server)
     this.#pass(this.#server, client)

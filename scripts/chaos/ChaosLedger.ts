@@ -1,0 +1,89 @@
+/**
+ * Every request of a run and how it ended, as the one who asked saw it.
+ *
+ * Who asks waits longer than the service may take, so that "late" and "never" are told apart and a hang is measured; also
+ * where nobody wants the answer any more.
+ */
+import { Clock, Effect, Fiber, FiberSet, Option } from "effect"
+import { HttpClient, type HttpClientRequest } from "effect/http"
+
+export type RequestKind = "lookup" | "event" | "read" | "register" | "ready" | "progress" | "live"
+
+export interface Asked {
+  readonly kind: RequestKind
+  /** Number of the instance, from 1. */
+  readonly instance: number
+  /** Milliseconds since 1970, as all times here. */
+  readonly at: number
+  readonly millis: number
+  /** None when there was no answer: the connection was lost, or nobody waited any longer. */
+  readonly status: number | undefined
+  readonly retryAfter: string | undefined
+  /** The detail of a problem, or what the connection died of. */
+  readonly detail: string | undefined
+}
+
+/** An answer with its body, for whoever wants to look at that. */
+export interface Answered extends Asked {
+  readonly body: string
+}
+
+/** Whoever asks gives up then; the service has to answer within `answerWithin`. */
+export const patience = 30_000
+export const answerWithin = 10_000
+
+export interface ChaosLedger {
+  readonly all: () => ReadonlyArray<Asked>
+  /** Ends when nothing is asked any more. */
+  readonly settled: Effect.Effect<void>
+  readonly ask: (
+    kind: RequestKind,
+    instance: number,
+    request: HttpClientRequest.HttpClientRequest
+  ) => Effect.Effect<Answered>
+}
+
+export const makeLedger = Effect.gen(function* () {
+  const client = yield* HttpClient.HttpClient
+  const inFlight = yield* FiberSet.make<Answered>()
+  const all: Array<Asked> = []
+  const asking = Effect.fnUntraced(function* (
+    kind: RequestKind,
+    instance: number,
+    request: HttpClientRequest.HttpClientRequest
+  ) {
+    const at = yield* Clock.currentTimeMillis
+    const answer = yield* client.execute(request).pipe(
+      Effect.flatMap((response) => Effect.map(response.text, (body) => ({ response, body }))),
+      Effect.scoped,
+      Effect.catchTag("HttpClientError", (error) => Effect.succeed(error.message)),
+      Effect.timeoutOption(patience)
+    )
+    const millis = (yield* Clock.currentTimeMillis) - at
+    const known = { kind, instance, at, millis }
+    const none = (detail: string): Answered => ({
+      ...known,
+      status: undefined,
+      retryAfter: undefined,
+      detail,
+      body: ""
+    })
+    const result = Option.match(answer, {
+      onNone: () => none(`nothing within ${patience / 1_000} s`),
+      onSome: (given): Answered => {
+        if (typeof given === "string") return none(given)
+        const { body, response } = given
+        const detail = response.status >= 400 ? detailOf(body) : undefined
+        return { ...known, status: response.status, retryAfter: response.headers["retry-after"], detail, body }
+      }
+    })
+    const { body: _, ...asked } = result
+    all.push(asked)
+    return result
+  })
+  const ask: ChaosLedger["ask"] = (kind, instance, request) =>
+    Effect.flatMap(FiberSet.run(inFlight, asking(kind, instance, request)), Fiber.join)
+  return { all: () => all, ask, settled: FiberSet.awaitEmpty(inFlight) } satisfies ChaosLedger as ChaosLedger
+})
+
+const detailOf = (body: string) => /"detail":"([^"]*)"/.exec(body)?.[1] ?? body.slice(0, 100)

@@ -1,0 +1,41 @@
+/**
+ * The settings of the instances: what a deployment would leave alone is left alone, deadlines above all.
+ *
+ * Only what takes hours or minutes otherwise is faster: the rounds of the background sync, and when a copy is old.
+ */
+import { Duration } from "effect"
+
+export const keys = {
+  lookup: "chaos-lookup-key",
+  event: "chaos-event-key",
+  read: "chaos-read-key",
+  admin: "chaos-admin-key"
+}
+
+/** Who looks up, in the audit. */
+export const caller = "chaos"
+
+/** A claim whose instance lost its database is taken over after this long. */
+export const syncDeadAfter = Duration.seconds(15)
+
+export const chaosSettings = (options: {
+  readonly databaseUrl: string
+  readonly adapterUrl: string
+  readonly adapterKey: string
+  readonly kafkaBrokers: string | undefined
+}): Readonly<Record<string, string>> => ({
+  DATABASE_URL: options.databaseUrl,
+  ADAPTER_URL: options.adapterUrl,
+  ADAPTER_API_KEY: options.adapterKey,
+  ...(options.kafkaBrokers === undefined ? {} : { KAFKA_BROKERS: options.kafkaBrokers }),
+  LOOKUP_API_KEYS: `${caller}:${keys.lookup}`,
+  EVENT_API_KEYS: `${caller}:${keys.event}`,
+  READ_API_KEYS: `${caller}:${keys.read}`,
+  ADMIN_API_KEYS: `${caller}:${keys.admin}`,
+  SYNC_INTERVAL: "2 seconds",
+  SYNC_WITHIN: "5 minutes",
+  SYNC_DEAD_AFTER: `${Duration.toSeconds(syncDeadAfter)} seconds`,
+  LOOKUP_MAX_AGE: "10 seconds",
+  CRAWL_ALLOW_PRIVATE: "true",
+  LOG_LEVEL: "info"
+})

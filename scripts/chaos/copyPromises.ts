@@ -1,0 +1,161 @@
+/**
+ * Each copy says what the adapter knows; each write was of an answer that was fetched later than the one before; and each
+ * answer about an end user is in the audit.
+ *
+ * What is asked of the database here goes to it directly, past the proxies.
+ */
+import { Clock, Effect, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
+import { timelineNames, type TimelineName } from "../simulators/adapter/Timelines.ts"
+import type { Asked } from "./ChaosLedger.ts"
+import { points } from "./ChaosLoad.ts"
+import { caller } from "./chaosSettings.ts"
+
+/** From now on each write of a copy leaves a row. */
+export const logWrites = SqlClient.SqlClient.use((sql) =>
+  Effect.gen(function* () {
+    yield* sql`
+      CREATE TABLE chaos_writes (id bigint GENERATED ALWAYS AS IDENTITY, point integer, before bigint, after bigint,
+        fetched_before timestamptz, fetched_after timestamptz)`
+    yield* sql`
+      CREATE FUNCTION chaos_log_write() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        INSERT INTO chaos_writes (point, before, after, fetched_before, fetched_after)
+        VALUES (NEW.accounting_point_id, OLD.version, NEW.version, OLD.fetched_at, NEW.fetched_at);
+        RETURN NULL;
+      END $$`
+    yield* sql`
+      CREATE TRIGGER chaos_log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
+      WHEN (ROW(NEW.version, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.fetched_at))
+      EXECUTE FUNCTION chaos_log_write()`
+  })
+)
+
+interface Segment {
+  readonly value: string
+  readonly from: number
+  readonly to: number | null
+}
+type Copy = Readonly<Record<TimelineName, ReadonlyArray<Segment>>> & {
+  readonly latitude: number | null
+  readonly longitude: number | null
+}
+
+/** What holds from `now` on, as text: what is over is history, and only what is told apart by value is told apart. */
+const fromNowOn = (segments: ReadonlyArray<Segment>, now: number): string => {
+  const joined: Array<{ value: string; from: number; to: number }> = []
+  const later = segments
+    .map(({ from, to, value }) => ({ value, from: Math.max(from, now), to: to ?? Infinity }))
+    .filter(({ from, to }) => from < to)
+    .toSorted((a, b) => (a.value < b.value ? -1 : a.value > b.value ? 1 : a.from - b.from))
+  for (const one of later) {
+    const last = joined.at(-1)
+    if (last?.value === one.value && last.to >= one.from) last.to = Math.max(last.to, one.to)
+    else joined.push({ ...one })
+  }
+  return joined.map(({ from, to, value }) => `${value} ${from === now ? "now" : from} ${to}`).join(", ")
+}
+
+const copies = SqlClient.SqlClient.use((sql) => {
+  const timeline = (name: string, value: string, join: string) =>
+    sql.literal(`coalesce((
+    SELECT jsonb_agg(jsonb_build_object('value', ${value}, 'from', round(extract(epoch FROM lower(t.valid_time_range)) * 1000),
+      'to', CASE WHEN NOT upper_inf(t.valid_time_range) THEN round(extract(epoch FROM upper(t.valid_time_range)) * 1000) END))
+    FROM flex.accounting_point_${name} t ${join} WHERE t.accounting_point_id = a.id), '[]') AS ${name}`)
+  const named = (name: string, key: string) => timeline(name, "v.business_id", `JOIN flex.${name} v ON v.id = t.${key}`)
+  return sql<Copy & { readonly gsrn: string; readonly waits: boolean; readonly state: string }>`
+    SELECT a.business_id AS gsrn, a.latitude, a.longitude,
+      coalesce(s.next_attempt_at > now(), false) AS waits,
+      concat_ws(', ', 'version ' || s.version, 'failures ' || s.failures, 'last_error ' || s.last_error,
+        'claimed ' || round(extract(epoch FROM now() - s.last_sync_start)) || ' s ago',
+        CASE WHEN last_event_at > synced_event_at THEN 'an event pending' END, CASE WHEN NOT relevant THEN 'not relevant' END) AS state,
+      ${named("end_user", "end_user_id")}, ${named("energy_supplier", "energy_supplier_id")},
+      ${named("metering_grid_area", "metering_grid_area_id")}, ${timeline("energy_direction", "t.direction", "")}
+    FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
+})
+
+export interface Difference {
+  readonly gsrn: string
+  /** It has failed and is tried again later: it may be late, and is not lost. */
+  readonly waits: boolean
+  readonly what: string
+}
+
+/** The points whose copy is not what the adapter knows. */
+export const differences = Effect.gen(function* () {
+  const adapter = yield* AdapterSimulator
+  const kept = new Map((yield* copies).map((row) => [row.gsrn, row]))
+  const found: Array<Difference> = []
+  for (let index = 0; index < points; index++) {
+    const { gsrn, state } = yield* adapter.point(index)
+    const copy = kept.get(gsrn)
+    if (copy === undefined || state === undefined) continue
+    const now = yield* Clock.currentTimeMillis
+    const wrong = timelineNames.filter((name) => {
+      const truth = state.timelines[name].flatMap((row) =>
+        (row.value === "both" ? ["consumption", "production"] : [row.value]).map((value) => ({ ...row, value }))
+      )
+      return fromNowOn(truth, now) !== fromNowOn(copy[name], now)
+    })
+    const { location } = state
+    const moved = location != null && (location.latitude !== copy.latitude || location.longitude !== copy.longitude)
+    if (wrong.length > 0 || moved) {
+      const what = `${[...wrong, ...(moved ? ["location"] : [])].join(", ")} (${copy.state})`
+      found.push({ gsrn, waits: copy.waits, what })
+    }
+  }
+  return found
+})
+
+/** Until copies and adapter agree, or `patience` is over; who waits for its back-off has as long as that takes, up to three minutes. */
+export const copiesAgree = Effect.fnUntraced(function* (patience: number) {
+  const from = yield* Clock.currentTimeMillis
+  const settled = yield* differences.pipe(
+    Effect.repeat({
+      schedule: Schedule.spaced("250 millis"),
+      until: Effect.fnUntraced(function* (found) {
+        const waited = (yield* Clock.currentTimeMillis) - from
+        return found.length === 0 || waited > 180_000 || (waited > patience && !found.some(({ waits }) => waits))
+      })
+    })
+  )
+  const millis = (yield* Clock.currentTimeMillis) - from
+  return {
+    millis,
+    broken: settled.map(({ gsrn, what }) => `the copy of ${gsrn} is not what the adapter knows: ${what}`)
+  }
+})
+
+interface Writes {
+  readonly writes: number
+  readonly steps: number
+  readonly forward: number
+}
+
+/** An older answer was never written over a newer one, and a version counts each write. */
+export const writesWentForward = SqlClient.SqlClient.use(
+  (sql) => sql<Writes>`
+    SELECT count(*)::int4 AS writes, (count(*) FILTER (WHERE after = before + 1))::int4 AS steps,
+      (count(*) FILTER (WHERE fetched_after > fetched_before))::int4 AS forward FROM chaos_writes`
+).pipe(
+  Effect.map(([row = { writes: 0, steps: 0, forward: 0 }]) => ({
+    writes: row.writes,
+    broken: [
+      ...(row.steps === row.writes ? [] : [`${row.writes - row.steps} writes of copies did not count their version`]),
+      ...(row.forward === row.writes
+        ? []
+        : [`${row.writes - row.forward} writes put an answer over one that was fetched later`])
+    ]
+  }))
+)
+
+/** What was told to the caller is in the audit; there may be more, where the answer was lost. */
+export const answersAudited = Effect.fnUntraced(function* (asked: ReadonlyArray<Asked>) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ audited: number }>`
+    SELECT count(*)::int4 AS audited FROM flex.lookup_audit WHERE caller = ${caller}`
+  const answers = asked.filter(({ kind, status }) => kind === "lookup" && (status === 200 || status === 403)).length
+  const audited = row?.audited ?? 0
+  return audited >= answers ? [] : [`${answers} lookups were answered, and ${audited} are in the audit`]
+})

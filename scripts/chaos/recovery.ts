@@ -1,0 +1,73 @@
+/**
+ * How soon everything is back: each instance says that it is ready and gets on, and answers a lookup with what the
+ * adapter says now.
+ *
+ * Asked anew four times a second, whether earlier questions were answered or not: one that hangs says nothing of the next.
+ */
+import { Clock, Deferred, Effect, Schedule } from "effect"
+import { HttpClientRequest } from "effect/http"
+import type { ChaosInstance } from "./ChaosInstance.ts"
+import type { Answered } from "./ChaosLedger.ts"
+import { type LoadParts, lookUp } from "./ChaosLoad.ts"
+
+/** By the brief of the service: everything is back within this long of a fault. */
+export const backWithin = 10_000
+/** Nobody waits longer than this to know how long it took. */
+const patience = 90_000
+
+export interface Recovery {
+  /** Milliseconds until all instances were back; undefined when they were not. */
+  readonly millis: number | undefined
+  /** What was wrong with those that were not back within `backWithin`. */
+  readonly missing: ReadonlyArray<string>
+}
+
+const problemsOf = (ready: Answered, progress: Answered, lookup: Answered) => [
+  ...[ready, progress]
+    .filter(({ status }) => status !== 200)
+    .map(({ detail, kind, status }) => `${kind} ${status ?? "no answer"} (${detail})`),
+  ...(lookup.status !== 200
+    ? [`lookup ${lookup.status ?? "no answer"} (${lookup.detail})`]
+    : lookup.body.includes('"stale":true')
+      ? ["lookup from the copy, the adapter not being asked"]
+      : [])
+]
+
+const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: ChaosInstance, since: number) {
+  const { number, url } = instance
+  const back = yield* Deferred.make<number>()
+  let last: ReadonlyArray<string> = ["no answer"]
+  let missing: string | undefined
+  const look = Effect.gen(function* () {
+    const [ready, progress, lookup] = yield* Effect.all(
+      [
+        parts.ledger.ask("ready", number, HttpClientRequest.get(`${url}/health/ready`)),
+        parts.ledger.ask("progress", number, HttpClientRequest.get(`${url}/health/progress`)),
+        lookUp(parts, instance, number - 1, true)
+      ],
+      { concurrency: 3 }
+    )
+    const problems = problemsOf(ready, progress, lookup)
+    last = problems
+    if (problems.length === 0) yield* Deferred.succeed(back, (yield* Clock.currentTimeMillis) - since)
+  })
+  const asking = Effect.forkChild(look).pipe(Effect.repeat(Schedule.spaced("250 millis")), Effect.andThen(Effect.never))
+  const late = Effect.sync(() => {
+    missing = `instance ${number}: ${last.join(", ")}`
+  }).pipe(Effect.delay(backWithin), Effect.andThen(Effect.never))
+  const answer = Effect.timeoutOption(Deferred.await(back), patience)
+  const millis = yield* Effect.raceFirst(answer, Effect.all([asking, late], { concurrency: 2 }) as Effect.Effect<never>)
+  return { millis: millis._tag === "Some" ? millis.value : undefined, missing }
+})
+
+/** Waits until all are back, counted from `since`, a minute and a half at most. */
+export const untilBack = Effect.fnUntraced(function* (parts: LoadParts, since: number) {
+  const each = yield* Effect.forEach(parts.instances, (one) => instanceBack(parts, one, since), {
+    concurrency: "unbounded"
+  })
+  const times = each.map(({ millis }) => millis)
+  return {
+    millis: times.includes(undefined) ? undefined : Math.max(...times.map((millis) => millis ?? 0)),
+    missing: each.flatMap(({ missing }) => missing ?? [])
+  } satisfies Recovery as Recovery
+})
