@@ -47,12 +47,15 @@ export const lookUp = Effect.fnUntraced(function* (
   )
 })
 
-/** A controllable unit for two of three points. The others are relevant because they are looked up. */
+/** Two of three points have a controllable unit. The others are relevant because they are looked up. */
+const hasUnit = (index: number) => index % 3 !== 2
+
+/** The units, and with them the copies of their points. */
 export const registerUnits = Effect.fnUntraced(function* ({ instances, ledger }: LoadParts) {
   const adapter = yield* AdapterSimulator
   const [{ number, url } = { number: 0, url: "" }] = instances
   for (let index = 0; index < points; index++) {
-    if (index % 3 === 2) continue
+    if (!hasUnit(index)) continue
     const { gsrn } = yield* adapter.point(index)
     const request = HttpClientRequest.put(`${url}/controllable_unit/${randomUUID()}`).pipe(
       HttpClientRequest.bearerToken(keys.admin),
@@ -135,7 +138,7 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
 
   const read = Effect.gen(function* () {
     const { number, url } = random.pick(instances)
-    const { gsrn } = yield* adapter.point(random.int(0, points - 1))
+    const { gsrn } = yield* adapter.point(3 * random.int(0, points / 3 - 1))
     const path = random.pick([`/accounting_point/${gsrn}`, "/observation/site?limit=5"])
     yield* ledger.ask("read", number, HttpClientRequest.bearerToken(HttpClientRequest.get(url + path), keys.read))
   })

@@ -8,6 +8,8 @@ import { Clock, Effect, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
 import { timelineNames, type TimelineName } from "../simulators/adapter/Timelines.ts"
+import { saysNoDirection } from "../simulators/adapter/WireAnswer.ts"
+import type { SeedKey } from "../simulators/SeededRandom.ts"
 import type { Asked } from "./ChaosLedger.ts"
 import { points } from "./ChaosLoad.ts"
 import { caller } from "./chaosSettings.ts"
@@ -75,7 +77,7 @@ const copies = SqlClient.SqlClient.use((sql) => {
     FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
 })
 
-export interface Difference {
+interface Difference {
   readonly gsrn: string
   /** It has failed and is tried again later: it may be late, and is not lost. */
   readonly waits: boolean
@@ -83,7 +85,7 @@ export interface Difference {
 }
 
 /** The points whose copy is not what the adapter knows. */
-export const differences = Effect.gen(function* () {
+const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   const adapter = yield* AdapterSimulator
   const kept = new Map((yield* copies).map((row) => [row.gsrn, row]))
   const found: Array<Difference> = []
@@ -93,6 +95,7 @@ export const differences = Effect.gen(function* () {
     if (copy === undefined || state === undefined) continue
     const now = yield* Clock.currentTimeMillis
     const wrong = timelineNames.filter((name) => {
+      if (name === "energy_direction" && saysNoDirection(seed, index)) return copy[name].length > 0
       const truth = state.timelines[name].flatMap((row) =>
         (row.value === "both" ? ["consumption", "production"] : [row.value]).map((value) => ({ ...row, value }))
       )
@@ -109,9 +112,9 @@ export const differences = Effect.gen(function* () {
 })
 
 /** Until copies and adapter agree, or `patience` is over; who waits for its back-off has as long as that takes, up to three minutes. */
-export const copiesAgree = Effect.fnUntraced(function* (patience: number) {
+export const copiesAgree = Effect.fnUntraced(function* (seed: SeedKey, patience: number) {
   const from = yield* Clock.currentTimeMillis
-  const settled = yield* differences.pipe(
+  const settled = yield* differences(seed).pipe(
     Effect.repeat({
       schedule: Schedule.spaced("250 millis"),
       until: Effect.fnUntraced(function* (found) {

@@ -36,6 +36,8 @@ export interface ChaosOptions {
   readonly seed: SeedKey
   /** How long faults go on; what comes after takes a minute or two more. */
   readonly faultsFor: Duration.Input
+  /** Sites of each of the two simulated councils; 5 unless said, some 60 requests of the Hilltop queue each. */
+  readonly sites?: number
   /** All unless said. */
   readonly kinds?: ReadonlyArray<FaultKind> | undefined
   /** Where the logs of the instances go. */
@@ -61,22 +63,22 @@ const followedWithin = Duration.toMillis(syncDeadAfter) + 10_000
 const endsWithin = 25_000
 
 /** Slow enough that no simulated time comes before ours, fast enough that series grow. */
-const hilltopOptions = (seed: SeedKey, now: number, faultsFor: number) => ({
+const hilltopOptions = ({ seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
   seed,
   councils: 2,
-  sites: 5,
+  sites,
   historyDays: 65,
   // Twelve hours ago, and NZST is twelve ahead.
   start: new Date(now).toISOString().slice(0, 19),
   speed: Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
 })
 
-const simulators = ({ faultsFor, seed }: ChaosOptions) =>
+const simulators = (options: ChaosOptions) =>
   Layer.unwrap(
     Effect.map(Clock.currentTimeMillis, (now) =>
       Layer.merge(
-        AdapterSimulator.layer({ points, seed, faults: { latency: 5, jitter: 25 } }),
-        HilltopSimulator.layer(hilltopOptions(seed, now, Duration.toMillis(faultsFor)))
+        AdapterSimulator.layer({ points, seed: options.seed, faults: { latency: 5, jitter: 25 } }),
+        HilltopSimulator.layer(hilltopOptions(options, now, Duration.toMillis(options.faultsFor)))
       )
     )
   )
@@ -148,7 +150,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   yield* Fiber.interrupt(loading)
   yield* tell("the load has ended; what was kept is compared with the sources")
   const told = yield* Effect.timeoutOption(load.told, "30 seconds")
-  const agreed = yield* copiesAgree(followedWithin)
+  const agreed = yield* copiesAgree(seed, followedWithin)
   const documents = yield* documentPromises
   yield* ledger.settled
   const asked = ledger.all()

@@ -71,6 +71,9 @@ interface Manner {
   readonly addsFields: boolean
 }
 
+/** Whether the answers about this point have no directions, so that nobody can know them. */
+export const saysNoDirection = (seed: SeedKey, index: number): boolean => mannerOf(seed, index).leavesOutDirection
+
 const mannerOf = (seed: SeedKey, index: number): Manner => {
   const random = seeded(seed, "manner", index)
   return {
