@@ -7,8 +7,8 @@
  * run: what meets them is up to two processes and a database.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Data, Duration, Effect, FileSystem, Option, References } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Cause, Console, Data, Duration, Effect, FileSystem, Option, References } from "effect"
+import { CliError, Command, Flag } from "effect/cli"
 import { startEmbeddedPostgres } from "../layers/EmbeddedPostgres.ts"
 import { version } from "../layers/version.ts"
 import { allFaultKinds } from "./chaos/ChaosFault.ts"
@@ -80,6 +80,11 @@ const chaos = Command.make("chaos", flags, ({ faults, kafka, minutes, seed }) =>
 Command.run(chaos, { version }).pipe(
   Effect.provide(NodeServices.layer),
   Effect.provideService(References.MinimumLogLevel, "Warn"),
-  Effect.tapError((error) => Console.error(error.message)),
+  Effect.tapCause((cause) =>
+    Option.match(Cause.findErrorOption(cause), {
+      onSome: (error) => (CliError.isCliError(error) ? Effect.void : Console.error(error.message)),
+      onNone: () => (Cause.hasInterruptsOnly(cause) ? Effect.void : Console.error(Cause.pretty(cause)))
+    })
+  ),
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

@@ -6,6 +6,7 @@
  */
 import { Clock, Effect, Fiber, FiberSet, Option } from "effect"
 import { HttpClient, type HttpClientRequest } from "effect/http"
+import type { Stalls } from "./Stalls.ts"
 
 export type RequestKind = "lookup" | "event" | "read" | "register" | "ready" | "progress" | "live"
 
@@ -15,6 +16,7 @@ export interface Asked {
   readonly instance: number
   /** Milliseconds since 1970, as all times here. */
   readonly at: number
+  /** Until it was answered, without the time in which the machine stood still. */
   readonly millis: number
   /** None when there was no answer: the connection was lost, or nobody waited any longer. */
   readonly status: number | undefined
@@ -29,7 +31,7 @@ export interface Answered extends Asked {
 }
 
 /** Whoever asks gives up then; the service has to answer within `answerWithin`. */
-export const patience = 30_000
+const patience = 30_000
 export const answerWithin = 10_000
 
 export interface ChaosLedger {
@@ -43,7 +45,7 @@ export interface ChaosLedger {
   ) => Effect.Effect<Answered>
 }
 
-export const makeLedger = Effect.gen(function* () {
+export const makeLedger = Effect.fnUntraced(function* (stalls: Stalls) {
   const client = yield* HttpClient.HttpClient
   const inFlight = yield* FiberSet.make<Answered>()
   const all: Array<Asked> = []
@@ -59,7 +61,8 @@ export const makeLedger = Effect.gen(function* () {
       Effect.catchTag("HttpClientError", (error) => Effect.succeed(error.message)),
       Effect.timeoutOption(patience)
     )
-    const millis = (yield* Clock.currentTimeMillis) - at
+    const until = yield* Clock.currentTimeMillis
+    const millis = until - at - stalls.between(at, until)
     const known = { kind, instance, at, millis }
     const none = (detail: string): Answered => ({
       ...known,

@@ -17,6 +17,7 @@ import type { ChaosInstance } from "./ChaosInstance.ts"
 import type { ChaosLedger } from "./ChaosLedger.ts"
 import type { ChaosNetwork } from "./ChaosNetwork.ts"
 import { keys } from "./chaosSettings.ts"
+import type { Stalls } from "./Stalls.ts"
 
 /** Accounting points; the first of them never change, so that an answer about them is always 200. */
 export const points = 60
@@ -26,6 +27,7 @@ export interface LoadParts {
   readonly seed: SeedKey
   readonly instances: ReadonlyArray<ChaosInstance>
   readonly ledger: ChaosLedger
+  readonly stalls: Stalls
 }
 
 /** Looks up the point with this index at an instance, for the end user it has now. */

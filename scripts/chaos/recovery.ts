@@ -49,11 +49,13 @@ const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: Ch
     )
     const problems = problemsOf(ready, progress, lookup)
     last = problems
-    if (problems.length === 0) yield* Deferred.succeed(back, (yield* Clock.currentTimeMillis) - since)
+    if (problems.length > 0) return
+    const now = yield* Clock.currentTimeMillis
+    yield* Deferred.succeed(back, now - since - parts.stalls.between(since, now))
   })
   const asking = Effect.forkChild(look).pipe(Effect.repeat(Schedule.spaced("250 millis")), Effect.andThen(Effect.never))
   const late = Effect.sync(() => {
-    missing = `instance ${number}: ${last.join(", ")}`
+    missing = `instance ${number}: ${last.length === 0 ? "no answer" : last.join(", ")}`
   }).pipe(Effect.delay(backWithin), Effect.andThen(Effect.never))
   const answer = Effect.timeoutOption(Deferred.await(back), patience)
   const millis = yield* Effect.raceFirst(answer, Effect.all([asking, late], { concurrency: 2 }) as Effect.Effect<never>)

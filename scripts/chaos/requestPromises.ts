@@ -3,6 +3,9 @@
  */
 import { answerWithin, type Asked } from "./ChaosLedger.ts"
 
+/** What the asking itself may take on top: both ends share the processors with all that is tried here. */
+const asking = 500
+
 /** What may be said to a request that is in order. */
 const allowed = new Set([200, 201, 403, 429, 502, 503, 504])
 const needsRetryAfter = new Set([429, 502, 503, 504])
@@ -23,8 +26,8 @@ const listed = (what: string, failures: ReadonlyArray<Asked>, startedAt: number)
       ]
 
 export const requestPromises = (asked: ReadonlyArray<Asked>, startedAt: number): ReadonlyArray<string> => {
-  const late = asked.filter(({ millis }) => millis > answerWithin)
-  const lost = asked.filter(({ millis, status }) => status === undefined && millis <= answerWithin)
+  const late = asked.filter(({ millis }) => millis > answerWithin + asking)
+  const lost = asked.filter(({ millis, status }) => status === undefined && millis <= answerWithin + asking)
   const wrong = asked.filter(({ status }) => status !== undefined && !allowed.has(status))
   const silent = asked.filter(
     ({ retryAfter, status }) => status !== undefined && needsRetryAfter.has(status) && retryAfter === undefined

@@ -27,6 +27,7 @@ import { healthPromises, type Severed } from "./healthPromises.ts"
 import type { ChaosKafka } from "./ChaosKafka.ts"
 import { backWithin, untilBack } from "./recovery.ts"
 import { requestPromises } from "./requestPromises.ts"
+import { watchStalls } from "./Stalls.ts"
 
 export interface ChaosOptions {
   /** An empty database, past all proxies. */
@@ -111,8 +112,9 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
       })
     )
   const instances = yield* Effect.all([start(1), start(2)], { concurrency: instanceCount })
-  const ledger = yield* makeLedger
-  const parts = { seed, instances, ledger }
+  const stalls = yield* watchStalls
+  const ledger = yield* makeLedger(stalls)
+  const parts = { seed, instances, ledger, stalls }
   yield* addHilltopSources(network)
   yield* registerUnits(parts)
   const startedAt = yield* Clock.currentTimeMillis
@@ -172,6 +174,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     figures: [
       `${ordered} changes at the adapter, ${followed} events accepted, ${writes.writes} writes of copies; copies and adapter agreed ${(agreed.millis / 1_000).toFixed(1)} s after the load`,
       `${documents.settled} runs with news, ${documents.documents} documents, ${documents.messages} messages, ${documents.observations} observations; all asked once more and read in ${(documents.millis / 1_000).toFixed(1)} s`,
+      `the machine stood still for ${(stalls.between(startedAt, calmUntil) / 1_000).toFixed(1)} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s`,
       `instances ended in ${endings.map((millis) => `${(millis / 1_000).toFixed(1)} s`).join(" and ")}, the second without its database`
     ],
     broken: [
