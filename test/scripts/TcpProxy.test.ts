@@ -90,4 +90,21 @@ describe("TcpProxy", () => {
       assert.strictEqual(yield* answer(yield* client(proxy.port), "c"), "c")
     })
   )
+
+  it.live("freezes what there is and what is opened meanwhile, and lets all of it pass when it thaws", () =>
+    Effect.gen(function* () {
+      const proxy = yield* tcpProxy({ host: "127.0.0.1", port: (yield* echo).port })
+      const before = yield* client(proxy.port)
+      yield* answer(before, "a")
+      proxy.freezeAll()
+      const meanwhile = yield* client(proxy.port)
+      assert.strictEqual((yield* noAnswer(before, "b"))._tag, "None")
+      assert.strictEqual((yield* noAnswer(meanwhile, "c"))._tag, "None")
+      const late = Effect.all([answer(before, "d"), answer(meanwhile, "e")], { concurrency: 2 })
+      proxy.thawAll()
+      const [one, other] = yield* late
+      assert.include(one, "b")
+      assert.include(other, "c")
+    })
+  )
 })
