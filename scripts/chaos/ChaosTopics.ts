@@ -1,9 +1,8 @@
 /**
  * What lies in the topics at the end of a run, for a reader of committed records, and how far the service's own readers are.
  *
- * On Kafka that is told by Java's console consumer: ours must not vouch for itself.
+ * On Kafka that is told by Kafka's own consumer: ours must not vouch for itself.
  */
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { KafkajsClient } from "../../layers/KafkajsProtocol.ts"
@@ -13,7 +12,7 @@ import { mapperGroup } from "../../src/stream/mappingStage.ts"
 import { storeGroup } from "../../src/stream/observationStage.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"
-import { kafkaJars, output } from "../kafka/kafkaJars.ts"
+import { readCommitted } from "../kafka/readCommitted.ts"
 
 export const names = { rawTopic: "hilltop_raw", observationsTopic: "observations" }
 
@@ -53,7 +52,7 @@ export class ChaosTopics extends Context.Service<
         const reader = yield* TopicReader
         const lagOf = (topic: string, group: string) => reader.lag({ topic, group })
         return ChaosTopics.of({
-          records: (topic) => consoleConsumer(brokers, topic),
+          records: (topic) => Effect.orDie(readCommitted(brokers, topic)),
           lag: Effect.zipWith(
             lagOf(names.rawTopic, mapperGroup),
             lagOf(names.observationsTopic, storeGroup),
@@ -72,59 +71,3 @@ export class ChaosTopics extends Context.Service<
       Layer.provide(KafkajsClient.layer({ brokers: [brokers], clientId: "penstock-chaos", ssl: false }))
     )
 }
-
-/** Between the parts of a line, and between headers: nothing that a name or a value holds. */
-const [between, betweenHeaders] = ["\u0001", "\u0002"]
-
-/** Ends when nothing has come for this long. */
-const silence = 5_000
-
-const consoleConsumer = Effect.fnUntraced(function* (brokers: string, topic: string) {
-  const format = {
-    "print.partition": true,
-    "print.offset": true,
-    "print.timestamp": true,
-    "print.headers": true,
-    "print.key": true,
-    "key.separator": between,
-    "headers.separator": betweenHeaders
-  }
-  const said = yield* Effect.provide(kafkaJars(".penstock/kafka"), NodeServices.layer).pipe(
-    Effect.flatMap((jars) =>
-      output("java", [
-        "-Xmx128m",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        `${jars}/*`,
-        "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        `--bootstrap-server=${brokers}`,
-        `--topic=${topic}`,
-        "--from-beginning",
-        "--isolation-level=read_committed",
-        `--timeout-ms=${silence}`,
-        ...Object.entries(format).flatMap(([name, value]) => ["--formatter-property", `${name}=${value}`])
-      ])
-    ),
-    Effect.orDie
-  )
-  return said.split("\n").flatMap((line): ReadonlyArray<TopicRecord> => {
-    const [time, partition, offset, headers, key, value] = line.split(between)
-    if (time === undefined || !time.startsWith("CreateTime:") || value === undefined) return []
-    return [
-      {
-        topic,
-        at: Number(time.slice("CreateTime:".length)),
-        partition: Number(partition?.slice("Partition:".length)),
-        offset: Number(offset?.slice("Offset:".length)),
-        headers: Object.fromEntries(
-          (headers === "NO_HEADERS" ? [] : (headers ?? "").split(betweenHeaders)).map((header) => {
-            const colon = header.indexOf(":")
-            return [header.slice(0, colon), header.slice(colon + 1)]
-          })
-        ),
-        key: key ?? "",
-        value
-      }
-    ]
-  })
-})

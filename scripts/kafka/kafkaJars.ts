@@ -19,7 +19,7 @@ export class KafkaNotPossible extends Data.TaggedError("KafkaNotPossible")<{ rea
 /** What a program printed, to both streams; fails with that when it cannot be run or ends badly. */
 export const output = (command: string, args: ReadonlyArray<string>): Effect.Effect<string, string> =>
   Effect.callback((resume) => {
-    const child = execFile(command, args, { maxBuffer: 1_000_000_000 }, (error, stdout, stderr) =>
+    const child = execFile(command, args, { maxBuffer: 10_000_000 }, (error, stdout, stderr) =>
       resume(
         error === null
           ? Effect.succeed(`${stdout}${stderr}`)
