@@ -7,7 +7,10 @@ import { findJava, startOnJava } from "./javaKafka.ts"
 import { kafkaJars } from "./kafkaJars.ts"
 import { freePort, type KafkaNodeOptions } from "./KafkaNode.ts"
 
-export interface KafkaBrokerOptions extends Pick<KafkaNodeOptions, "directory" | "cache" | "abrupt" | "advertisedPort"> {
+export interface KafkaBrokerOptions extends Pick<
+  KafkaNodeOptions,
+  "directory" | "cache" | "abrupt" | "advertisedPort"
+> {
   /** Left out: any free one. */
   readonly port?: number | undefined
 }
