@@ -17,7 +17,7 @@ import { bySite, kafkaAt, mapped, names, readAll, said } from "../stream/kafkaRu
 import { documents, rowsOf, settledOn, stagesOn, undisturbed } from "../stream/streamRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownKafka } from "../support/ownKafka.ts"
-import { readCommitted } from "../support/readCommitted.ts"
+import { readCommitted } from "../../scripts/kafka/readCommitted.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const instanceAt = (brokers: string) =>

@@ -15,7 +15,7 @@ import { KafkajsTopics } from "../../layers/KafkajsTopics.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
 import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"
 import { uniqueName, withKafka } from "../support/kafkaForTests.ts"
-import { readCommitted } from "../support/readCommitted.ts"
+import { readCommitted } from "../../scripts/kafka/readCommitted.ts"
 
 const often = Schedule.spaced("20 millis")
 

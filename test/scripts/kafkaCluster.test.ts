@@ -19,7 +19,7 @@ import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
 import { bySite, kafkaAt, mapped, said } from "../stream/kafkaRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownCluster } from "../support/ownCluster.ts"
-import { readCommitted } from "../support/readCommitted.ts"
+import { readCommitted } from "../../scripts/kafka/readCommitted.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 

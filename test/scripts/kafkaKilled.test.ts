@@ -17,7 +17,7 @@ import { observationsTopic, rawTopic } from "../stream/rawDocuments.ts"
 import { bySite, kafkaAt, mapped, readAll, said } from "../stream/kafkaRun.ts"
 import { withOwnKafka } from "../support/kafkaForTests.ts"
 import { ownKafka } from "../support/ownKafka.ts"
-import { readCommitted } from "../support/readCommitted.ts"
+import { readCommitted } from "../../scripts/kafka/readCommitted.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
