@@ -1,16 +1,15 @@
-/** The `Retry-After` header of RFC 9110, seconds or a date, as seconds from now; none when it is neither. */
-import { Clock, DateTime, Effect, Option } from "effect"
+/** The `Retry-After` header of RFC 9110, seconds or a date, as seconds from now. */
+import { Clock, Duration, Effect, Result } from "effect"
+import { Headers } from "effect/http"
 
-/** Only what begins like `Sun, 06 Nov 1994` or its older forms: the date parser takes nearly anything for a date. */
-const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? /
+/** Longer than a year is for ever, and beyond what times can be reckoned with. */
+const longest = 366 * 24 * 3600
 
+/** Whole seconds, a year at most; none when the header is neither a number of seconds nor a date. */
 export const retryAfterSeconds = (header: string | undefined): Effect.Effect<number | undefined> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const text = header?.trim() ?? ""
-    if (/^\d{1,9}$/.test(text)) return Number(text)
-    if (!HTTP_DATE.test(text)) return undefined
-    return Option.match(DateTime.make(text), {
-      onNone: () => undefined,
-      onSome: (date) => Math.max(0, Math.ceil((DateTime.toEpochMillis(date) - now) / 1000))
+  Effect.map(Clock.currentTimeMillis, (now) =>
+    Result.match(Headers.parseRetryAfter(header ?? ""), {
+      onFailure: () => undefined,
+      onSuccess: (told) => Math.min(longest, Math.ceil(Duration.toSeconds(Headers.retryAfterDelay(told, now))))
     })
-  })
+  )
