@@ -9,7 +9,7 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Data, Duration, Effect, FileSystem, Option, References } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import { startEmbeddedPostgres } from "../layers/EmbeddedPostgres.ts"
+import { startEmbeddedPostgres } from "../layers/embedded/EmbeddedPostgres.ts"
 import { version } from "../layers/version.ts"
 import { allFaultKinds } from "./chaos/ChaosFault.ts"
 import { startChaosKafka } from "./chaos/ChaosKafka.ts"

@@ -6,8 +6,8 @@
  */
 import { ConfigProvider, Context, Effect, FileSystem, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import { Database } from "../../layers/Database.ts"
-import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
+import { Database } from "../../layers/postgres/Database.ts"
+import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
 
 /** Settings that stand alone: nothing of the caller's environment is mixed in. */
 export const settings = (record: Readonly<Record<string, string>>) =>

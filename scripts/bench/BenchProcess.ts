@@ -10,7 +10,7 @@ import { ChildProcess } from "effect/process"
 import { createServer } from "node:net"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { environment, run } from "../../layers/SystemProcess.ts"
+import { environment, run } from "../../layers/embedded/SystemProcess.ts"
 
 /** A benchmark cannot go on, or measured something else than it meant to. */
 export class BenchFailed extends Data.TaggedError("BenchFailed")<{ readonly message: string }> {}

@@ -9,9 +9,9 @@
  */
 import { Config, Context, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { Database } from "../../layers/Database.ts"
-import { PgEventInbox } from "../../layers/PgEventInbox.ts"
-import { PgLockStore } from "../../layers/PgLockStore.ts"
+import { Database } from "../../layers/postgres/Database.ts"
+import { PgEventInbox } from "../../layers/sync/PgEventInbox.ts"
+import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
 import { type Claim, type ClaimRequest, LockStore } from "../../src/sync/LockStore.ts"
 import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"

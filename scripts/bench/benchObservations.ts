@@ -8,7 +8,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
-import { PgObservationStore } from "../../layers/PgObservationStore.ts"
+import { PgObservationStore } from "../../layers/observations/PgObservationStore.ts"
 import { ObservationStore, type StoreMessage, type StoreOutcome } from "../../src/stream/ObservationStore.ts"
 import { seriesDocuments } from "../../src/stream/SeriesDocument.ts"
 import { BenchDatabase, postgresVersion } from "./BenchPostgres.ts"

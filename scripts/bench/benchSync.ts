@@ -8,9 +8,9 @@
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { PgAccountingPointStore } from "../../layers/PgAccountingPointStore.ts"
-import { PgLockStore } from "../../layers/PgLockStore.ts"
-import { UndiciAdapterClient } from "../../layers/UndiciAdapterClient.ts"
+import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
+import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
+import { UndiciAdapterClient } from "../../layers/sync/UndiciAdapterClient.ts"
 import { Instances } from "../../src/sync/Instances.ts"
 import { SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { gsrnOf } from "../simulators/adapter/InventedNumbers.ts"

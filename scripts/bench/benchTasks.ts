@@ -7,8 +7,8 @@
  */
 import { Config, Context, Duration, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { Database } from "../../layers/Database.ts"
-import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
+import { Database } from "../../layers/postgres/Database.ts"
+import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import type { ClaimedTask, Settlement } from "../../src/domain/FetchTask.ts"
 import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"

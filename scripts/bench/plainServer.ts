@@ -7,8 +7,8 @@ import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { SqlClient } from "effect/sql"
-import { Database } from "../../layers/Database.ts"
-import { nodeHttpServer } from "../../layers/HttpServer.ts"
+import { Database } from "../../layers/postgres/Database.ts"
+import { nodeHttpServer } from "../../layers/api/HttpServer.ts"
 import { LookupRequest, LookupResponse } from "../../src/api/AccountingPointApi.ts"
 
 const lookupAt = <const Name extends string>(name: Name) =>

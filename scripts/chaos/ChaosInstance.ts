@@ -5,7 +5,7 @@ import { Clock, Data, Effect, Schedule } from "effect"
 import { HttpClient } from "effect/http"
 import { spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
-import { environment } from "../../layers/SystemProcess.ts"
+import { environment } from "../../layers/embedded/SystemProcess.ts"
 import { freePort, root } from "../bench/BenchProcess.ts"
 
 export class InstanceFailed extends Data.TaggedError("InstanceFailed")<{ readonly message: string }> {}

@@ -5,9 +5,9 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { KafkajsClient } from "../../layers/KafkajsProtocol.ts"
-import { KafkajsTopicReader } from "../../layers/KafkajsTopicReader.ts"
-import { KafkajsTopics } from "../../layers/KafkajsTopics.ts"
+import { KafkajsClient } from "../../layers/kafka/KafkajsProtocol.ts"
+import { KafkajsTopicReader } from "../../layers/kafka/KafkajsTopicReader.ts"
+import { KafkajsTopics } from "../../layers/kafka/KafkajsTopics.ts"
 import { mapperGroup } from "../../src/stream/mappingStage.ts"
 import { storeGroup } from "../../src/stream/observationStage.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"

@@ -7,7 +7,7 @@
  */
 import { Clock, Effect, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { ChaosTopics, names } from "./ChaosTopics.ts"

@@ -8,7 +8,7 @@
 import { PgClient } from "@effect/sql-pg"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Clock, Duration, Effect, Fiber, Layer, type Redacted } from "effect"
-import { runMigrations } from "../../layers/Migrations.ts"
+import { runMigrations } from "../../layers/postgres/Migrations.ts"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { seeded, type SeedKey } from "../simulators/SeededRandom.ts"

@@ -4,10 +4,10 @@
  * Only committed records are shown, in the order of time over all partitions.
  */
 import { Effect, Schedule } from "effect"
-import { isUnreadable } from "../../layers/kafkajsBatches.ts"
-import { ask, type KafkaFailure, KafkajsClient } from "../../layers/KafkajsProtocol.ts"
-import { lookAhead, positionsOf } from "../../layers/kafkajsRecords.ts"
-import { clientOf } from "../../layers/KafkaTopics.ts"
+import { isUnreadable } from "../../layers/kafka/kafkajsBatches.ts"
+import { ask, type KafkaFailure, KafkajsClient } from "../../layers/kafka/KafkajsProtocol.ts"
+import { lookAhead, positionsOf } from "../../layers/kafka/kafkajsRecords.ts"
+import { clientOf } from "../../layers/kafka/KafkaTopics.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 import { oneLine } from "./output.ts"
 import { CommandFailed } from "./withDatabase.ts"

@@ -3,7 +3,7 @@
  */
 import { Console } from "effect"
 import { Command } from "effect/cli"
-import { DatabasePlace } from "../../layers/Database.ts"
+import { DatabasePlace } from "../../layers/postgres/Database.ts"
 import { withDatabase } from "./withDatabase.ts"
 
 export const migrate = Command.make("migrate", {}, () =>

@@ -6,7 +6,7 @@
  */
 import { Duration, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { PgRetention } from "../../layers/PgRetention.ts"
+import { PgRetention } from "../../layers/sync/PgRetention.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { purge as purgeAll, type Purged, Retention } from "../../src/sync/Retention.ts"
 import { print } from "./output.ts"

@@ -7,9 +7,9 @@
  */
 import { Console, Duration, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
-import { ChosenTopics } from "../../layers/ChosenTopics.ts"
-import { PgObservationRebuild } from "../../layers/PgObservationRebuild.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ChosenTopics } from "../../layers/topics/ChosenTopics.ts"
+import { PgObservationRebuild } from "../../layers/observations/PgObservationRebuild.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { rebuildObservations, type RebuildProgress } from "../../src/stream/rebuildObservations.ts"
 import { print } from "./output.ts"

@@ -4,7 +4,7 @@
 import { Effect, Option, Schema, SchemaIssue } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { SqlClient } from "effect/sql"
-import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
+import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
 import { HilltopAdministration, SourceRegistration, SourceView } from "../../src/api/HilltopAdministration.ts"
 import { print, printJson, printTable } from "./output.ts"
 import { CommandFailed, withDatabase } from "./withDatabase.ts"

@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option, Schema, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { PgHilltopAdministration } from "../../layers/PgHilltopAdministration.ts"
+import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
 import { HilltopAdministration, type TaskFilter, TaskStatus, TaskView } from "../../src/api/HilltopAdministration.ts"
 import { RequestType } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"

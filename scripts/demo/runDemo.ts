@@ -19,7 +19,7 @@ import {
   Path,
   Schedule
 } from "effect"
-import { DatabasePlace } from "../../layers/Database.ts"
+import { DatabasePlace } from "../../layers/postgres/Database.ts"
 import { Main } from "../../layers/Main.ts"
 import { blotPersonalNumbers } from "../../src/domain/PersonalNumber.ts"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"

@@ -6,7 +6,7 @@
  * loopback. So each has two listeners for clients, one for either side.
  */
 import { Effect, FileSystem, Option } from "effect"
-import { startTethered } from "../../layers/ServerTether.ts"
+import { startTethered } from "../../layers/embedded/ServerTether.ts"
 import { KafkaNotPossible, kafkaVersion, output } from "./kafkaJars.ts"
 import { type KafkaNodeOptions, readLog, type StartedNode, untilReady } from "./KafkaNode.ts"
 import { heap, kafkaSettings, type Quorum } from "./kafkaSettings.ts"

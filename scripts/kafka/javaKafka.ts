@@ -1,7 +1,7 @@
 /** A node of Apache Kafka with Java 17 or later, from the jars of Maven Central (kafkaJars.ts). */
 import { Effect, FileSystem, Option } from "effect"
 import { randomUUID } from "node:crypto"
-import { startTethered } from "../../layers/ServerTether.ts"
+import { startTethered } from "../../layers/embedded/ServerTether.ts"
 import { kafkaJars, KafkaNotPossible, kafkaVersion, output } from "./kafkaJars.ts"
 import { freePort, type KafkaNodeOptions, readLog, type StartedNode, untilReady } from "./KafkaNode.ts"
 import { heap, kafkaSettings } from "./kafkaSettings.ts"

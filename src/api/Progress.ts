@@ -5,7 +5,7 @@
  * work is not overlooked whose only instance is gone. The reasons for the bounds are in the README.
  */
 import { Context, Duration, Effect, Layer } from "effect"
-import { Loops, stuckLoops } from "../domain/Loop.ts"
+import { Loops, stuckLoops } from "../running/Loop.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
 import { DueWork, type Waiting } from "./DueWork.ts"
 

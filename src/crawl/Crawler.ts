@@ -6,12 +6,12 @@
  * get through, the run is given up before anybody else can begin it.
  */
 import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream } from "effect"
-import { batched } from "../domain/batched.ts"
+import { batched } from "../running/batched.ts"
 import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
-import { repeatPass } from "../domain/Loop.ts"
+import { repeatPass } from "../running/Loop.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
-import type { HilltopClient } from "./HilltopClient.ts"
+import type { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, leaseTime, type QueueUnavailable } from "./HilltopQueue.ts"
 import { runTask } from "./runTask.ts"
 import { ServerBudget, type ServerStates } from "./ServerBudget.ts"

@@ -6,7 +6,7 @@
  * disturbs any other.
  */
 import { type Duration, Effect, Layer, Result, Stream } from "effect"
-import { patienceFor, repeatPass } from "../domain/Loop.ts"
+import { patienceFor, repeatPass } from "../running/Loop.ts"
 import { hilltopBaseUrl, serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { planChange } from "./PlanChange.ts"

@@ -6,7 +6,7 @@
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import type { ServerAnswer } from "../domain/FetchTask.ts"
-import type { HilltopFetchFailed, HilltopResponseTooLarge } from "./HilltopClient.ts"
+import type { HilltopFetchFailed, HilltopResponseTooLarge } from "../hilltop/HilltopClient.ts"
 
 /** A pause for servers that say 429 or 503 without saying for how long, in seconds. */
 const defaultCoolDown = 5

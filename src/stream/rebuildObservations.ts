@@ -6,7 +6,7 @@
  * tables change places. The topic is never asked while the stores are held back for that.
  */
 import { Cause, Clock, Data, Deferred, Effect, Schedule, Semaphore } from "effect"
-import { describe } from "../domain/Loop.ts"
+import { describe } from "../running/Loop.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"
 import { fromObservationRecord } from "./observationRecord.ts"

@@ -5,7 +5,7 @@
  * steady trickle. Events are followed beside that, as they come.
  */
 import { Cause, Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Semaphore, Stream } from "effect"
-import { patienceFor, repeatPass } from "../domain/Loop.ts"
+import { patienceFor, repeatPass } from "../running/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
 import { AdapterClient } from "./AdapterClient.ts"

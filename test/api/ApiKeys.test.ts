@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { DigestApiKeys, digestApiKeys } from "../../layers/DigestApiKeys.ts"
+import { DigestApiKeys, digestApiKeys } from "../../layers/api/DigestApiKeys.ts"
 import { ApiKeys } from "../../src/api/ApiKeys.ts"
 import { keys } from "./ApiUnderTest.ts"
 

@@ -6,7 +6,7 @@ import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, References, Sc
 import { HttpServer } from "effect/http"
 import { connect } from "node:net"
 import { gzipSync } from "node:zlib"
-import { nodeHttpServer, serve } from "../../layers/HttpServer.ts"
+import { nodeHttpServer, serve } from "../../layers/api/HttpServer.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { ObservationArchive } from "../../src/api/ObservationArchive.ts"
 import { Routes } from "../../src/api/Routes.ts"

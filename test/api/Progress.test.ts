@@ -6,7 +6,7 @@ import { Clock, Duration, Effect, Fiber, HashMap, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { DueWork, nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
 import { boundsOf, overdue, Progress } from "../../src/api/Progress.ts"
-import { Loops } from "../../src/domain/Loop.ts"
+import { Loops } from "../../src/running/Loop.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 

@@ -5,7 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Effect, HashMap, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { Draining } from "../../src/api/Health.ts"
-import { Loops } from "../../src/domain/Loop.ts"
+import { Loops } from "../../src/running/Loop.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { ApiUnderTest, layer, problemIn } from "./ApiUnderTest.ts"
 

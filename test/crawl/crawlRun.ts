@@ -3,11 +3,11 @@
  * may be asked as fast as they answer; the topic is kept in memory.
  */
 import { ConfigProvider, Effect, Layer } from "effect"
-import { PgHilltopQueue } from "../../layers/PgHilltopQueue.ts"
-import { PgHilltopSources } from "../../layers/PgHilltopSources.ts"
-import { PgServerBudget } from "../../layers/PgServerBudget.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
-import { UndiciHilltopClient } from "../../layers/UndiciHilltopClient.ts"
+import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
+import { PgHilltopSources } from "../../layers/crawl/PgHilltopSources.ts"
+import { PgServerBudget } from "../../layers/crawl/PgServerBudget.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
+import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { checkSources } from "../../src/crawl/SourceWatch.ts"

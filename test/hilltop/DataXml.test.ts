@@ -1,7 +1,7 @@
 /** GetData answers: which column is taken, how rows of each form are read, what is left out, and nothing is lost between. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import type { DataOptions } from "../../src/hilltop/DataXml.ts"
 import type { DataRow } from "../../src/hilltop/HilltopDocument.ts"
 import { parseData } from "../../src/hilltop/HilltopXml.ts"

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"
 
 const failureOf = (text: string) => Effect.flip(parseData(text)).pipe(Effect.provide(SaxesXmlScanner))

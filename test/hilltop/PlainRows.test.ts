@@ -1,7 +1,7 @@
 /** Rows read past the XML parser: the same as with it, at whatever stands between plain ones. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Exit, type Layer } from "effect"
-import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { parseData } from "../../src/hilltop/HilltopXml.ts"
 import { SeriesRowsDigest } from "../../src/hilltop/SeriesRows.ts"
 import { CHUNK_LENGTH, type XmlScanner } from "../../src/hilltop/XmlScanner.ts"

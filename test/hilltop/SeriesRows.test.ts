@@ -1,7 +1,7 @@
 /** Rows as digests: every form of them, whatever they look like. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ParserAlone } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { SeriesRowsDigest } from "../../src/hilltop/SeriesRows.ts"
 import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 import { seriesRowsOf } from "../support/seriesRowsOf.ts"

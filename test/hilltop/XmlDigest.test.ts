@@ -1,7 +1,7 @@
 /** What makes two documents say the same, and what does not. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { XmlDigest } from "../../src/hilltop/XmlDigest.ts"
 import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 

@@ -1,7 +1,7 @@
 /** The promises of XmlScanner, for every layer that gives it. */
 import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, type Layer } from "effect"
-import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { CHUNK_LENGTH, MAX_DEPTH, type XmlHandler, XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 
 const recorder = (): XmlHandler & { readonly events: Array<string> } => {

@@ -7,7 +7,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import { ParserAlone, SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { ParserAlone, SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { decodeText } from "../../src/hilltop/HilltopText.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"
 import type { XmlScanner } from "../../src/hilltop/XmlScanner.ts"

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"
 import type { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 

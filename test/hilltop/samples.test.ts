@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import type { HilltopErrorDocument, HilltopParseError } from "../../src/hilltop/HilltopDocument.ts"
 import { decodeText } from "../../src/hilltop/HilltopText.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../src/hilltop/HilltopXml.ts"

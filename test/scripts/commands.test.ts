@@ -8,7 +8,7 @@ import { Effect, FileSystem, Layer, type Redacted, References, Stream } from "ef
 import { ChildProcess } from "effect/process"
 import { SqlClient } from "effect/sql"
 import { fileURLToPath } from "node:url"
-import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
+import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { dataRecord } from "../stream/rawDocuments.ts"

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { mapBatch } from "../../src/stream/mappingStage.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { partitionOf } from "../../src/stream/Partitioner.ts"

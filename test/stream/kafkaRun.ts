@@ -2,11 +2,11 @@
  * A Kafka with the topics of the stream, and what is found in them against what should be.
  */
 import { Effect, Layer, Schedule } from "effect"
-import { KafkajsClient } from "../../layers/KafkajsProtocol.ts"
-import { KafkajsSink } from "../../layers/KafkajsSink.ts"
-import { KafkajsTopicReader } from "../../layers/KafkajsTopicReader.ts"
-import { KafkajsTopics } from "../../layers/KafkajsTopics.ts"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { KafkajsClient } from "../../layers/kafka/KafkajsProtocol.ts"
+import { KafkajsSink } from "../../layers/kafka/KafkajsSink.ts"
+import { KafkajsTopicReader } from "../../layers/kafka/KafkajsTopicReader.ts"
+import { KafkajsTopics } from "../../layers/kafka/KafkajsTopics.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"

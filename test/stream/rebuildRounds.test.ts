@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { ObservationRebuild, type StoredSource } from "../../src/stream/ObservationRebuild.ts"
 import { nothingStored, ObservationStoreUnavailable } from "../../src/stream/ObservationStore.ts"

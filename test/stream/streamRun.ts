@@ -5,8 +5,8 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Schedule } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
-import { Loops } from "../../src/domain/Loop.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
+import { Loops } from "../../src/running/Loop.ts"
 import { KafkaSink, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { MappingStage, mapperGroup } from "../../src/stream/mappingStage.ts"
 import { MemoryObservations } from "../../src/stream/MemoryObservations.ts"

@@ -10,7 +10,7 @@ import { Context, Effect, Layer, Redacted, Schedule } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
-import { connectionsTo } from "../../layers/PgConnections.ts"
+import { connectionsTo } from "../../layers/postgres/PgConnections.ts"
 import { urlOfDatabase, withConnection } from "./adminConnection.ts"
 
 interface Connected {

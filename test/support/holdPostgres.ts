@@ -6,7 +6,7 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Layer, Redacted, References } from "effect"
-import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
+import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
 import { withConnection } from "./adminConnection.ts"
 
 const hold = Effect.gen(function* () {

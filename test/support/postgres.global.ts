@@ -12,9 +12,9 @@ import { randomUUID } from "node:crypto"
 import { statfs } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import type { TestProject } from "vitest/node"
-import { startEmbeddedPostgres } from "../../layers/EmbeddedPostgres.ts"
-import { runMigrations } from "../../layers/Migrations.ts"
-import { currentProcess, isAlive } from "../../layers/SystemProcess.ts"
+import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
+import { runMigrations } from "../../layers/postgres/Migrations.ts"
+import { currentProcess, isAlive } from "../../layers/embedded/SystemProcess.ts"
 import { urlOfDatabase, withConnection } from "./adminConnection.ts"
 
 declare module "vitest" {

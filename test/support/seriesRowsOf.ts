@@ -1,6 +1,6 @@
 /** The rows of a document as the crawl hears them, by the service's own scanner. */
 import { Effect } from "effect"
-import { SaxesXmlScanner } from "../../layers/SaxesXmlScanner.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { SeriesRowsDigest } from "../../src/hilltop/SeriesRows.ts"
 import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 

@@ -5,7 +5,7 @@
  * And the pool as the service has it, on the database of the test.
  */
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { Database } from "../../layers/Database.ts"
+import { Database } from "../../layers/postgres/Database.ts"
 import { withConnection } from "./adminConnection.ts"
 import { TestDatabase } from "./TestDatabase.ts"
 

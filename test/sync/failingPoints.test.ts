@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Metric, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { Loops, stuckLoops } from "../../src/domain/Loop.ts"
+import { Loops, stuckLoops } from "../../src/running/Loop.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"

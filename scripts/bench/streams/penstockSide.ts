@@ -1,9 +1,9 @@
 /** The service's own sink and reader, on kafkajs with its timers cured. */
 import { Effect, Layer } from "effect"
-import { KafkajsClient } from "../../../layers/KafkajsProtocol.ts"
-import { KafkajsSink } from "../../../layers/KafkajsSink.ts"
-import { KafkajsTopicReader } from "../../../layers/KafkajsTopicReader.ts"
-import { KafkajsTopics } from "../../../layers/KafkajsTopics.ts"
+import { KafkajsClient } from "../../../layers/kafka/KafkajsProtocol.ts"
+import { KafkajsSink } from "../../../layers/kafka/KafkajsSink.ts"
+import { KafkajsTopicReader } from "../../../layers/kafka/KafkajsTopicReader.ts"
+import { KafkajsTopics } from "../../../layers/kafka/KafkajsTopics.ts"
 import { KafkaSink } from "../../../src/stream/KafkaSink.ts"
 import { TopicReader } from "../../../src/stream/TopicReader.ts"
 import type { MakeStreamSide } from "./StreamSide.ts"

@@ -1,0 +1,94 @@
+/**
+ * The HTTP server on Node: binds as the settings say, and ends gracefully.
+ *
+ * At shutdown the instance first says that it is draining, then stops accepting, and lets the requests in flight finish
+ * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Duration, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { createServer } from "node:http"
+import { BodyLimit } from "../../src/api/Boundary.ts"
+import { Draining } from "../../src/api/Health.ts"
+import { Settings } from "../Settings.ts"
+
+const listening = Layer.unwrap(
+  Effect.gen(function* () {
+    const host = yield* Settings.HTTP_HOST.config
+    const port = yield* Settings.HTTP_PORT.config
+    return nodeHttpServer({ host, port }, yield* Settings.HTTP_KEEP_ALIVE.config)
+  })
+)
+
+/** A server on `host` and `port`; port 0 takes a free one, which `HttpServer.address` tells. */
+export const nodeHttpServer = (
+  address: { readonly host: string; readonly port: number },
+  keepAlive: Duration.Duration = Duration.seconds(75)
+) =>
+  withoutOurServices.pipe(
+    Layer.provideMerge(
+      NodeHttpServer.layer(() => makeServer(Duration.toMillis(keepAlive)), {
+        ...address,
+        gracefulShutdownTimeout: "20 seconds"
+      })
+    )
+  )
+
+/** Milliseconds by which the head of a request may take longer than a connection may be idle: neither cuts off the other. */
+const headRoom = 5_000
+/** Milliseconds for a whole request, as Node has it. */
+const requestTimeout = 300_000
+
+/**
+ * Longer open than the 60 s of most load balancers, which would else send a request on a connection that is being closed here.
+ * While the server closes, a connection ends with the answer that it carries, or its keep-alive would hold up the end.
+ */
+const makeServer = (keepAlive: number) => {
+  const headersTimeout = keepAlive + headRoom
+  const server = createServer({
+    keepAliveTimeout: keepAlive,
+    headersTimeout,
+    requestTimeout: Math.max(requestTimeout, headersTimeout)
+  })
+  server.on("request", ({ socket }, response) => {
+    if (!server.listening) response.shouldKeepAlive = false
+    response.once("finish", () => {
+      if (!server.listening) socket.destroySoon()
+    })
+  })
+  return server
+}
+
+/**
+ * A server whose requests begin in a context without the services of this repository. The routes have taken what they need
+ * when they were built, and each request copies what its context holds.
+ */
+const withoutOurServices = Layer.effect(
+  HttpServer.HttpServer,
+  Effect.map(HttpServer.HttpServer, (server) =>
+    HttpServer.make({
+      address: server.address,
+      serve: (app, middleware) =>
+        Effect.updateContext(middleware === undefined ? server.serve(app) : server.serve(app, middleware), withoutOurs)
+    })
+  )
+)
+
+const withoutOurs = <R>(context: Context.Context<R>): Context.Context<R> =>
+  Context.makeUnsafe(new Map([...context.mapUnsafe].filter(([key]) => !key.startsWith("penstock/"))))
+
+/** Serves the routes where the settings say. */
+export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  serve(routes).pipe(Layer.provideMerge(listening))
+
+/** Serves the routes on the server there is. */
+export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })), Layer.provide(BodyLimit))
+
+/** Built after the server, so it is the first to hear of the end. */
+const drainFirst = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const draining = yield* Draining
+    yield* Effect.addFinalizer(() => draining.begin)
+  })
+)

@@ -1,0 +1,396 @@
+/**
+ * The queue of Hilltop requests in PostgreSQL. A claim spends the servers' budgets in the same statement.
+ *
+ * Budgets are exact over all instances: what a server has left is read from its row under that row's lock. Locks are taken
+ * in one order (leases, tasks, servers by origin). A statement about many tasks waits for none: it passes over those of which
+ * somebody else holds a row, and tells which. All times are the database's.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Clock, Duration, Effect, Layer, Predicate, Schema } from "effect"
+import { type SqlError, SqlSchema } from "effect/sql"
+import {
+  type ClaimedTask,
+  historyLength,
+  RequestType,
+  type Settlement,
+  TaskDetails,
+  type TaskRun
+} from "../../src/domain/FetchTask.ts"
+import { formatInstant } from "../../src/domain/Instant.ts"
+import {
+  HilltopQueue,
+  type Lease,
+  leaseTime,
+  lostTooOften,
+  mostTakeovers,
+  QueueUnavailable,
+  type Unsettled
+} from "../../src/crawl/HilltopQueue.ts"
+import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
+import { signalsOf } from "../../src/crawl/ServerPace.ts"
+import { askedForAgain } from "./askedForAgain.ts"
+import { claimStatement } from "./claimStatement.ts"
+import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
+import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
+import { listen } from "../postgres/listen.ts"
+import { Settings } from "../Settings.ts"
+import { readEach, type Unreadable } from "../postgres/readableRows.ts"
+import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+
+const leaseSeconds = Duration.toSeconds(leaseTime)
+
+const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+
+const TaskRow = Schema.Struct({
+  id: Schema.Finite,
+  fence: Schema.Finite,
+  source_id: Schema.Int,
+  request_type: RequestType,
+  fetch_url: Schema.String,
+  details: Schema.Unknown,
+  previous_data_hash: Schema.NullOr(Schema.String),
+  previous_digest: Schema.NullOr(Schema.String),
+  attempts: Schema.Int,
+  council_id: Schema.Int,
+  hts_url: Schema.String,
+  configuration: Schema.Unknown,
+  origin: Schema.String,
+  epoch: Schema.Finite
+})
+
+const readTasks = readEach("Hilltop tasks", TaskRow)
+/** Of any row, also of one that cannot be read. */
+const LeaseRow = Schema.Struct({
+  id: Schema.Int,
+  fence: Schema.Int,
+  attempts: Schema.Int,
+  origin: Schema.String,
+  epoch: Schema.Finite
+})
+const readLeases = readEach("leases of Hilltop tasks", LeaseRow)
+const isOf = ({ row }: Unreadable, { fence }: typeof LeaseRow.Type): boolean =>
+  Predicate.hasProperty(row, "fence") && row.fence === fence
+const moreTries = 3
+const beforeTrying = Duration.millis(10)
+/** Beyond this many failures nothing changes; an operator may have written the greatest number there is. */
+const mostAttempts = 1_000_000
+
+const isServerFreeOf = (lease: string): string => `(${lease}.origin = ANY(ARRAY(SELECT origin FROM free_servers))
+  OR NOT EXISTS (SELECT FROM hilltop_servers s WHERE s.origin = ${lease}.origin))`
+
+const decodeDetails = Schema.decodeUnknownEffect(TaskDetails)
+
+const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask => ({
+  id: row.id,
+  fence: row.fence,
+  sourceId: row.source_id,
+  requestType: row.request_type,
+  fetchUrl: row.fetch_url,
+  details,
+  previousHash: row.previous_data_hash ?? undefined,
+  previousDigest: row.previous_digest ?? undefined,
+  attempts: row.attempts,
+  councilId: row.council_id,
+  htsUrl: row.hts_url,
+  configuration: row.configuration,
+  server: { origin: row.origin, epoch: row.epoch }
+})
+
+export const PgHilltopQueue = Layer.effect(
+  HilltopQueue,
+  Effect.gen(function* () {
+    const sql = yield* PgClient.PgClient
+    const budget = budgetOf(sql, {
+      requestsPerSecond: yield* Settings.CRAWL_SERVER_RATE.config,
+      maxConcurrent: yield* Settings.CRAWL_SERVER_CONCURRENCY.config
+    })
+
+    const claimRows = SqlSchema.findAll({
+      Request: Schema.Int,
+      Result: Schema.Unknown,
+      execute: (limit) => claimStatement(sql, budget, { limit, leaseSeconds })
+    })
+
+    // By the id, which is the key. That fences are never used twice makes pairs of the two lists.
+    const isHeld = (list: ReadonlyArray<Lease>) =>
+      sql`task_id = ANY(${list.map(({ id }) => String(id))}::bigint[])
+        AND fence = ANY(${list.map(({ fence }) => String(fence))}::bigint[])`
+
+    /** With room for one more run. Whatever is no list, written by hand, counts as none. */
+    const history = sql`(CASE WHEN jsonb_typeof(t.previous_history) <> 'array' THEN '[]'
+      WHEN jsonb_array_length(t.previous_history) < ${historyLength} THEN t.previous_history ELSE t.previous_history - 0 END)`
+
+    const missing = (
+      asked: ReadonlyArray<{ readonly id: number }>,
+      found: ReadonlyArray<{ readonly id: number }>
+    ): ReadonlyArray<number> => {
+      const held = new Set(found.map(({ id }) => id))
+      return asked.map(({ id }) => id).filter((id) => !held.has(id))
+    }
+
+    /**
+     * Leases and slots change together, so in one snapshot they agree, unless a row was changed by hand. Then the slots are
+     * counted again under the server's lock, in a statement whose snapshot is younger than the lock.
+     */
+    const countSlotsAgain = Effect.gen(function* () {
+      const wrong = yield* sql<{ origin: string }>`
+        SELECT s.origin FROM hilltop_servers s
+          LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_leases GROUP BY origin) held USING (origin)
+        WHERE s.in_flight <> coalesce(held.n, 0)`
+      if (wrong.length === 0) return
+      const origins = wrong.map(({ origin }) => origin)
+      yield* sql<{ origin: string }>`
+        SELECT origin FROM hilltop_servers WHERE origin = ANY(${origins}::text[]) ORDER BY origin FOR NO KEY UPDATE SKIP LOCKED`.pipe(
+        Effect.flatMap(
+          (free) => sql`
+            UPDATE hilltop_servers s SET in_flight = (SELECT count(*) FROM hilltop_fetch_leases l WHERE l.origin = s.origin)
+            WHERE s.origin = ANY(${free.map(({ origin }) => origin)}::text[])`
+        ),
+        sql.withTransaction
+      )
+    })
+
+    /**
+     * What was asked for in parts has new details, and so have they. Reads all tasks of a source, but only when the server
+     * changed the item or the units of a series that is too large.
+     */
+    const correctParts = (ids: ReadonlyArray<number>) =>
+      ids.length === 0
+        ? Effect.void
+        : sql`
+            UPDATE hilltop_fetch_tasks t SET details = whole.details, next_fetch_at = ${sql.literal(askedForAgain)}
+            FROM hilltop_fetch_tasks whole
+            WHERE whole.id = ANY(${ids.map(String)}::bigint[]) AND whole.set_aside_reason = 'divided'
+              AND t.source_id = whole.source_id AND t.request_type = whole.request_type
+              AND t.details ->> 'siteName' = whole.details ->> 'siteName'
+              AND t.details ->> 'measurementName' = whole.details ->> 'measurementName' AND t.details <> whole.details`.pipe(
+            againAfterDeadlock,
+            Effect.asVoid
+          )
+
+    /**
+     * `WITH` items over an item `asked` of leases (`id`, `fence`, `origin`): `ended` deletes those of which nobody else holds the
+     * lease, the task or the server. Leases are looked up one by one, and lists are arrays, so that none is joined: a plan made
+     * while there were hardly any would compare each with each.
+     */
+    const freeLeases = sql.literal(`
+      free_leases AS MATERIALIZED (
+        SELECT l.task_id, l.fence, l.origin FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT id FROM asked))
+        ORDER BY l.task_id FOR UPDATE SKIP LOCKED
+      ), free_tasks AS MATERIALIZED (
+        SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(SELECT task_id FROM free_leases))
+        ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
+      ), free_servers AS MATERIALIZED (
+        SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM asked))
+        ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
+      )`)
+    /** What is not there any more, deleted by hand, is held by nobody. */
+    const isFreeOf = (lease: string) =>
+      sql.literal(`(${lease}.task_id = ANY(ARRAY(SELECT id FROM free_tasks))
+          OR NOT EXISTS (SELECT FROM hilltop_fetch_tasks t WHERE t.id = ${lease}.task_id))
+        AND ${isServerFreeOf(lease)}`)
+
+    const settleFree = (settlements: ReadonlyArray<Settlement>) => {
+      const byId = new Map(settlements.map((settlement) => [settlement.task.id, settlement]))
+      const heard = signalsOf(settlements)
+      return settlements.length === 0
+        ? Effect.succeed([])
+        : sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
+            WITH asked AS MATERIALIZED (
+              SELECT run.*, lease.due_at, lease.origin FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
+                ${settlements.map(({ task }) => String(task.fence))}::bigint[],
+                ${settlements.map(({ attempts }) => Math.min(attempts, mostAttempts))}::int4[],
+                ${settlements.map(({ delay }) => String(Duration.toMillis(delay)))}::float8[],
+                ${settlements.map(({ hash }) => hash ?? "")}::text[],
+                ${settlements.map(({ digest }) => digest ?? "")}::text[],
+                ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
+                ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
+                AS run (id, fence, attempts, delay, hash, digest, reason, entry)
+              CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
+                WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
+            ), ${freeLeases}, ended AS (
+              DELETE FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f
+                WHERE f.fence = ANY(ARRAY(SELECT fence FROM asked)) AND ${isFreeOf("f")})) RETURNING task_id, origin
+            ), settled AS (
+              UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
+                next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at
+                  THEN clock_timestamp() + run.delay * interval '1 millisecond' ELSE t.next_fetch_at END,
+                previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
+                previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
+                set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
+                set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
+                previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history ELSE ${history} || run.entry END
+              FROM asked AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
+              RETURNING t.id
+            ), ${slotsSettled(sql, "ended", heard)}
+            SELECT asked.id::float8 AS id, (asked.id IN (SELECT id FROM settled)) IS TRUE AS settled,
+              (asked.id IN (SELECT task_id FROM ended)) IS TRUE AS ended,
+              asked.origin = ANY(ARRAY(SELECT origin FROM touched)) AS heard FROM asked`.pipe(
+            againAfterDeadlock,
+            Effect.map((rows) => {
+              const there = new Map(rows.map((row) => [row.id, row]))
+              return settlements.flatMap(({ task: { id } }): ReadonlyArray<Unsettled> => {
+                const row = there.get(id)
+                if (row?.settled === true) return []
+                if (row === undefined || row.ended) return [{ id, again: undefined }]
+                const settlement = byId.get(id)
+                // What a server's answer means counts once.
+                return [{ id, again: settlement && (row.heard ? { ...settlement, answer: undefined } : settlement) }]
+              })
+            }),
+            unavailable
+          )
+    }
+
+    /** Another statement of ours has a row for some milliseconds: a few more tries, and it is free. */
+    const settle = (
+      settlements: ReadonlyArray<Settlement>,
+      tries = moreTries
+    ): Effect.Effect<ReadonlyArray<Unsettled>, QueueUnavailable> =>
+      Effect.flatMap(settleFree(settlements), (unsettled) => {
+        const again = unsettled.flatMap((one) => one.again ?? [])
+        if (again.length === 0 || tries === 0) return Effect.succeed(unsettled)
+        const lost = unsettled.filter((one) => one.again === undefined)
+        return settle(again, tries - 1).pipe(
+          Effect.delay(beforeTrying),
+          Effect.map((rest) => [...lost, ...rest])
+        )
+      })
+
+    /** What an operator wrote by hand may not be understood: that task fails by itself, and holds up none of the others. */
+    const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
+      const at = formatInstant(yield* Clock.currentTimeMillis)
+      const { readable, unreadable } = yield* readTasks(rows)
+      const [tasks, misunderstood] = yield* Effect.partition(readable, (row) =>
+        Effect.mapBoth(decodeDetails(row.details), {
+          onSuccess: (details) => taskFrom(row, details),
+          onFailure: (error) => ({ row, detail: `its details cannot be understood: ${error.message}` })
+        })
+      )
+      const { readable: leases } = yield* readLeases(unreadable.map(({ row }) => row))
+      const failed = [
+        ...misunderstood,
+        ...leases.map((row) => ({ row, detail: unreadable.find((one) => isOf(one, row))?.reason ?? "" }))
+      ]
+      const settlements = yield* Effect.forEach(failed, ({ detail, row }) =>
+        Effect.map(delayAfterFailure("UNKNOWN_ERROR", row.attempts), (delay): Settlement => ({
+          task: { id: row.id, fence: row.fence, server: { origin: row.origin, epoch: row.epoch } },
+          run: { at, result: "UNKNOWN_ERROR", hash: null, detail },
+          delay: Duration.millis(delay),
+          hash: undefined,
+          attempts: row.attempts + 1
+        }))
+      )
+      // One that cannot be settled now is taken over when its lease has run out.
+      yield* settle(settlements)
+      return tasks.toSorted((a, b) => a.fence - b.fence)
+    })
+
+    return HilltopQueue.of({
+      enqueue: (tasks) =>
+        tasks.length === 0
+          ? Effect.succeed(0)
+          : sql<{ id: number; corrected: boolean }>`
+              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+              ), wanted AS MATERIALIZED (
+                SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
+                  ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
+                  ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[])
+                  AS task (source_id, request_type, fetch_url, details)
+              ), corrected AS (
+                UPDATE hilltop_fetch_tasks t SET details = wanted.details,
+                  next_fetch_at = CASE WHEN t.details -> 'item' IS NOT DISTINCT FROM wanted.details -> 'item'
+                      AND t.details -> 'units' IS NOT DISTINCT FROM wanted.details -> 'units' THEN t.next_fetch_at
+                    ELSE ${sql.literal(askedForAgain)} END
+                FROM wanted
+                WHERE t.source_id = wanted.source_id AND t.request_type = wanted.request_type
+                  AND t.fetch_url = wanted.fetch_url AND t.details <> wanted.details RETURNING t.id
+              ), added AS (
+                INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, details) SELECT * FROM wanted
+                ON CONFLICT DO NOTHING RETURNING id
+              )
+              SELECT id::float8 AS id, false AS corrected FROM added
+              UNION ALL SELECT id::float8, true FROM corrected`.pipe(
+              againAfterDeadlock,
+              untilFree,
+              Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
+              Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
+              unavailable
+            ),
+
+      claim: (limit) =>
+        claimRows(limit).pipe(Effect.catchTag("SchemaError", Effect.die), unavailable, Effect.flatMap(understood)),
+
+      heartbeat: (held) =>
+        sql<{ id: number; extended: boolean }>`
+          WITH asked AS MATERIALIZED (
+            SELECT task_id FROM hilltop_fetch_leases WHERE ${isHeld(held)}
+          ), free AS MATERIALIZED (
+            SELECT task_id FROM hilltop_fetch_leases WHERE ${isHeld(held)} ORDER BY task_id FOR NO KEY UPDATE SKIP LOCKED
+          ), extended AS (
+            UPDATE hilltop_fetch_leases SET lease_until = now() + make_interval(secs => ${leaseSeconds})
+            WHERE task_id = ANY(ARRAY(SELECT task_id FROM free)) RETURNING task_id
+          )
+          SELECT task_id::float8 AS id, (task_id IN (SELECT task_id FROM extended)) IS TRUE AS extended FROM asked`.pipe(
+          Effect.map((rows) => ({
+            lost: missing(held, rows),
+            held: rows.filter(({ extended }) => !extended).map(({ id }) => id)
+          })),
+          unavailable
+        ),
+
+      settle: (settlements) => settle(settlements),
+
+      release: (held) =>
+        sql<{ asked: number; released: number }>`
+          WITH asked AS MATERIALIZED (
+            SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE ${isHeld(held)}
+          ), ${freeLeases}, released AS (
+            DELETE FROM hilltop_fetch_leases l WHERE ${isHeld(held)} AND l.task_id = ANY(ARRAY(SELECT f.task_id
+              FROM free_leases f WHERE ${sql.literal(isServerFreeOf("f"))})) RETURNING origin
+          ), ${slotsGivenBack(sql, "released")}
+          SELECT (SELECT count(*) FROM asked)::int4 AS asked, (SELECT count(*) FROM released)::int4 AS released`.pipe(
+          againAfterDeadlock,
+          unavailable,
+          (attempt) => onceFree(attempt, ([row]) => row !== undefined && row.released < row.asked),
+          // What somebody else holds for longer is taken over when its lease has run out.
+          Effect.catchTag("LockTimeout", () => Effect.void),
+          Effect.asVoid
+        ),
+
+      takeOver: sql<{ id: unknown }>`
+        WITH asked AS MATERIALIZED (
+          SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE lease_until <= now()
+        ), ${freeLeases}, lost AS (
+          DELETE FROM hilltop_fetch_leases l WHERE lease_until <= now()
+            AND l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f WHERE ${isFreeOf("f")})) RETURNING task_id, origin
+        ), taken_over AS (
+          UPDATE hilltop_fetch_tasks t SET takeovers = takeovers + 1,
+            set_aside_at = coalesce(set_aside_at, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN now() END),
+            set_aside_reason = coalesce(set_aside_reason, CASE WHEN takeovers + 1 >= ${mostTakeovers}::int4 THEN 'lost' END),
+            previous_history = CASE WHEN takeovers + 1 < ${mostTakeovers}::int4 THEN previous_history ELSE ${history}
+              || jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'result', 'UNKNOWN_ERROR', 'hash', NULL, 'detail', ${lostTooOften}::text) END
+          WHERE id = ANY(ARRAY(SELECT task_id FROM lost))
+        ), ${slotsGivenBack(sql, "lost")}
+        SELECT task_id AS id FROM lost`.pipe(
+        againAfterDeadlock,
+        Effect.map((rows) => rows.length),
+        Effect.tap(countSlotsAgain),
+        unavailable
+      ),
+
+      arrivals: listen(sql, "penstock_hilltop_tasks")
+    })
+  })
+)
+
+/** JSON that jsonb takes: a server's error text may hold what no PostgreSQL text can, and must not hold up other runs. */
+const entryOf = (run: TaskRun | undefined): string =>
+  JSON.stringify(run ?? null, (_, value: unknown) =>
+    typeof value === "string" ? value.toWellFormed().replaceAll("\0", "") : value
+  )
+
+/** An operator's UPDATE of many rows takes their locks in whatever order it finds them. */
+const againAfterDeadlock = <A, R>(statement: Effect.Effect<A, SqlError.SqlError, R>) =>
+  Effect.retry(statement, { times: 2, while: (error) => error.reason._tag === "DeadlockError" })

@@ -1,0 +1,45 @@
+/**
+ * Limits and pauses of Hilltop servers, in the table whose token buckets `PgHilltopQueue` spends.
+ */
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
+import { ServerBudget, type ServerStates } from "../../src/crawl/ServerBudget.ts"
+import { paceRule } from "../../src/crawl/ServerPace.ts"
+import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
+import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+
+const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+
+export const PgServerBudget = Layer.effect(
+  ServerBudget,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    return ServerBudget.of({
+      limit: (url, { maxConcurrent, requestsPerSecond }) =>
+        sql`
+          WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+          ), wanted AS MATERIALIZED (
+            SELECT hilltop_origin(${url}) AS origin, ${requestsPerSecond ?? null}::float8 AS rate, ${maxConcurrent ?? null}::int4 AS most
+            FROM limits
+          )
+          INSERT INTO hilltop_servers AS s (origin, requests_per_second, max_concurrent) SELECT origin, rate, most FROM wanted
+          WHERE NOT EXISTS (SELECT FROM hilltop_servers known WHERE known.origin = wanted.origin
+            AND (known.requests_per_second, known.max_concurrent) IS NOT DISTINCT FROM (wanted.rate, wanted.most))
+          ON CONFLICT (origin) DO UPDATE
+            SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent`.pipe(
+          untilFree,
+          Effect.asVoid,
+          unavailable
+        ),
+      states: sql<ServerStates>`
+        SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
+          count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free
+        FROM (SELECT CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
+          WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state FROM hilltop_servers) each`.pipe(
+        Effect.map(([row]) => row ?? { open: 0, cooling: 0, slowed: 0, free: 0 }),
+        unavailable
+      )
+    })
+  })
+)

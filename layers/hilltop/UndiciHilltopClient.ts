@@ -1,0 +1,201 @@
+/**
+ * Requests to Hilltop servers with undici: one deadline including the body, a limit of bytes counted while reading (after
+ * decompression, so that a small bomb stays small), redirects only within the same server.
+ *
+ * Compressed answers are understood whether asked for or not. Trace headers stay at home: the servers are other people's.
+ * However many answers are in flight, those that are received and worked on together take a bounded share of memory.
+ */
+import { createHash } from "node:crypto"
+import { isIP } from "node:net"
+import { Clock, Duration, Effect, Layer, Scope, Stream } from "effect"
+import type { HttpClientError } from "effect/http"
+import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Agent, type Dispatcher } from "undici"
+import { type AnswerShare, makeAnswerMemory } from "../../src/hilltop/AnswerMemory.ts"
+import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../../src/hilltop/HilltopClient.ts"
+import { CollectedBytes } from "./CollectedBytes.ts"
+import { decompressedBody } from "./decompressedBody.ts"
+import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
+import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
+import { Settings } from "../Settings.ts"
+import { userAgent } from "../version.ts"
+
+const connectTimeout = Duration.seconds(10)
+const mostRedirects = 3
+
+/** Bytes. A month of five-minute values just fits, and most answers are far smaller. */
+const smallAnswer = 500_000
+/**
+ * Of answers that are received or worked on, beyond what is small. 32 answers of 20 MB at full speed make some 330 MB of
+ * memory in all, and 32 of 9 MB that are published 400 to 450, of which 200 are there at rest.
+ */
+const receivedAtOnce = 32_000_000
+/** What is made of an answer takes up to ten times its size: its text, its rows, its message in several forms. */
+const workedAtOnce = 10_000_000
+
+const failed = (kind: HilltopFetchFailed["kind"], detail: string) => new HilltopFetchFailed({ kind, detail })
+
+/** Codes of the operating system and of undici that tell why there was no connection, and nothing else. */
+const reasonCode = (error: HttpClientError.HttpClientError): string | undefined => {
+  let cause: unknown = error.reason.cause
+  for (let depth = 0; depth < 4 && typeof cause === "object" && cause !== null; depth++) {
+    if ("code" in cause && typeof cause.code === "string") return cause.code
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  return undefined
+}
+
+const unreachable = (error: HttpClientError.HttpClientError) => {
+  const code = reasonCode(error)
+  return code === privateAddressCode
+    ? failed("forbidden", "the server's address is not a public one")
+    : failed("unreachable", `no connection, or it broke off${code === undefined ? "" : ` (${code})`}`)
+}
+
+/**
+ * Apostrophes stand bare in what is asked, as browsers and most clients of Hilltop send them. The URL parser, through
+ * which every request goes, encodes them in queries.
+ */
+const bareApostrophes: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+  dispatch({ ...options, path: options.path.replace(/\?.*$/, (query) => query.replaceAll("%27", "'")) }, handler)
+
+/** Not taken from a layer: a layer is built once, and whoever else wants a client would get this one with its guard. */
+const makeClient = (allowPrivate: boolean) =>
+  Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new Agent({
+          keepAliveTimeout: 10_000,
+          connect: {
+            timeout: Duration.toMillis(connectTimeout),
+            ...(allowPrivate ? {} : { lookup: publicLookup })
+          }
+        })
+    ),
+    (agent) => Effect.promise(() => agent.destroy())
+  ).pipe(
+    Effect.flatMap((agent) =>
+      Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent.compose(bareApostrophes))
+    )
+  )
+
+const make = Effect.gen(function* () {
+  const timeout = yield* Settings.CRAWL_TIMEOUT.config
+  const limit = yield* Settings.CRAWL_MAX_RESPONSE.config
+  const allowPrivate = yield* Settings.CRAWL_ALLOW_PRIVATE.config
+  const client = HttpClient.withScope(yield* makeClient(allowPrivate))
+
+  /** A literal address is never looked up, so it is judged here. */
+  const mayAsk = (url: URL) => {
+    const host = url.hostname.replace(/^\[|\]$/g, "")
+    return allowPrivate || isIP(host) === 0 || isPublicAddress(host)
+  }
+
+  const get = (
+    url: string,
+    redirects: number
+  ): Effect.Effect<
+    HttpClientResponse.HttpClientResponse,
+    HilltopFetchFailed | HttpClientError.HttpClientError,
+    Effect.Services<ReturnType<typeof client.execute>>
+  > =>
+    Effect.gen(function* () {
+      // A task that an operator queued by hand may have anything for an address.
+      if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+        return yield* failed("forbidden", "the address is none of a web server")
+      }
+      if (!mayAsk(new URL(url))) return yield* failed("forbidden", "the server's address is not a public one")
+      const response = yield* client.execute(
+        HttpClientRequest.get(url, {
+          headers: { "user-agent": userAgent, accept: "text/xml, */*;q=0.5", "accept-encoding": "gzip, deflate" }
+        })
+      )
+      const location = response.headers["location"]
+      if (response.status < 300 || response.status > 399 || location === undefined) return response
+      const next = URL.canParse(location, url) ? new URL(location, url) : undefined
+      if (next === undefined || next.origin !== new URL(url).origin) {
+        return yield* failed("forbidden", "the server redirects to another one")
+      }
+      return redirects === 0 ? yield* failed("forbidden", "too many redirects") : yield* get(next.href, redirects - 1)
+    })
+
+  const memory = makeAnswerMemory({
+    small: smallAnswer,
+    largest: limit,
+    received: receivedAtOnce,
+    worked: workedAtOnce
+  })
+  const tooLarge = new HilltopResponseTooLarge({ limit })
+
+  const read = Effect.fnUntraced(function* (
+    response: HttpClientResponse.HttpClientResponse,
+    share: AnswerShare,
+    scope: Scope.Scope
+  ) {
+    const encoding = response.headers["content-encoding"]
+    const announced = encoding === undefined ? Number(response.headers["content-length"] ?? 0) : 0
+    if (announced > limit) return yield* tooLarge
+    const damaged = () => failed("unreachable", "the compressed answer is damaged")
+    const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
+    const collected = new CollectedBytes(smallAnswer, limit)
+    const free = Effect.sync(() => collected.free())
+    yield* Scope.addFinalizer(scope, free)
+    const hash = createHash("sha256")
+    yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
+      Effect.suspend(() => {
+        for (const piece of arrived) {
+          if (collected.length + piece.length > limit) return Effect.fail(tooLarge)
+          hash.update(piece)
+          collected.add(piece)
+        }
+        return share.grow(collected.length)
+      })
+    )
+    return { bytes: collected.bytes(), hash: hash.digest("hex"), free }
+  })
+
+  const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare, scope: Scope.Scope) {
+    const response = yield* get(url, mostRedirects)
+    if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
+    const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
+    return yield* new HilltopFetchFailed({
+      kind: "status",
+      detail: `the server answered ${response.status}`,
+      status: response.status,
+      ...(retryAfter === undefined ? {} : { retryAfter })
+    })
+  })
+
+  return HilltopClient.of({
+    fetch: (url) =>
+      Effect.gen(function* () {
+        const share = yield* memory.share
+        const scope = yield* Effect.scope
+        const startedAt = yield* Clock.currentTimeMillis
+        const answer = yield* Effect.scoped(ask(url, share, scope)).pipe(
+          Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
+          Effect.raceFirst(deadline(timeout, share))
+        )
+        const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited)
+        yield* share.turn
+        return { ...answer, millis }
+      }).pipe(
+        Effect.provideService(HttpClient.TracerPropagationEnabled, false),
+        Effect.withSpan("HilltopClient.fetch", { kind: "client" })
+      )
+  })
+})
+
+/** Fails when the server has had so much time; while an answer waits for memory, its server is not to blame. */
+const deadline = Effect.fnUntraced(function* (timeout: Duration.Duration, share: AnswerShare) {
+  const most = Duration.toMillis(timeout)
+  const startedAt = yield* Clock.currentTimeMillis
+  for (;;) {
+    const left = most - ((yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited))
+    if (left <= 0) return yield* failed("deadline", `no complete answer within ${Duration.format(timeout)}`)
+    yield* Effect.sleep(left)
+  }
+})
+
+export const UndiciHilltopClient = Layer.effect(HilltopClient, make)

@@ -1,0 +1,69 @@
+/**
+ * Publishes to Apache Kafka through kafkajs: acknowledged by all replicas, gzip, to the partitions that the caller computed.
+ *
+ * What is sent while a request is under way goes into the next one together. A producer that could not send is given up
+ * with its connections, and the next send makes new ones: nothing has to be mended after an outage.
+ */
+import { Context, Effect, Layer, Semaphore } from "effect"
+import { batched } from "../../src/running/batched.ts"
+import {
+  KafkaSink,
+  type OutgoingRecord,
+  recordBytes,
+  refuseTooLarge,
+  SinkUnavailable
+} from "../../src/stream/KafkaSink.ts"
+import { makeProducer, produce, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { KafkajsClient } from "./KafkajsProtocol.ts"
+import { KafkajsTopics } from "./KafkajsTopics.ts"
+import { reopened } from "./reopened.ts"
+
+/** Of all sends that wait or are under way, in bytes: some six of the largest documents. Further ones wait their turn. */
+const maxInFlightBytes = 64_000_000
+/** A small record counts as this many bytes, so there are 64,000 of them at most. */
+const leastBytes = 1_000
+/** Sends that go out together at most. */
+const maxTogether = 256
+
+const make = Effect.gen(function* () {
+  const client = yield* KafkajsClient
+  const topics = yield* KafkajsTopics
+  const bytes = yield* Semaphore.make(maxInFlightBytes)
+  const withProducer = yield* reopened(
+    Effect.gen(function* () {
+      yield* topics.ensured
+      const cluster = yield* client.open
+      return { cluster, producer: yield* makeProducer(cluster) }
+    })
+  )
+
+  /** Runs come one after the other, so a session has one request under way. */
+  const sendTogether = (sends: ReadonlyArray<ReadonlyArray<OutgoingRecord>>) => {
+    const records = sends.flat()
+    return withProducer(({ cluster, producer }) => produce(cluster, producer, records)).pipe(
+      Effect.tapError(({ kind }) => (kind === "UNKNOWN_TOPIC_OR_PARTITION" ? topics.forget : Effect.void)),
+      Effect.mapError((failure) => refusedAsTooLarge(failure, records) ?? new SinkUnavailable({ cause: failure })),
+      Effect.as(sends.map(() => undefined))
+    )
+  }
+  const send = yield* batched({
+    name: "KafkajsSink.send",
+    maxSize: maxTogether,
+    run: sendTogether,
+    mayBeOfOne: (error) => error._tag === "RecordTooLarge"
+  })
+
+  return KafkaSink.of({
+    send: (records) =>
+      Effect.gen(function* () {
+        if (records.length === 0) return
+        yield* refuseTooLarge(records)
+        const size = records.reduce((sum, record) => sum + Math.max(leastBytes, recordBytes(record)), 0)
+        yield* bytes.withPermits(Math.min(size, maxInFlightBytes))(send(records))
+      })
+  })
+})
+
+export const KafkajsSink: Layer.Layer<KafkaSink, never, KafkajsClient | KafkajsTopics> = Layer.effectContext(
+  Effect.map(make, (sink) => Context.make(KafkaSink, sink))
+)

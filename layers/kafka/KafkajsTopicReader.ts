@@ -1,0 +1,126 @@
+/**
+ * Reads topics of Apache Kafka through kafkajs as a member of a consumer group, each record's effects exactly once.
+ *
+ * A partition has a transactional id of its own. Before the first batch of a round its new owner begins to produce under
+ * that id, which ends for good whatever an earlier owner still has open, and only then looks where the group stands: what
+ * was committed until then is seen, and nothing can be committed after. What a handler returns and the offset behind its
+ * batch are then one transaction, and readers of committed records see both or neither.
+ */
+import { Context, Effect, Exit, Layer, Option } from "effect"
+import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"
+import {
+  committedOffsets,
+  type GroupOptions,
+  isStillJoining,
+  joinRound,
+  leaveGroup,
+  type Member
+} from "./KafkajsGroup.ts"
+import { atCoordinator } from "./KafkajsProducer.ts"
+import { throughMoves } from "./kafkajsMoves.ts"
+import { ask, type KafkaCluster, KafkaFailure, KafkajsClient, type KafkaNode } from "./KafkajsProtocol.ts"
+import { type RoundOptions, runRound } from "./kafkajsRound.ts"
+import { logRanges, placeIn } from "./kafkajsStands.ts"
+import { KafkajsTopics } from "./KafkajsTopics.ts"
+import { reopened } from "./reopened.ts"
+
+export interface KafkajsTopicReaderOptions {
+  /** An instance that was not heard of for so long is taken for dead; 10 seconds, in which it is heard of ten times. */
+  readonly sessionTimeout?: number
+  /** Partitions that one reader works on at once: 4, since most of the work is waiting for brokers or the database. */
+  readonly partitionsAtOnce?: number
+}
+
+/** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
+const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
+
+/** So long a member goes on by itself when the cluster changes: others lead after 10 seconds at most. In milliseconds. */
+const longestMove = 30_000
+
+/** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */
+const rebalanceTimeout = 30_000
+
+const isJoining = (error: unknown) => error instanceof KafkaFailure && isStillJoining(error)
+/** Somebody has deleted the topic. */
+const isGone = (error: unknown) => error instanceof KafkaFailure && error.kind === "UNKNOWN_TOPIC_OR_PARTITION"
+
+const asUnavailable = <E>(error: E): Exclude<E, KafkaFailure> | ReaderUnavailable =>
+  error instanceof KafkaFailure ? new ReaderUnavailable({ cause: error }) : (error as Exclude<E, KafkaFailure>)
+
+const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<ConsumeOptions, "group" | "topic">) {
+  const { topic } = of
+  const group = groupOf(of)
+  yield* ask(() => cluster.addMultipleTargetTopics([topic]))
+  yield* ask(() => cluster.refreshMetadataIfNecessary())
+  const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+  const stands = yield* atCoordinator(
+    cluster,
+    group,
+    0
+  )((coordinator) => committedOffsets(coordinator, { group, topic }, partitions))
+  const ranges = yield* logRanges(cluster, topic, partitions)
+  return partitions.reduce((lag, partition) => {
+    const range = ranges.get(partition) ?? { first: 0, next: 0 }
+    return lag + range.next - placeIn(range, stands.get(partition) ?? -1).at
+  }, 0)
+})
+
+const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
+  const client = yield* KafkajsClient
+  const topics = yield* KafkajsTopics
+  const { partitionsAtOnce = 4, sessionTimeout = 10_000 } = options
+  const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
+
+  const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
+    const { topic } = consumer
+    const group: GroupOptions = { group: groupOf(consumer), topic, sessionTimeout, rebalanceTimeout }
+    const round: RoundOptions = { ...consumer, ...group, partitionsAtOnce }
+    const member: Member = { id: "" }
+    const rounds = Effect.gen(function* () {
+      yield* topics.ensured
+      const cluster = yield* client.open
+      yield* ask(() => cluster.addMultipleTargetTopics([topic]))
+      let coordinator: KafkaNode | undefined
+      // A member that is still joining stays one.
+      yield* Effect.addFinalizer((exit) =>
+        coordinator === undefined || Option.exists(Exit.findErrorOption(exit), isJoining)
+          ? Effect.void
+          : Effect.ignore(Effect.timeoutOption(leaveGroup(coordinator, group, member), "2 seconds"))
+      )
+      const all = Effect.gen(function* () {
+        while (true) {
+          const membership = yield* joinRound(cluster, group, member)
+          coordinator = membership.coordinator
+          const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
+          if (end === "expelled") member.id = ""
+        }
+      })
+      // As the same member: the others would wait for one that is gone until its session has run out.
+      return yield* throughMoves(cluster, longestMove, all)
+    })
+    return rounds.pipe(
+      Effect.tapError((error) => (isGone(error) ? topics.forget : Effect.void)),
+      Effect.scoped,
+      // Longer than the group waits for any member.
+      Effect.retry({ while: isJoining, times: 6 }),
+      Effect.mapError(asUnavailable)
+    )
+  }
+
+  return TopicReader.of({
+    consume,
+    lag: (of) =>
+      Effect.mapError(
+        Effect.tapError(
+          withCluster((cluster) => lagOf(cluster, of)),
+          (error) => (isGone(error) ? topics.forget : Effect.void)
+        ),
+        asUnavailable
+      )
+  })
+})
+
+export const KafkajsTopicReader = (
+  options: KafkajsTopicReaderOptions = {}
+): Layer.Layer<TopicReader, never, KafkajsClient | KafkajsTopics> =>
+  Layer.effectContext(Effect.map(make(options), (reader) => Context.make(TopicReader, reader)))

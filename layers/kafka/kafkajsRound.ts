@@ -1,0 +1,309 @@
+/**
+ * One round of a consumer group: from the dealing out of the partitions until they are dealt out again.
+ *
+ * Each node that leads partitions is asked for what comes next, as long as there is room; each partition's records are
+ * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them.
+ */
+import { Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
+import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../../src/stream/KafkaSink.ts"
+import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"
+import { behind, type FetchedPartition } from "./kafkajsBatches.ts"
+import { fetchAll } from "./kafkajsFetch.ts"
+import {
+  commitOffsets,
+  committedOffsets,
+  type GroupOptions,
+  heartbeat,
+  isExpelled,
+  isNewRound,
+  type Membership
+} from "./KafkajsGroup.ts"
+import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { throughMoves } from "./kafkajsMoves.ts"
+import { ask, type KafkaCluster, KafkaFailure, noAnswer } from "./KafkajsProtocol.ts"
+import { recordsOf } from "./kafkajsRecords.ts"
+import { goOn, logRanges, type Stand, standsOf } from "./kafkajsStands.ts"
+
+export interface RoundOptions extends GroupOptions, ConsumeOptions {
+  readonly partitionsAtOnce: number
+}
+
+/** A node keeps a question that it has no answer for this long, in milliseconds; also how soon a round can end. */
+const longestWait = 500
+/** The same while a partition is left out of the question because its records are still being worked on. */
+const shortWait = 20
+/** Compressed bytes of one partition in an answer, or one batch: XML is 25 times as large when it is unpacked. */
+const partitionBytes = 256_000
+/** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
+const roomForValues = 24_000_000
+/** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
+const longestSettling = "10 seconds"
+/** So long the others are read beside a partition that cannot be, before it is looked at anew. */
+const standstill = "30 seconds"
+/** Most transactions end within a second; others' may be open for 15 minutes, or for ever. In milliseconds. */
+const shortTransaction = 10_000
+/** How soon partitions are found that were added. */
+const betweenLooks = "3 seconds"
+/** So long partitions are read that have a leader while others have none, before the round is given up. In milliseconds. */
+const longestElection = 15_000
+
+/** Takes the next batch off the queue. */
+const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {
+  let bytes = 0
+  let count = 0
+  for (const { value } of queue) {
+    bytes += Buffer.byteLength(value)
+    if (count > 0 && (bytes > maxBytes || count === maxRecords)) break
+    count++
+  }
+  return queue.splice(0, count)
+}
+
+/**
+ * Runs the round; why it ended. Fails as a handler or the settling of its batch does, once the other handlers are done; when
+ * the cluster cannot be asked, at once, and handlers are interrupted.
+ */
+export const runRound = Effect.fnUntraced(function* <E, R>(
+  cluster: KafkaCluster,
+  options: RoundOptions,
+  membership: Membership,
+  handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
+) {
+  const { group, onIdle = Effect.void, onStandstill = () => Effect.void, topic } = options
+  const stands = yield* standsOf(cluster, options, membership)
+  yield* Effect.addFinalizer(() => onStandstill([]))
+  const workers = yield* FiberSet.make<void>()
+  const slots = yield* Semaphore.make(options.partitionsAtOnce)
+  const drained = yield* Latch.make()
+  const failure = yield* Deferred.make<never, E | KafkaFailure | RecordTooLarge>()
+  const ending = yield* Deferred.make<"new round" | "expelled">()
+  const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
+  let waitingValues = 0
+
+  /** From here on nobody else can settle this partition; what was settled before is passed over. */
+  const makeOwn = Effect.fnUntraced(function* (stand: Stand) {
+    const transactionalId = `${group}/${topic}/${stand.partition}`
+    const producer = yield* makeProducer(cluster, transactionalId)
+    const now = yield* committedOffsets(membership.coordinator, options, [stand.partition])
+    stand.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
+    const committed = now.get(stand.partition) ?? -1
+    if (committed <= stand.committed || committed === stand.void) return
+    stand.committed = committed
+    const settled = stand.queue.findIndex(({ offset }) => offset >= committed)
+    forget(stand.queue.splice(0, settled === -1 ? stand.queue.length : settled))
+    stand.fetchAt = Math.max(stand.fetchAt, committed)
+  })
+  const forget = (records: ReadonlyArray<TopicRecord>) => {
+    for (const { value } of records) waitingValues -= value.length
+    drained.openUnsafe()
+  }
+
+  const settle = Effect.fnUntraced(function* (stand: Stand, next: number, outputs: ReadonlyArray<OutgoingRecord>) {
+    const { partition, producer } = stand
+    const settling =
+      outputs.length === 0 || producer === undefined
+        ? commitOffsets(options, membership, new Map([[partition, next]]))
+        : produceTransaction(cluster, producer, outputs, { group, topic, partition, offset: next })
+    yield* Effect.interruptible(settling).pipe(
+      Effect.timeoutOrElse({
+        duration: longestSettling,
+        orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: noAnswer }, cause: undefined }))
+      }),
+      Effect.uninterruptible,
+      Effect.mapError((failed) => refusedAsTooLarge(failed, outputs) ?? failed)
+    )
+    stand.committed = next
+  })
+
+  const discard = (partition: number, failed: KafkaFailure) =>
+    Effect.logWarning("a batch was discarded: another instance took its partition over", {
+      topic,
+      group,
+      partition
+    }).pipe(Effect.andThen(Deferred.succeed(ending, isNewRound(failed) ? "new round" : "expelled")))
+
+  const workOnce = Effect.fnUntraced(function* (stand: Stand) {
+    if (isEnding()) return
+    if (stand.producer === undefined) yield* makeOwn(stand)
+    const records = takeBatch(stand, options)
+    forget(records)
+    const log = cluster.brokerPool.metadata?.clusterId ?? ""
+    const outputs = records.length === 0 ? [] : yield* handle({ topic, partition: stand.partition, records, log })
+    yield* refuseTooLarge(outputs)
+    // Behind the last record that was fetched come marks of transactions, and records of aborted ones: the group passes them
+    // too, so that nothing seems to be left.
+    const next = stand.queue[0]?.offset ?? stand.fetchAt
+    if (next > stand.committed) yield* settle(stand, next, outputs)
+  })
+  const work = (stand: Stand) =>
+    Effect.whileLoop({
+      // Told in the same step: what is taken in a moment later must find somebody at work, or nobody.
+      while: () => (stand.working = !isEnding() && (stand.queue.length > 0 || stand.committed < stand.fetchAt)),
+      body: () => slots.withPermit(workOnce(stand)),
+      step: () => {}
+    }).pipe(
+      Effect.catchIf(
+        (error) => error instanceof KafkaFailure && (isNewRound(error) || isExpelled(error)),
+        (failed) => discard(stand.partition, failed as KafkaFailure)
+      ),
+      Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause))),
+      Effect.ignoreCause
+    )
+  const startWork = (stand: Stand) => {
+    if (stand.working || isEnding()) return Effect.void
+    stand.working = true
+    return FiberSet.run(workers, work(stand))
+  }
+
+  /** Tells of it whenever others stand still than before. */
+  const tellStandstill = Effect.suspend(() =>
+    onStandstill([...stands.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
+  )
+  const standStill = Effect.fnUntraced(function* (stand: Stand, why: string, isReadable: boolean) {
+    stand.isStill = true
+    yield* tellStandstill
+    if (stand.isTold) return
+    stand.isTold = true
+    stand.isLeftOut = !isReadable
+    yield* Effect.logError(`a partition stands still: ${why}`, {
+      topic,
+      group,
+      partition: stand.partition,
+      offset: stand.fetchAt
+    })
+    const later = Effect.sync(() => {
+      stand.isTold = false
+      stand.isLeftOut = false
+    })
+    yield* Effect.forkScoped(Effect.delay(later, standstill))
+  })
+  const moveOn = Effect.fnUntraced(function* (stand: Stand) {
+    stand.lacksSince = undefined
+    if (!stand.isStill) return
+    stand.isStill = false
+    yield* tellStandstill
+  })
+
+  /** There is more than this member was given: it cannot be read, or readers of committed records may not have it yet. */
+  const noteLack = Effect.fnUntraced(function* (stand: Stand, fetched: FetchedPartition) {
+    const { highWatermark, lastStableOffset, unreadable } = fetched
+    if (unreadable === undefined && highWatermark <= stand.fetchAt) return yield* moveOn(stand)
+    const now = yield* Clock.currentTimeMillis
+    stand.lacksSince ??= now
+    if (unreadable !== undefined) {
+      return yield* standStill(stand, `its next records cannot be read: ${unreadable}`, false)
+    }
+    if (now - stand.lacksSince < shortTransaction) return
+    const why = lastStableOffset <= stand.fetchAt ? "a transaction is open for long" : "the broker sends nothing of it"
+    yield* standStill(stand, why, true)
+  })
+
+  const findPlace = Effect.fnUntraced(function* (stand: Stand) {
+    const range = (yield* logRanges(cluster, topic, [stand.partition])).get(stand.partition)!
+    if (yield* goOn(options, stand, range)) yield* startWork(stand)
+  })
+
+  /** Takes in what a node answered; whether anything moved. */
+  const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
+    let any = false
+    for (const fetched of answer) {
+      const stand = stands.get(fetched.partition)
+      if (stand === undefined) continue
+      if (fetched.isOutOfRange) {
+        yield* findPlace(stand)
+        continue
+      }
+      const next = behind(fetched, stand.fetchAt)
+      if (next === stand.fetchAt) {
+        yield* noteLack(stand, fetched)
+        continue
+      }
+      any = true
+      yield* moveOn(stand)
+      const records = recordsOf(topic, stand.fetchAt, fetched)
+      stand.fetchAt = next
+      for (const record of records) {
+        waitingValues += record.value.length
+        stand.queue.push(record)
+      }
+      yield* startWork(stand)
+    }
+    return any
+  })
+
+  const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
+    const broker = yield* ask(() => cluster.findBroker({ nodeId: node }))
+    const own = led.flatMap((partition) => stands.get(partition) ?? [])
+    while (true) {
+      if (isEnding()) return yield* Effect.never
+      yield* drained.close
+      const readable = own.filter(({ isLeftOut }) => !isLeftOut)
+      const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
+      if (wanted.length === 0) {
+        // Whoever leads other partitions closes the latch as well, perhaps before we have seen it open.
+        yield* Effect.timeoutOption(drained.await, longestWait / 10)
+        continue
+      }
+      const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
+      const askedAt = yield* Clock.currentTimeMillis
+      const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes })
+      silent.delete(node)
+      if (yield* takeIn(answer)) continue
+      // Where something waits that is not had, having nothing to do is no sign of life.
+      if (silent.size === 0 && [...stands.values()].every(({ lacksSince }) => lacksSince === undefined)) yield* onIdle
+      // What cannot be used comes at once, and would come again at once.
+      const waited = (yield* Clock.currentTimeMillis) - askedAt
+      if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
+    }
+  })
+
+  /** Nodes that have not answered since the leaders were last looked up. */
+  const silent = new Set<string>()
+  const fetching = Effect.gen(function* () {
+    const nodes = Object.entries(yield* leadersOf(cluster, topic, [...stands.keys()]))
+    silent.clear()
+    for (const [node] of nodes) silent.add(node)
+    yield* Effect.forEach(nodes, ([node, led]) => fetchFrom(node, led), { concurrency: "unbounded", discard: true })
+    // Nothing to read: there are more members than partitions.
+    return yield* Effect.forever(Effect.andThen(onIdle, Effect.sleep(longestWait)))
+  })
+
+  const beating = heartbeat(options, membership).pipe(
+    Effect.catchIf(isNewRound, () => Effect.asVoid(Deferred.succeed(ending, "new round"))),
+    Effect.catchIf(isExpelled, () => Effect.asVoid(Deferred.succeed(ending, "expelled"))),
+    Effect.delay(options.sessionTimeout / 10),
+    Effect.forever
+  )
+  /** The leader of the group deals out partitions that were added later. */
+  const watching = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
+    Effect.andThen(
+      Effect.suspend(() =>
+        cluster.findTopicPartitionMetadata(topic).length === partitionsAtStart
+          ? Effect.void
+          : Deferred.succeed(ending, "new round")
+      )
+    ),
+    Effect.delay(betweenLooks),
+    Effect.forever
+  )
+  const partitionsAtStart = cluster.findTopicPartitionMetadata(topic).length
+
+  const ended = Effect.gen(function* () {
+    const end = yield* Deferred.await(ending)
+    if (end === "expelled") yield* FiberSet.clear(workers)
+    yield* FiberSet.awaitEmpty(workers)
+    return end
+  })
+  const failed = Effect.exit(Deferred.await(failure)).pipe(
+    Effect.tap(() => FiberSet.awaitEmpty(workers)),
+    Effect.flatten
+  )
+  const fetchingOn = throughMoves(cluster, longestElection, fetching)
+  return yield* Effect.raceAllFirst([ended, failed, fetchingOn, beating, watching])
+})
+
+const leadersOf = (cluster: KafkaCluster, topic: string, partitions: ReadonlyArray<number>) =>
+  Effect.try({
+    try: () => cluster.findLeaderForPartitions(topic, partitions),
+    catch: (cause) => new KafkaFailure({ reason: { _tag: "LEADER_NOT_AVAILABLE" }, cause })
+  })

@@ -1,0 +1,316 @@
+/**
+ * Observations in PostgreSQL, a whole batch at a time, in one transaction with the offset it was read at.
+ *
+ * Days of values that come again are known by their digests and cost no look at them; others are compared within the
+ * database, and only what is new or different is sent to be written. Documents about the same month of a series are
+ * stored in rounds, one after another, so that a batch ends as its messages one by one would.
+ */
+import { Effect, Layer, Predicate, Result, type Types } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import {
+  BatchRefused,
+  nothingStored,
+  ObservationStore,
+  ObservationStoreUnavailable,
+  type StoreBatch,
+  type StoreMessage,
+  type StoreOutcome
+} from "../../src/stream/ObservationStore.ts"
+import { documentsBefore } from "../../src/stream/ObservationRebuild.ts"
+import { type SeriesDocument, seriesDocuments } from "../../src/stream/SeriesDocument.ts"
+import { daysOf, parseDigests } from "./dayDigests.ts"
+import {
+  cellsOf,
+  isLate,
+  knownMonth,
+  type Month,
+  noteStored,
+  partsOf,
+  takenBackAt,
+  type Work
+} from "./monthsOfBatch.ts"
+import {
+  type MonthName,
+  frontierOf,
+  observationStatements,
+  rawOffsetsOf,
+  type SeriesName,
+  type SiteLocation,
+  type SiteName
+} from "./observationStatements.ts"
+import { tableOfMonth } from "./observationYears.ts"
+import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { unhurried } from "../postgres/unhurried.ts"
+import { type Cell, yearStatements } from "./yearStatements.ts"
+
+/** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
+const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined => {
+  if (Predicate.isTagged(cause, "PgTypesCodecError")) return "a number or time beyond its column"
+  const code = Predicate.hasProperty(cause, "code") ? String(cause.code) : ""
+  return /^(?:22|23|54)/.test(code) ? `a value that the database does not take (SQLSTATE ${code})` : undefined
+}
+const storeFailure = mapSqlFailure((cause) => {
+  const reason = refusal(cause)
+  return reason === undefined ? new ObservationStoreUnavailable({ cause }) : new BatchRefused({ reason })
+})
+
+/** What a batch does to a series. */
+interface Change {
+  readonly seriesId: number
+  units: string | undefined
+  from: number | undefined
+  until: number | undefined
+  added: number
+  removed: number
+}
+
+const unchanged = (seriesId: number): Change => ({
+  seriesId,
+  units: undefined,
+  from: undefined,
+  until: undefined,
+  added: 0,
+  removed: 0
+})
+
+const nothingFound = {
+  missing: [],
+  placeable: [],
+  different: [],
+  overruled: 0,
+  removed_series: [],
+  removed_at: [],
+  removed_seen: []
+}
+const nothingPlaced = { added: [], overruled: 0 }
+
+const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
+const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
+
+/** Whether a rebuild has read the document of the message, before what is new came through the topic. */
+const isRebuilt = (
+  { seenAt, source }: StoreMessage,
+  rebuilt: ReadonlyMap<number, { readonly next: number; readonly ended_at: number }>
+): boolean => {
+  const read = source && rebuilt.get(source.partition)
+  return read !== undefined && source!.offset < documentsBefore(read.next) && seenAt <= read.ended_at
+}
+
+/** Of each raw partition the last offset that messages came from, with those known before. */
+const lastSources = (messages: ReadonlyArray<StoreMessage>, known: Readonly<Record<string, number>>) => {
+  const last: Record<string, number> = { ...known }
+  for (const { source } of messages) {
+    if (source !== undefined) last[source.partition] = Math.max(source.offset, last[source.partition] ?? 0)
+  }
+  return last
+}
+
+const siteKey = ({ councilId, siteName }: SiteName) => JSON.stringify([councilId, siteName])
+
+/** The last known location of each site in the batch. */
+const locationsOf = (messages: ReadonlyArray<StoreMessage>): ReadonlyArray<SiteLocation> => {
+  const locations = new Map<string, SiteLocation>()
+  for (const { message, seenAt } of messages) {
+    if (message.type !== "SITE_DETAILS") continue
+    if (message.location === null && message.geographicLocation === undefined) continue
+    const key = siteKey(message)
+    const known = locations.get(key)
+    if (known === undefined || known.seenAt <= seenAt) locations.set(key, { details: message, seenAt })
+  }
+  return [...locations.values()]
+}
+
+/** Distinct things by their key, in the order they first come. */
+const distinct = <A>(list: Iterable<A>, keyOf: (one: A) => string): ReadonlyMap<string, A> => {
+  const found = new Map<string, A>()
+  for (const one of list) {
+    const key = keyOf(one)
+    if (!found.has(key)) found.set(key, one)
+  }
+  return found
+}
+
+export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.SqlClient> = Layer.effect(
+  ObservationStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const statements = observationStatements(sql)
+
+    /** Ids of named things, in the order of the names; those that are not there yet are added. */
+    const idsOf = Effect.fnUntraced(function* <Name, E, E2>(
+      names: ReadonlyArray<Name>,
+      find: (names: ReadonlyArray<Name>) => Effect.Effect<ReadonlyArray<{ position: number; id: number }>, E>,
+      add: (names: ReadonlyArray<Name>) => Effect.Effect<unknown, E2>
+    ) {
+      const found = yield* find(names)
+      const there = new Set(found.map(({ position }) => position))
+      if (there.size < names.length) yield* add(names.filter((_, position) => !there.has(position)))
+      const all = there.size < names.length ? yield* find(names) : found
+      return new Map(all.map(({ id, position }) => [position, id]))
+    })
+
+    const keepSites = Effect.fnUntraced(function* (messages: ReadonlyArray<StoreMessage>) {
+      const sites = distinct(
+        messages.map(({ message }): SiteName => message),
+        siteKey
+      )
+      const ids = yield* idsOf([...sites.values()], statements.findSites, statements.addSites)
+      const locations = locationsOf(messages)
+      if (locations.length > 0) yield* statements.locateSites(locations)
+      return new Map([...sites.keys()].map((key, position) => [key, ids.get(position)!]))
+    })
+
+    const keepSeries = Effect.fnUntraced(function* (
+      documents: ReadonlyArray<SeriesDocument>,
+      siteIds: ReadonlyMap<string, number>
+    ) {
+      const nameOf = ({ message }: SeriesDocument): SeriesName => ({
+        siteId: siteIds.get(siteKey(message))!,
+        measurementName: message.measurementName
+      })
+      const series = distinct(documents.map(nameOf), seriesKey)
+      const ids = yield* idsOf([...series.values()], statements.lockSeries, statements.addSeries)
+      const byKey = new Map([...series.keys()].map((key, position) => [key, ids.get(position)!]))
+      return (document: SeriesDocument) => byKey.get(seriesKey(nameOf(document)))!
+    })
+
+    /** The documents with their months, in rounds: of the documents about one month each is in a round of its own. */
+    const inRounds = Effect.fnUntraced(function* (
+      documents: ReadonlyArray<SeriesDocument>,
+      seriesIdOf: (document: SeriesDocument) => number
+    ) {
+      const months = distinct(
+        documents.map((document): Month => {
+          const { yearMonth } = document
+          return { seriesId: seriesIdOf(document), yearMonth, frontier: undefined, digests: [], documents: 0 }
+        }),
+        monthKey
+      )
+      const list = [...months.values()]
+      const { found, unreadable } = yield* statements.findMonths(list)
+      if (unreadable.length > 0) return yield* new BatchRefused({ reason: "what is known of its month cannot be read" })
+      for (const known of found) {
+        const month = list[known.position]!
+        month.frontier = frontierOf(known)
+        month.digests.push(...parseDigests(known.day_digests))
+      }
+      const rounds: Array<Array<Work>> = []
+      for (const document of documents) {
+        const month = months.get(monthKey({ seriesId: seriesIdOf(document), yearMonth: document.yearMonth }))!
+        ;(rounds[month.documents++] ??= []).push({ document, days: daysOf(document), month })
+      }
+      return { rounds, months: list }
+    })
+
+    /** Writes what the documents, all of one year, bring; what of it is added and removed. */
+    const writeYear = Effect.fnUntraced(function* (table: string, works: ReadonlyArray<Work>) {
+      const statements = yearStatements(sql, table)
+      const parts = works.filter(({ month }) => month.frontier !== undefined).flatMap(partsOf)
+      const cells = parts.flatMap((one) => one.cells)
+      const comparing = parts.map(({ part }) => part)
+      const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
+
+      const removed = compared.removed_series.map((seriesId, index) => ({
+        seriesId,
+        at: compared.removed_at[index]!,
+        seenAt: compared.removed_seen[index]!
+      }))
+      if (removed.length > 0) yield* statements.remove(removed)
+      const corrected = compared.different.map((position) => cells[position]!)
+      if (corrected.length > 0) yield* statements.correct(corrected)
+
+      const lateness = parts.flatMap(({ cells, late }) => cells.map(() => late))
+      const isTakenBack = (position: number) => takenBackAt(cells[position]!, lateness[position]) !== undefined
+      const placeable = [...compared.placeable, ...compared.missing.filter(isTakenBack)].map((position) => {
+        const cell = cells[position]!
+        return { ...cell, takenBackAt: takenBackAt(cell, lateness[position]) }
+      })
+      const [placed = nothingPlaced] = placeable.length > 0 ? yield* statements.place(placeable) : []
+      const inserted = [
+        ...works
+          .filter(({ month }) => month.frontier === undefined)
+          .flatMap((work) => cellsOf(work, work.document.rows)),
+        ...compared.missing.filter((position) => !isTakenBack(position)).map((position) => cells[position]!)
+      ]
+      if (inserted.length > 0) yield* statements.insert(inserted)
+      const added: ReadonlyArray<Cell> = [...inserted, ...placed.added.map((position) => placeable[position]!)]
+      return { added, removed, corrected: corrected.length, overruled: compared.overruled + placed.overruled }
+    })
+
+    /** Stores documents about different months; `changes` takes down what becomes of the series. */
+    const storeRound = Effect.fnUntraced(function* (
+      round: ReadonlyArray<Work>,
+      changes: Map<number, Change>,
+      outcome: Types.Mutable<StoreOutcome>
+    ) {
+      const years = Map.groupBy(round, ({ document }) => tableOfMonth(document.yearMonth))
+      for (const [table, works] of years) {
+        const { added, corrected, overruled, removed } = yield* writeYear(table, works)
+        outcome.added += added.length
+        outcome.corrected += corrected
+        outcome.removed += removed.length
+        outcome.overruled += overruled
+        for (const work of works) {
+          const { seriesId } = work.month
+          const change = changes.get(seriesId) ?? unchanged(seriesId)
+          changes.set(seriesId, change)
+          if (!isLate(work)) change.units = work.document.message.units ?? change.units
+          noteStored(work)
+        }
+        for (const { row, seriesId } of added) {
+          const change = changes.get(seriesId)!
+          change.added++
+          if (change.from === undefined || row.at < change.from) change.from = row.at
+          if (change.until === undefined || row.at > change.until) change.until = row.at
+        }
+        for (const { seriesId } of removed) changes.get(seriesId)!.removed++
+      }
+    })
+
+    const storeFresh = Effect.fnUntraced(function* (messages: ReadonlyArray<StoreMessage>) {
+      const documents: Array<SeriesDocument> = []
+      for (const { covers, message, seenAt } of messages) {
+        if (message.type === "SITE_DETAILS") continue
+        const split = seriesDocuments(message, seenAt, covers)
+        if (Result.isFailure(split)) return yield* new BatchRefused({ reason: split.failure })
+        for (const document of split.success) documents.push(document)
+      }
+      const siteIds = yield* keepSites(messages)
+      if (documents.length === 0) return nothingStored
+      const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
+      const changes = new Map<number, Change>()
+      const outcome = { ...nothingStored }
+      for (const round of rounds) yield* storeRound(round, changes, outcome)
+      yield* statements.keepMonths(months.flatMap(knownMonth))
+      yield* statements.changeSeries([...changes.values()])
+      const shortened = [...changes.values()].filter(({ removed }) => removed > 0)
+      if (shortened.length > 0) yield* statements.findEnds(shortened.map(({ seriesId }) => seriesId))
+      return outcome
+    })
+
+    const store = Effect.fn("PgObservationStore.store")(
+      function* ({ messages, partition, topic }: StoreBatch) {
+        const last = messages.at(-1)
+        if (last === undefined) return nothingStored
+        const [position] = yield* statements.lockOffset(topic, partition)
+        const rebuilt = new Map((yield* statements.findRebuilt).map((one) => [one.partition, one]))
+        const fresh = messages.filter(
+          (message) => message.offset >= (position?.next ?? 0) && !isRebuilt(message, rebuilt)
+        )
+        if (fresh.length === 0) return nothingStored
+        const outcome = yield* storeFresh(fresh)
+        yield* statements.moveOffset(
+          topic,
+          partition,
+          last.offset + 1,
+          lastSources(fresh, rawOffsetsOf(position?.raw_offsets))
+        )
+        return outcome
+      },
+      unhurried(sql, 30, 10),
+      storeFailure
+    )
+
+    return ObservationStore.of({ store })
+  })
+)

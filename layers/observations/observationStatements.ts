@@ -1,0 +1,230 @@
+/**
+ * The SQL of PgObservationStore for sites, series, months and offsets; that for the values is in yearStatements. Every
+ * statement works on arrays, whatever the size of a batch.
+ *
+ * Rows that are locked together are locked in the order of their ids (a site's by name, when it is not there yet).
+ */
+import { Effect, Predicate, Schema } from "effect"
+import type { SqlClient } from "effect/sql"
+import type { SiteDetails } from "../../src/domain/Observation.ts"
+import type { Frontier } from "../../src/stream/monthFrontier.ts"
+import { waitFor } from "../postgres/heldRows.ts"
+import { readEach } from "../postgres/readableRows.ts"
+import { flags, float8s, int4s, millis, moments, rowsAs, texts } from "../postgres/statementArrays.ts"
+
+export interface SiteName {
+  readonly councilId: number
+  readonly siteName: string
+}
+export interface SiteLocation {
+  readonly details: SiteDetails
+  readonly seenAt: number
+}
+export interface SeriesName {
+  readonly siteId: number
+  readonly measurementName: string
+}
+export interface MonthName {
+  readonly seriesId: number
+  readonly yearMonth: string
+}
+export interface KnownMonth extends MonthName {
+  readonly frontier: Frontier
+  /** Of the days of the month, as hexadecimal text; see `observation_months`. */
+  readonly dayDigests: string
+}
+export interface SeriesChange {
+  readonly seriesId: number
+  readonly units: string | undefined
+  readonly from: number | undefined
+  readonly until: number | undefined
+  readonly added: number
+  readonly removed: number
+}
+
+/** In milliseconds; a store of another instance, or a rebuild, may have a row of ours for as long. */
+const longestWait = 500
+
+const Found = Schema.Struct({ position: Schema.Int, id: Schema.Int })
+const FoundMonth = Schema.Struct({
+  position: Schema.Int,
+  seen_at: Schema.Finite,
+  covers_from: Schema.Finite,
+  covers_until: Schema.Finite,
+  is_complete: Schema.Boolean,
+  beneath_seen_at: Schema.NullOr(Schema.Finite),
+  beneath_from: Schema.NullOr(Schema.Finite),
+  beneath_until: Schema.NullOr(Schema.Finite),
+  beneath_is_complete: Schema.NullOr(Schema.Boolean),
+  day_digests: Schema.String
+})
+
+/** The columns of a month as its frontier. */
+export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
+  const { beneath_from: from, beneath_is_complete: complete, beneath_seen_at: seenAt, beneath_until: until } = row
+  return {
+    seenAt: row.seen_at,
+    from: row.covers_from,
+    until: row.covers_until,
+    complete: row.is_complete,
+    beneath:
+      seenAt === null || from === null || until === null
+        ? undefined
+        : { seenAt, from, until, complete: complete === true }
+  }
+}
+const found = rowsAs(Found)
+const readMonths = readEach("months of observations", FoundMonth)
+const readPositions = readEach("months of observations", Schema.Struct({ position: Schema.Int }))
+const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
+const offsets = rowsAs(Schema.Struct({ next: Schema.Finite, raw_offsets: Schema.Unknown }))
+/** Of each raw partition; what is no offset, written by hand, counts as none. */
+export const rawOffsetsOf = (value: unknown): Readonly<Record<string, number>> =>
+  Predicate.isObject(value)
+    ? Object.fromEntries(Object.entries(value).filter((entry): entry is [string, number] => Number.isFinite(entry[1])))
+    : {}
+
+export const observationStatements = (sql: SqlClient.SqlClient) => {
+  const epoch = millis(sql)
+
+  const siteNames = (sites: ReadonlyArray<SiteName>) =>
+    sql`unnest(${int4s(sites.map((site) => site.councilId))}, ${texts(sites.map((site) => site.siteName))})
+      WITH ORDINALITY AS wanted (council_id, name, ordinal)`
+
+  const seriesNames = (list: ReadonlyArray<SeriesName>) =>
+    sql`unnest(${int4s(list.map((one) => one.siteId))}, ${texts(list.map((one) => one.measurementName))})
+      WITH ORDINALITY AS wanted (site_id, measurement_name, ordinal)`
+
+  return {
+    /**
+     * Locked until the commit, so that two instances that were given the same batch take turns. No statement of the transaction
+     * waits for long: a partition of which somebody else holds a row rests, and the others get on.
+     */
+    lockOffset: (topic: string, partition: number) =>
+      offsets(sql`
+        WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))})
+        INSERT INTO observation_offsets (topic, partition, next_offset) SELECT ${topic}::text, ${partition}::int4, 0 FROM limits
+        ON CONFLICT (topic, partition) DO UPDATE SET next_offset = observation_offsets.next_offset
+        RETURNING next_offset::float8 AS next, raw_offsets`),
+
+    /** Up to where the last rebuild read the raw documents. A statement of its own: one that waited for a swap would not see it. */
+    findRebuilt: rebuilt(sql`
+      SELECT partition, next_offset::float8 AS next, ${epoch("ended_at")} AS ended_at FROM observation_rebuilt`),
+
+    moveOffset: (topic: string, partition: number, next: number, rawOffsets: Readonly<Record<string, number>>) => sql`
+      UPDATE observation_offsets SET next_offset = ${next}::bigint, raw_offsets = ${JSON.stringify(rawOffsets)}::jsonb
+      WHERE topic = ${topic} AND partition = ${partition}`,
+
+    /** The ids of those sites that are there, with their positions in the request. */
+    findSites: (sites: ReadonlyArray<SiteName>) =>
+      found(sql`
+        SELECT wanted.ordinal::int4 - 1 AS position, s.id
+        FROM ${siteNames(sites)} JOIN observation_sites s USING (council_id, name)`),
+
+    addSites: (sites: ReadonlyArray<SiteName>) => sql`
+      INSERT INTO observation_sites (council_id, name)
+      SELECT council_id, name FROM ${siteNames(sites)} ORDER BY council_id, name ON CONFLICT DO NOTHING`,
+
+    /** A location from an older document moves nothing; where no projection is named, the known one still holds. */
+    locateSites: (sites: ReadonlyArray<SiteLocation>) => {
+      const numbers = (of: (details: SiteDetails) => number | undefined) =>
+        float8s(sites.map(({ details }) => of(details) ?? null))
+      return sql`
+        WITH wanted AS (
+          SELECT * FROM unnest(${int4s(sites.map(({ details }) => details.councilId))},
+            ${texts(sites.map(({ details }) => details.siteName))}, ${moments(sites.map(({ seenAt }) => seenAt))},
+            ${numbers(({ location }) => location?.easting)}, ${numbers(({ location }) => location?.northing)},
+            ${texts(sites.map(({ details }) => details.location?.projection ?? null))},
+            ${numbers(({ geographicLocation }) => geographicLocation?.latitude)},
+            ${numbers(({ geographicLocation }) => geographicLocation?.longitude)})
+            AS w (council_id, name, seen_at, easting, northing, projection, latitude, longitude)
+        ), held AS (
+          SELECT s.id, w.* FROM observation_sites s JOIN wanted w USING (council_id, name)
+          WHERE s.located_at IS NULL OR s.located_at <= w.seen_at ORDER BY s.id FOR NO KEY UPDATE OF s
+        )
+        UPDATE observation_sites s SET easting = h.easting, northing = h.northing,
+          projection = CASE WHEN h.easting IS NOT NULL THEN coalesce(h.projection, s.projection) END,
+          latitude = h.latitude, longitude = h.longitude, located_at = h.seen_at,
+          updated_at = CASE WHEN (s.easting, s.northing, s.latitude, s.longitude)
+            IS DISTINCT FROM (h.easting, h.northing, h.latitude, h.longitude) THEN now() ELSE s.updated_at END
+        FROM held h WHERE s.id = h.id`
+    },
+
+    /** As `findSites`; the series are locked until the commit, so nobody else writes to them meanwhile. */
+    lockSeries: (list: ReadonlyArray<SeriesName>) =>
+      found(sql`
+        SELECT wanted.ordinal::int4 - 1 AS position, m.id
+        FROM ${seriesNames(list)} JOIN observation_sites_measurements m USING (site_id, measurement_name)
+        ORDER BY m.id FOR NO KEY UPDATE OF m`),
+
+    addSeries: (list: ReadonlyArray<SeriesName>) => sql`
+      INSERT INTO observation_sites_measurements (site_id, measurement_name)
+      SELECT site_id, measurement_name FROM ${seriesNames(list)} ORDER BY site_id, measurement_name
+      ON CONFLICT DO NOTHING`,
+
+    changeSeries: (changes: ReadonlyArray<SeriesChange>) => sql`
+      UPDATE observation_sites_measurements m SET units = coalesce(c.units, m.units),
+        first_observed_at = least(m.first_observed_at, c.observed_from),
+        last_observed_at = greatest(m.last_observed_at, c.observed_until),
+        observation_count = m.observation_count + c.added - c.removed, updated_at = now()
+      FROM unnest(${int4s(changes.map((change) => change.seriesId))},
+        ${texts(changes.map((change) => change.units ?? null))}, ${moments(changes.map((change) => change.from ?? null))},
+        ${moments(changes.map((change) => change.until ?? null))}, ${int4s(changes.map((change) => change.added))},
+        ${int4s(changes.map((change) => change.removed))})
+        AS c (series_id, units, observed_from, observed_until, added, removed)
+      WHERE m.id = c.series_id AND (c.added > 0 OR c.removed > 0 OR c.units <> m.units
+        OR (m.units IS NULL AND c.units IS NOT NULL))`,
+
+    /** Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value. */
+    findEnds: (seriesIds: ReadonlyArray<number>) => sql`
+      UPDATE observation_sites_measurements m SET
+        first_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
+          ORDER BY observed_at LIMIT 1),
+        last_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
+          ORDER BY observed_at DESC LIMIT 1)
+      WHERE m.id = ANY (${int4s(seriesIds)})`,
+
+    findMonths: (months: ReadonlyArray<MonthName>) =>
+      sql`
+        SELECT wanted.ordinal::int4 - 1 AS position, ${epoch("m.seen_at")} AS seen_at,
+          ${epoch("m.covers_from")} AS covers_from, ${epoch("m.covers_until")} AS covers_until, m.is_complete,
+          ${epoch("m.beneath_seen_at")} AS beneath_seen_at, ${epoch("m.beneath_from")} AS beneath_from,
+          ${epoch("m.beneath_until")} AS beneath_until, m.beneath_is_complete,
+          encode(m.day_digests, 'hex') AS day_digests
+        FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))})
+          WITH ORDINALITY AS wanted (series_id, year_month, ordinal)
+        JOIN observation_months m USING (series_id, year_month)`.pipe(
+        Effect.flatMap(readMonths),
+        Effect.flatMap(({ readable, unreadable }) =>
+          Effect.map(readPositions(unreadable.map(({ row }) => row)), (positions) => ({
+            found: readable,
+            /** Positions of months of which is not known what is stored. */
+            unreadable: positions.readable.map(({ position }) => position)
+          }))
+        )
+      ),
+
+    keepMonths: (months: ReadonlyArray<KnownMonth>) => {
+      const of = (one: (frontier: Frontier) => number | boolean | undefined) =>
+        months.map(({ frontier }) => one(frontier) ?? null)
+      const columns = sql.literal(
+        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests"
+      )
+      return sql`
+        INSERT INTO observation_months (${columns})
+        SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from,
+          beneath_until, beneath_is_complete, decode(day_digests, 'hex')
+        FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
+          ${moments(of(({ seenAt }) => seenAt))}, ${moments(of(({ from }) => from))},
+          ${moments(of(({ until }) => until))}, ${flags(of(({ complete }) => complete))},
+          ${moments(of(({ beneath }) => beneath?.seenAt))}, ${moments(of(({ beneath }) => beneath?.from))},
+          ${moments(of(({ beneath }) => beneath?.until))}, ${flags(of(({ beneath }) => beneath?.complete))},
+          ${texts(months.map((month) => month.dayDigests))}) AS m (${columns})
+        ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
+          covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
+          beneath_seen_at = EXCLUDED.beneath_seen_at, beneath_from = EXCLUDED.beneath_from,
+          beneath_until = EXCLUDED.beneath_until, beneath_is_complete = EXCLUDED.beneath_is_complete,
+          day_digests = EXCLUDED.day_digests`
+    }
+  }
+}

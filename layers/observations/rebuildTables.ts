@@ -1,0 +1,111 @@
+/**
+ * The SQL that makes the second set of observation tables, and that puts it in the place of the first.
+ *
+ * Names without a schema are those of the tables that are read. A new set has the same names in a schema of its own, and
+ * the old one goes through a third on its way out.
+ */
+import { migrations } from "../../migrations/allMigrations.ts"
+import { version } from "../version.ts"
+
+export const rebuildSchema = "observation_rebuild"
+/** Only the version that began a rebuild goes on with it: another one may have other tables, or read documents otherwise. */
+export const madeBy = `${version} ${Object.keys(migrations).at(-1)}`
+const replacedSchema = "observation_replaced"
+
+/** The tables whose rows are many: they change places. By name, the parent first, in the order that queries lock them. */
+const swapped = `SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds,
+    array_to_string(coalesce(c.reloptions, '{fillfactor=100}'), ', ') AS options
+  FROM pg_class c
+  WHERE c.oid = 'observations'::regclass OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'observations'::regclass)
+  ORDER BY c.relispartition, c.oid`
+
+/** A row gets the id that the row of the same name has among those that are read, where it is put if it is not there. */
+const keepIds = (table: string, ...key: ReadonlyArray<string>): ReadonlyArray<string> => [
+  `CREATE TABLE ${rebuildSchema}.${table} (LIKE ${table} INCLUDING ALL EXCLUDING IDENTITY)`,
+  `DO $do$ BEGIN
+    EXECUTE format($format$
+      CREATE FUNCTION ${rebuildSchema}.keep_id_of_${table}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          INSERT INTO %1$I.${table} (${key.join(", ")}) VALUES (${key.map((one) => `NEW.${one}`).join(", ")})
+          ON CONFLICT DO NOTHING;
+          SELECT id INTO STRICT NEW.id FROM %1$I.${table} WHERE ${key.map((one) => `${one} = NEW.${one}`).join(" AND ")};
+          RETURN NEW;
+        END $$$format$, current_schema());
+  END $do$`,
+  `CREATE TRIGGER keep_id BEFORE INSERT ON ${rebuildSchema}.${table}
+    FOR EACH ROW EXECUTE FUNCTION ${rebuildSchema}.keep_id_of_${table}()`
+]
+
+export const rebuildTables: ReadonlyArray<string> = [
+  `DROP SCHEMA IF EXISTS ${rebuildSchema} CASCADE`,
+  `CREATE SCHEMA ${rebuildSchema}`,
+  `CREATE TABLE ${rebuildSchema}.rebuild AS
+    SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name, '${madeBy}' AS made_by`,
+  ...keepIds("observation_sites", "council_id", "name"),
+  ...keepIds("observation_sites_measurements", "site_id", "measurement_name"),
+  `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)
+    WITH (fillfactor = 80)`,
+  `CREATE TABLE ${rebuildSchema}.observation_offsets (LIKE observation_offsets INCLUDING ALL)`,
+  // Empty, and found first: what an earlier rebuild has read is read again.
+  `CREATE TABLE ${rebuildSchema}.observation_rebuilt (LIKE observation_rebuilt INCLUDING ALL)`,
+  `CREATE TABLE ${rebuildSchema}.observations (LIKE observations INCLUDING ALL) PARTITION BY RANGE (observed_at)`,
+  // Migrations know the index by its name.
+  `DO $$ BEGIN
+    EXECUTE (SELECT format('ALTER INDEX %s RENAME TO observations_current', indexrelid::regclass) FROM pg_index
+      WHERE indrelid = '${rebuildSchema}.observations'::regclass);
+  END $$`,
+  `DO $$ DECLARE t record; BEGIN
+    FOR t IN ${swapped} LOOP
+      CONTINUE WHEN t.bounds IS NULL;
+      EXECUTE format('CREATE TABLE ${rebuildSchema}.%I PARTITION OF ${rebuildSchema}.observations %s WITH (%s)',
+        t.name, t.bounds, t.options);
+    END LOOP;
+  END $$`
+]
+
+/** Whether two columns differ, and the assignment of one to the other. */
+const copied = (columns: ReadonlyArray<string>, from: string) =>
+  columns.map((one) => `${one} = ${from}.${one}`).join(", ")
+const rowOf = (columns: ReadonlyArray<string>, of: string) => `(${columns.map((one) => `${of}.${one}`).join(", ")})`
+
+const locations = ["easting", "northing", "projection", "latitude", "longitude", "located_at"]
+const extents = ["first_observed_at", "last_observed_at", "observation_count"]
+
+/** Runs in one transaction, within which nobody stores. Series that no document has any more are left without a value. */
+export const swapTables: ReadonlyArray<string> = [
+  `UPDATE observation_sites s SET ${copied(locations, "r")}, updated_at = now() FROM ${rebuildSchema}.observation_sites r
+    WHERE r.id = s.id AND ${rowOf(locations, "s")} IS DISTINCT FROM ${rowOf(locations, "r")}`,
+  `UPDATE observation_sites_measurements m SET units = coalesce(r.units, m.units), ${copied(extents, "r")}, updated_at = now()
+    FROM (
+      SELECT m.id, r.units, r.first_observed_at, r.last_observed_at, coalesce(r.observation_count, 0) AS observation_count
+      FROM observation_sites_measurements m LEFT JOIN ${rebuildSchema}.observation_sites_measurements r USING (id)
+    ) AS r
+    WHERE r.id = m.id AND (${rowOf(extents, "m")} IS DISTINCT FROM ${rowOf(extents, "r")} OR r.units <> m.units
+      OR (m.units IS NULL AND r.units IS NOT NULL))`,
+  `DELETE FROM observation_rebuilt`,
+  `INSERT INTO observation_rebuilt (partition, next_offset, ended_at)
+    SELECT partition, next_offset, clock_timestamp() FROM ${rebuildSchema}.observation_offsets`,
+  `CREATE SCHEMA ${replacedSchema}`,
+  // From here on readers wait: some 50 ms.
+  `LOCK TABLE observations IN ACCESS EXCLUSIVE MODE`,
+  `DO $$
+    DECLARE
+      live name := current_schema();
+      t record;
+    BEGIN
+      FOR t IN (${swapped}) UNION ALL SELECT 'observation_months', NULL, NULL LOOP
+        EXECUTE format('ALTER TABLE %I.%I SET SCHEMA ${replacedSchema}', live, t.name);
+        EXECUTE format('ALTER TABLE ${rebuildSchema}.%I SET SCHEMA %I', t.name, live);
+      END LOOP;
+      EXECUTE format('ALTER TABLE %1$I.observation_months ADD CONSTRAINT observation_months_series_id_fkey
+        FOREIGN KEY (series_id)
+        REFERENCES %1$I.observation_sites_measurements NOT VALID', live);
+    END $$`,
+  `DROP SCHEMA ${rebuildSchema} CASCADE`
+]
+
+/** Afterwards, when nobody waits any more: reads the new months, and removes the old files. Does no harm at other times. */
+export const afterSwap: ReadonlyArray<string> = [
+  `ALTER TABLE observation_months VALIDATE CONSTRAINT observation_months_series_id_fkey`,
+  `DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`
+]

@@ -1,0 +1,79 @@
+/**
+ * What to do about a row that somebody else holds: an operator's open transaction, a migration, a hung client.
+ *
+ * A statement waits for a lock for a moment only, then it is tried again until a second is over, and fails as a lock timeout.
+ * In between it has no connection, and only two are ever used for trying again: however many wait for held rows,
+ * the pool stays for the others. Our own locks last some milliseconds, so that what meets those succeeds at once.
+ */
+import { Clock, Effect, Option, Predicate, Random, Result, Semaphore } from "effect"
+import { type SqlClient, SqlError } from "effect/sql"
+import { LockTimeout } from "../../src/sync/LockStore.ts"
+import { sqlDefectsToFailures } from "./sqlFailures.ts"
+
+/** In milliseconds. */
+const patience = 1_000
+const pause = 40
+const [shortestPause, longestPause] = [10, 160]
+const tryAgain = Semaphore.makeUnsafe(2)
+
+/** For a statement, or the first of a transaction, that may meet a held row: to be evaluated before any lock is taken. */
+export const waitFor = (millis: number): string => `set_config('lock_timeout', '${millis}ms', true)`
+/** In seconds. */
+export const brief = 0.05
+export const waitBriefly = waitFor(1000 * brief)
+
+export const isLockTimeout = (error: unknown): error is SqlError.SqlError =>
+  SqlError.isSqlError(error) && error.reason._tag === "LockTimeoutError"
+
+/** Whether a lock timeout is what is beneath a failure of a store. */
+export const isOfHeldRow = (error: unknown): boolean =>
+  isLockTimeout(error) ||
+  Predicate.isTagged(error, "LockTimeout") ||
+  (Predicate.hasProperty(error, "cause") && isOfHeldRow(error.cause))
+
+/** Runs `attempt`, which waits briefly, until no lock is in its way; for a second at most, then it fails with its lock timeout. */
+export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> => {
+  const tried = sqlDefectsToFailures(attempt)
+  const again = (held: SqlError.SqlError, end: number): Effect.Effect<A, E | SqlError.SqlError, R> =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1.5)))
+      if ((yield* Clock.currentTimeMillis) >= end) return yield* Effect.fail(held)
+      const result = yield* Effect.result(tryAgain.withPermitsIfAvailable(1)(tried))
+      if (Result.isFailure(result)) {
+        return yield* isLockTimeout(result.failure) ? again(result.failure, end) : Effect.fail(result.failure)
+      }
+      return yield* Option.isSome(result.success) ? Effect.succeed(result.success.value) : again(held, end)
+    })
+  return Effect.catchIf(tried, isLockTimeout, (held) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => again(held, now + patience))
+  )
+}
+
+/**
+ * For an attempt that passes over what is held and tells so: made again until it is free, for a second at most, then it
+ * fails with `LockTimeout`. Waits without a connection.
+ */
+export const onceFree = <A, E, R>(
+  attempt: Effect.Effect<A, E, R>,
+  isHeld: (result: A) => boolean
+): Effect.Effect<A, E | LockTimeout, R> => {
+  const again = (end: number, delay: number): Effect.Effect<A, E | LockTimeout, R> =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(delay * (yield* Random.nextBetween(0.5, 1.5)))
+      const result = yield* attempt
+      if (!isHeld(result)) return result
+      if ((yield* Clock.currentTimeMillis) >= end) return yield* new LockTimeout()
+      return yield* again(end, Math.min(2 * delay, longestPause))
+    })
+  return Effect.flatMap(attempt, (first) =>
+    isHeld(first)
+      ? Effect.flatMap(Clock.currentTimeMillis, (now) => again(now + patience, shortestPause))
+      : Effect.succeed(first)
+  )
+}
+
+/** `untilFree` for statements of a cold path: a transaction of its own, three round trips more. */
+export const inBriefTransaction =
+  (sql: SqlClient.SqlClient) =>
+  <A, E, R>(statements: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
+    untilFree(sql.withTransaction(Effect.andThen(sql`SELECT ${sql.literal(waitBriefly)}`, statements)))

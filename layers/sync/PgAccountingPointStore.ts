@@ -1,0 +1,99 @@
+/**
+ * The kept copies in PostgreSQL. One statement reads everything of an accounting point, by its own indexes, at one moment.
+ */
+import { Effect, Layer, Schema } from "effect"
+import { SqlClient, SqlSchema } from "effect/sql"
+import { type TimelineName, timelineNames } from "../../src/domain/AccountingPoint.ts"
+import type { Gsrn } from "../../src/domain/Identifiers.ts"
+import type { KeptPeriod } from "../../src/domain/Timeline.ts"
+import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
+import { StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { endOf, startOf } from "./periodBounds.ts"
+import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
+import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { finite } from "../postgres/writableValues.ts"
+import { codeTables } from "./writeCopy.ts"
+
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+const KeptRow = Schema.Struct({
+  timeline: Schema.Literals(timelineNames),
+  id: Schema.Finite,
+  value: Schema.String,
+  valid_from: Schema.Finite,
+  valid_to: Schema.NullOr(Schema.Finite)
+})
+const PointRow = Schema.Struct({
+  version: Schema.Int,
+  fetched_at: Schema.Number,
+  latitude: Schema.NullOr(Schema.Finite),
+  longitude: Schema.NullOr(Schema.Finite),
+  periods: Schema.Array(KeptRow)
+})
+
+/** `ANY` of one: with `=` the planner prefers the GiST index of the exclusion constraint, which is slower. */
+const periodsOf = (name: TimelineName): string => {
+  const columns = `t.id, 1000 * extract(epoch FROM ${startOf("t.valid_time_range")}) AS valid_from,
+    1000 * extract(epoch FROM ${endOf("t.valid_time_range")}) AS valid_to`
+  return name === "energy_direction"
+    ? `SELECT '${name}' AS timeline, t.direction AS value, ${columns} FROM flex.accounting_point_${name} t
+       WHERE t.accounting_point_id = ANY(ARRAY[a.id])`
+    : `SELECT '${name}' AS timeline, c.business_id AS value, ${columns} FROM flex.accounting_point_${name} t
+       JOIN ${codeTables[name]} c ON c.id = t.${name}_id WHERE t.accounting_point_id = ANY(ARRAY[a.id])`
+}
+
+export const PgAccountingPointStore = Layer.effect(
+  AccountingPointStore,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+
+    const pointRow = SqlSchema.findOne({
+      Request: Schema.Int,
+      Result: PointRow,
+      execute: (id) => sql`
+        SELECT ${sql.literal(finite("a.latitude"))} AS latitude, ${sql.literal(finite("a.longitude"))} AS longitude, s.version::float8 AS version,
+          (extract(epoch FROM s.fetched_at) * 1000000)::float8 AS fetched_at, coalesce((SELECT jsonb_agg(p ORDER BY p.timeline, p.valid_from)
+          FROM (${sql.literal(timelineNames.map(periodsOf).join(" UNION ALL "))}) p), '[]') AS periods
+        FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id WHERE a.id = ${id}`
+    })
+
+    return AccountingPointStore.of({
+      // The insert commits on its own, so that a failing merge leaves the row to try again with.
+      ensure: (gsrn: Gsrn) =>
+        Effect.gen(function* () {
+          yield* untilFree(sql`
+            WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)})
+            INSERT INTO flex.accounting_point (business_id) SELECT ${gsrn}::text FROM limits ON CONFLICT DO NOTHING`)
+          const [row] = yield* sql<{ id: number }>`SELECT id FROM flex.accounting_point WHERE business_id = ${gsrn}`
+          return row?.id ?? (yield* Effect.die(new Error("an accounting point vanished")))
+        }).pipe(plain),
+
+      read: (id) =>
+        pointRow(id).pipe(
+          Effect.map(({ fetched_at, latitude, longitude, periods, version }) => {
+            const of = (name: TimelineName): ReadonlyArray<KeptPeriod> =>
+              periods
+                .filter((row) => row.timeline === name)
+                .map((row) => ({ id: row.id, value: row.value, from: row.valid_from, to: row.valid_to ?? undefined }))
+            return {
+              version,
+              fetchedAt: fetched_at,
+              timelines: {
+                end_user: of("end_user"),
+                energy_supplier: of("energy_supplier"),
+                metering_grid_area: of("metering_grid_area"),
+                energy_direction: of("energy_direction")
+              },
+              location: latitude !== null && longitude !== null ? { latitude, longitude } : undefined
+            }
+          }),
+          Effect.catchTags({
+            SchemaError: (cause) => Effect.fail(new StoreUnavailable({ cause })),
+            // Purged since its id was read: whoever tries again creates it anew.
+            NoSuchElementError: (cause) => Effect.fail(new StoreUnavailable({ cause }))
+          }),
+          plain
+        )
+    })
+  })
+)

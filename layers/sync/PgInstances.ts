@@ -1,0 +1,60 @@
+/**
+ * Instances announce themselves in a table and expire when they fall silent; the database's clock decides. One whose own row
+ * somebody else holds goes on counting the others.
+ */
+import { Duration, Effect, Layer, Ref } from "effect"
+import { SqlClient } from "effect/sql"
+import { repeatPass } from "../../src/running/Loop.ts"
+import { Instances, type Standing } from "../../src/sync/Instances.ts"
+import { StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
+import { Settings } from "../Settings.ts"
+import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+
+const announceEvery = Duration.seconds(10)
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+/** Of an instance that knows of no other. */
+const alone: Standing = { rank: 0, count: 1 }
+
+export const PgInstances = Layer.effect(
+  Instances,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const roles = [...(yield* Settings.PENSTOCK_ROLES.config)]
+    const [announced] = yield* sql<{ id: string }>`
+        INSERT INTO penstock_instances (id, roles) VALUES (gen_random_uuid(), ${roles}::text[]) RETURNING id`
+    const id = announced?.id ?? (yield* Effect.die(new Error("an INSERT returned no row")))
+    const known = yield* Ref.make(alone)
+    // This one counts itself, however long ago it was able to announce itself.
+    const readStanding = sql<Standing>`
+      SELECT 1 + count(*)::int4 AS count, (count(*) FILTER (WHERE (other.started_at, other.id) < (own.started_at, own.id)))::int4 AS rank
+      FROM penstock_instances own JOIN penstock_instances other ON other.id <> own.id
+        AND 'sync' = ANY(other.roles) AND other.seen_at > now() - interval '30 seconds'
+      WHERE own.id = ${id}`.pipe(
+      Effect.map(([row]) => row ?? alone),
+      Effect.tap((standing) => Ref.set(known, standing)),
+      plain
+    )
+    const announce = sql`
+        INSERT INTO penstock_instances (id, roles) VALUES (${id}, ${roles}::text[])
+        ON CONFLICT (id) DO UPDATE SET seen_at = now()`.pipe(
+      Effect.andThen(sql`DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
+        WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
+      inBriefTransaction(sql),
+      Effect.catchIf(isLockTimeout, () =>
+        Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+      ),
+      plain,
+      Effect.andThen(readStanding)
+    )
+    yield* Effect.addFinalizer(() => Effect.ignore(sql`DELETE FROM penstock_instances WHERE id = ${id}`))
+    yield* repeatPass({ name: "instances", patience: "2 minutes" }, announce, () => Effect.sleep(announceEvery)).pipe(
+      Effect.forkScoped
+    )
+    return Instances.of({
+      countSyncing: Effect.map(readStanding, ({ count }) => count),
+      standing: Ref.get(known)
+    })
+  })
+)

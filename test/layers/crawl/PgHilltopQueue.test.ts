@@ -1,0 +1,34 @@
+/** PostgreSQL keeps the contract of the Hilltop queue. */
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
+import { PgServerBudget } from "../../../layers/crawl/PgServerBudget.ts"
+import { hilltopQueueSuite } from "../../crawl/hilltopQueueSuite.ts"
+import { TestDatabase } from "../../support/TestDatabase.ts"
+
+hilltopQueueSuite(
+  "Hilltop queue in PostgreSQL",
+  Layer.mergeAll(PgHilltopQueue, PgServerBudget).pipe(Layer.provideMerge(TestDatabase.layer)),
+  Effect.map(SqlClient.SqlClient, (sql) => ({
+    addSource: (htsUrl) =>
+      sql<{ id: number }>`
+        INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${htsUrl}, '{}') RETURNING id`.pipe(
+        Effect.map((rows) => rows[0]!.id)
+      ),
+    expireLeases: (sourceId) => sql`
+      UPDATE hilltop_fetch_leases SET lease_until = now() - interval '1 second'
+      FROM hilltop_fetch_tasks t WHERE t.id = task_id AND t.source_id = ${sourceId}`,
+    endPauses: (origin) =>
+      sql`UPDATE hilltop_servers SET open_until = NULL, cool_down_until = NULL WHERE origin = ${origin}`,
+    makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
+    askAgain: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
+    setProblem: (sourceId, problem) =>
+      sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${sourceId}`,
+    task: (id) =>
+      sql<{ hash: string | null; runs: number; aside: boolean }>`
+        SELECT previous_data_hash AS hash, jsonb_array_length(previous_history) AS runs, set_aside_at IS NOT NULL AS aside
+        FROM hilltop_fetch_tasks WHERE id = ${id}`.pipe(
+        Effect.map(([row]) => ({ hash: row!.hash ?? undefined, runs: row!.runs, setAside: row!.aside }))
+      )
+  }))
+)

@@ -1,0 +1,99 @@
+/** One request to a Hilltop server, against simulated servers and across sockets. */
+import { assert, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Layer } from "effect"
+import { createHash } from "node:crypto"
+import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
+import { HilltopSimulator } from "../../../scripts/simulators/HilltopSimulator.ts"
+import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
+
+const clientWith = (settings: Record<string, string>) =>
+  UndiciHilltopClient.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(settings))))
+const simulator = HilltopSimulator.layer({ sites: 3, historyDays: 5 })
+const ask = (url: string) => Effect.scoped(HilltopClient.use(({ fetch }) => fetch(url)))
+const sitesList = Effect.map(
+  HilltopSimulator,
+  ({ sources }) => `${sources[0]!.htsUrl}?Service=Hilltop&Request=SiteList&Location=Yes`
+)
+
+it.layer(
+  Layer.merge(
+    clientWith({ CRAWL_ALLOW_PRIVATE: "true", CRAWL_TIMEOUT: "3 seconds", CRAWL_MAX_RESPONSE: "100000" }),
+    simulator
+  ),
+  { excludeTestServices: true }
+)("HilltopClient over undici", (it) => {
+  it.effect("gets the bytes and their SHA-256, compressed on the way or not", () =>
+    Effect.gen(function* () {
+      const world = yield* HilltopSimulator
+      const plain = yield* ask(yield* sitesList)
+      assert.strictEqual(plain.hash, createHash("sha256").update(plain.bytes).digest("hex"))
+      yield* world.faults.set([{ fault: "gzip-unasked" }])
+      assert.strictEqual((yield* ask(yield* sitesList)).hash, plain.hash)
+      yield* world.faults.set([{ fault: "forbidden-without-user-agent" }])
+      assert.strictEqual((yield* ask(yield* sitesList)).hash, plain.hash)
+      yield* world.faults.set([])
+    })
+  )
+
+  it.effect("tells a status with how long the server wants to be left alone", () =>
+    Effect.gen(function* () {
+      const world = yield* HilltopSimulator
+      yield* world.faults.set([{ fault: "status", status: 503, retry_after: "7" }])
+      assert.deepInclude(yield* Effect.flip(ask(yield* sitesList)), {
+        kind: "status",
+        status: 503,
+        retryAfter: 7
+      })
+      yield* world.faults.set([])
+    })
+  )
+
+  it.effect.each([{ fault: "hang" }, { fault: "trickle", bytes_per_second: 20 }] as const)(
+    "gives up at the deadline when the server does $fault",
+    (fault) =>
+      Effect.gen(function* () {
+        const world = yield* HilltopSimulator
+        yield* world.faults.set([fault])
+        assert.deepInclude(yield* Effect.flip(ask(yield* sitesList)), { kind: "deadline" })
+        yield* world.faults.set([])
+      })
+  )
+
+  it.effect("stops reading an answer that is too large", () =>
+    Effect.gen(function* () {
+      const world = yield* HilltopSimulator
+      const { htsUrl } = world.sources[0]!
+      const site = world.sites(world.sources[0]!.councilId).find((each) => each.series.length > 0)!
+      const series = site.series[0]!
+      yield* world.faults.set([{ fault: "large-body" }])
+      const url = `${htsUrl}?Service=Hilltop&Request=GetData&Site=${encodeURIComponent(site.name)}&Measurement=${encodeURIComponent(series.requestAs)}&TimeInterval=P35D/now`
+      const error = yield* Effect.flip(ask(url))
+      assert.deepInclude(error, { _tag: "HilltopResponseTooLarge", limit: 100_000 })
+      yield* world.faults.set([])
+    })
+  )
+
+  it.effect("follows redirects within the server, and none to another or without end", () =>
+    Effect.gen(function* () {
+      const world = yield* HilltopSimulator
+      const url = yield* sitesList
+      yield* world.faults.set([{ fault: "redirect", to: url, times: 1 }])
+      assert.isAbove((yield* ask(url)).bytes.length, 100)
+      yield* world.faults.set([{ fault: "redirect", to: url }])
+      assert.deepInclude(yield* Effect.flip(ask(url)), { kind: "forbidden", detail: "too many redirects" })
+      yield* world.faults.set([{ fault: "redirect", to: `${world.origins[1]!}/data.hts` }])
+      assert.deepInclude(yield* Effect.flip(ask(url)), { kind: "forbidden" })
+      yield* world.faults.set([])
+    })
+  )
+})
+
+it.layer(Layer.merge(clientWith({}), simulator), { excludeTestServices: true })("HilltopClient as it is set", (it) => {
+  it.effect("asks no private address, by number or by name", () =>
+    Effect.gen(function* () {
+      for (const url of [yield* sitesList, "http://localhost:9/data.hts", "http://[::1]:9/data.hts"]) {
+        assert.deepInclude(yield* Effect.flip(ask(url)), { kind: "forbidden" }, url)
+      }
+    })
+  )
+})

@@ -1,0 +1,357 @@
+/** What the client of Hilltop servers does on the wire, against servers that send whatever a test wants. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Fiber, Layer } from "effect"
+import { createHash } from "node:crypto"
+import type { IncomingMessage, ServerResponse } from "node:http"
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
+import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
+import { version } from "../../../layers/version.ts"
+import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
+import { standIn } from "../../support/standIn.ts"
+
+const limit = 200_000
+const clientWith = (settings: Record<string, string> = {}) =>
+  UndiciHilltopClient.pipe(
+    Layer.provide(
+      ConfigProvider.layer(
+        ConfigProvider.fromEnvRecord({
+          CRAWL_ALLOW_PRIVATE: "true",
+          CRAWL_TIMEOUT: "2 seconds",
+          CRAWL_MAX_RESPONSE: String(limit),
+          ...settings
+        })
+      )
+    )
+  )
+
+const ask = (url: string) => Effect.scoped(HilltopClient.use(({ fetch }) => fetch(url)))
+const textOf = (url: string) => Effect.map(ask(url), ({ bytes }) => new TextDecoder().decode(bytes))
+const document = "<Hilltop><Agency>Awa-a-Tāne</Agency></Hilltop>"
+
+interface Server {
+  readonly url: string
+  readonly requests: ReadonlyArray<IncomingMessage>
+  /** Connections that were opened, and how many are still open. */
+  readonly connections: () => { readonly opened: number; readonly open: number }
+}
+
+const server = Effect.fnUntraced(function* (answer: (request: IncomingMessage, response: ServerResponse) => void) {
+  const requests: Array<IncomingMessage> = []
+  const sockets = new Set<object>()
+  let open = 0
+  const { url } = yield* standIn((request, response) => {
+    requests.push(request)
+    if (!sockets.has(request.socket)) {
+      sockets.add(request.socket)
+      open++
+      request.socket.on("close", () => open--)
+    }
+    answer(request, response)
+  })
+  return { url, requests, connections: () => ({ opened: sockets.size, open }) } satisfies Server as Server
+})
+
+/** Waits until it holds; the test's own time limit ends what never does. */
+const until = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => (holds() ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), until(holds))))
+
+const suite = it.layer(clientWith(), { excludeTestServices: true })
+
+suite("a request", (it) => {
+  it.effect("says who asks, and is exactly the address that it was given", () =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* server((_, response) => response.end(document))
+      const target =
+        "/a%20b//data.hts?key=1&Service=Hilltop&Request=GetData&Site=O'Brien%20(d/s)%20%5B1%5D&from=2023-08-01T00:00"
+      assert.strictEqual(yield* textOf(url + target), document)
+      const request = requests[0]!
+      assert.strictEqual(request.url, target)
+      assert.strictEqual(request.headers["user-agent"], `penstock/${version}`)
+      assert.deepStrictEqual([request.headers["traceparent"], request.headers["b3"]], [undefined, undefined])
+    })
+  )
+
+  it.effect("is no request where the address is none of a web server", () =>
+    Effect.gen(function* () {
+      for (const url of ["http://[bad", "not an address", "", "file:///etc/hosts", "ftp://example.org/data.hts"]) {
+        assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "forbidden" }, url)
+      }
+    })
+  )
+
+  it.effect("uses a connection of those before it", () =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((request, response) => {
+        if (request.url === "/zipped") response.setHeader("content-encoding", "gzip").end(gzipSync(document))
+        else if (request.url === "/pieces") {
+          response.write(document.slice(0, 10))
+          setImmediate(() => response.end(document.slice(10)))
+        } else response.end(document)
+      })
+      for (const path of ["/", "/zipped", "/pieces", "/", "/zipped", "/pieces", "/", "/zipped"]) yield* ask(url + path)
+      // At once after the end of an answer its connection may not be free yet; then there are two that take turns.
+      assert.isAtMost(connections().opened, 2)
+    })
+  )
+})
+
+suite("a compressed answer", (it) => {
+  const whole = (body: string): Uint8Array => Buffer.from(body)
+  const bodies: ReadonlyArray<readonly [string, (body: string) => Uint8Array]> = [
+    ["gzip", (body) => gzipSync(body)],
+    ["x-gzip", (body) => gzipSync(body)],
+    ["GZIP ", (body) => gzipSync(body)],
+    ["deflate", (body) => deflateSync(body)],
+    ["deflate", (body) => deflateRawSync(body)],
+    ["br", (body) => brotliCompressSync(body)],
+    ["zstd", (body) => zstdCompressSync(body)],
+    // Proxies that undid the compression, forgot to say so, or compressed again.
+    ["gzip", whole],
+    ["deflate", whole],
+    ["br", whole],
+    ["identity", whole],
+    ["", (body) => gzipSync(body)],
+    ["", (body) => deflateSync(body)],
+    ["br", (body) => gzipSync(body)],
+    ["gzip, gzip", (body) => gzipSync(gzipSync(body))],
+    ["gzip", (body) => gzipSync(gzipSync(body))],
+    ["br, deflate", (body) => deflateSync(brotliCompressSync(body))]
+  ]
+  it.effect.each(bodies)("is understood whether asked for or not: %s", ([encoding, compress]) =>
+    Effect.gen(function* () {
+      const { url } = yield* server((_, response) => {
+        if (encoding !== "") response.setHeader("content-encoding", encoding)
+        response.end(compress(document))
+      })
+      assert.strictEqual(yield* textOf(url), document)
+    })
+  )
+
+  it.effect("that is damaged or breaks off is no answer", () =>
+    Effect.gen(function* () {
+      const whole = gzipSync(document.repeat(100))
+      const damaged = Uint8Array.from(whole)
+      damaged[20]! ^= 255
+      for (const body of [whole.subarray(0, 40), damaged]) {
+        const { url } = yield* server((_, response) => response.setHeader("content-encoding", "gzip").end(body))
+        assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "unreachable" })
+      }
+    })
+  )
+
+  it.effect.each([
+    ["gzip", gzipSync],
+    ["br", brotliCompressSync],
+    ["deflate", deflateSync],
+    ["zstd", zstdCompressSync],
+    ["gzip, gzip, gzip", (text: Buffer) => gzipSync(gzipSync(gzipSync(text)))]
+  ] as const)("that is a bomb is refused by what it unpacks to: %s", ([encoding, compress]) =>
+    Effect.gen(function* () {
+      const bomb = compress(Buffer.alloc(100_000_000, " "))
+      assert.isBelow(bomb.length, limit)
+      const { url } = yield* server((_, response) => response.setHeader("content-encoding", encoding).end(bomb))
+      const before = process.memoryUsage().arrayBuffers
+      assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopResponseTooLarge", limit })
+      assert.isBelow(process.memoryUsage().arrayBuffers - before, 20_000_000)
+    })
+  )
+})
+
+it.layer(clientWith({ CRAWL_MAX_RESPONSE: "5000000" }), { excludeTestServices: true })("a large answer", (it) => {
+  it.effect("is whole, announced or in pieces or compressed, until it is freed", () =>
+    Effect.gen(function* () {
+      const large = document.repeat(100_000)
+      const { url } = yield* server((request, response) => {
+        if (request.url === "/announced") response.setHeader("content-length", Buffer.byteLength(large))
+        response.flushHeaders()
+        response.end(request.url === "/zipped" ? gzipSync(large) : large)
+      })
+      for (const path of ["/announced", "/pieces", "/zipped"]) {
+        const answer = HilltopClient.use(({ fetch }) => fetch(url + path))
+        const kept = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { bytes, free, hash } = yield* answer
+            assert.strictEqual(hash, createHash("sha256").update(large).digest("hex"))
+            assert.isTrue(Buffer.from(large).equals(bytes))
+            yield* free
+            assert.strictEqual(bytes.length, 0)
+            return (yield* answer).bytes
+          })
+        )
+        assert.strictEqual(kept.length, 0)
+      }
+    })
+  )
+})
+
+suite("a limit of bytes", (it) => {
+  it.effect("is exact, and counted while reading", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server((request, response) => {
+        const length = Number(request.url?.slice(1))
+        response.write(Buffer.alloc(length - 1, "x"))
+        response.end("x")
+      })
+      assert.strictEqual((yield* ask(`${url}/${limit}`)).bytes.length, limit)
+      assert.deepInclude(yield* Effect.flip(ask(`${url}/${limit + 1}`)), { _tag: "HilltopResponseTooLarge", limit })
+    })
+  )
+
+  it.effect("ends an answer that never ends, and its connection with it", () =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((_, response) => {
+        const more = (): void => {
+          while (!response.destroyed && response.write(Buffer.alloc(50_000, "x"))) {}
+        }
+        response.on("drain", more)
+        more()
+      })
+      assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopResponseTooLarge" })
+      yield* until(() => connections().open === 0)
+    })
+  )
+
+  it.effect("refuses an answer that says it is larger before reading it", () =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((_, response) => {
+        response.setHeader("content-length", 1e12)
+        response.write("x")
+      })
+      assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopResponseTooLarge" })
+      yield* until(() => connections().open === 0)
+    })
+  )
+})
+
+suite("a failure", (it) => {
+  it.effect.each([404, 429, 500, 503, 522])("of status %i says so, and leaves no unread body behind", (status) =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((_, response) => {
+        response.writeHead(status, { "retry-after": "17" })
+        response.write(Buffer.alloc(5_000_000, "x"))
+      })
+      const failures = yield* Effect.forEach(Array.from({ length: 8 }), () => Effect.flip(ask(url)), { concurrency: 4 })
+      for (const failure of failures) assert.deepInclude(failure, { kind: "status", status, retryAfter: 17 })
+      yield* until(() => connections().open === 0)
+    })
+  )
+
+  it.effect.each([
+    ["before the answer", (response: ServerResponse) => response.destroy()],
+    [
+      "within the answer",
+      (response: ServerResponse) => {
+        response.writeHead(200, { "content-length": "1000" })
+        response.write("<Hilltop>", () => response.destroy())
+      }
+    ],
+    ["by no HTTP", (response: ServerResponse) => response.socket?.end("220 mail.example.nz ESMTP\r\n")]
+  ] as const)("of the connection, %s, is `unreachable`", ([, breakOff]) =>
+    Effect.gen(function* () {
+      const { url } = yield* server((_, response) => breakOff(response))
+      assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "unreachable" })
+    })
+  )
+
+  it.effect("to connect, or to find the server, is `unreachable`", () =>
+    Effect.gen(function* () {
+      for (const url of ["http://127.0.0.1:1/data.hts", "http://hilltop.invalid/data.hts"]) {
+        assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "unreachable" }, url)
+      }
+    })
+  )
+
+  it.effect.each([
+    ["no answer", () => {}],
+    ["headers alone", (response: ServerResponse) => response.writeHead(200).flushHeaders()],
+    [
+      "one byte at a time",
+      (response: ServerResponse) => {
+        const timer = setInterval(() => response.write("x"), 20)
+        response.on("close", () => clearInterval(timer))
+      }
+    ]
+  ] as const)("to answer in time, %s, is `deadline`, and ends the connection", ([, answer]) =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((_, response) => answer(response))
+      assert.deepInclude(yield* Effect.flip(ask(url)), { _tag: "HilltopFetchFailed", kind: "deadline" })
+      yield* until(() => connections().open === 0)
+    })
+  )
+
+  it.effect("of ours, an interrupt, ends the connection", () =>
+    Effect.gen(function* () {
+      const { connections, url } = yield* server((_, response) => response.write("<Hilltop>"))
+      const fiber = yield* Effect.forkChild(ask(url))
+      yield* until(() => connections().open === 1)
+      yield* Fiber.interrupt(fiber)
+      yield* until(() => connections().open === 0)
+    })
+  )
+})
+
+suite("a redirect", (it) => {
+  const to = (location: string) =>
+    server((request, response) => {
+      if (request.url === "/end") response.end(document)
+      else response.writeHead(302, { location }).end("moved")
+    })
+
+  it.effect("within the server is followed", () =>
+    Effect.gen(function* () {
+      for (const location of ["/end", "end", "./x/../end"]) {
+        const { url } = yield* to(location)
+        assert.strictEqual(yield* textOf(`${url}/data.hts`), document)
+      }
+    })
+  )
+
+  it.effect("to another server, port, scheme or to nowhere is not", () =>
+    Effect.gen(function* () {
+      const other = yield* server((_, response) => response.end(document))
+      const locations = [
+        `${other.url}/end`,
+        "//127.0.0.1:1/end",
+        "https://127.0.0.1/end",
+        "file:///etc/passwd",
+        "http://["
+      ]
+      for (const location of locations) {
+        const { url } = yield* to(location)
+        assert.deepInclude(yield* Effect.flip(ask(`${url}/data.hts`)), { kind: "forbidden" }, location)
+      }
+      assert.strictEqual(other.requests.length, 0)
+    })
+  )
+
+  it.effect("without end is given up after three, and without a place is a status", () =>
+    Effect.gen(function* () {
+      const loop = yield* to("/data.hts")
+      assert.deepInclude(yield* Effect.flip(ask(`${loop.url}/data.hts`)), { kind: "forbidden" })
+      assert.strictEqual(loop.requests.length, 4)
+      const lost = yield* server((_, response) => response.writeHead(302).end())
+      assert.deepInclude(yield* Effect.flip(ask(lost.url)), { kind: "status", status: 302 })
+    })
+  )
+})
+
+describe("without leave for private addresses,", () => {
+  it.live.each([
+    "http://127.0.0.1",
+    "http://2130706433",
+    "http://0x7f.1",
+    "http://0.0.0.0",
+    "http://[::1]",
+    "http://[::ffff:127.0.0.1]",
+    "http://169.254.169.254",
+    "http://100.64.0.1",
+    "http://localhost"
+  ])("%s is not connected to", (host) =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* server((_, response) => response.end(document))
+      const error = yield* Effect.flip(ask(`${host}:${new URL(url).port}/data.hts`))
+      assert.deepInclude(error, { _tag: "HilltopFetchFailed", kind: "forbidden" })
+      assert.strictEqual(requests.length, 0)
+    }).pipe(Effect.scoped, Effect.provide(clientWith({ CRAWL_ALLOW_PRIVATE: "false" })))
+  )
+})

@@ -1,0 +1,305 @@
+/**
+ * What a round commits and what it leaves when not all goes well, against brokers that follow a script; with real ones it
+ * would take luck to see. The test owns the clock.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafkajsBatches.ts"
+import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
+import type { KafkaCluster, KafkaNode } from "../../../layers/kafka/KafkajsProtocol.ts"
+import { type RoundOptions, runRound } from "../../../layers/kafka/kafkajsRound.ts"
+
+const topic = "topic"
+const options: RoundOptions = {
+  topic,
+  group: "group",
+  maxRecords: 10,
+  sessionTimeout: 10_000,
+  rebalanceTimeout: 30_000,
+  partitionsAtOnce: 4
+}
+
+/** A batch that ends at the offset; of one record there, of none (`"gone"`), or a mark of a transaction. */
+const batch = (lastOffset: number, what: "record" | "gone" | "mark" = "record"): FetchedBatch => ({
+  lastOffset,
+  producerId: 7n,
+  isTransactional: what === "mark",
+  isControl: what === "mark",
+  records:
+    what === "record"
+      ? [{ offset: lastOffset, at: 0, key: null, value: new TextEncoder().encode(String(lastOffset)), headers: [] }]
+      : []
+})
+/** The end of the log is behind the batches unless told. */
+const answer = (
+  partition: number,
+  batches: ReadonlyArray<FetchedBatch>,
+  more: Partial<FetchedPartition> = {}
+): FetchedPartition => {
+  const end = (batches.at(-1)?.lastOffset ?? -1) + 1
+  return {
+    partition,
+    isOutOfRange: false,
+    highWatermark: end,
+    lastStableOffset: end,
+    abortedTransactions: [],
+    batches,
+    ...more
+  }
+}
+
+interface Asked {
+  readonly partition: number
+  readonly fetchOffset: string
+  readonly maxBytes: number
+}
+
+/** A cluster of one node that leads partitions 0 and 1 of a group that never read; `commits` are `[partition, offset]`. */
+const scripted = Effect.fnUntraced(function* (
+  fetch: (asked: ReadonlyArray<Asked>, maxWaitTime: number) => Effect.Effect<ReadonlyArray<FetchedPartition>, unknown>
+) {
+  const run = Effect.runPromiseWith(yield* Effect.context())
+  const commits: Array<readonly [partition: number, offset: number]> = []
+  const offsets = (offset: number) => [
+    { topic, partitions: [0, 1].map((partition) => ({ partition, offset: String(offset) })) }
+  ]
+  const node = {
+    nodeId: 1,
+    connectionPool: {
+      send: async (request: object) => {
+        const { maxWaitTime, topics } = (request as FetchRequest).question
+        return (await run(fetch(topics[0]!.partitions, maxWaitTime))) as never
+      }
+    },
+    heartbeat: async () => {},
+    initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
+    offsetFetch: async () => ({ responses: offsets(-1) }),
+    offsetCommit: async ({ topics }) => {
+      for (const { offset, partition } of topics[0]!.partitions) commits.push([partition, Number(offset)])
+    }
+  } as Partial<KafkaNode> as KafkaNode
+  const cluster = {
+    brokerPool: { metadata: null },
+    findBroker: async () => node,
+    findGroupCoordinator: async () => node,
+    findLeaderForPartitions: () => ({ 1: [0, 1] }),
+    findTopicPartitionMetadata: () => [{ partitionId: 0 }, { partitionId: 1 }],
+    fetchTopicsOffset: async () => offsets(0),
+    refreshMetadataIfNecessary: async () => {}
+  } as Partial<KafkaCluster> as KafkaCluster
+  return { cluster, commits, membership: { coordinator: node, generation: 1, member: "member", partitions: [0, 1] } }
+})
+
+/** Lets everything run that waits for no time. */
+const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
+
+describe("a round of a consumer group", () => {
+  it.effect(
+    "moves the group past no batch that it leaves unsettled, though only marks of transactions come behind",
+    () =>
+      Effect.gen(function* () {
+        const askedAgain = yield* Deferred.make<void>()
+        const marks = yield* Deferred.make<void>()
+        const failing = yield* Deferred.make<void, "broken">()
+        const working = yield* Deferred.make<void, "broken">()
+        let asked = 0
+        const { cluster, commits, membership } = yield* scripted(() =>
+          asked++ === 0
+            ? Effect.succeed([answer(0, [batch(0), batch(1)]), answer(1, [batch(0)])])
+            : Deferred.succeed(askedAgain, undefined).pipe(
+                Effect.andThen(Deferred.await(marks)),
+                Effect.as([answer(0, [batch(2, "mark")])])
+              )
+        )
+        const round = yield* Effect.forkChild(
+          Effect.scoped(
+            runRound(cluster, options, membership, ({ partition }) =>
+              Effect.as(Deferred.await(partition === 0 ? failing : working), [])
+            )
+          )
+        )
+        // The handler of one partition fails while that of the other is at work and an answer is on its way.
+        yield* Deferred.await(askedAgain)
+        yield* Deferred.fail(failing, "broken")
+        yield* settle
+        yield* Deferred.succeed(marks, undefined)
+        yield* settle
+        yield* Deferred.succeed(working, undefined)
+        assert.strictEqual(yield* Effect.flip(Fiber.join(round)), "broken")
+        assert.deepStrictEqual(commits, [[1, 1]])
+      })
+  )
+
+  it.effect("moves the group past marks of transactions that come behind a batch, while it is at work and later", () =>
+    Effect.gen(function* () {
+      const working = yield* Deferred.make<void>()
+      const later = yield* Deferred.make<void>()
+      let asked = 0
+      const { cluster, commits, membership } = yield* scripted(() =>
+        Effect.suspend(() => {
+          asked++
+          if (asked === 1) return Effect.succeed([answer(0, [batch(0)])])
+          if (asked === 2) return Effect.succeed([answer(0, [batch(1, "mark")])])
+          return asked === 3
+            ? Effect.as(Deferred.await(later), [answer(0, [batch(2, "mark")]), answer(1, [batch(0, "mark")])])
+            : Effect.never
+        })
+      )
+      const round = runRound(cluster, options, membership, () => Effect.as(Deferred.await(working), []))
+      yield* Effect.forkScoped(Effect.scoped(round))
+      yield* Effect.repeat(settle, { until: () => asked === 3 })
+      assert.deepStrictEqual(commits, [])
+      yield* Deferred.succeed(working, undefined)
+      yield* settle
+      assert.deepStrictEqual(commits, [[0, 2]])
+      yield* Deferred.succeed(later, undefined)
+      yield* settle
+      assert.deepStrictEqual(commits, [
+        [0, 2],
+        [0, 3],
+        [1, 1]
+      ])
+    })
+  )
+
+  it.effect(
+    "reads up to what cannot be read and all of the other partitions, says so, and looks again after a while",
+    () =>
+      Effect.gen(function* () {
+        let asked = 0
+        let later = false
+        let mended = false
+        let idle = 0
+        const onIdle = Effect.sync(() => void idle++)
+        const { cluster, commits, membership } = yield* scripted((places, maxWaitTime) =>
+          Effect.suspend(() => {
+            asked++
+            // Each record is a batch of its own; that at 2 of partition 0 is compressed.
+            const found = places.map(({ fetchOffset, partition }) => {
+              const end = partition === 0 ? 5 : later ? 2 : 1
+              const offsets = Array.from({ length: end }, (_, offset) => offset).filter((n) => n >= Number(fetchOffset))
+              const isCut = partition === 0 && !mended
+              return answer(
+                partition,
+                offsets.filter((n) => !isCut || n < 2).map((n) => batch(n)),
+                {
+                  highWatermark: end,
+                  lastStableOffset: end,
+                  ...(isCut ? { unreadable: "COMPRESSED_WITH_SNAPPY" } : {})
+                }
+              )
+            })
+            const isSomething = found.some(({ batches, unreadable }) => batches.length > 0 || unreadable !== undefined)
+            return Effect.delay(Effect.succeed(found), isSomething ? 0 : maxWaitTime)
+          })
+        )
+        const handled: Array<string> = []
+        const logged: Array<string> = []
+        const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+        const round = yield* Effect.forkChild(
+          Effect.scoped(
+            runRound(cluster, { ...options, onIdle }, membership, ({ partition, records }) =>
+              Effect.sync(() => {
+                handled.push(...records.map(({ offset }) => `${partition}:${offset}`))
+                return []
+              })
+            )
+          ).pipe(Effect.provide(log))
+        )
+        const untilHandled = (count: number) =>
+          Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), settle), { until: () => handled.length >= count })
+        yield* untilHandled(3)
+        later = true
+        yield* untilHandled(4)
+        assert.deepStrictEqual(handled.toSorted(), ["0:0", "0:1", "1:0", "1:1"])
+        const before = asked
+        idle = 0
+        const passing = (seconds: number) =>
+          Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 2 * seconds - 1 })
+        yield* passing(29)
+        assert.lengthOf(logged, 1)
+        yield* passing(2)
+        assert.lengthOf(logged, 2)
+        assert.deepStrictEqual(commits.toSorted(), [
+          [0, 2],
+          [1, 1],
+          [1, 2]
+        ])
+        assert.isAtMost(asked - before, 65)
+        assert.strictEqual(idle, 0)
+        assert.include(logged[0], "its next records cannot be read: COMPRESSED_WITH_SNAPPY")
+        assert.include(logged[0], JSON.stringify({ topic, group: "group", partition: 0, offset: 2 }))
+        mended = true
+        yield* passing(31)
+        assert.deepStrictEqual(
+          handled.filter((one) => one.startsWith("0")),
+          ["0:0", "0:1", "0:2", "0:3", "0:4"]
+        )
+        assert.isAbove(idle, 0)
+        yield* Fiber.interrupt(round)
+      })
+  )
+
+  it.effect("tells of a partition that has more and gives nothing, and shows no sign of life until it does", () =>
+    Effect.gen(function* () {
+      let isOpen = true
+      let idle = 0
+      const told: Array<ReadonlyArray<number>> = []
+      const logged: Array<string> = []
+      const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+      // Somebody's transaction is open behind the record at 0 of partition 0; partition 1 has nothing.
+      const { cluster, commits, membership } = yield* scripted((places, maxWaitTime) =>
+        Effect.suspend(() => {
+          const found = places.map(({ fetchOffset, partition }) => {
+            if (partition === 1) return answer(1, [])
+            const at = Number(fetchOffset)
+            if (at === 0) return answer(0, [batch(0)], { highWatermark: 4, lastStableOffset: 1 })
+            if (isOpen) return answer(0, [], { highWatermark: 4, lastStableOffset: 1 })
+            return at < 4 ? answer(0, [batch(3, "gone")]) : answer(0, [], { highWatermark: 4, lastStableOffset: 4 })
+          })
+          return Effect.delay(Effect.succeed(found), found.some(({ batches }) => batches.length > 0) ? 0 : maxWaitTime)
+        })
+      )
+      const watched = {
+        ...options,
+        onIdle: Effect.sync(() => void idle++),
+        onStandstill: (partitions: ReadonlyArray<number>) => Effect.sync(() => void told.push(partitions))
+      }
+      const round = runRound(cluster, watched, membership, () => Effect.succeed([]))
+      const running = yield* Effect.forkChild(Effect.scoped(round).pipe(Effect.provide(log)))
+      const passing = (seconds: number) =>
+        Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 2 * seconds - 1 })
+      yield* passing(1)
+      idle = 0
+      yield* passing(8)
+      assert.deepStrictEqual({ idle, told, logged }, { idle: 0, told: [], logged: [] })
+      yield* passing(4)
+      assert.deepStrictEqual(told.at(-1), [0])
+      assert.strictEqual(idle, 0)
+      assert.lengthOf(logged, 1)
+      assert.include(logged[0], "a partition stands still: a transaction is open for long")
+      isOpen = false
+      yield* passing(2)
+      assert.deepStrictEqual(told.at(-1), [])
+      assert.isAbove(idle, 0)
+      assert.deepStrictEqual(commits, [
+        [0, 1],
+        [0, 4]
+      ])
+      yield* Fiber.interrupt(running)
+    })
+  )
+
+  it.effect("ends within 10 seconds when a connection is half open and nothing is answered any more", () =>
+    Effect.gen(function* () {
+      const { cluster, membership } = yield* scripted(() => Effect.never)
+      const round = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(runRound(cluster, options, membership, () => Effect.succeed([]))))
+      )
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), settle), { times: 9 })
+      const failure = yield* Effect.timeout(Fiber.join(round), 0)
+      assert.propertyVal(failure, "kind", "NoAnswer")
+    })
+  )
+})

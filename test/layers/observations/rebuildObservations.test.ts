@@ -1,0 +1,406 @@
+/**
+ * A rebuild of the observations from the raw topic, beside a service that goes on: the table that a reader ends with who
+ * starts from nothing, under the ids there were, and none of what comes meanwhile missing or twice.
+ */
+import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Deferred, Effect, Fiber, Layer, Schedule } from "effect"
+import { DatabasePlace } from "../../../layers/postgres/Database.ts"
+import { PgObservationArchive } from "../../../layers/observations/PgObservationArchive.ts"
+import { PgObservationRebuild } from "../../../layers/observations/PgObservationRebuild.ts"
+import { PgObservationStore } from "../../../layers/observations/PgObservationStore.ts"
+import { PgTopics } from "../../../layers/topics/PgTopics.ts"
+import { SaxesXmlScanner } from "../../../layers/hilltop/SaxesXmlScanner.ts"
+import { ObservationArchive } from "../../../src/api/ObservationArchive.ts"
+import { Loops } from "../../../src/running/Loop.ts"
+import { KafkaSink, type OutgoingRecord } from "../../../src/stream/KafkaSink.ts"
+import { MappingStage, mapperGroup } from "../../../src/stream/mappingStage.ts"
+import { ObservationStage, storeGroup } from "../../../src/stream/observationStage.ts"
+import { ObservationRebuild } from "../../../src/stream/ObservationRebuild.ts"
+import { rebuildObservations, type RebuildOptions } from "../../../src/stream/rebuildObservations.ts"
+import { streamTopics } from "../../../src/stream/streamTopics.ts"
+import { TopicReader } from "../../../src/stream/TopicReader.ts"
+import { dataRecord, observationsTopic, rawTopic, siteListRecord } from "../../stream/rawDocuments.ts"
+import { TestDatabase } from "../../support/TestDatabase.ts"
+
+const topics = { rawTopic, observationsTopic }
+const place = Layer.effect(
+  DatabasePlace,
+  Effect.map(TestDatabase, ({ url }) => DatabasePlace.of({ url, description: "a test's", psql: undefined }))
+)
+const services = Layer.mergeAll(
+  PgTopics({ topics: streamTopics(topics) }),
+  PgObservationStore,
+  PgObservationRebuild,
+  PgObservationArchive,
+  SaxesXmlScanner,
+  Loops.layer
+).pipe(Layer.provideMerge(place), Layer.provideMerge(TestDatabase.layer))
+
+/** Fetch after fetch of a window that slides over New Year; values are corrected, removed and brought back. */
+const documents = (councilId: number, from: number, until: number): ReadonlyArray<OutgoingRecord> =>
+  Array.from({ length: until - from }, (_, n) => {
+    const fetch = from + n
+    const at = Date.UTC(2026, 0, 10) + fetch * 60_000
+    const data = ["Awa", "Hutt River"].flatMap((siteName) =>
+      ["Flow", "Stage"].map((measurementName) => {
+        const rows = Array.from({ length: 40 }, (_, row) => {
+          const hour = fetch + row
+          const time = new Date(Date.UTC(2025, 11, 31, 0) + hour * 3_600_000).toISOString().slice(0, 19)
+          return [time, `${hour}.${hour % 5 === fetch % 3 ? fetch : 0}0`] as const
+        }).filter((_, row) => row === 0 || row === 39 || (row + fetch) % 7 > 0)
+        return dataRecord({ councilId, at, siteName, measurementName, rows })
+      })
+    )
+    return [siteListRecord(councilId, at, ["Awa", "Hutt River", `Site ${fetch}`]), ...data]
+  }).flat()
+
+const send = (records: ReadonlyArray<OutgoingRecord>) => KafkaSink.use((sink) => sink.send(records))
+const settled = Effect.gen(function* () {
+  const reader = yield* TopicReader
+  const raw = yield* reader.lag({ topic: rawTopic, group: mapperGroup })
+  return raw + (yield* reader.lag({ topic: observationsTopic, group: storeGroup }))
+}).pipe(
+  Effect.repeat({ until: (left) => left === 0, schedule: Schedule.spaced("20 millis") }),
+  Effect.timeout("30 seconds")
+)
+
+/** The stages, until the scope closes. */
+const running = Layer.build(Layer.fresh(Layer.merge(MappingStage(topics), ObservationStage(topics))))
+
+/** All that is kept, under the ids it is kept under. */
+const everything = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  return {
+    rows: yield* sql`
+      SELECT series_id, observed_at::text, value::text, first_seen_at::text, superseded_at::text FROM observations
+      ORDER BY series_id, observed_at, first_seen_at`,
+    months: yield* sql`
+      SELECT series_id, year_month, seen_at::text, covers_from::text, covers_until::text, is_complete
+      FROM observation_months ORDER BY series_id, year_month`,
+    series: yield* sql`
+      SELECT id, site_id, measurement_name, units, first_observed_at::text, last_observed_at::text,
+        observation_count::text AS count
+      FROM observation_sites_measurements ORDER BY id`,
+    sites: yield* sql`
+      SELECT id, council_id, name, easting, northing, projection, located_at::text FROM observation_sites ORDER BY id`
+  }
+})
+/** What a fault of ours might have done. */
+const spoil = Effect.gen(function* () {
+  const sql = yield* PgClient.PgClient
+  yield* sql`DELETE FROM observations WHERE extract(minute FROM first_seen_at)::int % 3 = 0`
+  yield* sql`UPDATE observations SET value = value + 1 WHERE superseded_at IS NULL AND series_id % 2 = 0`
+  yield* sql`UPDATE observation_sites_measurements SET observation_count = 5, first_observed_at = NULL, units = 'x'`
+  yield* sql`UPDATE observation_sites SET easting = 0, projection = 'x' WHERE id % 2 = 0`
+})
+const schemas = PgClient.PgClient.use((sql) => sql`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'observation%'`)
+
+/** With their indexes and settings: what a later migration finds. */
+const tables = PgClient.PgClient.use(
+  (sql) => sql`
+    SELECT c.relname AS name, c.relkind, pg_get_expr(c.relpartbound, c.oid) AS bounds, c.reloptions::text AS options,
+      (SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY indexrelid::regclass::text)::text FROM pg_index
+        WHERE indrelid = c.oid) AS indexes,
+      (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)::text FROM pg_constraint
+        WHERE conrelid = c.oid) AS constraints
+    FROM pg_class c WHERE c.relname LIKE 'observation%' AND c.relkind IN ('r', 'p') ORDER BY c.relname`
+)
+
+const loseLock = PgClient.PgClient.use(
+  (sql) => sql`
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND datname = current_database()`
+).pipe(Effect.orDie)
+
+const options: RebuildOptions = {
+  rawTopic,
+  fresh: false,
+  dropMissing: false,
+  onBegin: () => Effect.void,
+  onProgress: () => Effect.void
+}
+
+layer(services, { excludeTestServices: true })("a rebuild of the observations", (it) => {
+  it.effect(
+    "ends with the same table and the same ids, and the service goes on",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        const asMigrated = yield* tables
+        yield* send(documents(1, 0, 8))
+        yield* settled
+        const expected = yield* everything
+        assert.isAbove(expected.rows.length, 300)
+        yield* spoil
+        const { read } = yield* rebuildObservations(options)
+        assert.strictEqual(read, 8 * 5)
+        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* schemas, [])
+        assert.deepStrictEqual(yield* tables, asMigrated)
+
+        // What is stored afterwards goes into the new tables, as it would have into the old.
+        yield* send(documents(1, 8, 11))
+        yield* settled
+        const later = yield* everything
+        assert.isAbove(later.rows.length, expected.rows.length)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, later)
+        const archive = yield* ObservationArchive
+        const [first] = later.series
+        const site = yield* archive.findSite(Number(first?.["site_id"]))
+        const found = site?.series.find(({ id }) => id === first?.["id"])
+        assert.strictEqual(found?.count, Number(first?.["count"]))
+      }),
+    60_000
+  )
+
+  it.effect(
+    "takes in what comes meanwhile, once",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(2, 0, 6))
+        yield* settled
+        const sending = Effect.forEach(documents(2, 6, 16), (record) => send([record]), { discard: true })
+        const sender = yield* Effect.forkChild(sending)
+        yield* rebuildObservations(options)
+        yield* Fiber.join(sender)
+        yield* settled
+        const { rows, months, series, sites } = yield* everything
+        // A rebuild in peace is the yardstick: it is what a reader from nothing ends with.
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, { rows, months, series, sites })
+      }),
+    60_000
+  )
+
+  it.effect(
+    "leaves everything as it is when it is interrupted, and goes on from there",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(3, 0, 10))
+        yield* settled
+        const expected = yield* everything
+        const rebuild = yield* ObservationRebuild
+        const stopping = yield* Deferred.make<void>()
+        let batches = 0
+        const store: typeof rebuild.store = (batch) =>
+          batches++ === 0 ? rebuild.store(batch) : Effect.andThen(Deferred.succeed(stopping, undefined), Effect.never)
+        yield* Effect.raceFirst(
+          Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, store }),
+          Deferred.await(stopping)
+        )
+        assert.deepStrictEqual(yield* everything, expected)
+        yield* spoil
+        let resumed = false
+        yield* rebuildObservations({
+          ...options,
+          onBegin: (begun) =>
+            Effect.sync(() => {
+              resumed = begun.resumed
+            })
+        })
+        assert.isTrue(resumed)
+        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "puts nothing in place that lacks what was stored meanwhile, and reads that first",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        yield* send(documents(4, 0, 4))
+        yield* settled
+        const rebuild = yield* ObservationRebuild
+        const context = yield* Effect.context<KafkaSink | TopicReader>()
+        // While the rebuild can read no more, because its tables are about to change places.
+        const overtaking = Effect.andThen(send(documents(4, 4, 6)), settled).pipe(
+          Effect.provideContext(context),
+          Effect.orDie
+        )
+        const swaps: Array<boolean> = []
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.when(
+            overtaking,
+            Effect.sync(() => swaps.length === 0)
+          ).pipe(
+            Effect.andThen(rebuild.swap(lacksNothing)),
+            Effect.tap((swapped) => Effect.sync(() => swaps.push(swapped)))
+          )
+        const { read } = yield* Effect.provideService(rebuildObservations(options), ObservationRebuild, {
+          ...rebuild,
+          swap
+        })
+        assert.deepStrictEqual(swaps, [false, true])
+        assert.isAbove(read, 6 * 5)
+        const { months, rows, series, sites } = yield* everything
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, { months, rows, series, sites })
+      }),
+    60_000
+  )
+
+  it.effect(
+    "needs nothing of the topic while the stores are held back",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        const reader = yield* TopicReader
+        const rebuild = yield* ObservationRebuild
+        let held = false
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => (held = true)),
+            () => rebuild.swap(lacksNothing),
+            () => Effect.sync(() => (held = false))
+          )
+        const orNever = Effect.suspend(() => (held ? Effect.never : Effect.void))
+        const silent: typeof reader = {
+          lag: (of) => Effect.andThen(orNever, reader.lag(of)),
+          consume: (of, handle) => Effect.onInterrupt(reader.consume(of, handle), () => orNever)
+        }
+        yield* send(documents(5, 0, 2))
+        yield* rebuildObservations(options).pipe(
+          Effect.provideService(ObservationRebuild, { ...rebuild, swap }),
+          Effect.provideService(TopicReader, silent)
+        )
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "drops no month that has no raw document any more, unless told so",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* running
+            yield* send(documents(9, 0, 2))
+            yield* settled
+          })
+        )
+        const expected = yield* everything
+        yield* sql`
+          INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+          SELECT id, '1999-0' || month, now(), '1999-01-01', '1999-02-01', '' FROM observation_sites_measurements,
+            generate_series(1, 2) AS month ORDER BY id LIMIT 4`
+        const lacking = yield* everything
+        const error = yield* Effect.flip(rebuildObservations(options))
+        assert.deepInclude(error, { _tag: "RebuildLacksMonths", months: 4, series: 2 })
+        assert.deepStrictEqual(yield* everything, lacking)
+        yield* rebuildObservations({ ...options, dropMissing: true })
+        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "is one at a time, and can begin when the other has ended",
+    () =>
+      Effect.gen(function* () {
+        const rebuild = yield* ObservationRebuild
+        const storing = yield* Deferred.make<void>()
+        const store: typeof rebuild.store = () => Effect.andThen(Deferred.succeed(storing, undefined), Effect.never)
+        yield* send(documents(6, 0, 1))
+        const first = yield* Effect.forkChild(
+          Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, store })
+        )
+        yield* Deferred.await(storing)
+        for (const fresh of [false, true]) {
+          const second = yield* Effect.flip(
+            Effect.provide(rebuildObservations({ ...options, fresh }), Layer.fresh(PgObservationRebuild))
+          )
+          assert.strictEqual(second._tag, "RebuildUnderWay")
+        }
+        yield* Fiber.interrupt(first)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "begins anew where another version had begun, and takes in what was stored before sources were noted",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const rebuild = yield* ObservationRebuild
+        const expected = yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* running
+            yield* send(documents(8, 0, 3))
+            yield* settled
+            return yield* everything
+          })
+        )
+        yield* Effect.scoped(rebuild.begin(true))
+        yield* sql`ALTER TABLE observation_rebuild.rebuild DROP COLUMN made_by`
+        yield* sql`ALTER TABLE observation_rebuild.observation_offsets DROP COLUMN raw_offsets`
+        yield* sql`UPDATE observation_offsets SET raw_offsets = '{}'`
+        let resumed = true
+        yield* rebuildObservations({
+          ...options,
+          onBegin: (begun) => Effect.sync(() => void (resumed = begun.resumed))
+        })
+        assert.isFalse(resumed)
+        assert.deepStrictEqual(yield* everything, expected)
+      }),
+    60_000
+  )
+
+  it.effect(
+    "stops when it lost its lock and another has begun in its place",
+    () =>
+      Effect.gen(function* () {
+        const rebuild = yield* ObservationRebuild
+        const { group } = yield* Effect.scoped(rebuild.begin(true))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            assert.isTrue(yield* rebuild.resume(group))
+            yield* loseLock
+            const another = ObservationRebuild.use(({ begin }) => Effect.scoped(begin(true)))
+            yield* Effect.provide(another, Layer.fresh(PgObservationRebuild))
+            const stored = yield* Effect.flip(rebuild.store({ topic: rawTopic, partition: 0, messages: [] }))
+            assert.strictEqual(stored._tag, "ObservationStoreUnavailable")
+          })
+        )
+        const resumed = yield* Effect.flip(Effect.scoped(rebuild.resume(group)))
+        assert.strictEqual(resumed._tag, "RebuildUnderWay")
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+
+  it.effect(
+    "goes on under a new lock when the connection that held it was lost",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const lose = Effect.provideService(loseLock, PgClient.PgClient, sql)
+        const rebuild = yield* ObservationRebuild
+        yield* send(documents(7, 0, 2))
+        const swaps: Array<string> = []
+        const swap: typeof rebuild.swap = (lacksNothing) =>
+          Effect.when(
+            lose,
+            Effect.sync(() => swaps.length === 0)
+          ).pipe(
+            Effect.andThen(rebuild.swap(lacksNothing)),
+            Effect.onExit(({ _tag }) => Effect.sync(() => swaps.push(_tag)))
+          )
+        yield* Effect.provideService(rebuildObservations(options), ObservationRebuild, { ...rebuild, swap })
+        assert.deepStrictEqual(swaps, ["Failure", "Success"])
+        assert.deepStrictEqual(yield* schemas, [])
+      }),
+    60_000
+  )
+})
