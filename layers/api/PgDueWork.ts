@@ -11,10 +11,10 @@ import { eventGroup } from "../../src/api/eventStage.ts"
 import { DueWork } from "../../src/api/DueWork.ts"
 import { mapperGroup } from "../../src/stream/mappingStage.ts"
 import { storeGroup } from "../../src/stream/observationStage.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { isFree, openLanes } from "../crawl/claimStatement.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -13,12 +13,12 @@ import {
   type TaskView
 } from "../../src/api/HilltopAdministration.ts"
 import { RequestType, SetAsideReason } from "../../src/domain/FetchTask.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { askedForAgain } from "../crawl/askedForAgain.ts"
 import { inBriefTransaction } from "../postgres/heldRows.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const orExists = mapSqlFailure((cause) =>

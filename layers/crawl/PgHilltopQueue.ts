@@ -23,7 +23,6 @@ import {
   leaseTime,
   lostTooOften,
   mostTakeovers,
-  QueueUnavailable,
   type Unsettled
 } from "../../src/crawl/HilltopQueue.ts"
 import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
@@ -36,10 +35,11 @@ import { listen } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const leaseSeconds = Duration.toSeconds(leaseTime)
 
-const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 const TaskRow = Schema.Struct({
   id: Schema.Finite,
@@ -246,7 +246,7 @@ export const PgHilltopQueue = Layer.effect(
     const settle = (
       settlements: ReadonlyArray<Settlement>,
       tries = moreTries
-    ): Effect.Effect<ReadonlyArray<Unsettled>, QueueUnavailable> =>
+    ): Effect.Effect<ReadonlyArray<Unsettled>, StoreUnavailable> =>
       Effect.flatMap(settleFree(settlements), (unsettled) => {
         const again = unsettled.flatMap((one) => one.again ?? [])
         if (again.length === 0 || tries === 0) return Effect.succeed(unsettled)

@@ -4,19 +4,18 @@
 import { Array, Effect, Layer, Option, Schema } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
-import { QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
 import type { PlanChange } from "../../src/crawl/PlanChange.ts"
 import { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { askedForAgain } from "./askedForAgain.ts"
-import { LockTimeout } from "../../src/sync/LockStore.ts"
 import { brief, inBriefTransaction, untilFree } from "../postgres/heldRows.ts"
 import { listen } from "../postgres/listen.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
+import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 /** Tasks that are read by one statement, and judged in some 5 ms. */
 const judgedAtOnce = 1_000
@@ -151,7 +150,7 @@ export const PgHilltopSources = Layer.effect(
       replan: Effect.fnUntraced(function* (change) {
         const judged = yield* unhurried(sql, 60)(tasksToJudge(change))
         const ends = yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume)
-        if (ends.some(([end]) => end?.held === true)) return yield* new QueueUnavailable({ cause: new LockTimeout() })
+        if (ends.some(([end]) => end?.held === true)) return yield* new StoreUnavailable({ cause: new LockTimeout() })
         yield* untilFree(unhurried(sql, 60, brief)(keepPlanned(change)))
       }, unavailable),
       changes: listen(sql, "penstock_hilltop_sources")

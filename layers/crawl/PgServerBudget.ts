@@ -3,13 +3,13 @@
  */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
 import { ServerBudget, type ServerStates } from "../../src/crawl/ServerBudget.ts"
 import { paceRule } from "../../src/crawl/ServerPace.ts"
 import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-const unavailable = mapSqlFailure((cause) => new QueueUnavailable({ cause }))
+const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 export const PgServerBudget = Layer.effect(
   ServerBudget,

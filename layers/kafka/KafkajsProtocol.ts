@@ -259,7 +259,7 @@ export class KafkajsClient extends Context.Service<
     /** Connected, until the scope closes. Fails when none of the brokers answers. */
     readonly open: Effect.Effect<KafkaCluster, KafkaFailure, Scope.Scope>
   }
->()("penstock/layers/KafkajsClient") {
+>()("penstock/layers/kafka/KafkajsClient") {
   static readonly layer = (connection: KafkaConnection) =>
     Layer.effect(
       KafkajsClient,

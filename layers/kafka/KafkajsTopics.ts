@@ -80,7 +80,7 @@ export class KafkajsTopics extends Context.Service<
     /** One of them turned out not to be there any more: whoever needs them next looks again, and makes it. */
     readonly forget: Effect.Effect<void>
   }
->()("penstock/layers/KafkajsTopics") {
+>()("penstock/layers/kafka/KafkajsTopics") {
   static readonly layer = (options: { readonly topics: ReadonlyArray<TopicPlan>; readonly replication: number }) =>
     Layer.effect(
       KafkajsTopics,

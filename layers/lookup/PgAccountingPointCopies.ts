@@ -8,10 +8,10 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { AccountingPointCopies } from "../../src/lookup/AccountingPointCopies.ts"
 import { Direction, EntityType } from "../../src/domain/AccountingPoint.ts"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { endOf, startOf } from "../sync/periodBounds.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { finite } from "../postgres/writableValues.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -7,9 +7,9 @@ import { SqlClient, SqlSchema } from "effect/sql"
 import { ControllableUnits, RegisteredUnit } from "../../src/lookup/ControllableUnits.ts"
 import { ControllableUnitId, Gsrn } from "../../src/domain/Identifiers.ts"
 import { PlainDate } from "../../src/domain/OsloDay.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { inBriefTransaction } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

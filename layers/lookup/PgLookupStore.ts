@@ -20,11 +20,11 @@ import {
 import { batched } from "../../src/running/batched.ts"
 import { type ControllableUnitId, Gsrn } from "../../src/domain/Identifiers.ts"
 import { claimPattern } from "../../src/domain/isClaimedBy.ts"
-import { describe } from "../../src/running/Loop.ts"
-import { type LockTimeout, StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { describe } from "../../src/running/describe.ts"
 import { onceFree } from "../postgres/heldRows.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { type LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -8,10 +8,10 @@ import { Effect, Layer, Schema } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
 import { type LocationView, ObservationArchive, type SiteView } from "../../src/api/ObservationArchive.ts"
 import type { Qualifier } from "../../src/domain/Observation.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -9,7 +9,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { ObservationRebuild, RebuildLacksMonths, RebuildUnderWay } from "../../src/stream/ObservationRebuild.ts"
-import { ObservationStore, ObservationStoreUnavailable } from "../../src/stream/ObservationStore.ts"
+import { ObservationStore } from "../../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "../postgres/Database.ts"
 import { connectionsTo } from "../postgres/PgConnections.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
@@ -17,8 +17,9 @@ import { afterSwap, madeBy, rebuildSchema, rebuildTables, swapTables } from "./r
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { unhurried } from "../postgres/unhurried.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-const plain = mapSqlFailure((cause) => new ObservationStoreUnavailable({ cause }))
+const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 const begun = rowsAs(Schema.Struct({ group_name: Schema.String, made_by: Schema.NullOr(Schema.String) }))
 const storedSources = rowsAs(Schema.Struct({ by: Schema.String, partition: Schema.Int, offset: Schema.Finite }))

@@ -11,7 +11,6 @@ import {
   BatchRefused,
   nothingStored,
   ObservationStore,
-  ObservationStoreUnavailable,
   type StoreBatch,
   type StoreMessage,
   type StoreOutcome
@@ -42,6 +41,7 @@ import { tableOfMonth } from "./observationYears.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
 import { type Cell, yearStatements } from "./yearStatements.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 /** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
 const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined => {
@@ -51,7 +51,7 @@ const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined =
 }
 const storeFailure = mapSqlFailure((cause) => {
   const reason = refusal(cause)
-  return reason === undefined ? new ObservationStoreUnavailable({ cause }) : new BatchRefused({ reason })
+  return reason === undefined ? new StoreUnavailable({ cause }) : new BatchRefused({ reason })
 })
 
 /** What a batch does to a series. */

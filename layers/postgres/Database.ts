@@ -32,7 +32,7 @@ export class DatabasePlace extends Context.Service<
     /** A line to paste into a shell; none for a server that was given. */
     readonly psql: string | undefined
   }
->()("penstock/layers/DatabasePlace") {
+>()("penstock/layers/postgres/DatabasePlace") {
   static readonly layer = Layer.effect(
     DatabasePlace,
     Effect.gen(function* () {

@@ -21,7 +21,7 @@ export interface SessionOptions {
 }
 
 /** How long an answer may take, in milliseconds, counted from the last that was heard, if not as the session says. */
-export const AnswerPatience = Context.Reference<number | undefined>("penstock/layers/AnswerPatience", {
+export const AnswerPatience = Context.Reference<number | undefined>("penstock/layers/postgres/AnswerPatience", {
   defaultValue: () => undefined
 })
 

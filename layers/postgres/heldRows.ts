@@ -7,8 +7,8 @@
  */
 import { Clock, Effect, Option, Predicate, Random, Result, Semaphore } from "effect"
 import { type SqlClient, SqlError } from "effect/sql"
-import { LockTimeout } from "../../src/sync/LockStore.ts"
 import { sqlDefectsToFailures } from "./sqlFailures.ts"
+import { LockTimeout } from "../../src/domain/StoreUnavailable.ts"
 
 /** In milliseconds. */
 const patience = 1_000

@@ -7,12 +7,12 @@ import { type TimelineName, timelineNames } from "../../src/domain/AccountingPoi
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import type { KeptPeriod } from "../../src/domain/Timeline.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { endOf, startOf } from "./periodBounds.ts"
 import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { finite } from "../postgres/writableValues.ts"
 import { codeTables } from "./writeCopy.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -8,10 +8,10 @@
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
 import { AdapterBudget } from "../../src/sync/AdapterBudget.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { isLockTimeout, waitBriefly } from "../postgres/heldRows.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 export const PgAdapterBudget = Layer.unwrap(
   Effect.gen(function* () {

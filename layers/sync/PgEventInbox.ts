@@ -17,11 +17,11 @@ import {
   rememberedTimes,
   unheardArrival
 } from "../../src/sync/EventInbox.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { onceFree } from "../postgres/heldRows.ts"
 import { listenForPayloads } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const channel = "penstock_accounting_point_events"
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))

@@ -6,10 +6,10 @@ import { Duration, Effect, Layer, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { repeatPass } from "../../src/running/Loop.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const announceEvery = Duration.seconds(10)
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))

@@ -7,12 +7,13 @@ import { Clock, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
 import { PlainDate } from "../../src/domain/OsloDay.ts"
-import { type Claim, type FetchTicket, LockStore, LockTimeout, StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { type Claim, type FetchTicket, LockStore } from "../../src/sync/LockStore.ts"
 import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { writableDate } from "../postgres/writableValues.ts"
 import { momentOf, writeCopy } from "./writeCopy.ts"
+import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const unavailable = mapSqlFailure((cause) =>
   cause.reason._tag === "LockTimeoutError" ? new LockTimeout() : new StoreUnavailable({ cause })

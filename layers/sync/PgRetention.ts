@@ -8,11 +8,11 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { Retention, type RetentionRule } from "../../src/sync/Retention.ts"
 import { brief, isLockTimeout } from "../postgres/heldRows.ts"
 import { mapSqlFailure, sqlDefectsToFailures } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 

@@ -8,7 +8,7 @@
 import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Result, Schedule, Schema } from "effect"
 import { PgTypes } from "@effect/sql-pg"
 import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
-import { describe } from "../../src/running/Loop.ts"
+import { describe } from "../../src/running/describe.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../../src/stream/KafkaSink.ts"
 import { makeArrivals, takeTurns } from "../../src/stream/partitionTurns.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"

@@ -56,7 +56,7 @@ export const replay = Command.make(
       yield* print(`Rebuilt the observations: ${read} documents read.`)
     },
     Effect.catchTags({
-      ObservationStoreUnavailable: () =>
+      StoreUnavailable: () =>
         Effect.fail(
           new CommandFailed({ message: "PostgreSQL cannot be used; what was rebuilt is kept for the next try." })
         ),

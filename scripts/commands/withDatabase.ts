@@ -14,7 +14,7 @@ import { findRunningPostgres } from "../../layers/embedded/RunningPostgres.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { sqlDefectsToFailures } from "../../layers/postgres/sqlFailures.ts"
 import { Telemetry } from "../../layers/Telemetry.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 /** A command cannot do what it was asked; `message` says why, to the person who typed it. */
 export class CommandFailed extends Data.TaggedError("CommandFailed")<{ readonly message: string }> {}

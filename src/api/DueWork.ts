@@ -5,7 +5,7 @@
  * that must not be asked just now, is not.
  */
 import { Context, Effect, Layer, Ref } from "effect"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** In seconds; none where nothing is due. */
 export interface Waiting {

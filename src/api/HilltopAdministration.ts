@@ -9,7 +9,7 @@ import { RequestType, SetAsideReason } from "../domain/FetchTask.ts"
 import { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { Instant } from "../domain/Instant.ts"
 import { HtsUrl } from "../hilltop/HilltopUrl.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Another source has the same council and address. */
 export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExists", {}) {}

@@ -3,8 +3,8 @@
  */
 import { Effect, Layer, Ref } from "effect"
 import { MemoryObservations, type StoredSite, type Version } from "../stream/MemoryObservations.ts"
-import { StoreUnavailable } from "../sync/LockStore.ts"
 import { type LocationView, ObservationArchive, type SeriesRange, type SiteView } from "./ObservationArchive.ts"
+import { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 const locationOf = ({ geographicLocation, location }: StoredSite): LocationView | null =>
   location === null ? (geographicLocation ?? null) : { ...location, projection: location.projection ?? null }

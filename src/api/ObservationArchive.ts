@@ -9,8 +9,8 @@ import { Context, type Effect, Schema, SchemaTransformation } from "effect"
 import { Instant } from "../domain/Instant.ts"
 import { formatNzst } from "../hilltop/Nzst.ts"
 import type { Row } from "../stream/SeriesDocument.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
 import type { Window } from "./HilltopAdministration.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Times of observations are shown with the offset that Hilltop's have, +12:00 all year. */
 export const NzstInstant = Schema.toType(Instant).pipe(

@@ -6,8 +6,8 @@
 import { Effect, Option, Stream } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import { formatNzst } from "../hilltop/Nzst.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
 import type { ArchivedObservation, ObservationArchive, SeriesRange } from "./ObservationArchive.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Rows of one statement: some 400 kB of text, and 10 ms. */
 export const pieceLength = 5_000

@@ -5,7 +5,7 @@
  */
 import { Cause, Effect, Schema } from "effect"
 import { HttpServerError, HttpServerResponse } from "effect/http"
-import { describe } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
 import { describeFaults } from "./Malformed.ts"
 import { readableEncodings } from "./plainRequest.ts"
 import { isProblem, problemResponse, type ProblemKind } from "./Problems.ts"

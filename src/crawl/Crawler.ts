@@ -12,9 +12,10 @@ import { repeatPass } from "../running/Loop.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
 import type { HilltopClient } from "../hilltop/HilltopClient.ts"
-import { HilltopQueue, leaseTime, type QueueUnavailable } from "./HilltopQueue.ts"
+import { HilltopQueue, leaseTime } from "./HilltopQueue.ts"
 import { runTask } from "./runTask.ts"
 import { ServerBudget, type ServerStates } from "./ServerBudget.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface CrawlOptions {
   /** Fetches in flight in this instance. */
@@ -55,7 +56,7 @@ export class Crawler extends Context.Service<
   Crawler,
   {
     /** Claims what is due and runs it to the end; the number of tasks it ran. */
-    readonly runOnce: Effect.Effect<number, QueueUnavailable>
+    readonly runOnce: Effect.Effect<number, StoreUnavailable>
     /** Runs one claimed task to its end; never fails, since every end is recorded or given back. */
     readonly run: (task: ClaimedTask) => Effect.Effect<void>
   }
@@ -83,7 +84,7 @@ export class Crawler extends Context.Service<
           settlement: Settlement,
           restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
           pause = shortestPause
-        ): Effect.Effect<void, QueueUnavailable> =>
+        ): Effect.Effect<void, StoreUnavailable> =>
           Effect.flatMap(settle(settlement), (unsettled) => {
             if (unsettled?.again !== undefined) {
               return Effect.andThen(
@@ -101,7 +102,7 @@ export class Crawler extends Context.Service<
           Effect.uninterruptibleMask((restore) =>
             Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) => record(settlement, restore))
           ).pipe(
-            Effect.catchTag("QueueUnavailable", () =>
+            Effect.catchTag("StoreUnavailable", () =>
               Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
                 Effect.andThen(Effect.sleep(beforeGivingBack)),
                 Effect.andThen(Effect.ignore(queue.release([task])))

@@ -5,13 +5,9 @@
  * loses the task, and a settlement that comes after that is refused. What may be asked of a server at all is decided by the
  * claim itself (see `ServerBudget`).
  */
-import { Context, Duration, type Effect, Schema, type Stream } from "effect"
+import { Context, Duration, type Effect, type Stream } from "effect"
 import type { ClaimedTask, NewTask, Settlement } from "../domain/FetchTask.ts"
-
-/** The queue cannot be used just now. */
-export class QueueUnavailable extends Schema.TaggedError<QueueUnavailable>()("QueueUnavailable", {
-  cause: Schema.Defect()
-}) {}
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export type Lease = Pick<ClaimedTask, "id" | "fence">
 
@@ -36,19 +32,19 @@ export class HilltopQueue extends Context.Service<
      * Queues the tasks that are not on the queue yet, due at once; returns how many were new. Those that are there already
      * take the new details.
      */
-    readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, QueueUnavailable>
+    readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, StoreUnavailable>
     /**
      * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. First of servers that have
      * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.
      */
-    readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, QueueUnavailable>
+    readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
     /**
      * Extends the leases; returns the ids of those that were lost meanwhile, and of those that are as they were, since somebody
      * else holds them.
      */
     readonly heartbeat: (
       leases: ReadonlyArray<Lease>
-    ) => Effect.Effect<{ readonly lost: ReadonlyArray<number>; readonly held: ReadonlyArray<number> }, QueueUnavailable>
+    ) => Effect.Effect<{ readonly lost: ReadonlyArray<number>; readonly held: ReadonlyArray<number> }, StoreUnavailable>
     /**
      * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns those that
      * it could not, because the lease was lost or somebody else holds a row: it waits for none. A task whose next fetch was
@@ -56,14 +52,14 @@ export class HilltopQueue extends Context.Service<
      */
     readonly settle: (
       settlements: ReadonlyArray<Settlement>
-    ) => Effect.Effect<ReadonlyArray<Unsettled>, QueueUnavailable>
+    ) => Effect.Effect<ReadonlyArray<Unsettled>, StoreUnavailable>
     /** Gives tasks back untouched, due as before. The tokens they were claimed with are spent: they may have been asked. */
-    readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, QueueUnavailable>
+    readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, StoreUnavailable>
     /**
      * Makes tasks whose lease ran out claimable again; returns how many. One that was lost five times in a row is set aside
      * instead, since it may be what kills its workers.
      */
-    readonly takeOver: Effect.Effect<number, QueueUnavailable>
+    readonly takeOver: Effect.Effect<number, StoreUnavailable>
     /** Emits when work appeared; may emit too often, and may miss some while disconnected. */
     readonly arrivals: Stream.Stream<void>
   }

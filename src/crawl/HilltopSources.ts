@@ -2,8 +2,8 @@
  * The table of sources as operators keep it, changed while the service runs.
  */
 import { Context, type Effect, type Stream } from "effect"
-import type { QueueUnavailable } from "./HilltopQueue.ts"
 import type { PlanChange } from "./PlanChange.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** A source that is not paused; its configuration as the operator entered it. */
 export interface SourceRow {
@@ -20,14 +20,14 @@ export interface SourceRow {
 export class HilltopSources extends Context.Service<
   HilltopSources,
   {
-    readonly list: Effect.Effect<ReadonlyArray<SourceRow>, QueueUnavailable>
+    readonly list: Effect.Effect<ReadonlyArray<SourceRow>, StoreUnavailable>
     /** Keeps, or clears, why a source cannot be used. */
-    readonly report: (id: number, problem: string | undefined) => Effect.Effect<void, QueueUnavailable>
+    readonly report: (id: number, problem: string | undefined) => Effect.Effect<void, StoreUnavailable>
     /**
      * Lets the source's tasks follow the change, once: those that are wanted no more are set aside (`excluded`, `unwanted`),
      * those that are wanted again go on, and the lists are due now. Does nothing when it was done by somebody else already.
      */
-    readonly replan: (change: PlanChange) => Effect.Effect<void, QueueUnavailable>
+    readonly replan: (change: PlanChange) => Effect.Effect<void, StoreUnavailable>
     /** Emits when a source was added or changed; may emit too often, and may miss some while disconnected. */
     readonly changes: Stream.Stream<void>
   }

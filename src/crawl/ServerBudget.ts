@@ -5,7 +5,7 @@
  * `settle` lowers and raises it by how the server answers (see `ServerPace`); this is where its limits are set.
  */
 import { Context, type Effect } from "effect"
-import type { QueueUnavailable } from "./HilltopQueue.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface ServerLimits {
   readonly requestsPerSecond: number | undefined
@@ -27,8 +27,8 @@ export class ServerBudget extends Context.Service<
   ServerBudget,
   {
     /** Sets what sources say of the server of `url`; `undefined` stands for the default of the settings. */
-    readonly limit: (url: string, limits: ServerLimits) => Effect.Effect<void, QueueUnavailable>
+    readonly limit: (url: string, limits: ServerLimits) => Effect.Effect<void, StoreUnavailable>
     /** How the servers are doing. */
-    readonly states: Effect.Effect<ServerStates, QueueUnavailable>
+    readonly states: Effect.Effect<ServerStates, StoreUnavailable>
   }
 >()("penstock/crawl/ServerBudget") {}

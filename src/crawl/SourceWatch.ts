@@ -10,10 +10,11 @@ import { patienceFor, repeatPass } from "../running/Loop.ts"
 import { hilltopBaseUrl, serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { planChange } from "./PlanChange.ts"
-import { HilltopQueue, type QueueUnavailable } from "./HilltopQueue.ts"
+import { HilltopQueue } from "./HilltopQueue.ts"
 import { HilltopSources, type SourceRow } from "./HilltopSources.ts"
 import { ServerBudget } from "./ServerBudget.ts"
 import { usableSource } from "./usableSource.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** One check of all sources; the number of those that can be used. */
 export const checkSources = Effect.gen(function* () {
@@ -27,7 +28,7 @@ export const checkSources = Effect.gen(function* () {
   const lists = planned.done.map(({ source }) => sitesListTask(source))
   const queued = yield* queue.enqueue(lists).pipe(
     Effect.as(allWell),
-    Effect.catchTag("QueueUnavailable", () => eachAlone(lists, (list) => queue.enqueue([list])))
+    Effect.catchTag("StoreUnavailable", () => eachAlone(lists, (list) => queue.enqueue([list])))
   )
   // The check counts as failed then, and comes again soon; all that could be done is done.
   for (const { failures } of [checked, limited, planned, queued]) {
@@ -37,10 +38,10 @@ export const checkSources = Effect.gen(function* () {
   return usable.length
 }).pipe(Effect.withSpan("SourceWatch.checkSources"))
 
-const allWell: { readonly failures: ReadonlyArray<QueueUnavailable> } = { failures: [] }
+const allWell: { readonly failures: ReadonlyArray<StoreUnavailable> } = { failures: [] }
 
 /** What fails for one is no failure of the others. Four at a time: one that waits for a row does so for a second. */
-const eachAlone = <A, B, R>(all: Iterable<A>, run: (one: A) => Effect.Effect<B, QueueUnavailable, R>) =>
+const eachAlone = <A, B, R>(all: Iterable<A>, run: (one: A) => Effect.Effect<B, StoreUnavailable, R>) =>
   Effect.map(
     Effect.forEach(all, (one) => Effect.result(run(one)), { concurrency: 4 }),
     (results) => ({

@@ -16,7 +16,7 @@ import type {
   TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
-import { describe } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
 import { decodeText, leastBytes } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"

@@ -47,7 +47,7 @@ export class HilltopClient extends Context.Service<
       url: string
     ) => Effect.Effect<HilltopResponse, HilltopFetchFailed | HilltopResponseTooLarge, Scope.Scope>
   }
->()("penstock/crawl/HilltopClient") {
+>()("penstock/hilltop/HilltopClient") {
   /** Answers from `documents` by address; any other address is unreachable. The hash is the text itself. */
   static readonly layerMemory = (documents: Ref.Ref<ReadonlyMap<string, string>>) =>
     Layer.succeed(

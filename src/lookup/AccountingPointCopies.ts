@@ -7,7 +7,7 @@ import { Context, type Effect, Schema } from "effect"
 import { Direction, EntityType } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import { Instant } from "../domain/Instant.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 const validity = { valid_from: Instant, valid_to: Schema.NullOr(Instant) }
 
@@ -52,4 +52,4 @@ export class AccountingPointCopies extends Context.Service<
     /** The copy, nothing when the accounting point is not here. */
     readonly find: (gsrn: Gsrn) => Effect.Effect<TaggedCopy | undefined, StoreUnavailable>
   }
->()("penstock/api/AccountingPointCopies") {}
+>()("penstock/lookup/AccountingPointCopies") {}

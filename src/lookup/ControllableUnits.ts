@@ -4,7 +4,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { UnitRegistration } from "../domain/ControllableUnit.ts"
 import type { ControllableUnitId } from "../domain/Identifiers.ts"
-import type { StoreUnavailable } from "../sync/LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** A unit as it is registered. */
 export const RegisteredUnit = Schema.Struct({
@@ -38,4 +38,4 @@ export class ControllableUnits extends Context.Service<
     /** Terminates the unit; `false` when there never was one. One that is terminated stays so. */
     readonly terminate: (businessId: ControllableUnitId) => Effect.Effect<boolean, StoreUnavailable>
   }
->()("penstock/api/ControllableUnits") {}
+>()("penstock/lookup/ControllableUnits") {}

@@ -9,7 +9,6 @@ import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import { isClaimedBy } from "../domain/isClaimedBy.ts"
 import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { type AccountingPointUnknown, AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
-import type { LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
 import {
   type KeptUnit,
   type LookupCopy,
@@ -19,6 +18,7 @@ import {
   type Settlement
 } from "./LookupStore.ts"
 import { SharedRefresh } from "./SharedRefresh.ts"
+import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** No living controllable unit has this id. */
 export class ControllableUnitUnknown extends Data.TaggedError("ControllableUnitUnknown")<{}> {}
@@ -71,7 +71,7 @@ export class Lookup extends Context.Service<
     /** Answers, and leaves an audit entry for every match and mismatch. */
     readonly ask: (question: LookupQuestion) => Effect.Effect<LookupAnswer, LookupError>
   }
->()("penstock/api/Lookup") {
+>()("penstock/lookup/Lookup") {
   static readonly layer = (options: LookupOptions) =>
     Layer.effect(
       Lookup,

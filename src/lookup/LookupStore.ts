@@ -7,7 +7,7 @@
  */
 import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
-import type { LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
+import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** An accounting point, or whatever stands behind a controllable unit. */
 export type LookupSubject = { readonly accountingPoint: Gsrn } | { readonly controllableUnit: ControllableUnitId }
@@ -74,4 +74,4 @@ export class LookupStore extends Context.Service<
      */
     readonly record: (record: LookupRecord) => Effect.Effect<number | undefined, LockTimeout | StoreUnavailable>
   }
->()("penstock/api/LookupStore") {}
+>()("penstock/lookup/LookupStore") {}

@@ -32,7 +32,7 @@ export class MemoryLookups extends Context.Service<
     readonly ids: Map<string, number>
     resourceIds: number
   }
->()("penstock/api/MemoryLookups") {
+>()("penstock/lookup/MemoryLookups") {
   static readonly layerState = Layer.sync(MemoryLookups, () =>
     MemoryLookups.of({ units: new Map(), audit: [], ids: new Map(), resourceIds: 0 })
   )

@@ -8,8 +8,9 @@ import { Context, Effect, Fiber, FiberMap, Layer, Option, Tracer } from "effect"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { AccountingPointStore } from "../sync/AccountingPointStore.ts"
 import type { AdapterClient, AdapterError } from "../sync/AdapterClient.ts"
-import type { LockStore, LockTimeout, StoreUnavailable } from "../sync/LockStore.ts"
+import type { LockStore } from "../sync/LockStore.ts"
 import { refresh } from "../sync/synchronize.ts"
+import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export type RefreshError = AdapterError | LockTimeout | StoreUnavailable
 
@@ -22,7 +23,7 @@ export class SharedRefresh extends Context.Service<
     /** Brings the accounting point up to date, creating it if it was not here; fails as `refresh` does. */
     readonly run: (gsrn: Gsrn) => Effect.Effect<RefreshShare, RefreshError>
   }
->()("penstock/api/SharedRefresh") {
+>()("penstock/lookup/SharedRefresh") {
   static readonly layer = Layer.effect(
     SharedRefresh,
     Effect.gen(function* () {

@@ -4,8 +4,9 @@
  * A forked fiber that fails is silent by nature, so every loop of Penstock goes through here: a failing pass is logged
  * and tried again with back-off, and the time of the last good pass is kept where health can see it.
  */
-import { Cause, Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schedule } from "effect"
+import { Cause, Clock, Context, Duration, Effect, HashMap, Layer, Ref, Schedule } from "effect"
 import type { Instant } from "../domain/Instant.ts"
+import { describe } from "./describe.ts"
 
 export interface LoopState {
   /** When the last pass that succeeded ended; the start of the loop before the first. */
@@ -21,7 +22,7 @@ export class Loops extends Context.Service<
   {
     readonly states: Ref.Ref<HashMap.HashMap<string, LoopState>>
   }
->()("penstock/domain/Loops") {
+>()("penstock/running/Loops") {
   static readonly layer = Layer.effect(
     Loops,
     Effect.map(Ref.make(HashMap.empty<string, LoopState>()), (states) => Loops.of({ states }))
@@ -88,24 +89,3 @@ export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
     Effect.forever
   )
 })
-
-/** What a log may say of a failure: its tag, and the tag or code beneath; never a message of a driver, which may carry values. */
-export const describe = (cause: Cause.Cause<unknown>): string =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: tagOf,
-    onNone: () => cause.reasons.map((reason) => (reason._tag === "Die" ? tagOf(reason.defect) : reason._tag)).join(", ")
-  })
-
-const tagOf = (error: unknown): string => {
-  if (typeof error !== "object" || error === null) return "unknown"
-  const tag =
-    "_tag" in error
-      ? String(error._tag)
-      : "code" in error
-        ? `code ${String(error.code)}`
-        : error instanceof Error
-          ? error.name
-          : "unknown"
-  const beneath = "reason" in error ? error.reason : "cause" in error ? error.cause : undefined
-  return typeof beneath === "object" && beneath !== null ? `${tag} (${tagOf(beneath)})` : tag
-}

@@ -8,8 +8,9 @@ import type { Instant } from "../domain/Instant.ts"
 import type { ObservationData, SiteDetails } from "../domain/Observation.ts"
 import type { Coverage } from "./documentCoverage.ts"
 import { advance, type Covering, type Frontier, newerAt } from "./monthFrontier.ts"
-import { BatchRefused, nothingStored, ObservationStore, ObservationStoreUnavailable } from "./ObservationStore.ts"
+import { BatchRefused, nothingStored, ObservationStore } from "./ObservationStore.ts"
 import { type Row, type SeriesDocument, seriesDocuments } from "./SeriesDocument.ts"
+import { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** A value with the time in which it was the one known. */
 export interface Version extends Row {
@@ -163,7 +164,7 @@ const make = (outage: Ref.Ref<boolean>) => {
 
   const store = ObservationStore.of({
     store: Effect.fnUntraced(function* ({ topic, partition, messages }) {
-      if (yield* Ref.get(outage)) return yield* new ObservationStoreUnavailable({ cause: new Error("outage") })
+      if (yield* Ref.get(outage)) return yield* new StoreUnavailable({ cause: new Error("outage") })
       const next = offsets.get(`${topic}/${partition}`) ?? 0
       const fresh = messages.filter(({ offset }) => offset >= next)
       const documents: Array<SeriesDocument> = []

@@ -5,7 +5,8 @@
  * stopped. There is one at a time.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
-import type { ObservationStore, ObservationStoreUnavailable, RawPosition } from "./ObservationStore.ts"
+import type { ObservationStore, RawPosition } from "./ObservationStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Another rebuild is at work, or was begun in the place of this one; wait for its end, or stop it. */
 export class RebuildUnderWay extends Schema.TaggedError<RebuildUnderWay>()("RebuildUnderWay", {}) {}
@@ -38,20 +39,16 @@ export class ObservationRebuild extends Context.Service<
      * Makes the tables, or finds those of a rebuild that was interrupted; with `fresh`, or if another version of Penstock made
      * them, those are thrown away. Until the scope closes, nobody else can begin.
      */
-    readonly begin: (
-      fresh: boolean
-    ) => Effect.Effect<RebuildBegun, ObservationStoreUnavailable | RebuildUnderWay, Scope.Scope>
+    readonly begin: (fresh: boolean) => Effect.Effect<RebuildBegun, StoreUnavailable | RebuildUnderWay, Scope.Scope>
     /**
      * Goes on with the rebuild of this group after a failure, until the scope closes; false if its tables are there no more:
      * they were put in place, though nobody heard of it.
      */
-    readonly resume: (
-      group: string
-    ) => Effect.Effect<boolean, ObservationStoreUnavailable | RebuildUnderWay, Scope.Scope>
+    readonly resume: (group: string) => Effect.Effect<boolean, StoreUnavailable | RebuildUnderWay, Scope.Scope>
     /** Keeps a batch in the new tables, as an ObservationStore does. Not after a swap. */
     readonly store: ObservationStore["Service"]["store"]
     /** How far the raw documents have got into the tables that are read; none for tables that nothing was stored in. */
-    readonly stored: Effect.Effect<ReadonlyArray<StoredSource>, ObservationStoreUnavailable>
+    readonly stored: Effect.Effect<ReadonlyArray<StoredSource>, StoreUnavailable>
     /**
      * Holds back whoever writes to the old tables, and puts the new ones in their place if, by what is stored then, they
      * lack nothing; readers wait for a moment. False, and everything as before, if they do. Nothing may be stored in the new
@@ -60,7 +57,7 @@ export class ObservationRebuild extends Context.Service<
     readonly swap: (
       lacksNothing: (stored: ReadonlyArray<StoredSource>) => boolean,
       dropMissing?: boolean
-    ) => Effect.Effect<boolean, ObservationStoreUnavailable | RebuildLacksMonths>
+    ) => Effect.Effect<boolean, StoreUnavailable | RebuildLacksMonths>
   }
 >()("penstock/stream/ObservationRebuild") {}
 

@@ -10,12 +10,7 @@ import { Context, type Effect, Schema } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationMessage } from "../domain/Observation.ts"
 import type { Coverage } from "./documentCoverage.ts"
-
-/** The store cannot be reached just now; the batch comes again. */
-export class ObservationStoreUnavailable extends Schema.TaggedError<ObservationStoreUnavailable>()(
-  "ObservationStoreUnavailable",
-  { cause: Schema.Defect() }
-) {}
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Something in the batch can never be kept (an impossible time, a text with NUL); nothing of the batch was. */
 export class BatchRefused extends Schema.TaggedError<BatchRefused>()("BatchRefused", {
@@ -72,6 +67,6 @@ export class ObservationStore extends Context.Service<
      * Keeps the batch in one transaction with its offset; messages at offsets already kept are passed over. The result
      * does not depend on how the messages of a partition are cut into batches.
      */
-    readonly store: (batch: StoreBatch) => Effect.Effect<StoreOutcome, ObservationStoreUnavailable | BatchRefused>
+    readonly store: (batch: StoreBatch) => Effect.Effect<StoreOutcome, StoreUnavailable | BatchRefused>
   }
 >()("penstock/stream/ObservationStore") {}

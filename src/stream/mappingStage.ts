@@ -5,7 +5,7 @@
  * whatever reason, goes to the dead letters in that same transaction; only an interruption is not a reason.
  */
 import { Cause, Effect, Layer, Metric } from "effect"
-import { describe } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
 import { toDeadLetter } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"

@@ -6,7 +6,7 @@
  * tables change places. The topic is never asked while the stores are held back for that.
  */
 import { Cause, Clock, Data, Deferred, Effect, Schedule, Semaphore } from "effect"
-import { describe } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"
 import { fromObservationRecord } from "./observationRecord.ts"
@@ -172,7 +172,7 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
     Effect.retry({
       schedule: Schedule.spaced("1 second"),
       times: 60,
-      while: ({ _tag }) => _tag === "ObservationStoreUnavailable" || _tag === "ReaderUnavailable"
+      while: ({ _tag }) => _tag === "StoreUnavailable" || _tag === "ReaderUnavailable"
     })
   )
   yield* Effect.raceFirst(swapping, Effect.forever(Effect.delay(Effect.ignore(tell), "1 second")))

@@ -6,7 +6,8 @@
  * starts anew after a pass that went well for long.
  */
 import { Cause, Clock, Effect } from "effect"
-import { beat, describe, Loops, repeatPass } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
+import { beat, Loops, repeatPass } from "../running/Loop.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { type RecordBatch, TopicReader } from "./TopicReader.ts"
 

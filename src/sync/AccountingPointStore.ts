@@ -4,7 +4,7 @@
 import { Context, type Effect } from "effect"
 import type { KeptAccountingPoint } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
-import type { StoreUnavailable } from "./LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** A copy and the version of its sync row, which any write moves. */
 export interface CopyAtVersion extends KeptAccountingPoint {

@@ -6,8 +6,8 @@ import { Context, Effect, Layer } from "effect"
 import { AdapterClient, AdapterFailure } from "./AdapterClient.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { Instant } from "../domain/Instant.ts"
-import type { StoreUnavailable } from "./LockStore.ts"
 import { timeLeft } from "./fetchWithinDeadline.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export class AdapterBudget extends Context.Service<
   AdapterBudget,

@@ -5,7 +5,7 @@
  * Lookups do not pass here; a person is waiting, and one more call may be the one that succeeds.
  */
 import { Cause, Clock, Effect, Exit, FiberSet, Latch, Metric, Option, Queue } from "effect"
-import { describe } from "../running/Loop.ts"
+import { describe } from "../running/describe.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
 import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./CircuitState.ts"
 

@@ -11,7 +11,7 @@
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { ThinEvent } from "../domain/ThinEvent.ts"
 import type { Standing } from "./Instances.ts"
-import type { LockTimeout, StoreUnavailable } from "./LockStore.ts"
+import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface EventReceipt {
   readonly received: number

@@ -2,7 +2,7 @@
  * The instances of Penstock that share this database, so that each can take its part of the work.
  */
 import { Context, Effect, Layer } from "effect"
-import type { StoreUnavailable } from "./LockStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** The place of this instance among those that sync, from 0, and how many there are. */
 export interface Standing {

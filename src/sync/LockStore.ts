@@ -5,18 +5,11 @@
  * becomes is decided outside of either, from a copy that was read; the version tells whether it is still that copy. Times of
  * this contract are the store's own clock, in microseconds since 1970, so that instances with different clocks agree.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Effect } from "effect"
 import type { AccountingPointChange } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
-
-/** Someone else has been writing this accounting point for over a second; the caller may try again. */
-export class LockTimeout extends Schema.TaggedError<LockTimeout>()("LockTimeout", {}) {}
-
-/** The store cannot be used just now. `cause` may hold values: it is for `catch` clauses, never for a log. */
-export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
-  cause: Schema.Defect()
-}) {}
+import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** What is known just before a fetch, and needed to judge its answer afterwards. */
 export interface FetchTicket {

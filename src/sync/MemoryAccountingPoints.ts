@@ -18,7 +18,8 @@ import { furthestAhead } from "../domain/ThinEvent.ts"
 import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
 import { type EventArrival, EventInbox, EventsInFuture, rememberedTimes } from "./EventInbox.ts"
-import { type Claim, type ClaimRequest, type FetchTicket, LockStore, LockTimeout } from "./LockStore.ts"
+import { type Claim, type ClaimRequest, type FetchTicket, LockStore } from "./LockStore.ts"
+import { LockTimeout } from "../domain/StoreUnavailable.ts"
 
 export interface MemoryPoint {
   readonly id: number

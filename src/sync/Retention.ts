@@ -6,8 +6,8 @@
  * passes over what somebody is using at that moment; the next purge finds it.
  */
 import { Clock, Context, Effect, Layer, Option } from "effect"
-import type { StoreUnavailable } from "./LockStore.ts"
 import { MemoryAccountingPoints, type MemoryPoint } from "./MemoryAccountingPoints.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface RetentionRule {
   /**

@@ -12,8 +12,9 @@ import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
 import { EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
-import { type Claim, type ClaimRequest, LockStore, type StoreUnavailable } from "./LockStore.ts"
+import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { attempt, claimAndRun, type ClaimEnd, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface SyncOptions {
   readonly interval: Duration.Duration

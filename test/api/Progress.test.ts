@@ -8,7 +8,7 @@ import { DueWork, nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
 import { boundsOf, overdue, Progress } from "../../src/api/Progress.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const options = { interval: Duration.minutes(5), within: Duration.hours(24), deadAfter: Duration.minutes(10) }
 const bounds = boundsOf(options)

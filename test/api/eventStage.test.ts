@@ -10,9 +10,9 @@ import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { TopicReader } from "../../src/stream/TopicReader.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
-import { StoreUnavailable } from "../../src/sync/LockStore.ts"
 import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
 import { gsrnOf } from "../support/gsrns.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const eventTopic = "accounting_point_events"
 const now = Date.UTC(2026, 0, 15)

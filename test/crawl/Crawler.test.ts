@@ -8,13 +8,14 @@ import { TestClock } from "effect/testing"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
 import { HilltopClient } from "../../src/hilltop/HilltopClient.ts"
-import { HilltopQueue, leaseTime, QueueUnavailable } from "../../src/crawl/HilltopQueue.ts"
+import { HilltopQueue, leaseTime } from "../../src/crawl/HilltopQueue.ts"
 import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { newServer, paceRule } from "../../src/crawl/ServerPace.ts"
 import type { Settlement } from "../../src/domain/FetchTask.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const rawTopic = "hilltop_raw"
 const options = { concurrency: 8, rawTopic }
@@ -40,15 +41,15 @@ const world = Effect.gen(function* () {
   const watched = Layer.effect(
     HilltopQueue,
     Effect.map(HilltopQueue, (queue) => {
-      const orAway = <A>(effect: Effect.Effect<A, QueueUnavailable>) =>
+      const orAway = <A>(effect: Effect.Effect<A, StoreUnavailable>) =>
         Effect.flatMap(Ref.get(isAway), (away) =>
-          away ? Effect.fail(new QueueUnavailable({ cause: "away" })) : effect
+          away ? Effect.fail(new StoreUnavailable({ cause: "away" })) : effect
         )
       return HilltopQueue.of({
         ...queue,
         enqueue: (tasks) =>
           Effect.flatMap(Ref.get(isRefusing), (refusing) =>
-            refusing ? Effect.fail(new QueueUnavailable({ cause: "refused" })) : queue.enqueue(tasks)
+            refusing ? Effect.fail(new StoreUnavailable({ cause: "refused" })) : queue.enqueue(tasks)
           ),
         claim: (limit) => orAway(queue.claim(limit)),
         heartbeat: (leases) => orAway(queue.heartbeat(leases)),

@@ -24,7 +24,7 @@ describe("MemoryObservations", () => {
       const { store } = yield* ObservationStore
       yield* Ref.set(outage, true)
       const error = yield* Effect.flip(store({ topic: "t", partition: 0, messages: [] }))
-      assert.strictEqual(error._tag, "ObservationStoreUnavailable")
+      assert.strictEqual(error._tag, "StoreUnavailable")
     }).pipe(Effect.provide(MemoryObservations.layer))
   )
 })

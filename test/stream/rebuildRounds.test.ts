@@ -8,12 +8,13 @@ import { TestClock } from "effect/testing"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { ObservationRebuild, type StoredSource } from "../../src/stream/ObservationRebuild.ts"
-import { nothingStored, ObservationStoreUnavailable } from "../../src/stream/ObservationStore.ts"
+import { nothingStored } from "../../src/stream/ObservationStore.ts"
 import { rebuildObservations } from "../../src/stream/rebuildObservations.ts"
 import { rawTopic } from "./rawDocuments.ts"
+import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const stored = (offset: number): ReadonlyArray<StoredSource> => [{ by: "observations/0", partition: 3, offset }]
-const away = new ObservationStoreUnavailable({ cause: "away" })
+const away = new StoreUnavailable({ cause: "away" })
 
 /** A rebuild of an empty topic. */
 const rebuilding = (tables: Pick<ObservationRebuild["Service"], "resume" | "stored" | "swap">) =>

@@ -14,10 +14,10 @@ import { PgLockStore } from "../../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../../layers/lookup/PgLookupStore.ts"
 import { LookupStore, type LookupRecord, mismatchLimit } from "../../../src/lookup/LookupStore.ts"
 import { ControllableUnitId, EndUserClaim, type Gsrn } from "../../../src/domain/Identifiers.ts"
-import { StoreUnavailable } from "../../../src/sync/LockStore.ts"
 import { lookupStoresSuite } from "../../lookup/lookupStoresSuite.ts"
 import { gsrnOf } from "../../support/gsrns.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
+import { StoreUnavailable } from "../../../src/domain/StoreUnavailable.ts"
 
 const layer = PgLookupStore.pipe(Layer.provideMerge(TestDatabase.layer))
 

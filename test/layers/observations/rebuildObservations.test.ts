@@ -369,7 +369,7 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
             const another = ObservationRebuild.use(({ begin }) => Effect.scoped(begin(true)))
             yield* Effect.provide(another, Layer.fresh(PgObservationRebuild))
             const stored = yield* Effect.flip(rebuild.store({ topic: rawTopic, partition: 0, messages: [] }))
-            assert.strictEqual(stored._tag, "ObservationStoreUnavailable")
+            assert.strictEqual(stored._tag, "StoreUnavailable")
           })
         )
         const resumed = yield* Effect.flip(Effect.scoped(rebuild.resume(group)))

@@ -129,7 +129,7 @@ it.layer(layer, { excludeTestServices: true })("beside a stranger's open transac
           yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration)
             VALUES (99, 'http://new.test/', '{"measurementNames": ["Flow"]}')`
           const [took, failure] = yield* Effect.timed(Effect.flip(checkSources))
-          assert.strictEqual(failure._tag, "QueueUnavailable")
+          assert.strictEqual(failure._tag, "StoreUnavailable")
           assert.isBelow(Duration.toSeconds(took), 3 * prompt)
           assert.strictEqual((yield* queued)[0]!.n, servers - 1)
         })
@@ -227,7 +227,7 @@ it.layer(layer, { excludeTestServices: true })("beside a stranger's open transac
         Effect.gen(function* () {
           const failing = yield* Effect.forkChild(Effect.flip(inTime(store(batch(0, "Held", 1) as never))))
           assert.strictEqual((yield* inTime(store(batch(1, "Free", 1) as never))).added, 1)
-          assert.strictEqual((yield* Fiber.join(failing))._tag, "ObservationStoreUnavailable")
+          assert.strictEqual((yield* Fiber.join(failing))._tag, "StoreUnavailable")
         })
       )
       assert.strictEqual((yield* store(batch(0, "Held", 1) as never)).added, 1)
