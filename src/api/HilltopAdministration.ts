@@ -10,6 +10,7 @@ import { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { Instant } from "../domain/Instant.ts"
 import { HtsUrl } from "../hilltop/HilltopUrl.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
+import type { Window } from "./paging.ts"
 
 /** Another source has the same council and address. */
 export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExists", {}) {}
@@ -66,12 +67,6 @@ export const TaskView = Schema.Struct({
   history: Schema.Array(Schema.Json)
 })
 export type TaskView = typeof TaskView.Type
-
-/** Part of a list, in the order of ids: those after `after`. */
-export interface Window {
-  readonly after: number
-  readonly limit: number
-}
 
 export interface TaskFilter extends Window {
   readonly source: number | undefined

@@ -7,28 +7,19 @@ import { RequestType } from "../domain/FetchTask.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { SourceRegistration, SourceView, TaskStatus, TaskView } from "./HilltopAdministration.ts"
 import { storable } from "./Malformed.ts"
+import { PageOf, windowQuery } from "./paging.ts"
 import { bodyProblems, problems } from "./Problems.ts"
 
 const SourceId = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
 const TaskId = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))
-
-/** Every list of the API has this form; the cursor of the next page goes back as it came. */
-export const pageOf = <S extends Schema.Top>(item: S) =>
-  Schema.Struct({ items: Schema.Array(item), next_cursor: Schema.NullOr(Schema.String) })
-
-/** What of a list is wanted. */
-export const window = {
-  limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))),
-  cursor: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })))
-}
 
 const payload = SourceRegistration.check(storable)
 
 const sources = HttpApiGroup.make("hilltopSources")
   .add(
     HttpApiEndpoint.get("list", "/hilltop/source", {
-      query: window,
-      success: pageOf(SourceView),
+      query: windowQuery,
+      success: PageOf(SourceView),
       error: problems[503]
     }).annotateMerge(OpenApi.annotations({ summary: "List sources" })),
     HttpApiEndpoint.post("add", "/hilltop/source", {
@@ -64,9 +55,9 @@ const tasks = HttpApiGroup.make("hilltopTasks")
         source: Schema.optionalKey(SourceId),
         type: Schema.optionalKey(RequestType),
         status: Schema.optionalKey(TaskStatus),
-        ...window
+        ...windowQuery
       },
-      success: pageOf(TaskView),
+      success: PageOf(TaskView),
       error: problems[503]
     }).annotateMerge(OpenApi.annotations({ summary: "List tasks" })),
     HttpApiEndpoint.post("run", "/hilltop/task/:id/run", {

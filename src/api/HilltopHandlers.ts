@@ -6,24 +6,9 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { storeUnavailable } from "./AccountingPointHandlers.ts"
 import { Api } from "./Api.ts"
-import { HilltopAdministration, type Window } from "./HilltopAdministration.ts"
+import { HilltopAdministration } from "./HilltopAdministration.ts"
+import { oneMore, pageOf, windowOf } from "./paging.ts"
 import { refuse } from "./Problems.ts"
-
-const defaultLimit = 100
-
-export const windowOf = (query: { readonly limit?: number; readonly cursor?: number }): Window => ({
-  after: query.cursor ?? 0,
-  limit: query.limit ?? defaultLimit
-})
-
-/** One more than a page holds was asked for: its presence says that there is a next page. */
-export const pageOf = <A extends { readonly id: number }>(found: ReadonlyArray<A>, limit: number) => {
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  return { items, next_cursor: found.length > limit && last !== undefined ? String(last.id) : null }
-}
-
-export const oneMore = <W extends Window>(window: W): W => ({ ...window, limit: window.limit + 1 })
 
 const sourceUnknown = refuse("source-unknown", "no source has this id")
 const sourceExists = () => refuse("source-exists", "this council has a source with this address already")

@@ -8,8 +8,8 @@ import { Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effec
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { formatInstant, parseInstant } from "../domain/Instant.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
-import { pageOf, window } from "./HilltopApi.ts"
 import { NzstInstant, SiteView, SiteWithSeries } from "./ObservationArchive.ts"
+import { PageOf, windowQuery } from "./paging.ts"
 import { problems } from "./Problems.ts"
 
 const Id = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
@@ -51,8 +51,8 @@ const csv = Schema.String.annotate({
 const sites = HttpApiGroup.make("observationSites")
   .add(
     HttpApiEndpoint.get("list", "/observation/site", {
-      query: window,
-      success: pageOf(SiteView),
+      query: windowQuery,
+      success: PageOf(SiteView),
       error: problems[503]
     }).annotateMerge(OpenApi.annotations({ summary: "List sites" })),
     HttpApiEndpoint.get("read", "/observation/site/:id", {
@@ -75,7 +75,7 @@ const series = HttpApiGroup.make("observationSeries")
         cursor: Schema.optionalKey(QueryInstant),
         limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostObservations })))
       },
-      success: [pageOf(ObservationView), csv],
+      success: [PageOf(ObservationView), csv],
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({

@@ -9,7 +9,7 @@ import { Context, type Effect, Schema, SchemaTransformation } from "effect"
 import { Instant } from "../domain/Instant.ts"
 import { formatNzst } from "../hilltop/Nzst.ts"
 import type { Row } from "../stream/SeriesDocument.ts"
-import type { Window } from "./HilltopAdministration.ts"
+import type { Window } from "./paging.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** Times of observations are shown with the offset that Hilltop's have, +12:00 all year. */

@@ -49,11 +49,6 @@ export class MemoryObservations extends Context.Service<
     /** Undefined for a site that nobody named. */
     readonly site: (councilId: number, siteName: string) => StoredSite | undefined
     readonly series: (councilId: number, siteName: string, measurementName: string) => StoredSeries | undefined
-    /** Names of all sites and of all series, in the order they came. */
-    readonly names: () => {
-      readonly sites: ReadonlyArray<readonly [councilId: number, siteName: string]>
-      readonly series: ReadonlyArray<readonly [councilId: number, siteName: string, measurementName: string]>
-    }
   }
 >()("penstock/stream/MemoryObservations") {
   static readonly layer: Layer.Layer<MemoryObservations | ObservationStore> = Layer.effectContext(
@@ -196,10 +191,6 @@ const make = (outage: Ref.Ref<boolean>) => {
   return Context.make(ObservationStore, store).pipe(
     Context.add(MemoryObservations, {
       outage,
-      names: () => ({
-        sites: [...sites.keys()].map((key) => JSON.parse(key)),
-        series: [...serieses.keys()].map((key) => JSON.parse(key))
-      }),
       site: (councilId, siteName) => sites.get(siteKey(councilId, siteName)),
       series: (councilId, siteName, measurementName) => {
         const series = serieses.get(seriesKey(councilId, siteName, measurementName))

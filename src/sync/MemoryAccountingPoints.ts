@@ -40,12 +40,6 @@ export interface MemoryPoint {
   earliestAttemptAt: number
   lastError: string | undefined
   relevant: boolean
-  lastLookupAt: number | undefined
-  /** When it came here, or last lost a living controllable unit. */
-  unneededSince: number
-  terminatedUnits: number
-  /** Entries of the audit trail. */
-  lookups: number
   earliestStartDate: PlainDate | undefined
   timelines: Readonly<Record<TimelineName, ReadonlyArray<KeptPeriod>>>
   location: Location | undefined
@@ -61,8 +55,6 @@ export class MemoryAccountingPoints extends Context.Service<
     readonly told: Set<Gsrn>
     /** Those that ever failed: the others need not be looked at for what is to be tried again. */
     readonly failing: Set<Gsrn>
-    /** Every end user that was ever written and not deleted. */
-    readonly endUsers: Set<string>
     readonly arrivals: PubSub.PubSub<EventArrival>
     pointIds: number
     periodIds: number
@@ -76,7 +68,6 @@ export class MemoryAccountingPoints extends Context.Service<
         byId: new Map(),
         told: new Set(),
         failing: new Set(),
-        endUsers: new Set(),
         arrivals,
         pointIds: 0,
         periodIds: 0
@@ -163,7 +154,6 @@ const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, cha
     )
   }
   point.timelines = timelines
-  for (const { value } of timelines.end_user) state.endUsers.add(value)
   if (change.location !== undefined) point.location = change.location ?? undefined
 }
 
@@ -279,7 +269,6 @@ const store = Layer.effect(
     return AccountingPointStore.of({
       ensure: Effect.fnUntraced(function* (gsrn) {
         const lock = yield* Semaphore.make(1)
-        const now = yield* micros
         const point = state.points.get(gsrn) ?? {
           id: ++state.pointIds,
           gsrn,
@@ -297,10 +286,6 @@ const store = Layer.effect(
           earliestAttemptAt: -Infinity,
           lastError: undefined,
           relevant: false,
-          lastLookupAt: undefined,
-          unneededSince: now,
-          terminatedUnits: 0,
-          lookups: 0,
           earliestStartDate: undefined,
           timelines: { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] },
           location: undefined

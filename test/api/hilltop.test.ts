@@ -5,15 +5,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { SourceView, TaskView } from "../../src/api/HilltopAdministration.ts"
-import { pageOf } from "../../src/api/HilltopApi.ts"
+import { PageOf } from "../../src/api/paging.ts"
 import { ApiUnderTest, type Asked, bodyAs, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
 
 const ask = (path: string, asked: Asked = {}) =>
   Effect.flatMap(ApiUnderTest, (api) => api.ask(path, { key: keyOf("admin"), ...asked }))
 
 const sourceIn = bodyAs(SourceView)
-const sourcesIn = bodyAs(pageOf(SourceView))
-const tasksIn = bodyAs(pageOf(TaskView))
+const sourcesIn = bodyAs(PageOf(SourceView))
+const tasksIn = bodyAs(PageOf(TaskView))
 const configuration = { measurementNames: ["Water Level"], excludedSitesNames: ["Old site"], requestsPerSecond: 2 }
 const source = (councilId: number, name = "data") => ({
   council_id: councilId,
