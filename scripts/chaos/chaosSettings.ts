@@ -37,5 +37,7 @@ export const chaosSettings = (options: {
   SYNC_DEAD_AFTER: `${Duration.toSeconds(syncDeadAfter)} seconds`,
   LOOKUP_MAX_AGE: "10 seconds",
   CRAWL_ALLOW_PRIVATE: "true",
+  // A fetch that hangs keeps its place at its server until then; documents here take milliseconds.
+  CRAWL_TIMEOUT: "10 seconds",
   LOG_LEVEL: "info"
 })
