@@ -128,7 +128,15 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
         error === undefined ? Effect.void : news.lost(reasonOf(spent, error))
       )
       const native = yield* session.native.pin
-      const probe = Effect.delay(session.connection.executeUnprepared("SELECT", [], undefined), probeEvery)
+      // By the pinned view of the connection: for any other, a statement waits until the pin is released.
+      const probe = Effect.delay(
+        Effect.acquireUseRelease(
+          Effect.sync(() => session.socket.begin(patience.answer)),
+          () => native.query("SELECT", [], false),
+          () => Effect.sync(() => session.socket.end())
+        ),
+        probeEvery
+      )
       yield* Effect.forkScoped(Effect.ignore(Effect.forever(probe)))
       yield* news.opened
       return { native, session }
