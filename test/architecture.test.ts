@@ -7,22 +7,59 @@ import { basename, dirname, join, relative, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 
-/** What each room may import besides itself. */
-const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
+/** What each room of `src` may import besides itself. */
+const contracts: Readonly<Record<string, ReadonlyArray<string>>> = {
   "src/domain": [],
-  "src/hilltop": ["src/domain"],
-  "src/sync": ["src/domain"],
-  "src/stream": ["src/domain", "src/hilltop"],
-  "src/crawl": ["src/domain", "src/hilltop", "src/stream"],
-  "src/api": ["src/domain", "src/hilltop", "src/sync", "src/stream", "src/crawl"],
-  migrations: [],
-  layers: ["src/domain", "src/hilltop", "src/sync", "src/stream", "src/crawl", "src/api", "migrations"],
-  scripts: ["src/domain", "src/hilltop", "src/sync", "src/stream", "src/crawl", "src/api", "migrations", "layers"]
+  "src/running": ["src/domain"],
+  "src/sync": ["src/domain", "src/running"],
+  "src/lookup": ["src/domain", "src/running", "src/sync"],
+  "src/hilltop": ["src/domain", "src/running"],
+  "src/stream": ["src/domain", "src/running", "src/hilltop"],
+  "src/crawl": ["src/domain", "src/running", "src/hilltop", "src/stream"],
+  "src/api": ["src/domain", "src/running", "src/sync", "src/lookup", "src/hilltop", "src/stream", "src/crawl"]
 }
+
+/** What every layer may import: nouns, machinery, and the settings it reads. */
+const forAll = ["src/domain", "src/running", "settings"]
+
+/**
+ * The layer of a contract lies in the room named as the contract's; technology that serves all has a room of its own. Besides what
+ * serves all, a room imports its contracts and the technology beneath it.
+ */
+const technology: Readonly<Record<string, ReadonlyArray<string>>> = {
+  settings: [],
+  "layers/embedded": [...forAll],
+  "layers/postgres": [...forAll, "layers/embedded", "migrations"],
+  "layers/http": [...forAll],
+  "layers/sync": [...forAll, "src/sync", "layers/postgres", "layers/http"],
+  "layers/lookup": [...forAll, "src/lookup", "src/sync", "layers/postgres", "layers/sync"],
+  "layers/hilltop": [...forAll, "src/hilltop", "layers/http"],
+  "layers/crawl": [...forAll, "src/hilltop", "src/crawl", "layers/postgres"],
+  // The contracts of these three are of the room `stream`; that of the archive is of the API, whose shapes it has.
+  "layers/observations": [...forAll, "src/hilltop", "src/stream", "src/api", "layers/postgres", "migrations"],
+  "layers/kafka": [...forAll, "src/stream"],
+  "layers/topics": [...forAll, "src/stream", "layers/postgres", "layers/kafka"],
+  "layers/api": [...forAll, "src/stream", "src/api", "layers/postgres", "layers/crawl", "migrations"]
+}
+
+const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
+  ...contracts,
+  ...technology,
+  migrations: [],
+  layers: [...Object.keys(contracts), ...Object.keys(technology), "migrations"],
+  scripts: [...Object.keys(contracts), ...Object.keys(technology), "migrations", "layers"]
+}
+
+/** What lies beside the rooms of `layers`, and serves them all. */
+const settings = ["layers/Settings.ts", "layers/version.ts"]
 
 const files = globSync("{src,layers,migrations,scripts}/**/*.ts", { cwd: root }).sort()
 const roomOf = (file: string) =>
-  Object.keys(rooms).find((room) => file.startsWith(`${room}/`)) ?? `no room (${dirname(file)})`
+  settings.includes(file)
+    ? "settings"
+    : (Object.keys(rooms)
+        .filter((room) => file.startsWith(`${room}/`))
+        .sort((a, b) => b.length - a.length)[0] ?? `no room (${dirname(file)})`)
 const importsOf = (file: string) =>
   [
     ...readFileSync(join(root, file), "utf8").matchAll(
@@ -42,6 +79,21 @@ describe("the house", () => {
         .map(({ from, target }) => `${file} imports ${target}, but ${from} must not know that room.`)
     )
     assert.deepStrictEqual(broken, [])
+  })
+
+  it("puts every file of layers into a room, but for what makes the whole of them", () => {
+    const whole = new Set([
+      ...settings,
+      "layers/DiscreetOtlp.ts",
+      "layers/Main.ts",
+      "layers/Roles.ts",
+      "layers/Telemetry.ts"
+    ])
+    const homeless = files.filter((file) => ["layers", "src"].includes(roomOf(file)) && !whole.has(file))
+    assert.deepStrictEqual(
+      homeless.map((file) => `${file} lies in no room.`),
+      []
+    )
   })
 
   it("keeps technology out of src and migrations", () => {

@@ -1,7 +1,7 @@
 /** The README says what the code does: its table of settings, its commands, its map of the rooms. */
 import { assert, describe, it } from "@effect/vitest"
-import { existsSync, readFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
 import { type Setting, Settings } from "../layers/Settings.ts"
 
 const root = resolve(import.meta.dirname, "..")
@@ -31,8 +31,18 @@ describe("the README", () => {
 
   it("maps rooms that exist, and all of them", () => {
     const map = readme.slice(readme.indexOf("## The map"))
-    const mapped = [...map.matchAll(/^\| `((?:src\/)?[a-z]+)` \|/gm)].map((match) => match[1] ?? "")
+    const rows = [...map.matchAll(/^\| (`[a-z/]+`(?:, `[a-z]+`)*) \|/gm)].map((row) => row[1] ?? "")
+    const mapped = rows.flatMap((row) => {
+      const [first = "", ...others] = row.replaceAll("`", "").split(", ")
+      return [first, ...others.map((name) => `${dirname(first)}/${name}`)]
+    })
     for (const room of mapped) assert.isTrue(existsSync(join(root, room)), room)
-    for (const room of ["domain", "sync", "hilltop", "stream", "crawl", "api"]) assert.include(mapped, `src/${room}`)
+    for (const floor of ["src", "layers"]) {
+      const rooms = readdirSync(join(root, floor), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+      assert.includeMembers(
+        mapped,
+        rooms.map(({ name }) => `${floor}/${name}`)
+      )
+    }
   })
 })

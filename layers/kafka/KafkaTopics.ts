@@ -5,7 +5,7 @@
  * past is told from the observations. The topic of events is made where it is not there, but it is the producers' own.
  */
 import { Effect, Layer } from "effect"
-import { eventPartitions } from "../../src/api/eventStage.ts"
+import { eventPartitions } from "../../src/domain/ThinEvent.ts"
 import { deadLetterPartitions, deadLetterTopic } from "../../src/stream/DeadLetter.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { type KafkaConnection, KafkajsClient } from "./KafkajsProtocol.ts"

@@ -14,8 +14,8 @@ import { AdapterBody, answerFromBody } from "../../src/domain/AccountingPoint.ts
 import { formatInstant } from "../../src/domain/Instant.ts"
 import { tellOfAnswers } from "../../src/sync/tellOfAnswers.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
-import { describeFaults } from "../../src/api/Malformed.ts"
-import { decompressedBody } from "../hilltop/decompressedBody.ts"
+import { describeFaults } from "../../src/running/describeFaults.ts"
+import { decompressedBody } from "../http/decompressedBody.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
 

@@ -2,7 +2,7 @@
  * The topics of the stream as the settings name them, kept in PostgreSQL, with as many partitions as they have in Kafka.
  */
 import { Effect, Layer } from "effect"
-import { eventPartitions } from "../../src/api/eventStage.ts"
+import { eventPartitions } from "../../src/domain/ThinEvent.ts"
 import { deadLetterPartitions, deadLetterTopic } from "../../src/stream/DeadLetter.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { PgTopics } from "./PgTopics.ts"

@@ -21,11 +21,9 @@ import type { OutgoingRecord } from "../stream/KafkaSink.ts"
 import { runStage } from "../stream/runStage.ts"
 import type { RecordBatch, TopicRecord } from "../stream/TopicReader.ts"
 import { EventInbox, type EventReceipt } from "../sync/EventInbox.ts"
-import { describeFaults } from "./Malformed.ts"
+import { describeFaults } from "../running/describeFaults.ts"
 
 export const eventGroup = "penstock-accounting-point-events"
-/** Partitions of the topic where it is made by us. The order of events does not matter: the newest wins. */
-export const eventPartitions = 16
 
 export interface EventStageOptions {
   readonly eventTopic: string

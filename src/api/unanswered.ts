@@ -6,7 +6,7 @@
 import { Cause, Effect, Schema } from "effect"
 import { HttpServerError, HttpServerResponse } from "effect/http"
 import { describe } from "../running/describe.ts"
-import { describeFaults } from "./Malformed.ts"
+import { describeFaults } from "../running/describeFaults.ts"
 import { readableEncodings } from "./plainRequest.ts"
 import { isProblem, problemResponse, type ProblemKind } from "./Problems.ts"
 import type { RouteTable } from "./RouteTable.ts"

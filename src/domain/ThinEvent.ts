@@ -59,3 +59,6 @@ export const fromCloudEvent = (event: typeof CloudEvent.Type): ThinEvent => ({
   gsrn: event.subject,
   occurredAt: event.time
 })
+
+/** Partitions of the topic of events where it is made by us. The order of events does not matter: the newest wins. */
+export const eventPartitions = 16

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { brotliCompressSync, constants, deflateRawSync, gzipSync, zstdCompressSync } from "node:zlib"
-import { decompressedBody } from "../../../layers/hilltop/decompressedBody.ts"
+import { decompressedBody } from "../../../layers/http/decompressedBody.ts"
 
 const document = `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Demo</Agency>\n</Hilltop>\n`
 

@@ -1,0 +1,41 @@
+/**
+ * What a schema refuses, in words that name the field and the rule, and never the value.
+ *
+ * Schemas do not keep the input in their issues, so their messages cannot repeat it; a path names keys of our own schemas
+ * only, since unknown keys are ignored.
+ */
+import { type Schema, SchemaIssue } from "effect"
+
+/** Beyond this many faults the answer only counts: a batch may hold thousands. */
+const shown = 5
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const withArticle: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  boolean: "a boolean",
+  object: "an object",
+  array: "an array"
+}
+
+/** `Expected object | array` reads `must be an object or an array`. */
+const rule = (message: string): string => {
+  if (message === "Missing key") return "is missing"
+  if (!message.startsWith("Expected ")) return message
+  const alternatives = message.slice("Expected ".length).split(" | ")
+  return `must be ${alternatives.map((one) => withArticle[one] ?? one).join(" or ")}`
+}
+
+/** `[3].gsrn: must be …`; the root has no path and is called `whole`. */
+const fault = (whole: string, issue: { readonly message: string; readonly path?: unknown }): string => {
+  const keys: ReadonlyArray<unknown> = Array.isArray(issue.path) ? issue.path : []
+  const path = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("")
+  return `${path === "" ? whole : path.replace(/^\./, "")}: ${rule(issue.message)}`
+}
+
+export const describeFaults = (whole: string, error: Schema.SchemaError): string => {
+  const faults = [...new Set(formatIssue(error.issue).issues.map((issue) => fault(whole, issue)))]
+  const more = faults.length - shown
+  return faults.slice(0, shown).join("; ") + (more > 0 ? `; and ${more} more` : "")
+}
