@@ -10,7 +10,7 @@ import { Direction, EntityType } from "../../src/domain/AccountingPoint.ts"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
 import { endOf, startOf } from "../sync/periodBounds.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
-import { finite } from "../postgres/writableValues.ts"
+import { finite, writableMillis } from "../postgres/writableValues.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -40,7 +40,7 @@ const Shown = Schema.Struct({
   })
 })
 
-const millis = (expression: string) => `floor(1000 * extract(epoch FROM ${expression}))`
+const millis = (expression: string) => `floor(${writableMillis(expression)})`
 const period = `'valid_from', ${millis(startOf("t.valid_time_range"))}, 'valid_to', ${millis(endOf("t.valid_time_range"))}`
 
 const timeline = (name: string, fields: string, code: string) =>

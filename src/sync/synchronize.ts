@@ -1,8 +1,8 @@
 /**
  * How one accounting point is brought up to date: ask the adapter, compare with the copy, write under the update lock.
  *
- * Two ways in. A lookup asks again within its deadline, and writes unless an answer fetched later is kept already; a background sync writes only if nobody
- * wrote since its claim. Either way no older payload overwrites a newer one.
+ * Two ways in. A lookup asks again within its deadline, and writes unless an answer fetched later is kept already; a background
+ * sync writes only if nobody wrote since its claim. Either way no older payload overwrites a newer one.
  */
 import { Clock, Effect } from "effect"
 import { type AccountingPointAnswer, difference } from "../domain/AccountingPoint.ts"
@@ -17,13 +17,29 @@ import { type Claim, type FetchTicket, LockStore } from "./LockStore.ts"
 /** `superseded`: someone kept newer data meanwhile, so nothing was written. */
 export type SyncOutcome = "changed" | "unchanged" | "superseded"
 
+/**
+ * In microseconds. The fetch of a claim is dated by the claim, whose answer may have been on its way for so long: what was
+ * fetched within that time of each other may have been fetched in either order.
+ */
+const uncertainty = 1_000_000
+
 /** Fetches and merges on behalf of a lookup; the accounting point is created if it was not here. */
 export const refresh = Effect.fn("synchronize.refresh")(function* (gsrn: Gsrn) {
+  return yield* refreshOnce(gsrn).pipe(
+    Effect.repeat({ until: (outcome): outcome is SyncOutcome => outcome !== "unclear" })
+  )
+})
+
+/** `unclear`: somebody else wrote meanwhile, and nobody can say whose answer is the newer one. */
+const refreshOnce = Effect.fnUntraced(function* (gsrn: Gsrn) {
   const locks = yield* LockStore
   const ticket = yield* locks.ticket(gsrn)
   const { answer, asked } = yield* fetch(ticket, fetchWithinDeadline)
   const id = ticket.accountingPointId ?? (yield* AccountingPointStore.use((store) => store.ensure(gsrn)))
-  return yield* keep(id, ticket, answer, asked, (copy) => copy.fetchedAt >= ticket.startedAt)
+  return yield* keep(id, ticket, answer, asked, ({ fetchedAt, version }) => {
+    if (fetchedAt >= ticket.startedAt) return "superseded"
+    return version !== ticket.version && fetchedAt > ticket.startedAt - uncertainty ? "unclear" : undefined
+  })
 })
 
 /**
@@ -34,7 +50,9 @@ export const syncClaim = Effect.fn("synchronize.syncClaim")(function* (claim: Cl
   const waited = Number((yield* Clock.monotonicTimeNanos) - claim.receivedAt) / 1000
   const ticket: FetchTicket = { ...claim, startedAt: claim.startedAt + Math.max(0, waited) }
   const { answer, asked } = yield* fetch(ticket, (adapter, gsrn, asked) => adapter.fetch(gsrn, asked))
-  return yield* keep(claim.accountingPointId, ticket, answer, asked, (copy) => copy.version !== claim.version)
+  return yield* keep(claim.accountingPointId, ticket, answer, asked, ({ version }) =>
+    version === claim.version ? undefined : "superseded"
+  )
 })
 
 /** Asks as `ask` does for the time from which the ticket's data are wanted. */
@@ -48,14 +66,14 @@ const fetch = Effect.fnUntraced(function* (ticket: FetchTicket, ask: typeof fetc
  * Two round trips: read, and write if the copy is still the one that was read. If it is not, someone else has written, and
  * what they wrote is looked at anew; that ends, since each time around is somebody's progress.
  */
-const keep = Effect.fnUntraced(function* (
+const keep = Effect.fnUntraced(function* <Obstacle extends string>(
   id: number,
   ticket: FetchTicket,
   answer: AccountingPointAnswer,
   asked: Instant,
-  isSuperseded: (copy: CopyAtVersion) => boolean
+  obstacleIn: (copy: CopyAtVersion) => Obstacle | undefined
 ): Effect.fn.Return<
-  SyncOutcome,
+  SyncOutcome | Obstacle,
   Effect.Error<ReturnType<LockStore["Service"]["update"]>>,
   LockStore | AccountingPointStore
 > {
@@ -63,7 +81,8 @@ const keep = Effect.fnUntraced(function* (
   const store = yield* AccountingPointStore
   while (true) {
     const copy = yield* store.read(id)
-    if (isSuperseded(copy)) return "superseded"
+    const obstacle = obstacleIn(copy)
+    if (obstacle !== undefined) return obstacle
     const change = difference(copy, answer, asked)
     if (yield* locks.update(id, { version: copy.version, ticket, change })) {
       return change === undefined ? "unchanged" : "changed"

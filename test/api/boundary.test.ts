@@ -3,13 +3,21 @@
  * fetch handler.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import manifest from "../../package.json" with { type: "json" }
 import { version } from "../../src/api/Api.ts"
 import type { Scope } from "../../src/api/ApiKeys.ts"
+import type { AccountingPointAnswer } from "../../src/domain/AccountingPoint.ts"
 import { gsrnOf } from "../support/gsrns.ts"
-import { ApiUnderTest, type Asked, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
+import { AdapterSwitches, ApiUnderTest, type Asked, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
+
+/** Whoever asks for an answer meets a defect. */
+class BrokenAnswers extends Map<string, AccountingPointAnswer> {
+  override get(): never {
+    throw new TypeError("planted-value")
+  }
+}
 
 const ask = (path: string, asked?: Asked) => Effect.flatMap(ApiUnderTest, (api) => api.ask(path, asked))
 
@@ -260,14 +268,17 @@ it.layer(layer, { excludeTestServices: true })("every request", (it) => {
       assert.notInclude(broken.text, "flex")
       assert.strictEqual((yield* read).status, 404)
 
-      yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration, created_at)
-        VALUES (1, 'http://x/planted-value', '{}', 'infinity')`
-      const defect = yield* ask("/hilltop/source", { key: keyOf("admin") })
+      const { answers } = yield* AdapterSwitches
+      yield* Ref.set(answers, new BrokenAnswers())
+      const question = { end_user: "123456785", accounting_point: gsrnOf(999) }
+      const defect = yield* ask("/controllable_unit/lookup", { key: keyOf("lookup"), body: question })
       assert.strictEqual(defect.status, 500)
       assert.strictEqual(problemIn(defect).type, "urn:penstock:problem:internal-error")
       assert.notInclude(defect.text, "planted-value")
       assert.lengthOf(
-        api.logged.filter((line) => line.includes("a request failed unexpectedly") && line.includes("created_at")),
+        api.logged.filter(
+          (line) => line.includes("a request failed unexpectedly") && line.includes("boundary.test.ts")
+        ),
         1,
         "the log shows where it happened"
       )

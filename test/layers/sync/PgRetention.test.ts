@@ -3,7 +3,6 @@
  * service that goes on working, and tables that are too large to be read.
  */
 import { assert, layer } from "@effect/vitest"
-import { PgClient } from "@effect/sql-pg"
 import { Deferred, Effect, Layer } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
 import { PgAccountingPointStore } from "../../../layers/sync/PgAccountingPointStore.ts"
@@ -11,6 +10,7 @@ import { PgControllableUnits } from "../../../layers/lookup/PgControllableUnits.
 import { PgEventInbox } from "../../../layers/sync/PgEventInbox.ts"
 import { PgLockStore } from "../../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../../layers/lookup/PgLookupStore.ts"
+import { connectionsTo } from "../../../layers/postgres/PgConnections.ts"
 import { PgRetention } from "../../../layers/sync/PgRetention.ts"
 import { ControllableUnits } from "../../../src/lookup/ControllableUnits.ts"
 import { LookupStore } from "../../../src/lookup/LookupStore.ts"
@@ -278,7 +278,7 @@ layer(stores, { excludeTestServices: true })("PgRetention", (it) => {
       const { url } = yield* TestDatabase
       // Each connection counts what it has read and has not reported yet: a new one begins at nothing.
       const connection = Layer.fresh(PgRetention).pipe(
-        Layer.provideMerge(Layer.fresh(PgClient.layer({ url, maxConnections: 1 })))
+        Layer.provideMerge(Layer.fresh(connectionsTo({ url, applicationName: "penstock-test", maxConnections: 1 })))
       )
       const scanned = yield* Effect.gen(function* () {
         const own = yield* SqlClient.SqlClient
