@@ -37,6 +37,12 @@ const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array
 const float8s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.float8))
 const int4s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
 
+/** A lookup waits no longer for its turn and its answer together. */
+const patience = {
+  duration: "8 seconds",
+  orElse: () => new StoreUnavailable({ cause: new Error("no answer in time") })
+} as const
+
 /** Such as an accounting point that was purged just then, or a purge that was waited for crosswise. */
 const mayBeOfOne = ({ cause }: StoreUnavailable) =>
   SqlError.isSqlError(cause) && (cause.reason._tag === "ConstraintError" || cause.reason._tag === "DeadlockError")
@@ -335,6 +341,7 @@ export const PgLookupStore = Layer.effect(
       name: "LookupStore.findPoints",
       maxSize,
       runsAtOnce,
+      patience,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
         copiesOfPoints(columnsOf(asked)).pipe(
@@ -346,6 +353,7 @@ export const PgLookupStore = Layer.effect(
       name: "LookupStore.findUnits",
       maxSize,
       runsAtOnce,
+      patience,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
         copiesOfUnits(columnsOf(asked)).pipe(
@@ -357,6 +365,7 @@ export const PgLookupStore = Layer.effect(
       name: "LookupStore.record",
       maxSize,
       runsAtOnce,
+      patience,
       mayBeOfOne,
       run: (records: Array.NonEmptyReadonlyArray<LookupRecord>) =>
         recordRows({

@@ -11,6 +11,7 @@ import { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts
 import { CloudEvent, PlainEvent } from "../domain/ThinEvent.ts"
 import { AccountingPointCopy } from "../lookup/AccountingPointCopies.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { InTime } from "./InTime.ts"
 import { RegisteredUnit } from "../lookup/ControllableUnits.ts"
 import { storable } from "./Malformed.ts"
 import { eventPath } from "./plainRequest.ts"
@@ -97,6 +98,7 @@ const events = HttpApiGroup.make("events")
     )
   )
   .annotate(RequiredScope, "event")
+  .middleware(InTime)
   .middleware(Authorization)
 
 const copies = HttpApiGroup.make("accountingPoints")
@@ -114,6 +116,7 @@ const copies = HttpApiGroup.make("accountingPoints")
     )
   )
   .annotate(RequiredScope, "read")
+  .middleware(InTime)
   .middleware(Authorization)
 
 const units = HttpApiGroup.make("controllableUnits")
@@ -137,6 +140,7 @@ const units = HttpApiGroup.make("controllableUnits")
     }).annotateMerge(OpenApi.annotations({ summary: "Terminate a controllable unit" }))
   )
   .annotate(RequiredScope, "admin")
+  .middleware(InTime)
   .middleware(Authorization)
 
 export const accountingPointGroups = [lookup, events, copies, units] as const

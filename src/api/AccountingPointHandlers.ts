@@ -17,6 +17,7 @@ import { type LookupResponse, present } from "./AccountingPointApi.ts"
 import { Api } from "./Api.ts"
 import { Authorization, CallerName } from "./ApiKeys.ts"
 import { builtWith } from "./builtWith.ts"
+import { tooSlow } from "./InTime.ts"
 import { ControllableUnits } from "../lookup/ControllableUnits.ts"
 import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "../lookup/Lookup.ts"
 import type { LookupSubject } from "../lookup/LookupStore.ts"
@@ -110,6 +111,7 @@ const lookup = HttpApiBuilder.group(
             }),
           AdapterFailure: adapterFailed,
           LockTimeout: beingSynced,
+          LookupTooSlow: tooSlow,
           StoreUnavailable: storeUnavailable
         })
       )

@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { RequestType } from "../domain/FetchTask.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { InTime } from "./InTime.ts"
 import { SourceRegistration, SourceView, TaskStatus, TaskView } from "./HilltopAdministration.ts"
 import { storable } from "./Malformed.ts"
 import { PageOf, windowQuery } from "./paging.ts"
@@ -46,6 +47,7 @@ const sources = HttpApiGroup.make("hilltopSources")
     }).annotateMerge(OpenApi.annotations({ summary: "Pause a source; its data are kept" }))
   )
   .annotate(RequiredScope, "admin")
+  .middleware(InTime)
   .middleware(Authorization)
 
 const tasks = HttpApiGroup.make("hilltopTasks")
@@ -67,6 +69,7 @@ const tasks = HttpApiGroup.make("hilltopTasks")
     }).annotateMerge(OpenApi.annotations({ summary: "Run a task now, also one that was set aside" }))
   )
   .annotate(RequiredScope, "admin")
+  .middleware(InTime)
   .middleware(Authorization)
 
 export const hilltopGroups = [sources, tasks] as const

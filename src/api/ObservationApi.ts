@@ -8,6 +8,7 @@ import { Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effec
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { formatInstant, parseInstant } from "../domain/Instant.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { InTime } from "./InTime.ts"
 import { NzstInstant, SiteView, SiteWithSeries } from "./ObservationArchive.ts"
 import { PageOf, windowQuery } from "./paging.ts"
 import { problems } from "./Problems.ts"
@@ -62,6 +63,7 @@ const sites = HttpApiGroup.make("observationSites")
     }).annotateMerge(OpenApi.annotations({ summary: "Read a site with its series" }))
   )
   .annotate(RequiredScope, "read")
+  .middleware(InTime)
   .middleware(Authorization)
 
 const series = HttpApiGroup.make("observationSeries")
@@ -91,6 +93,7 @@ const series = HttpApiGroup.make("observationSeries")
     )
   )
   .annotate(RequiredScope, "read")
+  .middleware(InTime)
   .middleware(Authorization)
 
 export const observationGroups = [sites, series] as const

@@ -30,6 +30,7 @@ const catalogue = {
   "adapter-unusable": { status: 502, title: "Adapter not usable" },
   "being-synced": { status: 503, title: "Being synced" },
   "database-unavailable": { status: 503, title: "Database not available" },
+  "too-slow": { status: 503, title: "Not answered in time" },
   "not-ready": { status: 503, title: "Not ready" },
   "no-progress": { status: 503, title: "No progress" },
   "shutting-down": { status: 503, title: "Shutting down" },

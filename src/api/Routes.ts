@@ -14,6 +14,7 @@ import { Api, version, WatchApi } from "./Api.ts"
 import { Authorization } from "./ApiKeys.ts"
 import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
+import { InTime } from "./InTime.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
@@ -21,7 +22,7 @@ import { RouteTable } from "./RouteTable.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
-  Layer.provide([Authorization.layer, Validation.layer])
+  Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
 )
 
 /** Where everything is, for people who open the address of the service. */

@@ -4,8 +4,9 @@
  * A fresh copy answers at once; else the adapter is asked first, and when that fails, a copy that is young enough answers
  * as stale. The guess limit comes before any of it: a caller without tries left costs the source nothing.
  */
-import { Context, Data, Duration, Effect, Layer, Redacted } from "effect"
+import { Clock, Context, Data, Duration, Effect, Layer, Redacted } from "effect"
 import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import type { Instant } from "../domain/Instant.ts"
 import { isClaimedBy } from "../domain/isClaimedBy.ts"
 import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { type AccountingPointUnknown, AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
@@ -17,6 +18,7 @@ import {
   type LookupSubject,
   type Settlement
 } from "./LookupStore.ts"
+import { answerWithin } from "./answerWithin.ts"
 import { SharedRefresh } from "./SharedRefresh.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
@@ -28,6 +30,8 @@ export class AccountingPointNotFound extends Data.TaggedError("AccountingPointNo
 }> {}
 /** The end user of this moment is another. */
 export class EndUserMismatch extends Data.TaggedError("EndUserMismatch")<{}> {}
+/** Neither the copy nor the adapter led to an answer in time (`answerWithin`). */
+export class LookupTooSlow extends Data.TaggedError("LookupTooSlow")<{}> {}
 /** The caller was wrong too often about this accounting point, and may try again in `retryAfter` seconds. */
 export class TooManyMismatches extends Data.TaggedError("TooManyMismatches")<{ readonly retryAfter: number }> {}
 
@@ -36,6 +40,7 @@ export type LookupError =
   | AccountingPointNotFound
   | EndUserMismatch
   | TooManyMismatches
+  | LookupTooSlow
   | AdapterFailure
   | LockTimeout
   | StoreUnavailable
@@ -171,13 +176,26 @@ export class Lookup extends Context.Service<
           return yield* answerFrom(copy, outcome, stale)
         })
 
-        const ask = (question: LookupQuestion) =>
-          find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }).pipe(
-            Effect.flatMap((kept) =>
-              kept?.settled === undefined ? askSource(question, kept) : answerFrom(kept, kept.settled, false)
-            ),
-            spanWhereTraced("Lookup.ask")
+        // The store answers in time or fails. What comes after it is slow by nature, and a timer is nothing to that.
+        const longest = Duration.toMillis(answerWithin(adapter))
+        const inTime = <A, E, R>(begunAt: Instant, rest: Effect.Effect<A, E, R>) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            Effect.timeoutOrElse(rest, {
+              duration: Math.max(0, begunAt + longest - now),
+              orElse: () => Effect.fail(new LookupTooSlow())
+            })
           )
+
+        const ask = (question: LookupQuestion) =>
+          Effect.flatMap(Clock.currentTimeMillis, (begunAt) =>
+            Effect.flatMap(
+              find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }),
+              (kept) =>
+                kept?.settled === undefined
+                  ? inTime(begunAt, askSource(question, kept))
+                  : answerFrom(kept, kept.settled, false)
+            )
+          ).pipe(spanWhereTraced("Lookup.ask"))
 
         return Lookup.of({ ask })
       })

@@ -6,7 +6,20 @@
  * that leaves before its run begins was never in it. They begin in the order of asking, each when the one before it has
  * ended or, where several may be under way, has turned out to be slow: it may be held up by what does not concern the others.
  */
-import { Array, Cause, Context, Effect, Exit, FiberSet, Iterable, Option, type Scope, Tracer } from "effect"
+import {
+  Array,
+  Cause,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  FiberSet,
+  Iterable,
+  Option,
+  type Scope,
+  Tracer
+} from "effect"
 import { spanWhereTraced } from "./spanWhereTraced.ts"
 
 export interface BatchOptions<A, B, E, R> {
@@ -16,6 +29,8 @@ export interface BatchOptions<A, B, E, R> {
   readonly maxSize: number
   /** So many runs may be under way; 1, unless said otherwise: then a slow run is waited for. */
   readonly runsAtOnce?: number
+  /** Who has waited for so long fails, whatever becomes of its run; nobody, unless said otherwise. Needs several runs at once. */
+  readonly patience?: { readonly duration: Duration.Input; readonly orElse: () => E }
   /** Answers one output for each input, in the same order. */
   readonly run: (inputs: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E, R>
   /** A failure that one input may have caused: each is then run by itself, so that the others do not fail with it. */
@@ -24,12 +39,16 @@ export interface BatchOptions<A, B, E, R> {
 
 /** A run that takes longer is slow. The runs there are take some 5 ms, and 50 on a busy machine. */
 const slowAfter = "200 millis"
+/** How often it is looked who has waited for too long, while runs are slow. */
+const lookEvery = "250 millis"
 /** Of the inputs of a failed run so many are tried at once, so that one that hangs does not hold up the rest. */
 const apartAtOnce = 8
 
 interface Waiter<A, B, E> {
   readonly input: A
   readonly span: Tracer.AnySpan | undefined
+  /** When it began to wait, in milliseconds. */
+  readonly since: number
   readonly settle: (exit: Exit.Exit<B, E>) => void
 }
 
@@ -38,7 +57,8 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   options: BatchOptions<A, B, E, R>
 ): Effect.fn.Return<(input: A) => Effect.Effect<B, E>, never, Scope.Scope | R> {
   type Batch = Array.NonEmptyReadonlyArray<Waiter<A, B, E>>
-  const { runsAtOnce = 1 } = options
+  const { patience, runsAtOnce = 1 } = options
+  const longest = patience === undefined ? Infinity : Duration.toMillis(patience.duration)
   const waiting = new Set<Waiter<A, B, E>>()
   let open = true
   let underWay = 0
@@ -87,6 +107,16 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   const apart = (batch: Batch): Effect.Effect<void, never, R> =>
     Effect.forEach(batch, (waiter) => settled([waiter]), { concurrency: apartAtOnce, discard: true })
 
+  /** A slow run is watched: those it answers, and those who wait for another. */
+  const giveUpLate = (batch: Batch) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const late = [...batch, ...waiting].filter(({ since }) => now - since >= longest)
+      for (const waiter of late) {
+        waiting.delete(waiter)
+        if (patience !== undefined) waiter.settle(Exit.fail(patience.orElse()))
+      }
+    })
+
   const work: Effect.Effect<void, never, R> = Effect.suspend(() => {
     const batch = take()
     let latest = true
@@ -102,7 +132,9 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
     if (batch === undefined) return ended
     const run = Effect.andThen(settled(batch), ended)
     if (runsAtOnce === 1) return run
-    const watch = fork(Effect.andThen(Effect.sleep(slowAfter), giveWay))
+    const look = Effect.forever(Effect.andThen(Effect.sleep(lookEvery), giveUpLate(batch)))
+    const slow = patience === undefined ? giveWay : Effect.andThen(giveWay, look)
+    const watch = fork(Effect.andThen(Effect.sleep(slowAfter), slow))
     return Effect.ensuring(
       run,
       Effect.sync(() => watch.interruptUnsafe())
@@ -120,7 +152,8 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
       return Effect.callback<B, E>((resume) => {
         if (!open) return resume(Effect.interrupt)
-        const waiter: Waiter<A, B, E> = { input, span, settle: resume }
+        const since = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        const waiter: Waiter<A, B, E> = { input, span, since, settle: resume }
         waiting.add(waiter)
         start()
         return Effect.sync(() => {

@@ -224,6 +224,9 @@ const api = Layer.effect(
 export const layer = api.pipe(Layer.provideMerge(ApiServices))
 export const layerOnPool = api.pipe(Layer.provideMerge(ApiServicesOnPool))
 export const layerAlone = api.pipe(Layer.provideMerge(ApiServicesAlone))
+/** The same with this adapter. */
+export const layerOver = (client: Layer.Layer<AdapterClient>) =>
+  api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(TestDatabase.layer))))
 
 const since2020 = (value: string) => [{ value, from: Date.UTC(2020, 0, 1), to: undefined }]
 

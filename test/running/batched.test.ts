@@ -2,20 +2,21 @@
  * Batches, one run or several at a time: who goes into which, and that nobody is forgotten whatever becomes of a run or a caller.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Cause, Data, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Array, Cause, Data, Deferred, type Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { batched } from "../../src/running/batched.ts"
 
-class Refused extends Data.TaggedError("Refused")<{ readonly reason: "one" | "all" }> {}
+class Refused extends Data.TaggedError("Refused")<{ readonly reason: "one" | "all" | "late" }> {}
 
 /** A batcher that doubles numbers. Each run is noted, and ends when the test lets it; 13 is refused, and 99 a defect. */
-const doubling = Effect.fnUntraced(function* (maxSize = 100, runsAtOnce = 1) {
+const doubling = Effect.fnUntraced(function* (maxSize = 100, runsAtOnce = 1, patient = "1 hour") {
   const runs: Array<{ readonly inputs: ReadonlyArray<number>; readonly end: Deferred.Deferred<void, Refused> }> = []
   let held = true
   const ask = yield* batched({
     name: "double",
     maxSize,
     runsAtOnce,
+    patience: { duration: patient as Duration.Input, orElse: () => new Refused({ reason: "late" }) },
     mayBeOfOne: (error: Refused) => error.reason === "one",
     run: Effect.fnUntraced(function* (inputs: Array.NonEmptyReadonlyArray<number>) {
       const end = yield* Deferred.make<void, Refused>()
@@ -214,6 +215,31 @@ describe("a run that is slow", () => {
       assert.deepStrictEqual(yield* joinAll(others), [4, 6])
       yield* end(2)
       assert.strictEqual(yield* Fiber.join(slow!), 2)
+    })
+  )
+})
+
+describe("a caller that has waited for too long", () => {
+  it.effect("fails, whether its run hangs or has not begun, and the others go on", () =>
+    Effect.gen(function* () {
+      const { askAll, began, end } = yield* doubling(1, 2, "8 seconds")
+      const hanging = yield* askAll([1])
+      yield* began(1)
+      yield* TestClock.adjust("200 millis")
+      const alsoHanging = yield* askAll([2])
+      yield* began(2)
+      const waiting = yield* askAll([3])
+      yield* TestClock.adjust("5 seconds")
+      const late = yield* askAll([4])
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(yield* outcomes([...hanging, ...alsoHanging, ...waiting]), [
+        "refused: late",
+        "refused: late",
+        "refused: late"
+      ])
+      yield* end(1)
+      yield* end(3)
+      assert.deepStrictEqual(yield* joinAll(late), [8])
     })
   )
 })
