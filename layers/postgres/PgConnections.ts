@@ -148,20 +148,25 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
       : Effect.andThen(RcRef.invalidate(listening), RcRef.get(listening))
   )
   const listen: PgClient.PgClient["listen"] = (channel) =>
-    Effect.gen(function* () {
-      const { native, session } = yield* ear
-      const due = (patience: number) => Effect.sync(() => session.socket.begin(patience))
-      const answered = Effect.sync(() => session.socket.end())
-      // The client's own UNLISTEN comes between these two, and waits for its answer.
-      yield* Effect.addFinalizer(() => answered)
-      const queue = yield* Effect.acquireUseRelease(
-        due(patience.connect),
-        () => native.listen(channel),
-        () => answered
-      )
-      yield* Effect.addFinalizer(() => due(patience.lock))
-      return queue
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const { native, session } = yield* restore(ear)
+        const due = (patience: number) => Effect.sync(() => session.socket.begin(patience))
+        const answered = Effect.sync(() => session.socket.end())
+        // The client's own UNLISTEN comes between the two finalizers, and waits for its answer. A LISTEN that failed has none.
+        let leaving = false
+        yield* Effect.addFinalizer(() => (leaving ? answered : Effect.void))
+        const queue = yield* Effect.andThen(
+          due(patience.connect),
+          Effect.ensuring(restore(native.listen(channel)), answered)
+        )
+        yield* Effect.addFinalizer(() => {
+          leaving = true
+          return due(patience.lock)
+        })
+        return queue
+      })
+    )
 
   const config = { url: options.url, applicationName: options.applicationName, maxConnections: max }
   const client = yield* SqlClient.make({

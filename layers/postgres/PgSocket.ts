@@ -107,7 +107,8 @@ export class PgSocket {
     const read = socket.bytesRead
     // After a stall of this process timers come before what has arrived meanwhile.
     setImmediate(() => {
-      if (socket.bytesRead !== read || (this.#due === 0 && !socket.writableEnded)) return
+      const isOver = this.#interrupted || socket.writableEnded
+      if (socket.bytesRead !== read || (this.#due === 0 && !isOver)) return
       if (this.#due > 0 && !this.#interrupted) this.#missed = true
       socket.destroy(new Error("PostgreSQL did not answer in time"))
     })

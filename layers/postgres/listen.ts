@@ -4,9 +4,10 @@
  * It emits once whenever it begins to listen, since something may have been notified before; whoever reads it also polls.
  * What was notified while nobody read comes as one chunk.
  */
-import { Effect, Queue, Schedule, Stream } from "effect"
-import type { PgClient } from "@effect/sql-pg"
+import { Cause, Effect, Queue, Schedule, Stream } from "effect"
+import type { PgClient, PgConnection } from "@effect/sql-pg"
 import type { SqlError } from "effect/sql"
+import { connectionFailure } from "./PgSession.ts"
 
 /** Each payload; `undefined` when it begins to listen. */
 export const listenForPayloads = (sql: PgClient.PgClient, channel: string): Stream.Stream<string | undefined> =>
@@ -27,7 +28,7 @@ export const listenForPayloads = (sql: PgClient.PgClient, channel: string): Stre
       Effect.map(Effect.tap(sql.listen(channel), begun), (queue) =>
         Stream.concat(
           Stream.make(undefined),
-          Stream.fromEffectRepeat(Queue.takeAll(queue)).pipe(
+          Stream.fromEffectRepeat(takeAll(queue)).pipe(
             Stream.flattenIterable,
             Stream.map(({ payload }) => payload)
           )
@@ -35,6 +36,15 @@ export const listenForPayloads = (sql: PgClient.PgClient, channel: string): Stre
       )
     ).pipe(Stream.tapError(noteLoss), Stream.retry(Schedule.spaced("1 second")), Stream.orDie)
   })
+
+/**
+ * What was notified. The client interrupts whoever takes from a channel when it closes the connection; that connection may be
+ * another's to give up, and is opened again here. Nobody hears this who was interrupted himself.
+ */
+const takeAll = (queue: Queue.Dequeue<PgConnection.Notification, SqlError.SqlError>) =>
+  Effect.catchCause(Queue.takeAll(queue), (cause) =>
+    Cause.hasInterruptsOnly(cause) ? connectionFailure("the connection was closed") : Effect.failCause(cause)
+  )
 
 /** That something was notified. */
 export const listen = (sql: PgClient.PgClient, channel: string): Stream.Stream<void> =>

@@ -4,7 +4,7 @@
  * A forked fiber that fails is silent by nature, so every loop of Penstock goes through here: a failing pass is logged
  * and tried again with back-off, and the time of the last good pass is kept where health can see it.
  */
-import { Cause, Clock, Context, Duration, Effect, HashMap, Layer, Ref, Schedule } from "effect"
+import { type Cause, Clock, Context, Duration, Effect, HashMap, Layer, Ref, Schedule } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import { describe } from "./describe.ts"
 
@@ -57,7 +57,7 @@ export const beat = Effect.fnUntraced(function* (name: string) {
 
 /**
  * Repeats `pass` with `pause` after each, for ever. A pass that fails or dies is logged by its cause's kind and repeated
- * with back-off (250 ms doubling to 30 s, ±20 %). Interruption ends the loop.
+ * with back-off (250 ms doubling to 30 s, ±20 %). Interruption of the loop's own fiber ends it.
  */
 export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
   options: { readonly name: string; readonly patience: Duration.Input },
@@ -73,19 +73,23 @@ export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
     states,
     HashMap.modify(name, (state) => ({ ...state, failuresInRow: state.failuresInRow + 1 }))
   )
+  // An interruption of this fiber comes to no handler. One that does was somebody else's, such as of a fiber that was joined or of
+  // a queue that was shut down, and is a failure of the pass like any other.
   const survivingPass = pass.pipe(
     Effect.sandbox,
     Effect.tapError((cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.void
-        : Effect.andThen(noteFailure, Effect.logWarning(`${name}: a pass failed and is tried again`, describe(cause)))
+      Effect.andThen(noteFailure, Effect.logWarning(`${name}: a pass failed and is tried again`, describe(cause)))
     ),
-    Effect.retry({ schedule: backOff, while: (cause) => !Cause.hasInterruptsOnly(cause) }),
+    Effect.retry(backOff),
     Effect.catch((cause) => Effect.failCause(cause as Cause.Cause<never>))
   )
+  const survivingPause = (result: A) =>
+    Effect.catchCause(pause(result), (cause) =>
+      Effect.andThen(Effect.logWarning(`${name}: a pause was cut short`, describe(cause)), Effect.sleep("1 second"))
+    )
   return yield* survivingPass.pipe(
     Effect.tap(() => beat(name)),
-    Effect.flatMap(pause),
+    Effect.flatMap(survivingPause),
     Effect.forever
   )
 })

@@ -73,9 +73,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
         .probe(circuit)
         .pipe(
           Effect.catchCause((cause) =>
-            Cause.hasInterruptsOnly(cause)
-              ? Effect.interrupt
-              : Effect.as(Effect.logError("adapter: no probe could be made", describe(cause)), undefined)
+            Effect.as(Effect.logError("adapter: no probe could be made", describe(cause)), undefined)
           )
         )
       if (!isOurs()) return

@@ -4,13 +4,13 @@
  * Each pass claims its share with one statement and spreads the calls over the interval, so that the source sees a
  * steady trickle. Events are followed beside that, as they come.
  */
-import { Cause, Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Semaphore, Stream } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Queue, Semaphore, Stream } from "effect"
 import { patienceFor, repeatPass } from "../running/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
-import { EventInbox, isWoken } from "./EventInbox.ts"
+import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { attempt, claimAndRun, type ClaimEnd, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
@@ -240,9 +240,11 @@ export class SyncScheduler extends Context.Service<
         ).pipe(Effect.forkScoped)
 
         const instances = yield* Instances
-        const arrivals = yield* Stream.toPull(inbox.arrivals)
+        // Heard by a fiber of its own: a stream that opens connections is not to be interrupted by whoever has waited enough.
+        const arrivals = yield* Queue.sliding<EventArrival>(mostHeard)
+        yield* Effect.forkScoped(Stream.runForEach(inbox.arrivals, (arrival) => Queue.offer(arrivals, arrival)))
         const isForUs = Effect.gen(function* () {
-          const heard = yield* arrivals
+          const heard = yield* Queue.takeAll(arrivals)
           const standing = yield* instances.standing
           // Who was to take them may have looked in vain: then we do it ourselves.
           const given = yield* scheduler.giveBackWaiting(heard.flatMap(({ points }) => points))
@@ -250,8 +252,8 @@ export class SyncScheduler extends Context.Service<
         })
         const wake = isForUs.pipe(
           Effect.repeat({ until: (woken) => woken }),
-          // Nobody tells us any more: then we look by ourselves.
-          Effect.catchCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.never)),
+          // Nobody tells us: then we look by ourselves.
+          Effect.catchTag("StoreUnavailable", () => Effect.never),
           Effect.timeoutOption(options.eventPoll ?? eventPoll),
           Effect.asVoid
         )
@@ -273,6 +275,9 @@ const spread = 0.98
 
 /** The instance whose turn it was may have died: then its events wait no longer than this for another one. */
 const eventPoll = Duration.seconds(1)
+
+/** Arrivals that wait to be looked at while calls are under way; of more, the oldest are found by looking. */
+const mostHeard = 1_000
 
 /** How many accounting points with events one instance takes at a time: half a second's work at 50 ms a call. */
 const mostFollowing = ({ concurrency }: Pick<SyncOptions, "concurrency">): number => concurrency * 8

@@ -230,6 +230,29 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     atOnce
   )
 
+  it.effect(
+    "that listen are opened anew for all their channels when one of these gives them up",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql } = yield* proxied()
+        const heard = yield* Queue.unbounded<string | undefined>()
+        const other = yield* SqlClient.SqlClient
+        yield* Effect.forkScoped(
+          Stream.runForEach(listenForPayloads(sql, "patient"), (payload) => Queue.offer(heard, payload))
+        )
+        assert.isUndefined(yield* Queue.take(heard))
+        for (const connection of proxy.connections()) connection.drop()
+        const hasty = yield* Effect.forkChild(Effect.scoped(sql.listen("hasty")), { startImmediately: true })
+        yield* Effect.timeoutOption(Fiber.join(hasty), "100 millis")
+        yield* Fiber.interrupt(hasty)
+        yield* Effect.ignore(Effect.scoped(sql.listen("next")))
+        assert.isUndefined(yield* Effect.timeout(Queue.take(heard), "20 seconds"))
+        yield* other`SELECT pg_notify('patient', 'after')`
+        assert.strictEqual(yield* Queue.take(heard), "after")
+      }),
+    atOnce
+  )
+
   it.effect("are given up when the server only reads, and used again within seconds of its writing", () =>
     Effect.gen(function* () {
       const { sql } = yield* Effect.tap(proxied(), (one) => warmUp(one))

@@ -1,0 +1,54 @@
+/** A loop outlives whatever its passes and pauses do, and health sees how it goes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, HashMap, Logger, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import { Loops, repeatPass } from "../../src/running/Loop.ts"
+
+/** Whoever joins it is interrupted as well. */
+const interruptedFiber = Effect.gen(function* () {
+  const fiber = yield* Effect.forkChild(Effect.never)
+  yield* Fiber.interrupt(fiber)
+  return yield* Fiber.join(fiber)
+})
+
+/** A loop whose first pass, or first pause, ends so; how often it passed within a minute. */
+const passesAfter = Effect.fnUntraced(function* (first: {
+  readonly pass?: Effect.Effect<never, string>
+  readonly pause?: Effect.Effect<never>
+}) {
+  let [passes, pauses] = [0, 0]
+  const pass = Effect.suspend(() => (++passes === 1 && first.pass !== undefined ? first.pass : Effect.void))
+  const pause = () => Effect.suspend(() => (++pauses === 1 ? (first.pause ?? Effect.void) : Effect.sleep("1 second")))
+  const loop = yield* Effect.forkChild(repeatPass({ name: "loop", patience: "1 minute" }, pass, pause))
+  yield* TestClock.adjust("1 minute")
+  const states = yield* Ref.get((yield* Loops).states)
+  yield* Fiber.interrupt(loop)
+  return { passes, state: HashMap.getUnsafe(states, "loop") }
+})
+
+describe("a loop goes on", () => {
+  it.effect.each([
+    ["a pass that fails", { pass: Effect.fail("no") }],
+    ["a pass that dies", { pass: Effect.die(new Error("defect")) }],
+    ["a pass that somebody else's interruption ended", { pass: interruptedFiber }],
+    ["a pause that dies", { pause: Effect.die(new Error("defect")) }],
+    ["a pause that somebody else's interruption ended", { pause: interruptedFiber }]
+  ] as const)("after %s", ([, first]) =>
+    Effect.gen(function* () {
+      const { passes, state } = yield* passesAfter(first)
+      assert.isAbove(passes, 30)
+      assert.strictEqual(state.failuresInRow, 0)
+    }).pipe(Effect.provide(Loops.layer), Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("until its own fiber is interrupted", () =>
+    Effect.gen(function* () {
+      const loop = yield* Effect.forkChild(
+        repeatPass({ name: "loop", patience: "1 minute" }, Effect.void, () => Effect.sleep("1 second"))
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.interrupt(loop)
+      assert.isDefined(loop.pollUnsafe())
+    }).pipe(Effect.provide(Loops.layer))
+  )
+})
