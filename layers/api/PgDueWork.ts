@@ -13,6 +13,7 @@ import { mapperGroup } from "../../src/stream/mappingStage.ts"
 import { storeGroup } from "../../src/stream/observationStage.ts"
 import { isFree, openLanes } from "../crawl/claimStatement.ts"
 import { Settings } from "../Settings.ts"
+import { secondsSince } from "../postgres/epochNumbers.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
@@ -48,8 +49,7 @@ const readings = Effect.gen(function* () {
 /** Rows at the head of a lane that are looked at where its order is not that of their age. */
 const head = 100
 const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
-/** Of a time that is none, since somebody wrote it by hand, the age says nothing: see `aged`. */
-const secondsSince = (moment: string) => `(extract(epoch FROM now())::float8 - extract(epoch FROM ${moment})::float8)`
+/** The age of a time that is none, since somebody wrote it by hand, says nothing: see `aged`. */
 const earliest = (moment: string) => `min(${moment}) FILTER (WHERE isfinite(${moment}))`
 const aged = (seconds: number | null) => (seconds !== null && Number.isFinite(seconds) ? seconds : undefined)
 

@@ -7,8 +7,7 @@
  * one of these, that lookup alone is tried again for a second. A sync row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
  */
-import { PgTypes } from "@effect/sql-pg"
-import { Array, Cause, Effect, Fiber, FiberMap, Layer, Option, Redacted, Result, Schema } from "effect"
+import { Array, Cause, Effect, Fiber, FiberMap, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient, SqlError, SqlSchema, type Statement } from "effect/sql"
 import {
   type LookupCopy,
@@ -21,9 +20,11 @@ import { batched } from "../../src/running/batched.ts"
 import { type ControllableUnitId, Gsrn } from "../../src/domain/Identifiers.ts"
 import { claimPattern } from "../../src/domain/isClaimedBy.ts"
 import { describe } from "../../src/running/describe.ts"
+import { secondsSince } from "../postgres/epochNumbers.ts"
 import { onceFree } from "../postgres/heldRows.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { float8s, int4s, texts } from "../postgres/statementArrays.ts"
 import { type LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -32,10 +33,6 @@ const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const maxSize = 256
 /** Statements of a kind under way, where the one before is slow: a connection each, of the pool's 10. */
 const runsAtOnce = 4
-
-const texts = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
-const float8s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.float8))
-const int4s = (values: ReadonlyArray<number | null>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
 
 /** A lookup waits no longer for its turn and its answer together. */
 const patience = {
@@ -153,8 +150,7 @@ export const PgLookupStore = Layer.effect(
           AND accounting_point_id = ${point}
           AND at > now() - interval '1 hour'
         ORDER BY at DESC LIMIT ${limit}) latest)`
-    const untilAnHourAfter = (since: string) =>
-      sql.literal(`extract(epoch FROM ${since} + interval '1 hour' - now())::float8`)
+    const untilAnHourAfter = (since: string) => sql.literal(secondsSince("now()", `${since} + interval '1 hour'`))
 
     const lookedUpLongAgo = sql.literal(
       "(NOT s.relevant OR s.last_lookup_at IS NULL OR s.last_lookup_at < now() - interval '1 minute')"
@@ -233,7 +229,7 @@ export const PgLookupStore = Layer.effect(
     const copiesOf = (asked: Statement.Fragment, unit: Statement.Fragment) => sql`
       WITH found AS MATERIALIZED (
         SELECT i.place, i.caller, a.id AS point, a.business_id AS gsrn, i.pattern, i.max_age, m.number, m.since,
-          CASE WHEN isfinite(s.last_synced_at) THEN extract(epoch FROM clock_timestamp() - s.last_synced_at)::float8 END AS age,
+          CASE WHEN isfinite(s.last_synced_at) THEN ${sql.literal(secondsSince("s.last_synced_at", "clock_timestamp()"))} END AS age,
           coalesce(s.last_event_at > s.synced_event_at, false) AS pending_event, ${lookedUpLongAgo} AS long_ago,
           e.id AS end_user, e.business_id AS end_user_number,
           coalesce((SELECT json_agg(json_build_object('id', u.id, 'business_id', u.business_id, 'name', u.name,

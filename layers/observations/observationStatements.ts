@@ -10,7 +10,8 @@ import type { SiteDetails } from "../../src/domain/Observation.ts"
 import type { Frontier } from "../../src/stream/monthFrontier.ts"
 import { waitFor } from "../postgres/heldRows.ts"
 import { readEach } from "../postgres/readableRows.ts"
-import { flags, float8s, int4s, millis, moments, rowsAs, texts } from "../postgres/statementArrays.ts"
+import { millisOf } from "../postgres/epochNumbers.ts"
+import { flags, float8s, int4s, moments, rowsAs, texts } from "../postgres/statementArrays.ts"
 
 export interface SiteName {
   readonly councilId: number
@@ -85,7 +86,7 @@ export const rawOffsetsOf = (value: unknown): Readonly<Record<string, number>> =
     : {}
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
-  const epoch = millis(sql)
+  const epoch = (column: string) => sql.literal(millisOf(column))
 
   const siteNames = (sites: ReadonlyArray<SiteName>) =>
     sql`unnest(${int4s(sites.map((site) => site.councilId))}, ${texts(sites.map((site) => site.siteName))})

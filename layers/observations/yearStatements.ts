@@ -8,7 +8,8 @@ import { Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { Coverage } from "../../src/stream/documentCoverage.ts"
 import type { Row } from "../../src/stream/SeriesDocument.ts"
-import { flags, int4s, millis, moments, rowsAs, sparse, texts } from "../postgres/statementArrays.ts"
+import { millisOf } from "../postgres/epochNumbers.ts"
+import { flags, int4s, moments, rowsAs, sparse, texts } from "../postgres/statementArrays.ts"
 
 /** One row to compare or write. */
 export interface Cell {
@@ -58,7 +59,7 @@ const placements = rowsAs(Placed)
 /** On the table of this name. */
 export const yearStatements = (sql: SqlClient.SqlClient, name: string) => {
   const table = sql(name)
-  const epoch = millis(sql)
+  const epoch = (column: string) => sql.literal(millisOf(column))
 
   /** Columns `series_id, observed_at, value, qualifier, quality, seen_at` of the cells. */
   const cellArrays = (cells: ReadonlyArray<Cell>) =>

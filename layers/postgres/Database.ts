@@ -113,3 +113,10 @@ export const Database = pool.pipe(
   Layer.provideMerge(Layer.effectDiscard(prepare)),
   Layer.provideMerge(DatabasePlace.layer)
 )
+
+/** As the server says it, such as `18.4`. */
+export const serverVersion = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ version: string }>`SELECT current_setting('server_version') AS version`
+  return row?.version ?? "unknown"
+})

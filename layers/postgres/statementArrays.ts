@@ -4,7 +4,7 @@
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Effect, Predicate, Result, Schema } from "effect"
-import type { SqlClient, SqlError } from "effect/sql"
+import type { SqlError } from "effect/sql"
 
 const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
 export const int4s = array(PgTypes.OID.int4)
@@ -23,7 +23,3 @@ export const rowsAs = <S extends Schema.Codec<unknown, unknown>>(row: S) => {
   return (statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>) =>
     statement.pipe(Effect.flatMap(decode), Effect.catchTag("SchemaError", Effect.die))
 }
-
-/** A time as milliseconds since 1970. */
-export const millis = (sql: SqlClient.SqlClient) => (column: string) =>
-  sql.literal(`(extract(epoch FROM ${column}) * 1000)::float8`)

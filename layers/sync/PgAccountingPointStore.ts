@@ -8,6 +8,7 @@ import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import type { KeptPeriod } from "../../src/domain/Timeline.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
 import { endOf, startOf } from "./periodBounds.ts"
+import { microsOf, millisOf } from "../postgres/epochNumbers.ts"
 import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { finite } from "../postgres/writableValues.ts"
@@ -33,8 +34,8 @@ const PointRow = Schema.Struct({
 
 /** `ANY` of one: with `=` the planner prefers the GiST index of the exclusion constraint, which is slower. */
 const periodsOf = (name: TimelineName): string => {
-  const columns = `t.id, 1000 * extract(epoch FROM ${startOf("t.valid_time_range")}) AS valid_from,
-    1000 * extract(epoch FROM ${endOf("t.valid_time_range")}) AS valid_to`
+  const columns = `t.id, ${millisOf(startOf("t.valid_time_range"))} AS valid_from,
+    ${millisOf(endOf("t.valid_time_range"))} AS valid_to`
   return name === "energy_direction"
     ? `SELECT '${name}' AS timeline, t.direction AS value, ${columns} FROM flex.accounting_point_${name} t
        WHERE t.accounting_point_id = ANY(ARRAY[a.id])`
@@ -52,7 +53,7 @@ export const PgAccountingPointStore = Layer.effect(
       Result: PointRow,
       execute: (id) => sql`
         SELECT ${sql.literal(finite("a.latitude"))} AS latitude, ${sql.literal(finite("a.longitude"))} AS longitude, s.version::float8 AS version,
-          (extract(epoch FROM s.fetched_at) * 1000000)::float8 AS fetched_at, coalesce((SELECT jsonb_agg(p ORDER BY p.timeline, p.valid_from)
+          ${sql.literal(microsOf("s.fetched_at"))} AS fetched_at, coalesce((SELECT jsonb_agg(p ORDER BY p.timeline, p.valid_from)
           FROM (${sql.literal(timelineNames.map(periodsOf).join(" UNION ALL "))}) p), '[]') AS periods
         FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id WHERE a.id = ${id}`
     })

@@ -8,6 +8,7 @@
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
 import { AdapterBudget } from "../../src/sync/AdapterBudget.ts"
+import { millisOf } from "../postgres/epochNumbers.ts"
 import { isLockTimeout, waitBriefly } from "../postgres/heldRows.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
@@ -30,7 +31,7 @@ export const PgAdapterBudget = Layer.unwrap(
               UPDATE adapter_budget
               SET next_slot_at = greatest(next_slot_at, clock_timestamp()) + ${gap}::float8 * interval '1 millisecond'
               FROM limits WHERE next_slot_at <= clock_timestamp() + ${patience}::float8 * interval '1 millisecond'
-              RETURNING (1000 * extract(epoch FROM next_slot_at - clock_timestamp()))::float8 - ${gap}::float8 AS wait`.pipe(
+              RETURNING ${sql.literal(millisOf("next_slot_at - clock_timestamp()"))} - ${gap}::float8 AS wait`.pipe(
               Effect.map(([slot]) => (slot === undefined ? undefined : Math.max(0, slot.wait))),
               turn.withPermit,
               mapSqlFailure((cause) => new StoreUnavailable({ cause })),

@@ -2,17 +2,21 @@
  * Instances announce themselves in a table and expire when they fall silent; the database's clock decides. One whose own row
  * somebody else holds goes on counting the others.
  */
-import { Duration, Effect, Layer, Ref } from "effect"
+import { Duration, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { repeatPass } from "../../src/running/Loop.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
+import { secondsSince } from "../postgres/epochNumbers.ts"
 import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { rowsAs } from "../postgres/statementArrays.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const announceEvery = Duration.seconds(10)
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
+
+const isAlive = (instance: string) => `${instance}.seen_at > now() - interval '30 seconds'`
 
 /** Of an instance that knows of no other. */
 const alone: Standing = { rank: 0, count: 1 }
@@ -30,7 +34,7 @@ export const PgInstances = Layer.effect(
     const readStanding = sql<Standing>`
       SELECT 1 + count(*)::int4 AS count, (count(*) FILTER (WHERE (other.started_at, other.id) < (own.started_at, own.id)))::int4 AS rank
       FROM penstock_instances own JOIN penstock_instances other ON other.id <> own.id
-        AND 'sync' = ANY(other.roles) AND other.seen_at > now() - interval '30 seconds'
+        AND 'sync' = ANY(other.roles) AND ${sql.literal(isAlive("other"))}
       WHERE own.id = ${id}`.pipe(
       Effect.map(([row]) => row ?? alone),
       Effect.tap((standing) => Ref.set(known, standing)),
@@ -58,3 +62,13 @@ export const PgInstances = Layer.effect(
     })
   })
 )
+
+const asRunning = rowsAs(Schema.Struct({ roles: Schema.Array(Schema.String), running_seconds: Schema.Number }))
+
+/** All that are alive, the longest running first. */
+export const readInstances = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  return yield* asRunning(sql`
+    SELECT roles, ${sql.literal(secondsSince("started_at"))} AS running_seconds FROM penstock_instances i
+    WHERE ${sql.literal(isAlive("i"))} ORDER BY started_at`)
+})

@@ -8,6 +8,7 @@ import { SqlClient, SqlSchema, type Statement } from "effect/sql"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
 import { PlainDate } from "../../src/domain/OsloDay.ts"
 import { type Claim, type FetchTicket, LockStore } from "../../src/sync/LockStore.ts"
+import { microsOf } from "../postgres/epochNumbers.ts"
 import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
@@ -60,7 +61,7 @@ export const PgLockStore = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const micros = (expression: string) => sql.literal(`(extract(epoch FROM ${expression}) * 1000000)::float8`)
+    const micros = (expression: string) => sql.literal(microsOf(expression))
 
     /** A unit that starts before all time or never is one that starts on the first or the last day that can be written. */
     const earliestStartDate = sql.literal(writableDate("s.earliest_start_date"))

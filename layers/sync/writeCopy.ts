@@ -10,6 +10,7 @@ import { entityTypeOf, type TimelineName, timelineNames } from "../../src/domain
 import { formatInstant } from "../../src/domain/Instant.ts"
 import type { Period, TimelineChange } from "../../src/domain/Timeline.ts"
 import type { CopyUpdate } from "../../src/sync/LockStore.ts"
+import { microsOf } from "../postgres/epochNumbers.ts"
 import { waitBriefly } from "../postgres/heldRows.ts"
 
 /** The table that holds a timeline's values by their code; directions stand for themselves. */
@@ -27,7 +28,7 @@ export const momentOf = (sql: SqlClient.SqlClient, micros: number): Statement.Fr
 
 /** The event that was seen: the one there is, where it is still the same. No number is exact to its microsecond in the year 9999. */
 const seenEvent = (sql: SqlClient.SqlClient, micros: number): Statement.Fragment => sql`
-  CASE WHEN (extract(epoch FROM s.last_event_at) * 1000000)::float8 = ${micros}::float8 THEN s.last_event_at
+  CASE WHEN ${sql.literal(microsOf("s.last_event_at"))} = ${micros}::float8 THEN s.last_event_at
     ELSE ${momentOf(sql, micros)} END`
 
 /** Answers one row with `written`, 0 or 1. */

@@ -5,8 +5,7 @@
  * handler runs; what the handler returned and the new offset are then written in one transaction, if the fence still
  * fits. An append locks the rows of its partitions in a fixed order, so offsets have no gaps and appear in order.
  */
-import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Result, Schedule, Schema } from "effect"
-import { PgTypes } from "@effect/sql-pg"
+import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { describe } from "../../src/running/describe.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../../src/stream/KafkaSink.ts"
@@ -14,6 +13,7 @@ import { makeArrivals, takeTurns } from "../../src/stream/partitionTurns.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"
 import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { int4s, texts } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
 
 export interface PgTopicsOptions {
@@ -47,9 +47,6 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
 const longestWait = 500
 /** A partition of which somebody else holds a row rests so long, in milliseconds, doubling. */
 const [shortestRest, longestRest] = [500, 15_000]
-
-const textArray = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
-const int4Array = (values: ReadonlyArray<number>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
 
 /** jsonb takes neither NUL nor half a surrogate pair, and a header is not worth a record that can never be appended. */
 const headersJson = (headers: OutgoingRecord["headers"] = {}) =>
@@ -85,7 +82,7 @@ export const PgTopics = (
       yield* sql`
         INSERT INTO topic_partitions (topic, partition)
         SELECT topic, generate_series(0, partitions - 1)
-        FROM unnest(${textArray(Object.keys(options.topics))}, ${int4Array(Object.values(options.topics))}) AS t (topic, partitions)
+        FROM unnest(${texts(Object.keys(options.topics))}, ${int4s(Object.values(options.topics))}) AS t (topic, partitions)
         ON CONFLICT DO NOTHING`
 
       /**
@@ -96,9 +93,9 @@ export const PgTopics = (
         WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
         ), incoming AS (
           SELECT topic, partition, key, value, headers::jsonb AS headers, ordinal
-          FROM limits, unnest(${textArray(records.map((record) => record.topic))}, ${int4Array(records.map((record) => record.partition))},
-            ${textArray(records.map((record) => record.key))}, ${textArray(records.map((record) => record.value))},
-            ${textArray(records.map((record) => headersJson(record.headers)))})
+          FROM limits, unnest(${texts(records.map((record) => record.topic))}, ${int4s(records.map((record) => record.partition))},
+            ${texts(records.map((record) => record.key))}, ${texts(records.map((record) => record.value))},
+            ${texts(records.map((record) => headersJson(record.headers)))})
             WITH ORDINALITY AS record (topic, partition, key, value, headers, ordinal)
         ), wanted AS (
           SELECT topic, partition, count(*) AS records FROM incoming GROUP BY topic, partition

@@ -5,10 +5,10 @@
  * The bare insert gets columns that are ready to be sent; the store gets messages, as the stage has them. Both commit per
  * batch, on a server that really writes.
  */
-import { PgTypes } from "@effect/sql-pg"
 import { Effect, Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgObservationStore } from "../../layers/observations/PgObservationStore.ts"
+import { int4s, moments, texts } from "../../layers/postgres/statementArrays.ts"
 import { ObservationStore, type StoreMessage, type StoreOutcome } from "../../src/stream/ObservationStore.ts"
 import { seriesDocuments } from "../../src/stream/SeriesDocument.ts"
 import { BenchDatabase, postgresVersion } from "./BenchPostgres.ts"
@@ -22,11 +22,6 @@ import type { GroupResult } from "./Report.ts"
 const batches = 3
 const firstSeenAt = Date.UTC(2026, 3, 1)
 const hour = 3_600_000
-
-const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
-const int4s = array(PgTypes.OID.int4)
-const texts = array(PgTypes.OID.text)
-const moments = array(PgTypes.OID.timestamptz)
 
 const nextNumbers = (from: number) => Array.from({ length: batches }, (_, i) => from + i)
 

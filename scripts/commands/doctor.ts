@@ -7,8 +7,7 @@ import { Cause, Console, Data, Effect, Option } from "effect"
 import { Command } from "effect/cli"
 import { HttpClient } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { SqlClient } from "effect/sql"
-import { DatabasePlace } from "../../layers/postgres/Database.ts"
+import { DatabasePlace, serverVersion } from "../../layers/postgres/Database.ts"
 import { ask, KafkajsClient } from "../../layers/kafka/KafkajsProtocol.ts"
 import { clientOf } from "../../layers/kafka/KafkaTopics.ts"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
@@ -34,10 +33,8 @@ const check = <E, R>(what: string, effect: Effect.Effect<string, E, R>) =>
   )
 
 const database = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
   const { description } = yield* DatabasePlace
-  const [row] = yield* sql<{ version: string }>`SELECT current_setting('server_version') AS version`
-  return `PostgreSQL ${row?.version}, migrated (${description})`
+  return `PostgreSQL ${yield* serverVersion}, migrated (${description})`
 }).pipe(withDatabase)
 
 /** Any answer will do: the adapter has no route that asks for nothing. */

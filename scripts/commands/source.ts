@@ -3,7 +3,7 @@
  */
 import { Effect, Option, Schema, SchemaIssue } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { SqlClient } from "effect/sql"
+import { countTasksBySource } from "../../layers/crawl/taskCounts.ts"
 import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
 import { HilltopAdministration, SourceRegistration, SourceView } from "../../src/api/HilltopAdministration.ts"
 import { print, printJson, printTable } from "./output.ts"
@@ -97,24 +97,6 @@ const add = Command.make(
   ])
 )
 
-interface TaskCounts {
-  readonly source_id: number
-  readonly tasks: number
-  readonly due: number
-}
-
-/** Due is what a worker could take now; of a paused source nothing is taken. */
-const countTasks = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const rows = yield* sql<TaskCounts>`
-    SELECT source_id, count(*)::int4 AS tasks,
-      count(*) FILTER (WHERE next_fetch_at <= now() AND set_aside_at IS NULL AND NOT s.paused
-        AND (lease_until IS NULL OR lease_until <= now()))::int4 AS due
-    FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = source_id LEFT JOIN hilltop_fetch_leases l ON l.task_id = t.id
-    GROUP BY source_id`
-  return new Map(rows.map((row) => [row.source_id, row]))
-})
-
 const allSources = Effect.gen(function* () {
   const administration = yield* HilltopAdministration
   const found: Array<SourceView> = []
@@ -132,7 +114,7 @@ const list = Command.make(
     json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object per line"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function* ({ json }) {
-    const counts = yield* countTasks
+    const counts = yield* countTasksBySource
     const sources = (yield* allSources).map((view) => {
       const { due = 0, tasks = 0 } = counts.get(view.id) ?? {}
       return { view, tasks, due }

@@ -6,9 +6,10 @@
  */
 import { Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { SqlClient } from "effect/sql"
 import { BudgetedAdapter } from "../../layers/sync/BudgetedAdapter.ts"
+import { countFailures, readFreshness } from "../../layers/sync/copyCounts.ts"
 import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
+import { readInstances } from "../../layers/sync/PgInstances.ts"
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
@@ -19,50 +20,6 @@ import { batchSize, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { refresh } from "../../src/sync/synchronize.ts"
 import { type Cell, print, printJson, printTable } from "./output.ts"
 import { CommandFailed, withDatabase } from "./withDatabase.ts"
-
-interface Freshness {
-  readonly kept: number
-  readonly relevant: number
-  readonly never_synced: number
-  readonly late: number
-  readonly pending_events: number
-  readonly running: number
-  readonly longest_unsynced_seconds: number | null
-  readonly oldest_pending_seconds: number | null
-}
-
-/** Late is what was not synced within SYNC_WITHIN, counted from when it came here for what never was. */
-const readFreshness = Effect.fnUntraced(function* (within: Duration.Duration) {
-  const sql = yield* SqlClient.SqlClient
-  const [row] = yield* sql<Freshness>`
-    SELECT count(*)::int4 AS kept, count(*) FILTER (WHERE relevant)::int4 AS relevant,
-      count(*) FILTER (WHERE relevant AND last_synced_at IS NULL)::int4 AS never_synced,
-      count(*) FILTER (WHERE relevant AND coalesce(last_synced_at, created_at)
-        < now() - make_interval(secs => ${Duration.toSeconds(within)}::float8))::int4 AS late,
-      count(*) FILTER (WHERE pending)::int4 AS pending_events,
-      count(*) FILTER (WHERE last_sync_start IS NOT NULL)::int4 AS running,
-      extract(epoch FROM now() - min(last_synced_at) FILTER (WHERE relevant))::float8 AS longest_unsynced_seconds,
-      max(greatest(0, extract(epoch FROM now() - last_event_at))) FILTER (WHERE pending)::float8 AS oldest_pending_seconds
-    FROM (SELECT s.*, a.created_at, relevant AND last_event_at > synced_event_at AS pending
-      FROM flex.accounting_point_sync s JOIN flex.accounting_point a ON a.id = s.accounting_point_id) AS point`
-  return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
-})
-
-/** How many fail, by the kind of their last error. */
-const readFailures = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  return yield* sql<{ kind: string; points: number }>`
-    SELECT coalesce(last_error, 'other') AS kind, count(*)::int4 AS points FROM flex.accounting_point_sync
-    WHERE relevant AND failures > 0 GROUP BY 1 ORDER BY points DESC, kind`
-})
-
-/** An instance says every 10 seconds that it is there. */
-const readInstances = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  return yield* sql<{ roles: ReadonlyArray<string>; running_seconds: number }>`
-    SELECT roles, extract(epoch FROM now() - started_at)::float8 AS running_seconds FROM penstock_instances
-    WHERE seen_at > now() - interval '30 seconds' ORDER BY started_at`
-})
 
 /** To the second below an hour, else to the minute. */
 const span = (seconds: number): string => {
@@ -77,7 +34,7 @@ const status = Command.make(
   Effect.fnUntraced(function* ({ json }) {
     const within = yield* Settings.SYNC_WITHIN.config
     const fresh = yield* readFreshness(within)
-    const failures = yield* readFailures
+    const failures = yield* countFailures
     const instances = yield* readInstances
     if (json) {
       const failing = Object.fromEntries(failures.map(({ kind, points }) => [kind, points]))

@@ -1,72 +1,17 @@
 /**
  * `penstock topic tail`: the records of a topic as they are appended, in PostgreSQL or in Kafka (`kafkaTail.ts`).
  *
- * Partitions are merged by the time of their records, each in the order of its offsets. One statement per look reads all
- * of them by primary key; nothing is read ahead of what is shown, and no group's position moves.
+ * Nothing is read ahead of what is shown, and no group's position moves.
  */
-import { PgTypes } from "@effect/sql-pg"
-import { Console, Effect, Option, Result, Schedule, Schema } from "effect"
+import { Console, Effect, Option, Schedule } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { SqlClient, SqlSchema } from "effect/sql"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
+import { readEnds, readRecords, readTopics, type TopicRow } from "../../layers/topics/readTopic.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
 import { type TailOptions, tailKafka } from "./kafkaTail.ts"
 import { fit, oneLine, print, printJson, terminalColumns } from "./output.ts"
 import { replay } from "./replay.ts"
 import { CommandFailed, withDatabase } from "./withDatabase.ts"
-
-const RecordRow = Schema.Struct({
-  partition: Schema.Int,
-  offset: Schema.Finite,
-  key: Schema.String,
-  value: Schema.String,
-  headers: Schema.Json,
-  at: Schema.Finite
-})
-type RecordRow = typeof RecordRow.Type
-
-/** Where to read on, by partition. */
-type Positions = ReadonlyMap<number, number>
-
-const int4Array = (values: ReadonlyArray<number>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.int4))
-const textArray = (values: ReadonlyArray<string>) => Result.getOrThrow(PgTypes.array(values, PgTypes.OID.text))
-
-const Look = Schema.Struct({
-  topic: Schema.String,
-  positions: Schema.Array(Schema.Tuple([Schema.Int, Schema.Finite])),
-  limit: Schema.Int,
-  /** Of a value; a document may have 10 MB. */
-  characters: Schema.UndefinedOr(Schema.Int)
-})
-
-/**
- * The next records, oldest first. `reached` never goes back within a partition, whatever the clocks of its writers said, so
- * the limit takes the beginning of each. Values are cut after the choice: those not chosen are never unpacked.
- *
- * Over 64 partitions, each by its primary key, a look that finds nothing takes 0.4 ms; the first 200 of 100,000, 50 ms.
- */
-const readRecords = Effect.fnUntraced(function* (look: typeof Look.Type) {
-  const sql = yield* SqlClient.SqlClient
-  const find = SqlSchema.findAll({
-    Request: Look,
-    Result: RecordRow,
-    execute: ({ characters, limit, positions, topic }) => sql`
-      WITH chosen AS MATERIALIZED (
-        SELECT record.*, max(created_at) OVER (PARTITION BY record.partition ORDER BY record."offset") AS reached
-        FROM unnest(${int4Array(positions.map(([partition]) => partition))},
-          ${textArray(positions.map(([, position]) => String(position)))}::int8[]) AS wanted (partition, position)
-        CROSS JOIN LATERAL (
-          SELECT partition, "offset", key, value, headers, created_at FROM topic_records
-          WHERE topic = ${topic} AND partition = wanted.partition AND "offset" >= wanted.position
-          ORDER BY "offset" LIMIT ${limit}) AS record
-        ORDER BY reached, record.partition, record."offset" LIMIT ${limit}
-      )
-      SELECT partition, "offset"::float8 AS "offset", key, headers, floor(1000 * extract(epoch FROM created_at))::float8 AS at,
-        ${characters === undefined ? sql.literal("value") : sql`left(value, ${characters}) AS value`}
-      FROM chosen ORDER BY reached, partition, "offset"`
-  })
-  return yield* find(look).pipe(Effect.catchTag("SchemaError", Effect.die))
-})
 
 /** Where the topic ends now, or begins; fails with what there is instead. */
 const startingPositions = Effect.fnUntraced(function* (
@@ -74,12 +19,10 @@ const startingPositions = Effect.fnUntraced(function* (
   partition: number | undefined,
   from: "earliest" | "latest"
 ) {
-  const sql = yield* SqlClient.SqlClient
-  const ends = yield* sql<{ partition: number; next: number }>`
-    SELECT partition, next_offset::float8 AS next FROM topic_partitions WHERE topic = ${topic} ORDER BY partition`
+  const ends = yield* readEnds(topic)
   if (ends.length === 0) {
-    const rows = yield* sql<{ topic: string }>`SELECT DISTINCT topic FROM topic_partitions ORDER BY topic`
-    const there = rows.length === 0 ? "none yet" : rows.map((row) => row.topic).join(", ")
+    const topics = yield* readTopics
+    const there = topics.length === 0 ? "none yet" : topics.map(({ topic }) => topic).join(", ")
     return yield* new CommandFailed({ message: `There is no topic ${oneLine(topic)}. Embedded topics: ${there}.` })
   }
   const wanted = ends.filter((end) => partition === undefined || end.partition === partition)
@@ -97,11 +40,12 @@ const patient = { schedule: Schedule.spaced(pause), times: 20 }
 
 const follow = Effect.fnUntraced(function* <R>(options: {
   readonly topic: string
-  readonly start: Positions
+  /** Where to begin, by partition. */
+  readonly start: ReadonlyMap<number, number>
   readonly limit: number
   readonly atOnce: number
   readonly characters: number | undefined
-  readonly show: (records: ReadonlyArray<RecordRow>) => Effect.Effect<void, never, R>
+  readonly show: (records: ReadonlyArray<TopicRow>) => Effect.Effect<void, never, R>
 }) {
   const { atOnce, characters, show, topic } = options
   const positions = new Map(options.start)
@@ -116,7 +60,7 @@ const follow = Effect.fnUntraced(function* <R>(options: {
   }
 })
 
-const lineOf = (record: RecordRow, columns: number): string => {
+const lineOf = (record: TopicRow, columns: number): string => {
   const { at, key, offset, partition, value } = record
   return fit(`${formatInstant(at)} ${`${partition}:${offset}`.padEnd(9)} ${oneLine(key)} ${oneLine(value)}`, columns)
 }
@@ -142,7 +86,7 @@ const flags = {
   )
 }
 
-const showAs = (topic: string, json: boolean, columns: number) => (records: ReadonlyArray<RecordRow>) =>
+const showAs = (topic: string, json: boolean, columns: number) => (records: ReadonlyArray<TopicRow>) =>
   json
     ? printJson(records.map(({ at, ...record }) => ({ topic, ...record, created_at: formatInstant(at) })))
     : print(...records.map((record) => lineOf(record, columns)))

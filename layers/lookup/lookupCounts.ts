@@ -1,0 +1,17 @@
+/**
+ * How many lookups there were, by what became of them, for those who look: reads the whole audit trail.
+ */
+import { Effect, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import { rowsAs } from "../postgres/statementArrays.ts"
+
+const asCounts = rowsAs(Schema.Struct({ matched: Schema.Int, mismatched: Schema.Int }))
+
+export const countLookups = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* asCounts(sql`
+    SELECT count(*) FILTER (WHERE outcome = 'match')::int4 AS matched,
+      count(*) FILTER (WHERE outcome = 'mismatch')::int4 AS mismatched
+    FROM flex.lookup_audit`)
+  return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
+})
