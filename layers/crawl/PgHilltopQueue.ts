@@ -29,7 +29,7 @@ import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
 import { signalsOf } from "../../src/crawl/ServerPace.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { claimStatement } from "./claimStatement.ts"
-import { budgetOf, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
+import { budgetOf, isAsJudged, judge, type Judged, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
 import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { listen } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
@@ -173,7 +173,7 @@ export const PgHilltopQueue = Layer.effect(
      * lease, the task or the server. Leases are looked up one by one, and lists are arrays, so that none is joined: a plan made
      * while there were hardly any would compare each with each.
      */
-    const freeLeases = sql.literal(`
+    const freeLeases = (judged: ReadonlyArray<Judged> = []) => sql`
       free_leases AS MATERIALIZED (
         SELECT l.task_id, l.fence, l.origin FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT id FROM asked))
         ORDER BY l.task_id FOR UPDATE SKIP LOCKED
@@ -181,21 +181,21 @@ export const PgHilltopQueue = Layer.effect(
         SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(SELECT task_id FROM free_leases))
         ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
       ), free_servers AS MATERIALIZED (
-        SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM asked))
+        SELECT s.origin FROM hilltop_servers s
+        WHERE s.origin = ANY(ARRAY(SELECT origin FROM asked)) AND ${isAsJudged(sql, judged)}
         ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
-      )`)
+      )`
     /** What is not there any more, deleted by hand, is held by nobody. */
     const isFreeOf = (lease: string) =>
       sql.literal(`(${lease}.task_id = ANY(ARRAY(SELECT id FROM free_tasks))
           OR NOT EXISTS (SELECT FROM hilltop_fetch_tasks t WHERE t.id = ${lease}.task_id))
         AND ${isServerFreeOf(lease)}`)
 
+    /** Two round trips: one reads the servers that were heard of, one writes all. */
     const settleFree = (settlements: ReadonlyArray<Settlement>) => {
       const byId = new Map(settlements.map((settlement) => [settlement.task.id, settlement]))
-      const heard = signalsOf(settlements)
-      return settlements.length === 0
-        ? Effect.succeed([])
-        : sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
+      const written = (judged: ReadonlyArray<Judged>) =>
+        sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
             WITH asked AS MATERIALIZED (
               SELECT run.*, lease.due_at, lease.origin FROM unnest(${settlements.map(({ task }) => String(task.id))}::bigint[],
                 ${settlements.map(({ task }) => String(task.fence))}::bigint[],
@@ -208,7 +208,7 @@ export const PgHilltopQueue = Layer.effect(
                 AS run (id, fence, attempts, delay, hash, digest, reason, entry)
               CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
-            ), ${freeLeases}, ended AS (
+            ), ${freeLeases(judged)}, ended AS (
               DELETE FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f
                 WHERE f.fence = ANY(ARRAY(SELECT fence FROM asked)) AND ${isFreeOf("f")})) RETURNING task_id, origin
             ), settled AS (
@@ -222,11 +222,14 @@ export const PgHilltopQueue = Layer.effect(
                 previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history ELSE ${history} || run.entry END
               FROM asked AS run WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE
               RETURNING t.id
-            ), ${slotsSettled(sql, "ended", heard)}
+            ), ${slotsSettled(sql, "ended", judged)}
             SELECT asked.id::float8 AS id, (asked.id IN (SELECT id FROM settled)) IS TRUE AS settled,
               (asked.id IN (SELECT task_id FROM ended)) IS TRUE AS ended,
-              asked.origin = ANY(ARRAY(SELECT origin FROM touched)) AS heard FROM asked`.pipe(
-            againAfterDeadlock,
+              asked.origin = ANY(ARRAY(SELECT origin FROM touched)) AS heard FROM asked`.pipe(againAfterDeadlock)
+      return settlements.length === 0
+        ? Effect.succeed([])
+        : judge(sql, signalsOf(settlements)).pipe(
+            Effect.flatMap(written),
             Effect.map((rows) => {
               const there = new Map(rows.map((row) => [row.id, row]))
               return settlements.flatMap(({ task: { id } }): ReadonlyArray<Unsettled> => {
@@ -345,7 +348,7 @@ export const PgHilltopQueue = Layer.effect(
         sql<{ asked: number; released: number }>`
           WITH asked AS MATERIALIZED (
             SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE ${isHeld(held)}
-          ), ${freeLeases}, released AS (
+          ), ${freeLeases()}, released AS (
             DELETE FROM hilltop_fetch_leases l WHERE ${isHeld(held)} AND l.task_id = ANY(ARRAY(SELECT f.task_id
               FROM free_leases f WHERE ${sql.literal(isServerFreeOf("f"))})) RETURNING origin
           ), ${slotsGivenBack(sql, "released")}
@@ -361,7 +364,7 @@ export const PgHilltopQueue = Layer.effect(
       takeOver: sql<{ id: unknown }>`
         WITH asked AS MATERIALIZED (
           SELECT task_id AS id, origin FROM hilltop_fetch_leases WHERE lease_until <= now()
-        ), ${freeLeases}, lost AS (
+        ), ${freeLeases()}, lost AS (
           DELETE FROM hilltop_fetch_leases l WHERE lease_until <= now()
             AND l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f WHERE ${isFreeOf("f")})) RETURNING task_id, origin
         ), taken_over AS (

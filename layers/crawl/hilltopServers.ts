@@ -1,11 +1,21 @@
 /**
- * The row of a Hilltop server in SQL: how much may be asked of it now, and how it changes with its answers.
+ * The row of a Hilltop server: how much may be asked of it now, and how it changes with its answers.
  *
- * The rules are `ServerPace`'s, with its numbers; what is written here is read under the row's lock, which `FOR UPDATE`
- * takes on the latest version of the row, whatever the statement's snapshot says.
+ * How it changes is `ServerPace`'s rule, applied to the row as it was read a moment before. It is written under the row's lock,
+ * and only if the row is still the same; `FOR UPDATE` sees its latest version, whatever the statement's snapshot says. A row that
+ * somebody else has judged meanwhile counts as one that somebody else holds: what is about it is tried again.
  */
-import type { SqlClient, Statement } from "effect/sql"
-import { paceRule, type ServerSignal } from "../../src/crawl/ServerPace.ts"
+import { Effect, Schema } from "effect"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
+import {
+  afterSignal,
+  bucketSeconds,
+  paceRule,
+  type ServerHealth,
+  type ServerSignal
+} from "../../src/crawl/ServerPace.ts"
+import { millisOf } from "../postgres/epochNumbers.ts"
+import { float8s, rowsAs, texts } from "../postgres/statementArrays.ts"
 
 /** Limits where no source says otherwise. */
 export interface DefaultLimits {
@@ -17,7 +27,7 @@ export interface DefaultLimits {
 export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
   const rate = sql`(coalesce(s.requests_per_second, ${defaults.requestsPerSecond}::float8) * s.pace)`
   // Counted from now(), the statement's start: never more than has really passed.
-  const tokens = sql`least(1 + ${rate} / 4, s.tokens + ${rate} * greatest(0, extract(epoch FROM now() - s.refilled_at)))`
+  const tokens = sql`least(1 + ${rate} * ${bucketSeconds}::float8, s.tokens + ${rate} * greatest(0, extract(epoch FROM now() - s.refilled_at)))`
   const concurrency = sql`CASE WHEN s.failures >= ${paceRule.failures}::int4 THEN 1
     ELSE greatest(1, floor(coalesce(s.max_concurrent, ${defaults.maxConcurrent}::int4) * s.pace)) END`
   return {
@@ -37,60 +47,106 @@ export const slotsGivenBack = (sql: SqlClient.SqlClient, ended: string): Stateme
     FROM touched JOIN slots USING (origin) WHERE s.origin = touched.origin
   )`
 
-/** The same, and what was heard of the servers meanwhile, by origin. */
+/** How a server was doing when it was read, and the row's own words for it, by which a change since is told. */
+const HealthRow = Schema.Struct({
+  origin: Schema.String,
+  version: Schema.String,
+  now: Schema.Number,
+  pace: Schema.Number,
+  paced_at: Schema.Number,
+  epoch: Schema.Number,
+  failures: Schema.Number,
+  pauses: Schema.Number,
+  open_until: Schema.NullOr(Schema.Number),
+  cool_down_until: Schema.NullOr(Schema.Number),
+  answers: Schema.Number,
+  recent_millis: Schema.Number,
+  usual_millis: Schema.Number
+})
+const asHealth = rowsAs(HealthRow)
+
+/** Beyond this nothing changes; an operator may have written the greatest number there is. */
+const mostInARow = 1_000_000
+
+/** All that the rule reads and writes, as text; claims change none of it. */
+const version = `ROW(s.origin, s.pace, s.paced_at, s.epoch, s.failures, s.pauses, s.open_until, s.cool_down_until, s.answers,
+  s.recent_millis, s.usual_millis)::text`
+
+/** A server as it will be after its answers, if nobody judges it meanwhile. */
+export interface Judged {
+  readonly origin: string
+  readonly version: string
+  readonly health: ServerHealth
+}
+
+/** Reads the servers that were heard of, by primary key, and applies the rule; those whose rows are gone are left out. */
+export const judge = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  heard: ReadonlyMap<string, ServerSignal>
+): Effect.fn.Return<ReadonlyArray<Judged>, SqlError.SqlError> {
+  if (heard.size === 0) return []
+  const millis = (moment: string) => sql.literal(millisOf(moment))
+  const rows = yield* asHealth(sql`
+    SELECT s.origin, ${sql.literal(version)} AS version, ${millis("now()")} AS now, s.pace, ${millis("s.paced_at")} AS paced_at,
+      s.epoch::float8 AS epoch, s.failures, s.pauses, ${millis("s.open_until")} AS open_until,
+      ${millis("s.cool_down_until")} AS cool_down_until, s.answers::float8 AS answers, s.recent_millis, s.usual_millis
+    FROM hilltop_servers s WHERE s.origin = ANY(${[...heard.keys()]}::text[])`)
+  return rows.flatMap((row) => {
+    const signal = heard.get(row.origin)
+    const health = {
+      // What no number is, written by hand, would stay so for ever.
+      pace: Number.isNaN(row.pace) ? 1 : row.pace,
+      pacedAt: row.paced_at,
+      epoch: row.epoch,
+      failures: Math.min(row.failures, mostInARow),
+      pauses: Math.min(row.pauses, mostInARow),
+      openUntil: row.open_until ?? undefined,
+      coolDownUntil: row.cool_down_until ?? undefined,
+      answers: row.answers,
+      recentMillis: row.recent_millis,
+      usualMillis: row.usual_millis
+    }
+    return signal === undefined
+      ? []
+      : [{ origin: row.origin, version: row.version, health: afterSignal(health, signal, row.now) }]
+  })
+})
+
+/** That the row `s` was not judged, or is still as it was when it was. */
+export const isAsJudged = (sql: SqlClient.SqlClient, judged: ReadonlyArray<Judged>): Statement.Fragment =>
+  judged.length === 0
+    ? sql.literal("true")
+    : sql`(s.origin <> ALL(${texts(judged.map(({ origin }) => origin))})
+        OR ${sql.literal(version)} = ANY(${texts(judged.map((each) => each.version))}))`
+
+/** Gives back slots as `slotsGivenBack` does, and writes how the servers are doing now; `touched` are those that were written. */
 export const slotsSettled = (
   sql: SqlClient.SqlClient,
   ended: string,
-  heard: ReadonlyMap<string, ServerSignal>
+  judged: ReadonlyArray<Judged>
 ): Statement.Fragment => {
-  const signals = [...heard.values()]
-  const column = (of: (signal: ServerSignal) => number) => signals.map((signal) => String(of(signal)))
-  const rule = paceRule
+  const column = (of: (health: ServerHealth) => number | undefined) =>
+    float8s(judged.map(({ health }) => of(health) ?? null))
   return sql`
   slots AS (SELECT origin, count(*)::int4 AS n FROM ${sql(ended)} GROUP BY origin
-  ), heard AS (
-    SELECT * FROM unnest(${[...heard.keys()]}::text[], ${column((s) => s.answered)}::int4[], ${column((s) => s.failed)}::int4[],
-      ${column((s) => s.timed)}::int4[], ${column((s) => s.millis)}::float8[], ${column((s) => s.goodEpoch)}::int8[],
-      ${column((s) => s.badEpoch)}::int8[], ${column((s) => s.coolDown)}::float8[])
-      AS signal (origin, answered, failed, timed, millis, good_epoch, bad_epoch, cool_down)
-  ), touched AS (
-    SELECT s.* FROM hilltop_servers s
-    WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM heard))
-    ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), judged AS (
-    SELECT s.origin, heard.answered, heard.cool_down, answers.n AS answers, average.recent, average.usual,
-      is_news, is_slower, circuit.failures, opens, (CASE WHEN heard.answered > 0 THEN 0 ELSE s.pauses END) + opens::int4 AS pauses
-    FROM touched s JOIN heard USING (origin)
-    CROSS JOIN LATERAL (SELECT s.answers + heard.timed AS n) answers
-    CROSS JOIN LATERAL (SELECT
-      s.recent_millis + ${weighted(sql, rule.recentWeight)} * (heard.millis - s.recent_millis) AS recent,
-      s.usual_millis + ${weighted(sql, rule.usualWeight)} * (heard.millis - s.usual_millis) AS usual) average
-    CROSS JOIN LATERAL (SELECT heard.bad_epoch >= s.epoch AS is_news,
-      heard.timed > 0 AND answers.n > ${rule.acquaintance}::int4 AND heard.good_epoch >= s.epoch
-        AND recent > ${rule.slowFactor}::float8 * usual + ${rule.slowMillis}::float8 AS is_slower,
-      (CASE WHEN heard.answered > 0 THEN 0 ELSE s.failures END) + heard.failed AS failures) circuit
-    CROSS JOIN LATERAL (SELECT heard.failed > 0 AND circuit.failures >= ${rule.failures}::int4
-      AND (is_news OR s.failures < ${rule.failures}::int4) AS opens) verdict
+    SELECT * FROM unnest(${texts(judged.map(({ origin }) => origin))}, ${column((h) => h.pace)}, ${column((h) => h.pacedAt)},
+      ${column((h) => h.epoch)}, ${column((h) => h.failures)}, ${column((h) => h.pauses)}, ${column((h) => h.openUntil)},
+      ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)})
+      AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis)
+  ), touched AS (
+    SELECT s.origin FROM hilltop_servers s
+    WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM judged)) AND ${isAsJudged(sql, judged)}
+    ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), given_back AS (
     UPDATE hilltop_servers s SET in_flight = greatest(0, s.in_flight - coalesce(slots.n, 0)),
-      pace = CASE WHEN judged.origin IS NULL THEN s.pace ELSE least(1, greatest(${rule.least}::float8, CASE
-        WHEN is_news THEN s.pace * ${rule.afterFailure}::float8 WHEN is_slower THEN s.pace * ${rule.afterSlowness}::float8
-        ELSE s.pace + least(judged.answered * ${rule.step}::float8,
-          greatest(0, extract(epoch FROM now() - s.paced_at)) / ${rule.recoverySeconds}::float8) END)) END,
-      paced_at = CASE WHEN judged.origin IS NULL THEN s.paced_at ELSE greatest(s.paced_at, now()) END,
-      epoch = s.epoch + coalesce((is_news OR is_slower OR opens)::int4, 0),
-      failures = coalesce(judged.failures, s.failures), pauses = coalesce(judged.pauses, s.pauses),
-      open_until = CASE WHEN opens THEN now() + interval '1 second' * least(${rule.longestPauseSeconds}::float8,
-          ${rule.firstPauseSeconds}::float8 * 2 ^ least(judged.pauses - 1, 20))
-        WHEN judged.answered > 0 THEN NULL ELSE s.open_until END,
-      cool_down_until = CASE WHEN judged.cool_down > 0
-        THEN greatest(s.cool_down_until, now() + interval '1 second' * judged.cool_down) ELSE s.cool_down_until END,
-      answers = coalesce(judged.answers, s.answers), recent_millis = coalesce(judged.recent, s.recent_millis),
-      usual_millis = coalesce(judged.usual, s.usual_millis)
+      pace = coalesce(judged.pace, s.pace), paced_at = coalesce(to_timestamp(judged.paced_at / 1000), s.paced_at),
+      epoch = coalesce(judged.epoch, s.epoch), failures = coalesce(judged.failures, s.failures),
+      pauses = coalesce(judged.pauses, s.pauses),
+      open_until = CASE WHEN judged.origin IS NULL THEN s.open_until ELSE to_timestamp(judged.open_until / 1000) END,
+      cool_down_until = coalesce(to_timestamp(judged.cool_down_until / 1000), s.cool_down_until),
+      answers = coalesce(judged.answers, s.answers), recent_millis = coalesce(judged.recent_millis, s.recent_millis),
+      usual_millis = coalesce(judged.usual_millis, s.usual_millis)
     FROM touched LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin) WHERE s.origin = touched.origin
   )`
 }
-
-/** How much the answers heard now weigh in an average: by its weight, or by their share of all answers so far. */
-const weighted = (sql: SqlClient.SqlClient, weight: number): Statement.Fragment => sql`
-  (CASE WHEN heard.timed = 0 THEN 0 ELSE greatest(1 - (1 - ${weight}::float8) ^ heard.timed, heard.timed::float8 / answers.n) END)`

@@ -2,9 +2,8 @@
  * How fast a server is asked, by how it answers: a share (`pace`) of its limits, halved when it fails or says 429, lowered
  * when its answers get slow, recovering by small steps; and a circuit that lets a single probe through after many failures.
  *
- * Pure. `PgHilltopQueue` applies the same rule in SQL as it settles, with these numbers, and a test holds the two together.
- * What was claimed before the last slow-down says nothing new about it, hence `epoch`: sixteen requests that fail at once
- * halve the pace once, as a lost packet does in TCP.
+ * Pure: whoever keeps the server's row reads it, applies the rule and writes it. What was claimed before the last slow-down
+ * says nothing new about it, hence `epoch`: sixteen requests that fail at once halve the pace once, as a lost packet does in TCP.
  */
 import type { Settlement } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
@@ -43,7 +42,7 @@ export interface ServerHealth {
   readonly pauses: number
   readonly openUntil: Instant | undefined
   readonly coolDownUntil: Instant | undefined
-  /** Whose time counted, and their moving averages. */
+  /** How many answers were timed, and the moving averages of their times: of the recent ones, and of all. */
   readonly answers: number
   readonly recentMillis: number
   readonly usualMillis: number
@@ -158,8 +157,10 @@ export const afterSignal = (server: ServerHealth, signal: ServerSignal, now: Ins
 export const concurrencyOf = (server: Pick<ServerHealth, "failures" | "pace">, most: number): number =>
   server.failures >= paceRule.failures ? 1 : Math.max(1, Math.floor(most * server.pace))
 
-/** What a bucket holds at this rate: one request, so that none waits for two, and a quarter of a second's worth. */
-export const bucketSize = (perSecond: number): number => 1 + perSecond / 4
+/** Beside one request, so that none waits for two, a bucket holds what a server is asked in so many seconds. */
+export const bucketSeconds = 0.25
+/** How many requests a bucket holds at this rate. */
+export const bucketSize = (perSecond: number): number => 1 + perSecond * bucketSeconds
 
 const pauseSeconds = (pauses: number): number =>
   Math.min(paceRule.longestPauseSeconds, paceRule.firstPauseSeconds * 2 ** Math.min(pauses - 1, 20))

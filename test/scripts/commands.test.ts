@@ -132,14 +132,18 @@ layer(services, { excludeTestServices: true })("penstock source", (it) => {
       yield* sql`
         INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at)
         VALUES (1, 'SITES_LIST', 'https://x/1', now()), (1, 'SITES_LIST', 'https://x/2', now() + interval '1 hour'),
-          (2, 'SITES_LIST', 'https://x/3', now())`
+          (2, 'SITES_LIST', 'https://x/3', now()), (1, 'SITES_LIST', 'https://x/held', now()), (1, 'SITES_LIST', 'https://x/lost', now())`
+      yield* sql`
+        INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
+        SELECT id, origin, next_fetch_at, now() + CASE fetch_url WHEN 'https://x/held' THEN interval '1 hour' ELSE '-1 hour' END
+        FROM hilltop_fetch_tasks WHERE fetch_url IN ('https://x/held', 'https://x/lost')`
       const [table, json] = yield* Effect.all([asked("source list"), asked("source list --json")], atOnce)
       assert.deepStrictEqual(
         table,
         succeeded(
           [
             "id  council  url                                  paused  tasks  due  problem",
-            " 1        3  https://hilltop.example.nz/data.hts  no          2    1  measurementNames is missing",
+            " 1        3  https://hilltop.example.nz/data.hts  no          4    2  measurementNames is missing",
             " 2        9  https://hilltop.example.nz/data.hts  yes         1    0  –",
             ""
           ].join("\n")
@@ -153,7 +157,7 @@ layer(services, { excludeTestServices: true })("penstock source", (it) => {
         due
       }))
       const problem = "measurementNames is missing"
-      assert.deepStrictEqual(shown[0], { id: 1, configuration: {}, problem, tasks: 2, due: 1 })
+      assert.deepStrictEqual(shown[0], { id: 1, configuration: {}, problem, tasks: 4, due: 2 })
     })
   )
 })

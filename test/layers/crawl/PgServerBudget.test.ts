@@ -244,16 +244,16 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
         { weight: 1, arbitrary: fc.constant(undefined) }
       )
       const heard = fc.array(fc.record({ answer: answers, behind: fc.constantFrom(0, 0, 0, 1) }), { maxLength: 8 })
-      const rounds = fc.sample(heard, { numRuns: 150, seed: 11 })
+      const batches = fc.sample(heard, { numRuns: 150, seed: 11 })
       const first = yield* serverOf("paced")
       const earlier = (server: ServerHealth) => ({ ...server, pacedAt: server.pacedAt - 20_000 })
       let expected: ServerHealth = newServer(first.paced_at)
-      for (const [n, round] of rounds.entries()) {
+      for (const [n, batch] of batches.entries()) {
         if (n % 3 === 0) {
           yield* sql`UPDATE hilltop_servers SET paced_at = paced_at - interval '20 seconds' WHERE origin = ${origin("paced")}`
           expected = earlier(expected)
         }
-        const settlements = round.map(({ answer, behind }) =>
+        const settlements = batch.map(({ answer, behind }) =>
           settledAtOnce(
             { id: 0, fence: 0, server: { origin: origin("paced"), epoch: Math.max(0, expected.epoch - behind) } },
             answer
@@ -261,7 +261,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
         )
         yield* queue.settle(settlements)
         const row = yield* serverOf("paced")
-        if (round.some(({ answer }) => answer !== undefined)) {
+        if (batch.some(({ answer }) => answer !== undefined)) {
           expected = afterSignal(expected, signalOf(settlements), row.paced_at)
         }
         const { answers, epoch, failures, pauses } = row
@@ -283,6 +283,32 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
         assert.closeTo(row.cool ?? 0, expected.coolDownUntil ?? 0, 1)
       }
     })
+  )
+
+  it.effect("hear every answer once, however many settle at once", () =>
+    Effect.gen(function* () {
+      const queues = [yield* HilltopQueue, yield* instance]
+      const sourceId = yield* arranged("heard", { rate: 10_000, concurrent: 1_000 }, 200)
+      const claimed = Effect.map(queues[0]!.claim(100), (tasks) => tasks.filter((task) => task.sourceId === sourceId))
+      const mine: Array<ClaimedTask> = []
+      while (mine.length < 200) mine.push(...(yield* claimed))
+      const settleAll = (
+        queue: HilltopQueue["Service"],
+        settlements: ReadonlyArray<Settlement>
+      ): Effect.Effect<void, unknown> =>
+        Effect.flatMap(queue.settle(settlements), (unsettled) => {
+          const again = unsettled.flatMap((one) => one.again ?? [])
+          return again.length === 0 ? Effect.void : settleAll(queue, again)
+        })
+      const answer = { kind: "answered", millis: 100 } as const
+      yield* Effect.forEach(
+        mine,
+        (task, n) => settleAll(queues[n % 2]!, [settlementOf(task, { delay: Duration.days(1), answer })]),
+        { concurrency: 8, discard: true }
+      )
+      const { answers, in_flight } = yield* serverOf("heard")
+      assert.deepStrictEqual({ answers, in_flight }, { answers: 200, in_flight: 0 })
+    }).pipe(Effect.scoped)
   )
 
   it.effect("keep a run whose error text no PostgreSQL text can hold", () =>
