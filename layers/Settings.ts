@@ -123,7 +123,7 @@ export const Settings = {
       10
     ),
     "10",
-    "connections of one instance, 2 at least: one listens, the others work"
+    "connections of one instance, at least 2: one listens, the others work"
   ),
   PENSTOCK_DATA: setting(
     withDefault({ config: Config.NonEmptyString("PENSTOCK_DATA"), rule: "must be a directory" }, ".penstock"),

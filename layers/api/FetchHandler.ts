@@ -1,5 +1,5 @@
 /**
- * The routes as a fetch handler, for Deno, edge runtimes and whoever else speaks `Request` and `Response`.
+ * The routes as a fetch handler, for Deno, edge runtimes and whatever else speaks `Request` and `Response`.
  *
  * It answers from the services it is made with, the same that a server on a socket would use, and ends with its scope.
  */

@@ -1,7 +1,7 @@
 /**
  * The oldest due work of both flows and of the embedded topics, in one statement.
  *
- * Everything is found at the head of an index, the same that the claims use: 1.8 ms at a million accounting points and a
+ * Everything is found at the head of an index, of those that the claims use: 1.8 ms at a million accounting points and a
  * million due requests to 20 servers, on two cores that had other work. With Kafka, what its readers have not read is
  * for its own tools to tell; here the loops of the readers show whether they are alive.
  */

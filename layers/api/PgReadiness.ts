@@ -1,6 +1,6 @@
 /**
  * Whether the database answers, can be written to, and has every migration of this code. A newer database is fine: migrations
- * only go forward, so whoever locks the table where they are recorded does not take them away.
+ * only go forward, so a lock on the table where they are recorded does not mean that they are gone.
  */
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"

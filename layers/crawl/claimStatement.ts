@@ -4,13 +4,13 @@
  *
  * The look visits the servers that have nothing in flight first, else in the order of drawn lots, and no more of them than it
  * needs. At each it probes one index per lane (a source on that server) and kind of task, and reads no more than the
- * server's room: its time does not grow with the queue. An idle look writes nothing. Servers that others hold are passed over,
- * and so are those that another claim has visited since the look: whoever then holds a server's row knows every lease of
- * its tasks.
+ * server's room: its time does not grow with the queue. An idle look writes nothing. Servers whose rows are locked are passed
+ * over, and so are those from which another claim has taken tasks since the look: so the claim that locks a server's row has
+ * seen every lease of that server's tasks.
  *
- * Slow servers must not hold every place that there is. So of what it saw a claim takes from those first that have least in
- * flight; and some places are kept from those that have anything in flight, while others with due tasks have nothing in
- * flight only because their rate says so, which will be over in a moment.
+ * Slow servers must not fill every place. So a claim takes the tasks of those servers first that have least in flight. And while
+ * some servers with due tasks have nothing in flight, only because their rate makes them wait for a moment, some places are kept
+ * free for them.
  */
 import type { SqlClient, Statement } from "effect/sql"
 import { mostKept, sharePeriod, stretch } from "../../src/crawl/FetchOrder.ts"

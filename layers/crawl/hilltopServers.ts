@@ -3,7 +3,7 @@
  *
  * How it changes is `ServerPace`'s rule, applied to the row as it was read a moment before. It is written under the row's lock,
  * and only if the row is still the same; `FOR UPDATE` sees its latest version, whatever the statement's snapshot says. A row that
- * somebody else has judged meanwhile counts as one that somebody else holds: what is about it is tried again.
+ * another instance has judged meanwhile counts as one that is locked: its settlements are tried again.
  */
 import { Effect, Schema } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"

@@ -1,5 +1,5 @@
 /**
- * How many Hilltop tasks there are and how many are due, for those who look: reads the whole table, so no loop may ask for it.
+ * How many Hilltop tasks there are and how many are due, for people. Reads the whole table, so no loop may ask for it.
  *
  * Due is what a worker could take now. Of a paused source nothing is taken, and a lease that ran out holds nothing any more.
  */

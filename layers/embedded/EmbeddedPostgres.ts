@@ -118,7 +118,7 @@ const start = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
   } satisfies EmbeddedPostgres
 })
 
-/** Starts it and answers how to reach it, or fails with a sentence for whoever started the service. */
+/** Starts it and answers how to reach it, or fails with a sentence for the person who started the service. */
 export const startEmbeddedPostgres: (
   options: EmbeddedPostgresOptions
 ) => Effect.Effect<EmbeddedPostgres, EmbeddedPostgresError, Scope.Scope | FileSystem.FileSystem | Path.Path> =

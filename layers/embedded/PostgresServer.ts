@@ -1,8 +1,8 @@
 /**
  * One run of the embedded PostgreSQL on its data directory, from its first process to its last.
  *
- * The server carries its owner on its command line (`-c penstock.owner=…`). Whoever finds it running can tell from that
- * whether it is in use, and is left alone, or was left behind by a killed owner, and is stopped: no lock file can lie.
+ * The server carries its owner on its command line (`-c penstock.owner=…`). A process that finds it running can tell from that
+ * whether it is in use, and leaves it alone, or was left behind by a killed owner, and stops it: no lock file can lie.
  */
 import { Effect, FileSystem, Option, Schedule } from "effect"
 import { totalmem } from "node:os"

@@ -2,7 +2,7 @@
  * The embedded PostgreSQL that another process of Penstock has running, so that the command line can work beside it.
  *
  * Its data directory says where it listens and holds its password. A server whose owner died is on its way out and is not
- * found: whoever starts the next one clears it away (PostgresServer.ts).
+ * found: the process that starts the next one clears it away (PostgresServer.ts).
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, FileSystem, Option, Redacted, Schedule } from "effect"
@@ -50,7 +50,7 @@ const tryConnection = Effect.fnUntraced(function* (url: Redacted.Redacted) {
 
 /**
  * The address of the database on the server that has this data directory; none when no living process has one there. A
- * server that is just starting is waited for, 10 seconds at most: then there is none either.
+ * server that is just starting is waited for, at most 10 seconds: then there is none either.
  */
 export const findRunningPostgres = Effect.fn("RunningPostgres.find")(
   function* (directory: string, database: string = "penstock") {

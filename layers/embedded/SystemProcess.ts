@@ -1,6 +1,6 @@
 /**
  * What the embedded PostgreSQL needs of the operating system's processes: run a command to its end, perhaps as another
- * user; tell who has a process id; stop a server that we are not the parent of.
+ * user; tell which process has an id; stop a server that we are not the parent of.
  *
  * A process id is used again after a while, and in a container at once. Together with the time of its start it is not.
  * `node:child_process` is used directly because Effect's spawner cannot change the user.
@@ -14,7 +14,7 @@ export class ProcessError extends Data.TaggedError("ProcessError")<{
   readonly cause?: unknown
 }> {}
 
-/** As whom a command runs. Left out: as whoever runs this process. */
+/** The user that a command runs as; by default the user of this process. */
 export interface Account {
   readonly uid: number
   readonly gid: number
@@ -80,7 +80,7 @@ const readProc = (pid: number, file: string) =>
     Effect.orElseSucceed(() => "")
   )
 
-/** Who has this process id now. None when nobody has, or a dead process of which its parent has not yet taken note. */
+/** The process that has this id now. None when there is none, or only a dead one that its parent has not reaped yet. */
 export const identify = Effect.fn("SystemProcess.identify")(function* (
   pid: number
 ): Effect.fn.Return<Option.Option<ProcessIdentity>, never, FileSystem.FileSystem> {

@@ -1,9 +1,9 @@
 /**
  * Bytes that arrive in pieces, as one array in the end.
  *
- * Once they are many they lie in one buffer that grows in place and is given back by hand: its address space is reserved, its
- * memory is not. Kept pieces, or a copy at each growth, would be old by then and stay until the next full collection; and
- * what malloc once had of this size it keeps.
+ * Many bytes lie in one buffer that grows in place and is freed by hand: its address space is reserved, its memory is not. If
+ * pieces were kept, or copied at each growth, they would reach the old generation and stay until the next full collection; and
+ * malloc keeps blocks of this size once it has had them.
  */
 export class CollectedBytes {
   length = 0

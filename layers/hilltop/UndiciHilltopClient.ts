@@ -2,7 +2,7 @@
  * Requests to Hilltop servers with undici: one deadline including the body, a limit of bytes counted while reading (after
  * decompression, so that a small bomb stays small), redirects only within the same server.
  *
- * Compressed answers are understood whether asked for or not. Trace headers stay at home: the servers are other people's.
+ * Compressed answers are understood whether asked for or not. No trace headers are sent: the servers are other people's.
  * However many answers are in flight, those that are received and worked on together take a bounded share of memory.
  */
 import { createHash } from "node:crypto"
@@ -60,7 +60,7 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
 const bareApostrophes: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch({ ...options, path: options.path.replace(/\?.*$/, (query) => query.replaceAll("%27", "'")) }, handler)
 
-/** Not taken from a layer: a layer is built once, and whoever else wants a client would get this one with its guard. */
+/** Not taken from a layer: a layer is built once, and others that want a client would get this one with its guard. */
 const makeClient = (allowPrivate: boolean) =>
   Effect.acquireRelease(
     Effect.sync(

@@ -1,7 +1,7 @@
 /**
- * A member of a consumer group: which partitions are its own, for how long, and where the group stands in them.
+ * A member of a consumer group: which partitions it is assigned, for how long, and the positions that the group has committed.
  *
- * Partitions are dealt out anew whenever a member comes or goes. Nobody joins the new round before its handlers are done,
+ * Partitions are assigned anew whenever a member comes or goes. No member joins the next generation before its handlers are done,
  * so a batch that is under way is settled by its old owner; one that keeps the others waiting for too long is lost.
  */
 import { Effect, Schedule } from "effect"
@@ -43,7 +43,7 @@ export interface GroupOptions {
   readonly rebalanceTimeout: number
 }
 
-/** One round of the group as one member sees it. */
+/** One generation of the group as one member sees it. */
 export interface Membership {
   readonly coordinator: KafkaNode
   readonly generation: number
@@ -51,7 +51,7 @@ export interface Membership {
   readonly partitions: ReadonlyArray<number>
 }
 
-/** All members use the same way of dealing out, under this name, or the group cannot be joined. */
+/** All members use the same assignor, under this name, or the group cannot be joined. */
 const protocol = "RoundRobinAssigner"
 const version = 0
 
@@ -70,8 +70,8 @@ const dealOut = (members: ReadonlyArray<{ readonly memberId: string }>, topic: s
   }))
 }
 
-/** The round has ended or is about to: partitions are being dealt out anew. */
-export const isNewRound = ({ kind }: KafkaFailure): boolean => kind === "REBALANCE_IN_PROGRESS"
+/** The generation has ended or is about to: partitions are being assigned anew. */
+export const isRebalance = ({ kind }: KafkaFailure): boolean => kind === "REBALANCE_IN_PROGRESS"
 /** The group went on without this member; whatever it holds belongs to others. */
 export const isExpelled = ({ kind }: KafkaFailure): boolean =>
   kind === "ILLEGAL_GENERATION" || kind === "UNKNOWN_MEMBER_ID" || kind === "FENCED_INSTANCE_ID"
@@ -99,10 +99,10 @@ export interface Member {
 export const isStillJoining = ({ kind }: KafkaFailure): boolean => kind === "StillJoining"
 
 /**
- * Joins the next round as the member that it was in the last, if any; waits until all have joined. Fails with
+ * Joins the next generation as the member that it was in the last, if any; waits until all have joined. Fails with
  * `isStillJoining` when that takes long.
  */
-export const joinRound = Effect.fnUntraced(function* (
+export const joinGeneration = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   options: GroupOptions,
   member: Member = { id: "" }
@@ -129,8 +129,8 @@ export const joinRound = Effect.fnUntraced(function* (
     const groupAssignment = isLeader
       ? dealOut(joined.members, topic, cluster.findTopicPartitionMetadata(topic).length)
       : []
-    const round = { groupId, generationId: joined.generationId, memberId, groupAssignment }
-    const { memberAssignment } = yield* ask(() => coordinator.syncGroup(round))
+    const generation = { groupId, generationId: joined.generationId, memberId, groupAssignment }
+    const { memberAssignment } = yield* ask(() => coordinator.syncGroup(generation))
     const partitions = MemberAssignment.decode(memberAssignment)?.assignment[topic] ?? []
     return { coordinator, generation: joined.generationId, member: memberId, partitions } satisfies Membership
   })
@@ -146,7 +146,7 @@ export const joinRound = Effect.fnUntraced(function* (
     ),
     Effect.retry({
       schedule: Schedule.exponential("10 millis"),
-      while: (failure) => isNewRound(failure) || isExpelled(failure),
+      while: (failure) => isRebalance(failure) || isExpelled(failure),
       times: 8
     })
   )
@@ -159,7 +159,7 @@ export const heartbeat = ({ group }: GroupOptions, { coordinator, generation, me
 export const leaveGroup = (coordinator: KafkaNode, { group }: GroupOptions, { id }: Member) =>
   ask(() => coordinator.leaveGroup({ groupId: group, memberId: id }))
 
-/** Where the group stands in each of the partitions; -1 where it never was. */
+/** The offset that the group has committed in each of the partitions; -1 where there is none. */
 export const committedOffsets = Effect.fnUntraced(function* (
   coordinator: KafkaNode,
   { group, topic }: Pick<GroupOptions, "group" | "topic">,
@@ -176,7 +176,7 @@ export const committedOffsets = Effect.fnUntraced(function* (
   )
 })
 
-/** Moves the group without publishing anything. Fails when this member's round is over. */
+/** Moves the group without publishing anything. Fails when this member's generation is over. */
 export const commitOffsets = (
   { group, topic }: GroupOptions,
   { coordinator, generation, member }: Membership,

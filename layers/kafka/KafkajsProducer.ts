@@ -3,8 +3,8 @@
  *
  * A request that failed is sent again with the same numbers, so a broker that has it already says so and keeps one. After
  * the last try a producer must not be used again, since its next batch would carry the numbers of one that perhaps
- * arrived, and be dropped as a duplicate of it. With a transactional id it also writes as a transaction, and whoever begins
- * to produce under the same id later ends this one's for good.
+ * arrived, and be dropped as a duplicate of it. With a transactional id it also writes as a transaction, and a producer
+ * that begins under the same id later fences this one off for good.
  */
 import { Effect, Schedule } from "effect"
 import { maxMessageBytes, type OutgoingRecord, recordBytes, RecordTooLarge } from "../../src/stream/KafkaSink.ts"
@@ -88,7 +88,8 @@ export const makeProducer = Effect.fnUntraced(function* (cluster: KafkaCluster, 
   const { producerEpoch, producerId } = yield* transactionalId === undefined
     ? untilLoaded(Effect.flatMap(anyNode(cluster), begin))
     : atCoordinator(cluster, transactionalId, 1)(begin)
-  return { identity: { ...id, producerId, producerEpoch }, sequences: new Map() } satisfies Producer as Producer
+  const producer: Producer = { identity: { ...id, producerId, producerEpoch }, sequences: new Map() }
+  return producer
 })
 
 /** A record that the broker refused although it is within the limit: random text grows when it is compressed. */

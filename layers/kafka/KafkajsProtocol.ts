@@ -5,7 +5,7 @@
  * the next batch is taken for one that did arrive and is dropped (`producer/sendMessages.js`). A broker that has answered is
  * not asked again in a send, so what it has come to lead between two tries is never sent, and reported as sent (there). An
  * offset counts as committed before its transaction is, also when that is aborted (`producer/index.js`, `sendOffsets`), and
- * aborted records may be shown (`consumer/filterAbortedMessages.js`). What stands above the protocol is written in terms of
+ * aborted records may be shown (`consumer/filterAbortedMessages.js`). What lies above the protocol is written in terms of
  * Effect instead (`KafkajsProducer`, `KafkajsGroup`, `KafkajsTopicReader`).
  */
 import { Context, Data, Effect, Layer, Redacted, type Scope } from "effect"
@@ -265,7 +265,7 @@ export class KafkajsClient extends Context.Service<
       KafkajsClient,
       Effect.gen(function* () {
         const run = Effect.runForkWith(yield* Effect.context())
-        // What it complains of in an outage is told by whoever meets it; its further fields may hold what was sent.
+        // What it complains of in an outage is logged by the program that meets it; its further fields may hold what was sent.
         const logger = createLogger({
           level: LEVELS.WARN,
           logCreator: () => (entry) => run(Effect.logDebug(`kafkajs: ${entry.log.message}`, { part: entry.namespace }))
@@ -290,7 +290,7 @@ export class KafkajsClient extends Context.Service<
               allowAutoTopicCreation: false,
               maxInFlightRequests: null,
               isolationLevel: 1,
-              // One look at each broker that was named: whoever opens waits and tries again.
+              // One look at each broker that was named: the program that opens it waits and tries again.
               retry: { retries: Math.max(1, brokers.length), initialRetryTime: 50, maxRetryTime: 500 }
             })
             return { cluster, destroyAll }

@@ -4,7 +4,7 @@
  * What is sent while a request is under way goes into the next one together. A producer that could not send is given up
  * with its connections, and the next send makes new ones: nothing has to be mended after an outage.
  */
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Effect, Layer, Semaphore } from "effect"
 import { batched } from "../../src/running/batched.ts"
 import {
   KafkaSink,
@@ -20,9 +20,9 @@ import { reopened } from "./reopened.ts"
 
 /** Of all sends that wait or are under way, in bytes: some six of the largest documents. Further ones wait their turn. */
 const maxInFlightBytes = 64_000_000
-/** A small record counts as this many bytes, so there are 64,000 of them at most. */
+/** A small record counts as this many bytes, so there are at most 64,000 of them. */
 const leastBytes = 1_000
-/** Sends that go out together at most. */
+/** At most so many sends go out together. */
 const maxTogether = 256
 
 const make = Effect.gen(function* () {
@@ -64,6 +64,4 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const KafkajsSink: Layer.Layer<KafkaSink, never, KafkajsClient | KafkajsTopics> = Layer.effectContext(
-  Effect.map(make, (sink) => Context.make(KafkaSink, sink))
-)
+export const KafkajsSink: Layer.Layer<KafkaSink, never, KafkajsClient | KafkajsTopics> = Layer.effect(KafkaSink, make)

@@ -1,26 +1,26 @@
 /**
  * Reads topics of Apache Kafka through kafkajs as a member of a consumer group, each record's effects exactly once.
  *
- * A partition has a transactional id of its own. Before the first batch of a round its new owner begins to produce under
- * that id, which ends for good whatever an earlier owner still has open, and only then looks where the group stands: what
+ * A partition has a transactional id of its own. Before the first batch of a generation its new owner begins to produce under
+ * that id, which ends for good whatever an earlier owner still has open, and only then looks up the committed offset: what
  * was committed until then is seen, and nothing can be committed after. What a handler returns and the offset behind its
  * batch are then one transaction, and readers of committed records see both or neither.
  */
-import { Context, Effect, Exit, Layer, Option } from "effect"
+import { Effect, Exit, Layer, Option } from "effect"
 import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"
 import {
   committedOffsets,
   type GroupOptions,
   isStillJoining,
-  joinRound,
+  joinGeneration,
   leaveGroup,
   type Member
 } from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, KafkajsClient, type KafkaNode } from "./KafkajsProtocol.ts"
-import { type RoundOptions, runRound } from "./kafkajsRound.ts"
-import { logRanges, placeIn } from "./kafkajsStands.ts"
+import { type GenerationOptions, runGeneration } from "./kafkajsGeneration.ts"
+import { logRanges, placeIn } from "./kafkajsPositions.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
 import { reopened } from "./reopened.ts"
 
@@ -34,7 +34,7 @@ export interface KafkajsTopicReaderOptions {
 /** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
 const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
 
-/** So long a member goes on by itself when the cluster changes: others lead after 10 seconds at most. In milliseconds. */
+/** So long a member goes on by itself when the cluster changes: others lead after at most 10 seconds. In milliseconds. */
 const longestMove = 30_000
 
 /** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */
@@ -53,7 +53,7 @@ const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<Consu
   yield* ask(() => cluster.addMultipleTargetTopics([topic]))
   yield* ask(() => cluster.refreshMetadataIfNecessary())
   const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
-  const stands = yield* atCoordinator(
+  const positions = yield* atCoordinator(
     cluster,
     group,
     0
@@ -61,7 +61,7 @@ const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<Consu
   const ranges = yield* logRanges(cluster, topic, partitions)
   return partitions.reduce((lag, partition) => {
     const range = ranges.get(partition) ?? { first: 0, next: 0 }
-    return lag + range.next - placeIn(range, stands.get(partition) ?? -1).at
+    return lag + range.next - placeIn(range, positions.get(partition) ?? -1).at
   }, 0)
 })
 
@@ -74,9 +74,9 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
   const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
     const { topic } = consumer
     const group: GroupOptions = { group: groupOf(consumer), topic, sessionTimeout, rebalanceTimeout }
-    const round: RoundOptions = { ...consumer, ...group, partitionsAtOnce }
+    const generation: GenerationOptions = { ...consumer, ...group, partitionsAtOnce }
     const member: Member = { id: "" }
-    const rounds = Effect.gen(function* () {
+    const generations = Effect.gen(function* () {
       yield* topics.ensured
       const cluster = yield* client.open
       yield* ask(() => cluster.addMultipleTargetTopics([topic]))
@@ -89,16 +89,16 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
       )
       const all = Effect.gen(function* () {
         while (true) {
-          const membership = yield* joinRound(cluster, group, member)
+          const membership = yield* joinGeneration(cluster, group, member)
           coordinator = membership.coordinator
-          const end = yield* Effect.scoped(runRound(cluster, round, membership, handle))
+          const end = yield* Effect.scoped(runGeneration(cluster, generation, membership, handle))
           if (end === "expelled") member.id = ""
         }
       })
       // As the same member: the others would wait for one that is gone until its session has run out.
       return yield* throughMoves(cluster, longestMove, all)
     })
-    return rounds.pipe(
+    return generations.pipe(
       Effect.tapError((error) => (isGone(error) ? topics.forget : Effect.void)),
       Effect.scoped,
       // Longer than the group waits for any member.
@@ -122,5 +122,4 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
 
 export const KafkajsTopicReader = (
   options: KafkajsTopicReaderOptions = {}
-): Layer.Layer<TopicReader, never, KafkajsClient | KafkajsTopics> =>
-  Layer.effectContext(Effect.map(make(options), (reader) => Context.make(TopicReader, reader)))
+): Layer.Layer<TopicReader, never, KafkajsClient | KafkajsTopics> => Layer.effect(TopicReader, make(options))

@@ -2,7 +2,7 @@
  * The topics of the stream on Apache Kafka: those that are not there are made, with their settings.
  *
  * A topic that is there is taken as it is, apart from its number of partitions, from which keys' partitions are computed.
- * The cluster may be away when the service starts, so this is done by whoever needs the topics first, and done once.
+ * The cluster may be away when the service starts, so this is done when the topics are first needed, and done once.
  */
 import { Context, Data, Effect, Layer, Semaphore } from "effect"
 import { maxMessageBytes } from "../../src/stream/KafkaSink.ts"
@@ -77,7 +77,7 @@ export class KafkajsTopics extends Context.Service<
   {
     /** Done when all topics are there. Fails while the cluster is away, or when a topic cannot be used. */
     readonly ensured: Effect.Effect<void, KafkaFailure>
-    /** One of them turned out not to be there any more: whoever needs them next looks again, and makes it. */
+    /** One of them turned out not to be there any more: whatever needs them next looks again, and makes it. */
     readonly forget: Effect.Effect<void>
   }
 >()("penstock/layers/kafka/KafkajsTopics") {

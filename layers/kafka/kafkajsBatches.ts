@@ -24,7 +24,7 @@ export interface FetchedBatch {
   readonly lastOffset: number
   readonly producerId: bigint
   readonly isTransactional: boolean
-  /** It holds a mark of a transaction's end instead of records. */
+  /** It holds a control record, which ends a transaction, instead of records. */
   readonly isControl: boolean
   readonly records: ReadonlyArray<FetchedRecord>
 }
@@ -141,7 +141,7 @@ class Bytes {
   }
 }
 
-/** Before the bytes of a batch stand its first offset and their number. */
+/** The bytes of a batch come after its first offset and their number. */
 const outerBytes = 12
 const magicAt = 16
 const logAppendTime = 8
@@ -270,7 +270,7 @@ export const decodeFetched = async (payload: Buffer): Promise<ReadonlyArray<Fetc
 
 const abortMark = 0
 
-/** Whether the mark in a control batch says that its producer's transaction was aborted. */
+/** Whether the record of a control batch says that its producer's transaction was aborted. */
 const isAbort = ({ records }: FetchedBatch) => {
   const key = records[0]?.key
   return key !== undefined && key !== null && key.length >= 4 && Buffer.from(key).readInt16BE(2) === abortMark
@@ -278,7 +278,7 @@ const isAbort = ({ records }: FetchedBatch) => {
 
 /**
  * The batches whose records a reader of committed records gets. As Kafka's own client does it: a transaction counts as
- * aborted from the batch on that reaches its first offset, for batches of its producer, up to that producer's mark.
+ * aborted from the batch on that reaches its first offset, for batches of its producer, up to that producer's control record.
  */
 export const committedBatches = (of: FetchedPartition): ReadonlyArray<FetchedBatch> => {
   const aborted = of.abortedTransactions.toSorted((a, b) => a.firstOffset - b.firstOffset)

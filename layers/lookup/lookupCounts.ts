@@ -1,5 +1,5 @@
 /**
- * How many lookups there were, by what became of them, for those who look: reads the whole audit trail.
+ * How many lookups there were, by what became of them, for people. Reads the whole audit trail.
  */
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"

@@ -107,7 +107,7 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
 
       /**
        * One range of the index. A version is the one known at a millisecond when it began in it or before, and ended after
-       * it; of those of one observation there is one at most.
+       * it; of those of one observation there is at most one.
        */
       read: ({ after, asOf, from = earliest, limit, seriesId, to = latest }) => {
         const known =

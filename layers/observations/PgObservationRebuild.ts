@@ -3,8 +3,8 @@
  * the store that fills it is the store there is.
  *
  * Its sites and series take their ids from those that are read, adding what is not there. At the end only the tables of
- * values and of months change places; what is told of sites and series is copied. Whoever rebuilds holds an advisory lock, on
- * a connection of its own: it ends with the process, and is taken anew after a failure.
+ * values and of months change places; what is told of sites and series is copied. A rebuild holds an advisory lock on a
+ * connection of its own: the lock ends with the process, and is taken anew after a failure.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
@@ -137,7 +137,7 @@ export const PgObservationRebuild: Layer.Layer<
             10
           )(
             Effect.gen(function* () {
-              // A store takes this first of all, so nobody is held back who holds something else.
+              // A store takes this lock before any other, so none that is held back here holds another.
               yield* run([`LOCK TABLE observation_offsets IN EXCLUSIVE MODE`])
               yield* stillHeld
               const isComplete = lacksNothing(yield* stored)

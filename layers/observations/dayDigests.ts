@@ -1,5 +1,5 @@
 /**
- * Digests of the days of a document, by which a day of values that comes again is known without looking at one.
+ * Digests of the days of a document, by which a repeated day is recognised without looking at any of its values.
  *
  * A document that tells what is no longer there has a digest for each day that it covers, also for one without a value, and
  * what it covers of the day is part of that: an equal digest means that nothing is to be added, corrected or removed.

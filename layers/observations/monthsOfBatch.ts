@@ -1,5 +1,5 @@
 /**
- * What a batch of documents means for the months of its series: what is known of each, what is late, what to compare.
+ * What a batch of documents means for the months of its series: what is stored of each, which documents are late, what to compare.
  *
  * A document is late when a newer one of its month is stored already. It fills gaps and the past, and corrects and removes
  * what the newer one does not cover, and nothing else.

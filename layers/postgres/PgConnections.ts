@@ -3,7 +3,7 @@
  * for all channels together. The client's own pool has no place for a first statement and does not know its sockets.
  *
  * A session that is spent is closed and replaced. If it was given up, so are those that are idle and have not answered since:
- * they lead to the same server, and whoever comes next would have to find out about each in turn.
+ * they lead to the same server, and the next statements would have to find out about each in turn.
  */
 import { PgClient, PgTypes } from "@effect/sql-pg"
 import { type Context, Effect, FiberSet, Metric, Pool, RcRef, type Scope } from "effect"
@@ -30,7 +30,7 @@ const makeNews = (services: Context.Context<never>) => {
   const log = (line: Effect.Effect<void>) => Effect.provideContext(line, services)
   let lostAt = -Infinity
   let told = false
-  /** Whoever cannot open the first one says so to those who started it. */
+  /** If the first one cannot be opened, the start fails and says so. */
   let known = false
   return {
     /** Sessions that hang at the same time miss their deadlines one after the other: that is one piece of news. */

@@ -1,8 +1,8 @@
 /**
  * One session with PostgreSQL: a connection that has set what it relies on, may write, and has a deadline on each statement.
  *
- * What a session must not be used for any more is said by `spent`: it is then closed by the pool. That is so after a deadline
- * that was missed, a request to cancel, and each failure that tells of the session or its server, not of the statement.
+ * `spent` says that a session must not be used any more; the pool then closes it. It is set after a missed deadline, a request to
+ * cancel, and each failure that is about the session or its server and not about the statement.
  */
 import { PgConnection } from "@effect/sql-pg"
 import { Context, Effect, Exit, type Redacted, Result, type Scope, Stream } from "effect"

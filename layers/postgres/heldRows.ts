@@ -1,9 +1,9 @@
 /**
- * What to do about a row that somebody else holds: an operator's open transaction, a migration, a hung client.
+ * What to do about a row that another session has locked: an operator's open transaction, a migration, a hung client.
  *
  * A statement waits for a lock for a moment only, then it is tried again until a second is over, and fails as a lock timeout.
  * In between it has no connection, and only two are ever used for trying again: however many wait for held rows,
- * the pool stays for the others. Our own locks last some milliseconds, so that what meets those succeeds at once.
+ * the pool stays for the others. Our own locks last some milliseconds, so a statement that meets those succeeds at once.
  */
 import { Clock, Effect, Option, Predicate, Random, Result, Semaphore } from "effect"
 import { type SqlClient, SqlError } from "effect/sql"
@@ -31,7 +31,7 @@ export const isOfHeldRow = (error: unknown): boolean =>
   Predicate.isTagged(error, "LockTimeout") ||
   (Predicate.hasProperty(error, "cause") && isOfHeldRow(error.cause))
 
-/** Runs `attempt`, which waits briefly, until no lock is in its way; for a second at most, then it fails with its lock timeout. */
+/** Runs `attempt`, which waits briefly, until no lock is in its way; for at most a second, then it fails with its lock timeout. */
 export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> => {
   const tried = sqlDefectsToFailures(attempt)
   const again = (held: SqlError.SqlError, end: number): Effect.Effect<A, E | SqlError.SqlError, R> =>
@@ -50,7 +50,7 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
 }
 
 /**
- * For an attempt that passes over what is held and tells so: made again until it is free, for a second at most, then it
+ * For an attempt that passes over what is held and tells so: made again until it is free, for at most a second, then it
  * fails with `LockTimeout`. Waits without a connection.
  */
 export const onceFree = <A, E, R>(

@@ -1,6 +1,6 @@
 /**
  * Statements that may take longer than others, because they read or write much: counts of everything, whole tables that change
- * places, batches of documents. Nobody waits for them who asked over HTTP. All others have the deadlines of `sessionSettings.ts`.
+ * places, batches of documents. No caller over HTTP waits for them. All others have the deadlines of `sessionSettings.ts`.
  */
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"

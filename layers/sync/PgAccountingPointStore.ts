@@ -90,7 +90,7 @@ export const PgAccountingPointStore = Layer.effect(
           }),
           Effect.catchTags({
             SchemaError: (cause) => Effect.fail(new StoreUnavailable({ cause })),
-            // Purged since its id was read: whoever tries again creates it anew.
+            // Purged since its id was read: the next try creates it anew.
             NoSuchElementError: (cause) => Effect.fail(new StoreUnavailable({ cause }))
           }),
           plain

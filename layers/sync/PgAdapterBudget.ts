@@ -2,8 +2,8 @@
  * The adapter's slots as one row in PostgreSQL, which every call moves on by the time between two calls. Costs
  * a round trip, and only where a rate is set.
  *
- * It is the one row that all calls need. While somebody else holds it no call can be made: each gives up after a second, and
- * answers come from copies. One call of an instance asks at a time, so that no more than one connection ever waits for it.
+ * It is the one row that all calls need. While another session has it locked no call can be made: each gives up after a second,
+ * and answers come from copies. One call of an instance asks at a time, so that no more than one connection ever waits for it.
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"

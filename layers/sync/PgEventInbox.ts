@@ -1,6 +1,6 @@
 /**
- * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything. A row that somebody else
- * holds is passed over, and its events alone are tried again for a second.
+ * Thin events in PostgreSQL: one statement a batch, and one notification when it moved anything. A locked row is passed over,
+ * and its events alone are tried again for a second.
  *
  * The notification says how many rows it moved and a random number, by which the instances that listen agree who looks; and
  * which rows, in hexadecimal, as far as its 8,000 bytes go: 1,000 of 16 million accounting points fit.

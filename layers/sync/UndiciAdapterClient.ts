@@ -2,7 +2,7 @@
  * The adapter over HTTP, with undici: bearer key, one deadline for the whole request, an answer of bounded size.
  *
  * Connections follow the concurrency of the sync with some room for lookups. The client is made here rather than taken from
- * a layer: a layer is built once, for whoever is first, and the adapter's client differs from all others. Answers may be
+ * a layer: a layer is built once, with what its first user needs, and the adapter's client differs from all others. Answers may be
  * compressed unasked. One that is not what the contract says is described by the names of its fields, never by its values.
  */
 import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"

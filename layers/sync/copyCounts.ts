@@ -1,5 +1,5 @@
 /**
- * How fresh the copies of accounting points are, for those who look: reads the whole table, so no loop may ask for it.
+ * How fresh the copies of accounting points are, for people. Reads the whole table, so no loop may ask for it.
  *
  * Counts only, never whose they are.
  */

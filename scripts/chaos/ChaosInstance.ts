@@ -64,5 +64,6 @@ export const startInstance = Effect.fnUntraced(function* (
     Effect.retry(Schedule.upTo(Schedule.spaced("100 millis"), { duration: "60 seconds" })),
     Effect.mapError(() => new InstanceFailed({ message: `instance ${number} did not get ready; see ${log}` }))
   )
-  return { number, url, log, stop: stopOf(child) } satisfies ChaosInstance as ChaosInstance
+  const instance: ChaosInstance = { number, url, log, stop: stopOf(child) }
+  return instance
 })

@@ -16,5 +16,6 @@ export const startChaosKafka = Effect.fnUntraced(function* (directory: string) {
   const port = yield* freePort
   const proxy = yield* tcpProxy({ host: "127.0.0.1", port })
   yield* startKafka({ directory, cache: ".penstock/kafka", port, advertisedPort: proxy.port, abrupt: true })
-  return { brokers: `127.0.0.1:${proxy.port}`, proxy } satisfies ChaosKafka as ChaosKafka
+  const kafka: ChaosKafka = { brokers: `127.0.0.1:${proxy.port}`, proxy }
+  return kafka
 })

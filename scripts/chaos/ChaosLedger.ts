@@ -1,7 +1,7 @@
 /**
- * Every request of a run and how it ended, as the one who asked saw it.
+ * Every request of a run and how it ended, as the client saw it.
  *
- * Who asks waits longer than the service may take, so that "late" and "never" are told apart and a hang is measured; also
+ * The client waits longer than the service may take, so that "late" and "never" are told apart and a hang is measured, also
  * where nobody wants the answer any more.
  */
 import { Clock, Effect, Fiber, FiberSet, Option } from "effect"
@@ -25,12 +25,12 @@ export interface Asked {
   readonly detail: string | undefined
 }
 
-/** An answer with its body, for whoever wants to look at that. */
+/** An answer with its body. */
 export interface Answered extends Asked {
   readonly body: string
 }
 
-/** Whoever asks gives up then; the service has to answer within `answerWithin`. */
+/** The client gives up then; the service has to answer within `answerWithin`. */
 const patience = 30_000
 export const answerWithin = 10_000
 
@@ -86,7 +86,8 @@ export const makeLedger = Effect.fnUntraced(function* (stalls: Stalls) {
   })
   const ask: ChaosLedger["ask"] = (kind, instance, request) =>
     Effect.flatMap(FiberSet.run(inFlight, asking(kind, instance, request)), Fiber.join)
-  return { all: () => all, ask, settled: FiberSet.awaitEmpty(inFlight) } satisfies ChaosLedger as ChaosLedger
+  const ledger: ChaosLedger = { all: () => all, ask, settled: FiberSet.awaitEmpty(inFlight) }
+  return ledger
 })
 
 const detailOf = (body: string) => /"detail":"([^"]*)"/.exec(body)?.[1] ?? body.slice(0, 100)

@@ -168,7 +168,7 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
   const oneByOne = (millis: number, what: Effect.Effect<unknown>) =>
     what.pipe(Effect.repeat(Schedule.spaced(millis)), Effect.andThen(Effect.never))
 
-  return {
+  const load: ChaosLoad = {
     changes: () => ({ ordered, told }),
     told: Effect.repeat(tell, { until: () => untold.length === 0, schedule: Schedule.spaced("200 millis") }).pipe(
       Effect.asVoid
@@ -184,5 +184,6 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
       ],
       { concurrency: "unbounded" }
     ).pipe(Effect.andThen(Effect.never))
-  } satisfies ChaosLoad as ChaosLoad
+  }
+  return load
 })

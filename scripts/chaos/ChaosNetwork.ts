@@ -56,7 +56,7 @@ export const openNetwork = Effect.fnUntraced(function* (options: {
     if (target === "everything") return [adapter, ...hilltop, ...kafka]
     return target === "adapter" ? [adapter] : target === "hilltop" ? hilltop : target === "kafka" ? kafka : []
   }
-  return {
+  const network: ChaosNetwork = {
     databaseUrl: (instance) => throughPort(database.href, databases[instance - 1]!),
     adapterUrl: throughPort(options.adapter, adapter).replace(/\/$/, ""),
     throughProxy: (url) => {
@@ -65,5 +65,6 @@ export const openNetwork = Effect.fnUntraced(function* (options: {
     },
     links: (target) => [...databasesOf(target).map((number) => databases[number - 1]!), ...others(target)],
     databasesOf
-  } satisfies ChaosNetwork as ChaosNetwork
+  }
+  return network
 })

@@ -24,8 +24,9 @@ export const watchStalls = Effect.gen(function* () {
     last = now
   })
   yield* Effect.forkScoped(Effect.repeat(check, Schedule.spaced(look)))
-  return {
+  const seen: Stalls = {
     between: (from, to) =>
       stalls.reduce((sum, [begin, end]) => sum + Math.max(0, Math.min(end, to) - Math.max(begin, from)), 0)
-  } satisfies Stalls as Stalls
+  }
+  return seen
 })

@@ -111,7 +111,10 @@ const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   return found
 })
 
-/** Until copies and adapter agree, or `patience` is over; who waits for its back-off has as long as that takes, up to three minutes. */
+/**
+ * Until copies and adapter agree, or `patience` is over; a copy that waits for its back-off has as long as that takes, up to
+ * three minutes.
+ */
 export const copiesAgree = Effect.fnUntraced(function* (seed: SeedKey, patience: number) {
   const from = yield* Clock.currentTimeMillis
   const settled = yield* differences(seed).pipe(

@@ -62,14 +62,15 @@ const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: Ch
   return { millis: millis._tag === "Some" ? millis.value : undefined, missing }
 })
 
-/** Waits until all are back, counted from `since`, a minute and a half at most. */
+/** Waits until all are back, counted from `since`, for at most a minute and a half. */
 export const untilBack = Effect.fnUntraced(function* (parts: LoadParts, since: number) {
   const each = yield* Effect.forEach(parts.instances, (one) => instanceBack(parts, one, since), {
     concurrency: "unbounded"
   })
   const times = each.map(({ millis }) => millis)
-  return {
+  const recovery: Recovery = {
     millis: times.includes(undefined) ? undefined : Math.max(...times.map((millis) => millis ?? 0)),
     missing: each.flatMap(({ missing }) => missing ?? [])
-  } satisfies Recovery as Recovery
+  }
+  return recovery
 })

@@ -1,5 +1,5 @@
 /**
- * Every request is answered within its deadline, and who is told to come again is told when.
+ * Every request is answered within its deadline, and an answer that says "come again" says when.
  */
 import { answerWithin, type Asked } from "./ChaosLedger.ts"
 

@@ -168,7 +168,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
       at >= calmFrom && at < calmUntil && (status === undefined || status >= 500) && kind !== "register"
   )
   const { ordered, told: followed } = load.changes()
-  return {
+  const result: ChaosResult = {
     faults,
     asked,
     figures: [
@@ -195,7 +195,8 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
         millis <= endsWithin ? [] : [`instance ${i + 1} took ${(millis / 1_000).toFixed(1)} s to end`]
       )
     ]
-  } satisfies ChaosResult as ChaosResult
+  }
+  return result
 })
 
 /** Runs it; everything it started has ended when this has. */

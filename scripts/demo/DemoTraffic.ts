@@ -35,7 +35,7 @@ const call = Effect.fnUntraced(function* (
 /** 503 means "in a second": someone else holds what is needed. */
 const whenBusy = { while: ({ status }: DemoFailed) => status === 503, schedule: Schedule.spaced("1 second"), times: 20 }
 
-/** Waits until the service says it is ready, 15 s at most; then the failure tells what it said instead. */
+/** Waits until the service says it is ready, at most 15 s; then the failure tells what it said instead. */
 export const untilReady = (url: string) =>
   HttpClient.get(`${url}/health/ready`).pipe(
     Effect.flatMap((response) =>

@@ -1,7 +1,7 @@
 /**
- * Answers requests about accounting points: picks what the programs need, and says their failures as problems.
+ * Answers requests about accounting points: hands the programs what they need, and turns their failures into problems.
  *
- * The only place of flow 1 that knows HTTP statuses. Answers of a lookup are never to be cached by anybody.
+ * The only place of flow 1 that knows HTTP statuses. Nobody may cache the answer to a lookup.
  */
 import { Cause, Effect, Layer } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"

@@ -1,8 +1,8 @@
 /**
  * Who may do what: bearer keys, each good for one scope. No key configured means that nobody gets in.
  *
- * A name may have several keys at a time, so that one can be replaced without a gap. Which scope an endpoint needs stands
- * at its group (`RequiredScope`); the caller's name goes into the log and the audit trail, the key nowhere.
+ * A name may have several keys at a time, so that one can be replaced without a gap. The scope that an endpoint needs is
+ * declared by its group (`RequiredScope`). The caller's name goes into the log and the audit trail; the key goes nowhere.
  */
 import { Context, Effect, Layer, Redacted } from "effect"
 import { HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"

@@ -1,8 +1,8 @@
 /**
- * How long the oldest of each kind of due work has waited, over all instances: what loops that turn cannot tell.
+ * How long the oldest due work of each kind has waited, over all instances. That a loop turns does not tell this.
  *
- * Due is what somebody could take at this moment. What waits for its own back-off, for a paused source, or for a server
- * that must not be asked just now, is not.
+ * Work is due when an instance could take it at this moment. It is not due while it waits for its own back-off, for a paused
+ * source, or for a server that must not be asked just now.
  */
 import { Context, Effect, Layer, Ref } from "effect"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"

@@ -1,5 +1,5 @@
 /**
- * Whether this instance is alive, may be sent requests, and gets on with its work: three different questions.
+ * Whether this instance is alive, whether it may be sent requests, and whether its work gets on: three different questions.
  *
  * Being alive asks for nothing but the process. Being ready asks the database and never an upstream. Progress (`Progress.ts`)
  * asks the loops and what is due.

@@ -1,5 +1,5 @@
 /**
- * Answers those who watch over the instance. No key is needed: the answers name parts of the service and nothing else.
+ * Answers monitoring systems and load balancers. No key is needed: the answers name parts of the service and nothing else.
  */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"

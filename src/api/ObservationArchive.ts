@@ -2,8 +2,8 @@
  * The observations as readers ask for them: sites, their series, and the values of a series as they are known now or were
  * known at a past moment.
  *
- * Values come a piece at a time, each by the last time of the one before: a reader of ten years holds no cursor, no
- * transaction and no memory in the database.
+ * Values are read a piece at a time, and each piece begins after the last time of the one before: a reader of ten years holds no
+ * cursor, no transaction and no memory in the database.
  */
 import { Context, type Effect, Schema, SchemaTransformation } from "effect"
 import { Instant } from "../domain/Instant.ts"

@@ -1,8 +1,8 @@
 /**
  * Whether the work gets on: the loops of this instance turn, and the oldest due work of all instances is within its bound.
  *
- * A service that answers while its work has stopped is not healthy. Whatever instance is asked, it tells of all, so that
- * work is not overlooked whose only instance is gone. The reasons for the bounds are in the README.
+ * A service that answers while its work has stopped is not healthy. Every instance reports the due work of all, so that work
+ * is not overlooked when the only instance that did it is gone. The reasons for the bounds are in the README.
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import { Loops, stuckLoops } from "../running/Loop.ts"

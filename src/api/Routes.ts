@@ -2,7 +2,7 @@
  * Every route of the service as one layer, for a server on a socket (`HttpRouter.serve`) and as a fetch handler
  * (`HttpRouter.toWebHandler`) alike.
  *
- * Pages beside the API go through `withBoundary` too, and into its table: else they are served without ids, limits and
+ * Pages beside the API go through `withBoundary` too, and into its table. Otherwise they would be served without ids, limits and
  * problems.
  */
 import { Layer } from "effect"

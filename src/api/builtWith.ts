@@ -1,8 +1,8 @@
 /**
  * Builds a layer of handlers in a context of these services and no others.
  *
- * The context in which handlers were built is copied into that of every request, service by service: with the forty of the
- * whole service, that was an eighth of a lookup.
+ * The context in which handlers were built is copied into that of every request, service by service: with all forty
+ * services of the whole service, copying took an eighth of the time of a lookup.
  */
 import { Context, Effect, Layer } from "effect"
 

@@ -4,7 +4,7 @@
  * A record holds one event or an array of them, plain or as CloudEvents 1.0 in structured mode, told apart one by one; or it is
  * a CloudEvent in binary mode, with its attributes in headers, whatever its value. A byte order mark is skipped. A record with
  * anything else in it is set aside whole, as a request would be refused whole; recording is idempotent, so a batch that comes again
- * changes nothing. Lives here because the sync knows nothing of streams, nor streams of it.
+ * changes nothing. This file is in `api` because `sync` and `stream` do not know each other.
  */
 import { Data, Effect, Layer, Metric, Predicate, Schema } from "effect"
 import {

@@ -1,8 +1,8 @@
 /**
  * Lists in pages: every list of the API has the same form, and its cursor goes back as it came.
  *
- * A page goes by id, so that it does not shift while rows come and go. A store is asked for one more than a page holds: its
- * presence says that there is a next page.
+ * A page begins after an id, so that it does not shift while rows come and go. A store is asked for one row more than a page
+ * holds: if it is there, there is a next page.
  */
 import { Schema } from "effect"
 

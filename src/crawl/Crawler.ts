@@ -30,7 +30,10 @@ const margin = Duration.seconds(1)
 const takeOverEvery = Duration.seconds(3)
 /** Claims begin at least this far apart, so that tasks which end together are replaced together. */
 const betweenClaims = Duration.millis(10)
-/** What is due is looked for this often, though no notification came, in milliseconds; a bucket of tokens holds as much. */
+/**
+ * How long to wait before looking for due tasks without a notification, in milliseconds. A bucket holds the tokens of as long a
+ * time, so none is lost meanwhile.
+ */
 const longestIdle = 250
 const shortestIdle = 12.5
 /** A queue that is there but refuses what a document leads to would else have its server asked again and again. */

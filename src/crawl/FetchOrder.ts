@@ -1,9 +1,9 @@
 /**
  * Which of a server's due tasks go first: lists of sites, the latest data, lists of measurements, and then history.
  *
- * That order is strict, however long history has been waiting, or a million old months would hold up everything new; but one
+ * That order is strict, however long history has been waiting: else a million old months would hold up everything new. But one
  * request in eight is history's, and one in eight is for lists, so that nothing waits for ever. Within a kind the sources
- * of a server take turns, and drawing lots decides who is first.
+ * of a server take turns, and which of them is first is drawn by lot.
  */
 import type { RequestType } from "../domain/FetchTask.ts"
 
@@ -60,7 +60,7 @@ export const firstOf = <A extends Candidate>(
 }
 
 /**
- * How many of the places that are free are kept at most for servers that have nothing in flight, and due tasks, but may not be
+ * How many of the free places are at most kept for servers that have nothing in flight, and due tasks, but may not be
  * asked for a moment. Others could hold every place for as long as an answer may take.
  */
 export const mostKept = (free: number): number => Math.min(4, Math.ceil(free / 2))

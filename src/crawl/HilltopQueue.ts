@@ -1,8 +1,8 @@
 /**
- * The queue of requests to Hilltop servers: which are due, who holds them, how they went.
+ * The queue of requests to Hilltop servers: which are due, which instance holds them, and how they went.
  *
- * A claim is a lease with a fence number: no lock and no connection is held during a fetch. Who lets the lease run out
- * loses the task, and a settlement that comes after that is refused. What may be asked of a server at all is decided by the
+ * A claim is a lease with a fence number: no lock and no connection is held during a fetch. An instance that lets a
+ * lease run out loses the task, and its settlement is refused from then on. How much may be asked of a server is decided by the
  * claim itself (see `ServerBudget`).
  */
 import { Context, Duration, type Effect, type Stream } from "effect"
@@ -18,7 +18,7 @@ export interface Unsettled {
   readonly again: Settlement | undefined
 }
 
-/** A crashed instance's tasks can be taken over this soon. Whoever could not extend a lease for so long must stop. */
+/** A crashed instance's tasks can be taken over this soon. An instance that could not extend a lease for so long must stop. */
 export const leaseTime = Duration.seconds(15)
 /** Leases that may run out in a row before a task is set aside. */
 export const mostTakeovers = 5

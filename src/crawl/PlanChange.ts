@@ -1,8 +1,9 @@
 /**
- * What becomes of a source's tasks when its configuration changes: which are wanted no more, which again, and which lists must
- * be read again because something new is wanted.
+ * What becomes of a source's tasks when its configuration changes: which are no longer wanted, which are wanted again, and which
+ * lists must be read again because something new is wanted.
  *
- * Pure. What the tasks were planned from is kept beside the source, so that a change takes effect once, whoever notices it.
+ * Pure. What the tasks were planned from is kept beside the source, so that a change takes effect once, whichever instance
+ * notices it.
  */
 import { Option, Schema } from "effect"
 import type { UsableSource } from "./FetchPlan.ts"

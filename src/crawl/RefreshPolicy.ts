@@ -1,5 +1,5 @@
 /**
- * When to ask again. Pure but for a few percent of chance, which keep tasks that were queued together from staying so.
+ * When to ask again. Pure, except for a few percent of chance that spread out tasks which were queued together.
  *
  * Fixed rules by type of request; the latest data follow the step of their own series. Wide random intervals would cost
  * freshness (see the closed forms in the literature), so jitter is ±5 %.

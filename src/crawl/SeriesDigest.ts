@@ -51,7 +51,10 @@ const furthestAhead = 2 * 3_600_000
 /** A day of a fifteen-minute series, and all that an hourly one may lose while nobody asks. */
 const leastEdge = 100
 const longestEdge = 400
-/** Wherever the edge agrees, all behind it is looked at: once, or twice where a row is there twice; if all are alike, always. */
+/**
+ * All rows after the edge are compared at each place where the edge matches, up to so many: as a rule there is one, where a row
+ * is repeated there are two, and where all rows are alike every place matches.
+ */
 const mostTries = 8
 
 const digestOf = (rows: SeriesRows, from: number, until: number): string => {

@@ -1,7 +1,7 @@
 /**
  * Personal numbers in text that came from elsewhere, or may hold what did: a run of exactly 11 digits is a person.
  *
- * The last filter, not the first: what is written down of a failure is chosen so that nothing has to be blotted out.
+ * The last filter, not the first: what is logged of a failure is chosen so that nothing has to be blotted out.
  */
 
 const personalNumber = /(?<![0-9])[0-9]{11}(?![0-9])/g

@@ -2,9 +2,9 @@
  * How much memory answers may take at once, however many are in flight: 32 of 20 MB would be 640 MB before the first of
  * them is parsed.
  *
- * Small answers never wait. Larger ones take what they have received, not what they might become, so that one that
- * trickles holds little; and what is left always suffices to finish the one that has received most, so that they can never
- * wait for each other in a circle. What is made of an answer takes several times its size: that is done by turns.
+ * Small answers never wait. A larger one is charged for what it has received, not for what it might become, so that one that
+ * trickles in holds little. What is left always suffices to finish the answer that has received most, so that they can never
+ * wait for each other in a circle. Parsing an answer takes several times its size, so answers are parsed in turns.
  */
 import { Clock, Effect, type Scope } from "effect"
 
@@ -96,7 +96,7 @@ const newPart = (): Part => ({ held: 0, wanted: 0, proceed: undefined })
 interface RoomOptions {
   readonly size: number
   readonly fits: (part: Part, free: number, parts: Iterable<Part>) => boolean
-  /** Whether who does not fit keeps those behind it waiting. */
+  /** Whether an answer that does not fit makes those after it wait as well. */
   readonly inOrder: boolean
 }
 

@@ -1,10 +1,10 @@
 /**
  * What an address of data asks for, when that is over, and how to ask for less of it: the one place that reads addresses.
  *
- * Read from the address itself, since that is all that a task of an operator has. Parameters are found in any order, whatever the
- * case of their names and however they are escaped (a `+` is a plus, as it is to Hilltop); one that is there twice is a doubt, and
- * says nothing. A period is halved at a full hour, down to one hour; the latest data down to one day: what an hour of one series
- * does not fit into is no time series.
+ * Read from the address itself, since that is all that a task of an operator has. Parameters are found in any order, whatever
+ * the case of their names and however they are escaped (a `+` is a plus, as it is to Hilltop); one that is there twice is
+ * doubtful, and ignored. A period is halved at a full hour, down to one hour; the latest data down to one day: a series of which
+ * not even an hour fits is no time series.
  */
 import { formatHilltopTime, parseNzst } from "./Nzst.ts"
 

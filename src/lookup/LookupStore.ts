@@ -1,9 +1,9 @@
 /**
  * What a lookup needs of the kept copy, and the trail it leaves.
  *
- * Callers are told apart by the name of their key. Who guesses birth dates is stopped here as well as before: `record`
- * counts again, one record after the other, so that guesses sent at the same time to one instance gain nothing. Many calls
- * may share a statement; what becomes of one of them, or of its caller, is nothing to the others.
+ * Callers are told apart by the name of their key. A caller that guesses birth dates is stopped here as well as earlier: `record`
+ * counts again, one record after the other, so that guesses sent at the same time gain nothing. Many calls may share a
+ * statement; the failure of one, or a caller that leaves, does not affect the others.
  */
 import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"

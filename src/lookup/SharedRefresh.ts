@@ -1,8 +1,8 @@
 /**
- * Fetches on behalf of whoever waits, once for all who wait for the same accounting point.
+ * Fetches on behalf of waiting callers: once for all callers that wait for the same accounting point.
  *
- * The fetch belongs to this service, not to the caller that came first: a caller that leaves takes nothing away from the
- * others, and a fetch nobody waits for any more still ends up in the copy.
+ * The fetch belongs to this service, not to the caller that came first: when a caller leaves, the
+ * others still get the answer, and a fetch that nobody waits for any more still ends up in the copy.
  */
 import { Context, Effect, Fiber, FiberMap, Layer, Option, Tracer } from "effect"
 import type { Gsrn } from "../domain/Identifiers.ts"

@@ -1,6 +1,6 @@
 /**
- * Registers a controllable unit. An accounting point that is not here yet is fetched first, so that no unit hangs on a
- * number that nobody knows.
+ * Registers a controllable unit. An accounting point that is not here yet is fetched first, so that no unit refers to
+ * a number that nobody knows.
  */
 import { Effect } from "effect"
 import type { UnitRegistration } from "../domain/ControllableUnit.ts"

@@ -1,10 +1,10 @@
 /**
- * Many callers, one run: what is asked while a run is under way waits, and goes into the next one together.
+ * Many callers, one run: inputs that arrive while a run is under way wait, and go into the next run together.
  *
- * Nobody is kept waiting for company: with nothing under way a run starts at once, with what came in the same turn of the
- * event loop. The runs belong to the scope and not to a caller, so a caller that leaves takes nothing from the others; one
- * that leaves before its run begins was never in it. They begin in the order of asking, each when the one before it has
- * ended or, where several may be under way, has turned out to be slow: it may be held up by what does not concern the others.
+ * No input waits for others to come: with nothing under way a run starts at once, with the inputs of the same turn of the event
+ * loop. Runs belong to the scope and not to a caller, so a caller that leaves does not disturb the others, and one that leaves
+ * before its run begins is left out of it. Runs begin in the order of asking. Each waits until the one before has ended or,
+ * where several may be under way, has turned out to be slow, since it may be held up by something that does not concern the rest.
  */
 import {
   Array,
@@ -120,7 +120,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   const work: Effect.Effect<void, never, R> = Effect.suspend(() => {
     const batch = take()
     let latest = true
-    // Making room and looking for who waits is one step, so that nobody can come in between and be forgotten.
+    // Making room and looking for waiting inputs is one step, so that none can arrive in between and be forgotten.
     const giveWay = Effect.sync(() => {
       if (latest) prompt = latest = false
       start()

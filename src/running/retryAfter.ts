@@ -5,7 +5,7 @@ import { Headers } from "effect/http"
 /** Longer than a year is for ever, and beyond what times can be reckoned with. */
 const longest = 366 * 24 * 3600
 
-/** Whole seconds, a year at most; none when the header is neither a number of seconds nor a date. */
+/** Whole seconds, at most a year; none when the header is neither a number of seconds nor a date. */
 export const retryAfterSeconds = (header: string | undefined): Effect.Effect<number | undefined> =>
   Effect.map(Clock.currentTimeMillis, (now) =>
     Result.match(Headers.parseRetryAfter(header ?? ""), {

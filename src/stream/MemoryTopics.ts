@@ -9,7 +9,7 @@ import { KafkaSink, type OutgoingRecord, recordBytes, refuseTooLarge, SinkUnavai
 import { makeArrivals, takeTurns } from "./partitionTurns.ts"
 import { maxBatchBytes, ReaderUnavailable, type RecordBatch, type TopicRecord, TopicReader } from "./TopicReader.ts"
 
-/** Where a group stands in a partition. */
+/** The position of a group in a partition. */
 interface Position {
   next: number
   held: boolean

@@ -1,8 +1,8 @@
 /**
  * From a raw document to the messages of the observations topic: pure, but for the scanner that reads the XML.
  *
- * The raw message decides what things are called; the document has the values. Which of its columns is meant says the
- * header `item`, since a data source answers with all its items whatever was asked.
+ * The raw message decides what things are called; the document has the values. The header
+ * `item` says which of its columns is meant, since a data source answers with all its items whatever was asked.
  */
 import { Data, Effect, Option, Schema } from "effect"
 import { RawValue } from "../domain/HilltopMessage.ts"
@@ -152,7 +152,7 @@ interface Month {
   readonly covers: Coverage | undefined
 }
 
-/** Rows that fit into one message each. The names, the time and the punctuation of an observation take 87 characters at most. */
+/** Rows that fit into one message each. The names, the time and the punctuation of an observation take at most 87 characters. */
 const partsOf = (rows: ReadonlyArray<DataRow>): ReadonlyArray<ReadonlyArray<DataRow>> => {
   let length = 0
   for (const row of rows) length += row.value.length + 87

@@ -1,8 +1,8 @@
 /**
  * A second set of observation tables, filled from the beginning beside those that are read, and put in their place.
  *
- * Sites and series keep their ids, since readers have noted them. A rebuild that is interrupted is found again where it
- * stopped. There is one at a time.
+ * Sites and series keep their ids, since readers have noted them. A rebuild that was interrupted goes on where it stopped.
+ * There is one at a time.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { ObservationStore, RawPosition } from "./ObservationStore.ts"
@@ -50,7 +50,7 @@ export class ObservationRebuild extends Context.Service<
     /** How far the raw documents have got into the tables that are read; none for tables that nothing was stored in. */
     readonly stored: Effect.Effect<ReadonlyArray<StoredSource>, StoreUnavailable>
     /**
-     * Holds back whoever writes to the old tables, and puts the new ones in their place if, by what is stored then, they
+     * Holds back all writers of the old tables, and puts the new ones in their place if, by what is stored then, they
      * lack nothing; readers wait for a moment. False, and everything as before, if they do. Nothing may be stored in the new
      * tables meanwhile. Months without a raw document are dropped only if `dropMissing` says so.
      */

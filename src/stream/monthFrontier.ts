@@ -1,9 +1,10 @@
 /**
- * What is known of the documents of a month of a series: the newest, and the one that covers most of what it does not.
+ * The two documents that are remembered for a month of a series: the newest, and the one that covers most of the time that the
+ * newest leaves uncovered.
  *
- * A late document is held against both: the newest may be the last weeks only, and what an older document of the whole
- * month said of the rest must not be overruled by a still older one. Beyond those two nothing is kept; what is forgotten
- * counts as not covered.
+ * A late document is compared with both: the newest may cover the last weeks only, and what an older document of the whole
+ * month said of the rest must not be overruled by a still older one. No other document is remembered, and time that only
+ * forgotten documents covered counts as not covered.
  */
 import type { Instant } from "../domain/Instant.ts"
 import type { Coverage } from "./documentCoverage.ts"

@@ -3,7 +3,7 @@
  *
  * The store keeps its own offsets with the data, so a batch that was stored and comes again changes nothing. A record
  * that is no message goes to the dead letters with the group's offset; one that the store refuses is found by storing
- * its batch one by one, and is sent there before what follows it is stored: perhaps twice, never not at all.
+ * its batch one by one, and is sent there before what follows it is stored: at least once, perhaps twice.
  */
 import { Effect, Layer, Metric } from "effect"
 import { toDeadLetter } from "./DeadLetter.ts"

@@ -1,5 +1,5 @@
 /**
- * Who works on which partition of an embedded topic, and how a reader that found nothing waits.
+ * Which worker takes which partition of an embedded topic, and how a reader that found nothing waits.
  *
  * One fiber looks for work for all workers of a reader, so that an idle reader asks once and not once per worker. It is
  * woken by an append of this process and by a worker that is done, since the partition that worker held may have more.
@@ -36,7 +36,7 @@ export interface Turns<Claim, E, R> {
   readonly claim: Effect.Effect<Claim | undefined, E, R>
   /** Works on a claim and lets go of it, however it ends. */
   readonly work: (claim: Claim) => Effect.Effect<void, E, R>
-  /** Ends the wait for an arrival after `empty` searches that found nothing. */
+  /** How long a reader waits for an arrival before it searches again; `empty` is how many searches in a row have found nothing. */
   readonly giveUpWaiting: (empty: number) => Effect.Effect<void>
   readonly onIdle: Effect.Effect<void>
 }

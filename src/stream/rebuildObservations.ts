@@ -82,7 +82,7 @@ const rebuildBatch = Effect.fnUntraced(function* ({ partition, records, topic }:
   return [] as ReadonlyArray<OutgoingRecord>
 })
 
-/** For many at a time, or for one alone, who waits for those inside and for nobody who comes after. */
+/** Lets in many at a time, or one alone, which waits for those inside and for none that comes later. */
 const makeGate = Effect.gen(function* () {
   const entrance = yield* Semaphore.make(1)
   const most = 1_000

@@ -19,7 +19,7 @@ export interface StageOptions {
   readonly maxBytes?: number
 }
 
-/** A batch takes seconds at most; a stage that shows no sign of life for longer is stuck. */
+/** A batch takes at most seconds; a stage that shows no sign of life for longer is stuck. */
 const patience = "2 minutes"
 /** A batch that takes this long is given up, and comes again. */
 const longestBatch = "5 minutes"

@@ -1,6 +1,6 @@
 /**
  * Leaves a failing adapter alone, but not because some accounting points fail: when calls fail in a row, nothing more is asked
- * until a round of probes has told. Unless one of them is answered, only such rounds go on, ever more seldom.
+ * until a round of probes has shown whether anything is answered. If no probe is, only such rounds are made, ever more seldom.
  *
  * Lookups do not pass here; a person is waiting, and one more call may be the one that succeeds.
  */

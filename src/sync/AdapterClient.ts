@@ -50,7 +50,10 @@ export class AdapterClient extends Context.Service<
   {
     /** Whether an adapter is configured; without one, answers come from local data only. */
     readonly configured: boolean
-    /** Milliseconds in which somebody who waits gets an answer, however often the adapter is asked meanwhile; without it, once. */
+    /**
+     * Milliseconds until a waiting caller must have an answer, however often the adapter is asked meanwhile; without it, the
+     * adapter is asked once.
+     */
     readonly deadline?: number | undefined
     /**
      * What the source says of the accounting point for the time from `validFrom` on, asked once. `within` is the time that is

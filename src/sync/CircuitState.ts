@@ -1,8 +1,8 @@
 /**
  * When a failing adapter is left alone: a state without clock or network, moved by what calls and probes tell.
  *
- * Failures in a row only raise a doubt, since all of them may be those accounting points' own. A doubt is settled by asking
- * others, first of all some that lately succeeded: one answer, of whatever call, and the circuit is closed.
+ * Failures in a row only raise a doubt, since all of them may be those accounting points' own. It is settled by asking
+ * about others, first of all some that lately succeeded: one answer, to any call, closes the circuit.
  */
 export interface CircuitState {
   /** `doubted` until others have been asked; `open` while the adapter is left alone. */

@@ -1,5 +1,5 @@
 /**
- * The sync row of each accounting point: who may fetch it, who may write it, and how the last attempts went.
+ * The sync row of each accounting point: which instance may fetch it, which may write it, and how the last attempts went.
  *
  * Two locks, each taken and gone within one call: the selection lock in `claim`, the update lock in `update`. What a copy
  * becomes is decided outside of either, from a copy that was read; the version tells whether it is still that copy. Times of

@@ -1,5 +1,5 @@
 /**
- * What is no longer needed goes: accounting points without a living controllable unit or a lookup for a stated time, and
+ * Deletes what is no longer needed: accounting points without a living controllable unit or a lookup for a stated time, and
  * end users that nothing refers to any more.
  *
  * Nothing here runs by itself: a person decides to purge. A service may run meanwhile, so deleting goes in small steps, and

@@ -13,7 +13,7 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
-import { attempt, claimAndRun, type ClaimEnd, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface SyncOptions {
@@ -63,7 +63,7 @@ export class SyncScheduler extends Context.Service<
         const instances = yield* Instances
         const { concurrency } = options
         const deadAfter = Duration.toSeconds(options.deadAfter)
-        // A quarter of the calls is kept for events; and what failed before has a quarter at most, since it may fail by
+        // A quarter of the calls is kept for events; and what failed before has at most a quarter, since it may fail by
         // being slow.
         const quarter = Math.floor(concurrency / 4)
         const permits = yield* Semaphore.make(concurrency)
@@ -116,9 +116,7 @@ export class SyncScheduler extends Context.Service<
                 ? run
                 : steadyPermits.withPermit(run)
           return Effect.flatMap(circuit.admits, (admitted) =>
-            admitted
-              ? inTurn
-              : Effect.as(Effect.ignore(locks.release([claim])), "released" satisfies ClaimEnd as ClaimEnd)
+            admitted ? inTurn : Effect.as(Effect.ignore(locks.release([claim])), "released" as const)
           ).pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
         }
         const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"], failing: number) {
@@ -146,7 +144,7 @@ export class SyncScheduler extends Context.Service<
               if (turn !== undefined) {
                 const delay = turn - (yield* Clock.currentTimeMillis)
                 if (delay > 0 && isOurs(claim)) yield* Effect.raceFirst(Effect.sleep(delay), circuit.opened)
-                if (!isOurs(claim)) return "released" satisfies ClaimEnd as ClaimEnd
+                if (!isOurs(claim)) return "released" as const
                 waiting.delete(claim.accountingPointId)
               }
               return yield* sync(claim)
@@ -246,7 +244,7 @@ export class SyncScheduler extends Context.Service<
         const isForUs = Effect.gen(function* () {
           const heard = yield* Queue.takeAll(arrivals)
           const standing = yield* instances.standing
-          // Who was to take them may have looked in vain: then we do it ourselves.
+          // The instance that was to take them may have found nothing: then this one does it.
           const given = yield* scheduler.giveBackWaiting(heard.flatMap(({ points }) => points))
           return given > 0 || heard.some((arrival) => isWoken(arrival, standing, mostFollowing(options)))
         })

@@ -1,5 +1,5 @@
 /**
- * Asks the adapter for somebody who waits: again where that can help, until there is an answer or no time is left.
+ * Asks the adapter for a caller that waits: again where that can help, until there is an answer or no time is left.
  *
  * What helps is another try after a lost connection, 408, 429 or 5xx. No answer within the deadline, an answer that cannot be
  * used, a refusal and a spent budget stay what they are. The background sync does not come here: it has hours, and its rows a

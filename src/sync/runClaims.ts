@@ -26,7 +26,7 @@ export type ClaimEnd = SyncOutcome | "failed" | "released"
 const recordFailure = Effect.fnUntraced(function* (claim: Claim, kind: string, asked?: number) {
   const locks = yield* LockStore
   yield* locks.fail(claim, kind, yield* retryDelay(claim.failures, asked), afterEvent(claim.failures, asked))
-  return "failed" satisfies ClaimEnd as ClaimEnd
+  return "failed" as const
 })
 
 const giveBack = (claim: Claim) =>

@@ -43,7 +43,7 @@ export interface Dialect {
   readonly unknownSite: "error" | "nothing"
   /** Whether a full SiteList ends in a CRC. */
   readonly crc: boolean
-  /** GetData reaches back this far at most. */
+  /** GetData reaches back at most this far. */
   readonly dataLimitYears: number | undefined
 }
 

@@ -48,7 +48,8 @@ const server = Effect.fnUntraced(function* (answer: (request: IncomingMessage, r
     }
     answer(request, response)
   })
-  return { url, requests, connections: () => ({ opened: sockets.size, open }) } satisfies Server as Server
+  const server: Server = { url, requests, connections: () => ({ opened: sockets.size, open }) }
+  return server
 })
 
 /** Waits until it holds; the test's own time limit ends what never does. */

@@ -3,7 +3,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Producer, stringSerializers } from "@platformatic/kafka"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
 import { Kafka, logLevel } from "kafkajs"
-import { commitOffsets, joinRound } from "../../../layers/kafka/KafkajsGroup.ts"
+import { commitOffsets, joinGeneration } from "../../../layers/kafka/KafkajsGroup.ts"
 import { makeProducer, produce, produceTransaction } from "../../../layers/kafka/KafkajsProducer.ts"
 import { ask, KafkaFailure, KafkajsClient } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { lookAhead } from "../../../layers/kafka/kafkajsRecords.ts"
@@ -123,7 +123,7 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         yield* (yield* KafkaSink).send([record(fenced, 9)])
         yield* ask(() => cluster.addMultipleTargetTopics([fenced]))
         const options = { group: uniqueName("expelled"), topic: fenced, sessionTimeout: 6_000, rebalanceTimeout: 6_000 }
-        const membership = yield* joinRound(cluster, options)
+        const membership = yield* joinGeneration(cluster, options)
         assert.deepStrictEqual(membership.partitions, [0])
         const stale = { ...membership, generation: membership.generation - 1 }
         const failed = yield* Effect.flip(commitOffsets(options, stale, new Map([[0, 1]])))

@@ -56,7 +56,7 @@ describe("a closed connection of kafkajs", () => {
 
   it.effect("is opened once for all that wait for it, with the cure", () =>
     Effect.gen(function* () {
-      const cure = `import { cureKafkajsConnect } from "${root}/layers/kafkajsConnect.ts"; cureKafkajsConnect()`
+      const cure = `import { cureKafkajsConnect } from "${root}/layers/kafka/kafkajsConnect.ts"; cureKafkajsConnect()`
       assert.deepStrictEqual(yield* run(cure), [1, 1])
     })
   )

@@ -52,7 +52,7 @@ describe("the timers of kafkajs", () => {
   it.effect("rest while nothing is pending, with the cure", () =>
     Effect.gen(function* () {
       const cured = yield* run(
-        `import { cureKafkajsTimers } from "${root}/layers/kafkajsTimers.ts"; cureKafkajsTimers()`
+        `import { cureKafkajsTimers } from "${root}/layers/kafka/kafkajsTimers.ts"; cureKafkajsTimers()`
       )
       assert.deepStrictEqual(cured, { all: 0, past: 0, complaint: "" })
     })

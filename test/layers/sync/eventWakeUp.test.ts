@@ -1,6 +1,6 @@
 /**
  * Several instances on one PostgreSQL: of an event only as many hear as there is work for, each has its turn, and one that
- * died costs a second at most.
+ * died costs at most a second.
  */
 import { assert, it } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"

@@ -1,5 +1,5 @@
 /**
- * What a round commits and what it leaves when not all goes well, against brokers that follow a script; with real ones it
+ * What a generation commits and what it leaves when not all goes well, against brokers that follow a script; with real ones it
  * would take luck to see. The test owns the clock.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -8,10 +8,10 @@ import { TestClock } from "effect/testing"
 import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafkajsBatches.ts"
 import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
 import type { KafkaCluster, KafkaNode } from "../../../layers/kafka/KafkajsProtocol.ts"
-import { type RoundOptions, runRound } from "../../../layers/kafka/kafkajsRound.ts"
+import { type GenerationOptions, runGeneration } from "../../../layers/kafka/kafkajsGeneration.ts"
 
 const topic = "topic"
-const options: RoundOptions = {
+const options: GenerationOptions = {
   topic,
   group: "group",
   maxRecords: 10,
@@ -20,12 +20,12 @@ const options: RoundOptions = {
   partitionsAtOnce: 4
 }
 
-/** A batch that ends at the offset; of one record there, of none (`"gone"`), or a mark of a transaction. */
-const batch = (lastOffset: number, what: "record" | "gone" | "mark" = "record"): FetchedBatch => ({
+/** A batch that ends at the offset; of one record there, of none (`"gone"`), or a control record. */
+const batch = (lastOffset: number, what: "record" | "gone" | "control" = "record"): FetchedBatch => ({
   lastOffset,
   producerId: 7n,
-  isTransactional: what === "mark",
-  isControl: what === "mark",
+  isTransactional: what === "control",
+  isControl: what === "control",
   records:
     what === "record"
       ? [{ offset: lastOffset, at: 0, key: null, value: new TextEncoder().encode(String(lastOffset)), headers: [] }]
@@ -94,44 +94,42 @@ const scripted = Effect.fnUntraced(function* (
 /** Lets everything run that waits for no time. */
 const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
 
-describe("a round of a consumer group", () => {
-  it.effect(
-    "moves the group past no batch that it leaves unsettled, though only marks of transactions come behind",
-    () =>
-      Effect.gen(function* () {
-        const askedAgain = yield* Deferred.make<void>()
-        const marks = yield* Deferred.make<void>()
-        const failing = yield* Deferred.make<void, "broken">()
-        const working = yield* Deferred.make<void, "broken">()
-        let asked = 0
-        const { cluster, commits, membership } = yield* scripted(() =>
-          asked++ === 0
-            ? Effect.succeed([answer(0, [batch(0), batch(1)]), answer(1, [batch(0)])])
-            : Deferred.succeed(askedAgain, undefined).pipe(
-                Effect.andThen(Deferred.await(marks)),
-                Effect.as([answer(0, [batch(2, "mark")])])
-              )
-        )
-        const round = yield* Effect.forkChild(
-          Effect.scoped(
-            runRound(cluster, options, membership, ({ partition }) =>
-              Effect.as(Deferred.await(partition === 0 ? failing : working), [])
+describe("a generation of a consumer group", () => {
+  it.effect("moves the group past no batch that it leaves unsettled, though only control records come behind", () =>
+    Effect.gen(function* () {
+      const askedAgain = yield* Deferred.make<void>()
+      const controls = yield* Deferred.make<void>()
+      const failing = yield* Deferred.make<void, "broken">()
+      const working = yield* Deferred.make<void, "broken">()
+      let asked = 0
+      const { cluster, commits, membership } = yield* scripted(() =>
+        asked++ === 0
+          ? Effect.succeed([answer(0, [batch(0), batch(1)]), answer(1, [batch(0)])])
+          : Deferred.succeed(askedAgain, undefined).pipe(
+              Effect.andThen(Deferred.await(controls)),
+              Effect.as([answer(0, [batch(2, "control")])])
             )
+      )
+      const generation = yield* Effect.forkChild(
+        Effect.scoped(
+          runGeneration(cluster, options, membership, ({ partition }) =>
+            Effect.as(Deferred.await(partition === 0 ? failing : working), [])
           )
         )
-        // The handler of one partition fails while that of the other is at work and an answer is on its way.
-        yield* Deferred.await(askedAgain)
-        yield* Deferred.fail(failing, "broken")
-        yield* settle
-        yield* Deferred.succeed(marks, undefined)
-        yield* settle
-        yield* Deferred.succeed(working, undefined)
-        assert.strictEqual(yield* Effect.flip(Fiber.join(round)), "broken")
-        assert.deepStrictEqual(commits, [[1, 1]])
-      })
+      )
+      // The handler of one partition fails while that of the other is at work and an answer is on its way.
+      yield* Deferred.await(askedAgain)
+      yield* Deferred.fail(failing, "broken")
+      yield* settle
+      yield* Deferred.succeed(controls, undefined)
+      yield* settle
+      yield* Deferred.succeed(working, undefined)
+      assert.strictEqual(yield* Effect.flip(Fiber.join(generation)), "broken")
+      assert.deepStrictEqual(commits, [[1, 1]])
+    })
   )
 
-  it.effect("moves the group past marks of transactions that come behind a batch, while it is at work and later", () =>
+  it.effect("moves the group past control records that come behind a batch, while it is at work and later", () =>
     Effect.gen(function* () {
       const working = yield* Deferred.make<void>()
       const later = yield* Deferred.make<void>()
@@ -140,14 +138,14 @@ describe("a round of a consumer group", () => {
         Effect.suspend(() => {
           asked++
           if (asked === 1) return Effect.succeed([answer(0, [batch(0)])])
-          if (asked === 2) return Effect.succeed([answer(0, [batch(1, "mark")])])
+          if (asked === 2) return Effect.succeed([answer(0, [batch(1, "control")])])
           return asked === 3
-            ? Effect.as(Deferred.await(later), [answer(0, [batch(2, "mark")]), answer(1, [batch(0, "mark")])])
+            ? Effect.as(Deferred.await(later), [answer(0, [batch(2, "control")]), answer(1, [batch(0, "control")])])
             : Effect.never
         })
       )
-      const round = runRound(cluster, options, membership, () => Effect.as(Deferred.await(working), []))
-      yield* Effect.forkScoped(Effect.scoped(round))
+      const generation = runGeneration(cluster, options, membership, () => Effect.as(Deferred.await(working), []))
+      yield* Effect.forkScoped(Effect.scoped(generation))
       yield* Effect.repeat(settle, { until: () => asked === 3 })
       assert.deepStrictEqual(commits, [])
       yield* Deferred.succeed(working, undefined)
@@ -197,9 +195,9 @@ describe("a round of a consumer group", () => {
         const handled: Array<string> = []
         const logged: Array<string> = []
         const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
-        const round = yield* Effect.forkChild(
+        const generation = yield* Effect.forkChild(
           Effect.scoped(
-            runRound(cluster, { ...options, onIdle }, membership, ({ partition, records }) =>
+            runGeneration(cluster, { ...options, onIdle }, membership, ({ partition, records }) =>
               Effect.sync(() => {
                 handled.push(...records.map(({ offset }) => `${partition}:${offset}`))
                 return []
@@ -237,7 +235,7 @@ describe("a round of a consumer group", () => {
           ["0:0", "0:1", "0:2", "0:3", "0:4"]
         )
         assert.isAbove(idle, 0)
-        yield* Fiber.interrupt(round)
+        yield* Fiber.interrupt(generation)
       })
   )
 
@@ -266,8 +264,8 @@ describe("a round of a consumer group", () => {
         onIdle: Effect.sync(() => void idle++),
         onStandstill: (partitions: ReadonlyArray<number>) => Effect.sync(() => void told.push(partitions))
       }
-      const round = runRound(cluster, watched, membership, () => Effect.succeed([]))
-      const running = yield* Effect.forkChild(Effect.scoped(round).pipe(Effect.provide(log)))
+      const generation = runGeneration(cluster, watched, membership, () => Effect.succeed([]))
+      const running = yield* Effect.forkChild(Effect.scoped(generation).pipe(Effect.provide(log)))
       const passing = (seconds: number) =>
         Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 2 * seconds - 1 })
       yield* passing(1)
@@ -294,11 +292,11 @@ describe("a round of a consumer group", () => {
   it.effect("ends within 10 seconds when a connection is half open and nothing is answered any more", () =>
     Effect.gen(function* () {
       const { cluster, membership } = yield* scripted(() => Effect.never)
-      const round = yield* Effect.forkChild(
-        Effect.flip(Effect.scoped(runRound(cluster, options, membership, () => Effect.succeed([]))))
+      const generation = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(runGeneration(cluster, options, membership, () => Effect.succeed([]))))
       )
       yield* Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), settle), { times: 9 })
-      const failure = yield* Effect.timeout(Fiber.join(round), 0)
+      const failure = yield* Effect.timeout(Fiber.join(generation), 0)
       assert.propertyVal(failure, "kind", "NoAnswer")
     })
   )

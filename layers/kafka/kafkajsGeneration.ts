@@ -1,5 +1,5 @@
 /**
- * One round of a consumer group: from the dealing out of the partitions until they are dealt out again.
+ * One generation of a consumer group, as one member sees it: from the assignment of the partitions until they are assigned anew.
  *
  * Each node that leads partitions is asked for what comes next, as long as there is room; each partition's records are
  * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them.
@@ -15,20 +15,20 @@ import {
   type GroupOptions,
   heartbeat,
   isExpelled,
-  isNewRound,
+  isRebalance,
   type Membership
 } from "./KafkajsGroup.ts"
 import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, noAnswer } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
-import { goOn, logRanges, type Stand, standsOf } from "./kafkajsStands.ts"
+import { goOn, logRanges, type Position, positionsOf } from "./kafkajsPositions.ts"
 
-export interface RoundOptions extends GroupOptions, ConsumeOptions {
+export interface GenerationOptions extends GroupOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
 }
 
-/** A node keeps a question that it has no answer for this long, in milliseconds; also how soon a round can end. */
+/** A node keeps a question that it has no answer for this long, in milliseconds; also how soon a generation can end. */
 const longestWait = 500
 /** The same while a partition is left out of the question because its records are still being worked on. */
 const shortWait = 20
@@ -44,11 +44,11 @@ const standstill = "30 seconds"
 const shortTransaction = 10_000
 /** How soon partitions are found that were added. */
 const betweenLooks = "3 seconds"
-/** So long partitions are read that have a leader while others have none, before the round is given up. In milliseconds. */
+/** So long partitions are read that have a leader while others have none, before the generation is given up. In milliseconds. */
 const longestElection = 15_000
 
 /** Takes the next batch off the queue. */
-const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: RoundOptions) => {
+const takeBatch = ({ queue }: Position, { maxBytes = maxBatchBytes, maxRecords }: GenerationOptions) => {
   let bytes = 0
   let count = 0
   for (const { value } of queue) {
@@ -60,46 +60,50 @@ const takeBatch = ({ queue }: Stand, { maxBytes = maxBatchBytes, maxRecords }: R
 }
 
 /**
- * Runs the round; why it ended. Fails as a handler or the settling of its batch does, once the other handlers are done; when
- * the cluster cannot be asked, at once, and handlers are interrupted.
+ * Runs the generation, and tells why it ended. Fails as a handler or the settling of its batch does, once the other handlers are
+ * done; when the cluster cannot be asked, at once, and handlers are interrupted.
  */
-export const runRound = Effect.fnUntraced(function* <E, R>(
+export const runGeneration = Effect.fnUntraced(function* <E, R>(
   cluster: KafkaCluster,
-  options: RoundOptions,
+  options: GenerationOptions,
   membership: Membership,
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const { group, onIdle = Effect.void, onStandstill = () => Effect.void, topic } = options
-  const stands = yield* standsOf(cluster, options, membership)
+  const positions = yield* positionsOf(cluster, options, membership)
   yield* Effect.addFinalizer(() => onStandstill([]))
   const workers = yield* FiberSet.make<void>()
   const slots = yield* Semaphore.make(options.partitionsAtOnce)
   const drained = yield* Latch.make()
   const failure = yield* Deferred.make<never, E | KafkaFailure | RecordTooLarge>()
-  const ending = yield* Deferred.make<"new round" | "expelled">()
+  const ending = yield* Deferred.make<"rebalance" | "expelled">()
   const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
   let waitingValues = 0
 
   /** From here on nobody else can settle this partition; what was settled before is passed over. */
-  const makeOwn = Effect.fnUntraced(function* (stand: Stand) {
-    const transactionalId = `${group}/${topic}/${stand.partition}`
+  const makeOwn = Effect.fnUntraced(function* (position: Position) {
+    const transactionalId = `${group}/${topic}/${position.partition}`
     const producer = yield* makeProducer(cluster, transactionalId)
-    const now = yield* committedOffsets(membership.coordinator, options, [stand.partition])
-    stand.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
-    const committed = now.get(stand.partition) ?? -1
-    if (committed <= stand.committed || committed === stand.void) return
-    stand.committed = committed
-    const settled = stand.queue.findIndex(({ offset }) => offset >= committed)
-    forget(stand.queue.splice(0, settled === -1 ? stand.queue.length : settled))
-    stand.fetchAt = Math.max(stand.fetchAt, committed)
+    const now = yield* committedOffsets(membership.coordinator, options, [position.partition])
+    position.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
+    const committed = now.get(position.partition) ?? -1
+    if (committed <= position.committed || committed === position.void) return
+    position.committed = committed
+    const settled = position.queue.findIndex(({ offset }) => offset >= committed)
+    forget(position.queue.splice(0, settled === -1 ? position.queue.length : settled))
+    position.fetchAt = Math.max(position.fetchAt, committed)
   })
   const forget = (records: ReadonlyArray<TopicRecord>) => {
     for (const { value } of records) waitingValues -= value.length
     drained.openUnsafe()
   }
 
-  const settle = Effect.fnUntraced(function* (stand: Stand, next: number, outputs: ReadonlyArray<OutgoingRecord>) {
-    const { partition, producer } = stand
+  const settle = Effect.fnUntraced(function* (
+    position: Position,
+    next: number,
+    outputs: ReadonlyArray<OutgoingRecord>
+  ) {
+    const { partition, producer } = position
     const settling =
       outputs.length === 0 || producer === undefined
         ? commitOffsets(options, membership, new Map([[partition, next]]))
@@ -112,7 +116,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       Effect.uninterruptible,
       Effect.mapError((failed) => refusedAsTooLarge(failed, outputs) ?? failed)
     )
-    stand.committed = next
+    position.committed = next
   })
 
   const discard = (partition: number, failed: KafkaFailure) =>
@@ -120,127 +124,129 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       topic,
       group,
       partition
-    }).pipe(Effect.andThen(Deferred.succeed(ending, isNewRound(failed) ? "new round" : "expelled")))
+    }).pipe(Effect.andThen(Deferred.succeed(ending, isRebalance(failed) ? "rebalance" : "expelled")))
 
-  const workOnce = Effect.fnUntraced(function* (stand: Stand) {
+  const workOnce = Effect.fnUntraced(function* (position: Position) {
     if (isEnding()) return
-    if (stand.producer === undefined) yield* makeOwn(stand)
-    const records = takeBatch(stand, options)
+    if (position.producer === undefined) yield* makeOwn(position)
+    const records = takeBatch(position, options)
     forget(records)
     const log = cluster.brokerPool.metadata?.clusterId ?? ""
-    const outputs = records.length === 0 ? [] : yield* handle({ topic, partition: stand.partition, records, log })
+    const outputs = records.length === 0 ? [] : yield* handle({ topic, partition: position.partition, records, log })
     yield* refuseTooLarge(outputs)
-    // Behind the last record that was fetched come marks of transactions, and records of aborted ones: the group passes them
+    // After the last record that was fetched come control records, and records of aborted transactions: the group passes them
     // too, so that nothing seems to be left.
-    const next = stand.queue[0]?.offset ?? stand.fetchAt
-    if (next > stand.committed) yield* settle(stand, next, outputs)
+    const next = position.queue[0]?.offset ?? position.fetchAt
+    if (next > position.committed) yield* settle(position, next, outputs)
   })
-  const work = (stand: Stand) =>
+  const work = (position: Position) =>
     Effect.whileLoop({
       // Told in the same step: what is taken in a moment later must find somebody at work, or nobody.
-      while: () => (stand.working = !isEnding() && (stand.queue.length > 0 || stand.committed < stand.fetchAt)),
-      body: () => slots.withPermit(workOnce(stand)),
+      while: () =>
+        (position.working = !isEnding() && (position.queue.length > 0 || position.committed < position.fetchAt)),
+      body: () => slots.withPermit(workOnce(position)),
       step: () => {}
     }).pipe(
       Effect.catchIf(
-        (error) => error instanceof KafkaFailure && (isNewRound(error) || isExpelled(error)),
-        (failed) => discard(stand.partition, failed as KafkaFailure)
+        (error) => error instanceof KafkaFailure && (isRebalance(error) || isExpelled(error)),
+        (failed) => discard(position.partition, failed as KafkaFailure)
       ),
       Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause))),
       Effect.ignoreCause
     )
-  const startWork = (stand: Stand) => {
-    if (stand.working || isEnding()) return Effect.void
-    stand.working = true
-    return FiberSet.run(workers, work(stand))
+  const startWork = (position: Position) => {
+    if (position.working || isEnding()) return Effect.void
+    position.working = true
+    return FiberSet.run(workers, work(position))
   }
 
   /** Tells of it whenever others stand still than before. */
   const tellStandstill = Effect.suspend(() =>
-    onStandstill([...stands.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
+    onStandstill([...positions.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
   )
-  const standStill = Effect.fnUntraced(function* (stand: Stand, why: string, isReadable: boolean) {
-    stand.isStill = true
+  const standStill = Effect.fnUntraced(function* (position: Position, why: string, isReadable: boolean) {
+    position.isStill = true
     yield* tellStandstill
-    if (stand.isTold) return
-    stand.isTold = true
-    stand.isLeftOut = !isReadable
+    if (position.isTold) return
+    position.isTold = true
+    position.isLeftOut = !isReadable
     yield* Effect.logError(`a partition stands still: ${why}`, {
       topic,
       group,
-      partition: stand.partition,
-      offset: stand.fetchAt
+      partition: position.partition,
+      offset: position.fetchAt
     })
     const later = Effect.sync(() => {
-      stand.isTold = false
-      stand.isLeftOut = false
+      position.isTold = false
+      position.isLeftOut = false
     })
     yield* Effect.forkScoped(Effect.delay(later, standstill))
   })
-  const moveOn = Effect.fnUntraced(function* (stand: Stand) {
-    stand.lacksSince = undefined
-    if (!stand.isStill) return
-    stand.isStill = false
+  const moveOn = Effect.fnUntraced(function* (position: Position) {
+    position.lacksSince = undefined
+    if (!position.isStill) return
+    position.isStill = false
     yield* tellStandstill
   })
 
   /** There is more than this member was given: it cannot be read, or readers of committed records may not have it yet. */
-  const noteLack = Effect.fnUntraced(function* (stand: Stand, fetched: FetchedPartition) {
+  const noteLack = Effect.fnUntraced(function* (position: Position, fetched: FetchedPartition) {
     const { highWatermark, lastStableOffset, unreadable } = fetched
-    if (unreadable === undefined && highWatermark <= stand.fetchAt) return yield* moveOn(stand)
+    if (unreadable === undefined && highWatermark <= position.fetchAt) return yield* moveOn(position)
     const now = yield* Clock.currentTimeMillis
-    stand.lacksSince ??= now
+    position.lacksSince ??= now
     if (unreadable !== undefined) {
-      return yield* standStill(stand, `its next records cannot be read: ${unreadable}`, false)
+      return yield* standStill(position, `its next records cannot be read: ${unreadable}`, false)
     }
-    if (now - stand.lacksSince < shortTransaction) return
-    const why = lastStableOffset <= stand.fetchAt ? "a transaction is open for long" : "the broker sends nothing of it"
-    yield* standStill(stand, why, true)
+    if (now - position.lacksSince < shortTransaction) return
+    const why =
+      lastStableOffset <= position.fetchAt ? "a transaction is open for long" : "the broker sends nothing of it"
+    yield* standStill(position, why, true)
   })
 
-  const findPlace = Effect.fnUntraced(function* (stand: Stand) {
-    const range = (yield* logRanges(cluster, topic, [stand.partition])).get(stand.partition)!
-    if (yield* goOn(options, stand, range)) yield* startWork(stand)
+  const findPlace = Effect.fnUntraced(function* (position: Position) {
+    const range = (yield* logRanges(cluster, topic, [position.partition])).get(position.partition)!
+    if (yield* goOn(options, position, range)) yield* startWork(position)
   })
 
   /** Takes in what a node answered; whether anything moved. */
   const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
     let any = false
     for (const fetched of answer) {
-      const stand = stands.get(fetched.partition)
-      if (stand === undefined) continue
+      const position = positions.get(fetched.partition)
+      if (position === undefined) continue
       if (fetched.isOutOfRange) {
-        yield* findPlace(stand)
+        yield* findPlace(position)
         continue
       }
-      const next = behind(fetched, stand.fetchAt)
-      if (next === stand.fetchAt) {
-        yield* noteLack(stand, fetched)
+      const next = behind(fetched, position.fetchAt)
+      if (next === position.fetchAt) {
+        yield* noteLack(position, fetched)
         continue
       }
       any = true
-      yield* moveOn(stand)
-      const records = recordsOf(topic, stand.fetchAt, fetched)
-      stand.fetchAt = next
+      yield* moveOn(position)
+      const records = recordsOf(topic, position.fetchAt, fetched)
+      position.fetchAt = next
       for (const record of records) {
         waitingValues += record.value.length
-        stand.queue.push(record)
+        position.queue.push(record)
       }
-      yield* startWork(stand)
+      yield* startWork(position)
     }
     return any
   })
 
   const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
     const broker = yield* ask(() => cluster.findBroker({ nodeId: node }))
-    const own = led.flatMap((partition) => stands.get(partition) ?? [])
+    const own = led.flatMap((partition) => positions.get(partition) ?? [])
     while (true) {
       if (isEnding()) return yield* Effect.never
       yield* drained.close
       const readable = own.filter(({ isLeftOut }) => !isLeftOut)
       const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
       if (wanted.length === 0) {
-        // Whoever leads other partitions closes the latch as well, perhaps before we have seen it open.
+        // The loops for other nodes close the latch as well, perhaps before this one has seen it open.
         yield* Effect.timeoutOption(drained.await, longestWait / 10)
         continue
       }
@@ -250,7 +256,8 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
       silent.delete(node)
       if (yield* takeIn(answer)) continue
       // Where something waits that is not had, having nothing to do is no sign of life.
-      if (silent.size === 0 && [...stands.values()].every(({ lacksSince }) => lacksSince === undefined)) yield* onIdle
+      if (silent.size === 0 && [...positions.values()].every(({ lacksSince }) => lacksSince === undefined))
+        yield* onIdle
       // What cannot be used comes at once, and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt
       if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
@@ -260,7 +267,7 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
   /** Nodes that have not answered since the leaders were last looked up. */
   const silent = new Set<string>()
   const fetching = Effect.gen(function* () {
-    const nodes = Object.entries(yield* leadersOf(cluster, topic, [...stands.keys()]))
+    const nodes = Object.entries(yield* leadersOf(cluster, topic, [...positions.keys()]))
     silent.clear()
     for (const [node] of nodes) silent.add(node)
     yield* Effect.forEach(nodes, ([node, led]) => fetchFrom(node, led), { concurrency: "unbounded", discard: true })
@@ -269,18 +276,18 @@ export const runRound = Effect.fnUntraced(function* <E, R>(
   })
 
   const beating = heartbeat(options, membership).pipe(
-    Effect.catchIf(isNewRound, () => Effect.asVoid(Deferred.succeed(ending, "new round"))),
+    Effect.catchIf(isRebalance, () => Effect.asVoid(Deferred.succeed(ending, "rebalance"))),
     Effect.catchIf(isExpelled, () => Effect.asVoid(Deferred.succeed(ending, "expelled"))),
     Effect.delay(options.sessionTimeout / 10),
     Effect.forever
   )
-  /** The leader of the group deals out partitions that were added later. */
+  /** The leader of the group assigns partitions that were added later. */
   const watching = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
     Effect.andThen(
       Effect.suspend(() =>
         cluster.findTopicPartitionMetadata(topic).length === partitionsAtStart
           ? Effect.void
-          : Deferred.succeed(ending, "new round")
+          : Deferred.succeed(ending, "rebalance")
       )
     ),
     Effect.delay(betweenLooks),

@@ -1,8 +1,8 @@
 /**
- * Where a member of a group stands in its partitions, and where it goes on when that place is no longer in the log.
+ * The positions of a group member in its partitions, and where it goes on when a position is no longer in the log.
  *
- * Before the log's start records are lost, which is told and counted. Behind its end another log lies under the topic's
- * name, of which nothing was read yet: from its first record on everything is. Neither stops the group, and both are told.
+ * A position before the log's start means that records were lost, which is logged and counted. One after its end means that the
+ * topic was made anew: everything is read, from its first record on. Neither stops the group.
  */
 import { Effect, Metric } from "effect"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -10,37 +10,37 @@ import { committedOffsets, type GroupOptions, logEnds, type Membership } from ".
 import type { Producer } from "./KafkajsProducer.ts"
 import type { KafkaCluster } from "./KafkajsProtocol.ts"
 
-/** Where this member stands in a partition. */
-export interface Stand {
+/** The position of this member in a partition. */
+export interface Position {
   readonly partition: number
   /** Of the next record to fetch. */
   fetchAt: number
-  /** Of the group; -1 where it never was. */
+  /** The offset that the group has committed; -1 where there is none. */
   committed: number
   /** What the group had committed in another log. */
   void: number | undefined
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
   working: boolean
-  /** Since when there is more and it was not had, in milliseconds; nothing where all was. */
+  /** Since when there are more records than were received, in milliseconds; nothing where all were. */
   lacksSince: number | undefined
-  /** That is so for long, or will be. */
+  /** That has been so for long, or will be. */
   isStill: boolean
-  /** And was told not long ago. */
+  /** That was logged not long ago. */
   isTold: boolean
-  /** And is not looked at for a while. */
+  /** It is not fetched for a while. */
   isLeftOut: boolean
-  /** Made before the first batch of the round. */
+  /** Made before the first batch of the generation. */
   producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
 }
 
 export interface LogRange {
   readonly first: number
-  /** Behind the last record that readers of committed records may get. */
+  /** After the last record that readers of committed records may get. */
   readonly next: number
 }
 
-/** Where somebody who stood at an offset (-1: nowhere) goes on in the log; `why` not there. */
+/** Where a reader at an offset (-1: none) goes on in the log, and why that is another offset, if it is. */
 export const placeIn = (
   { first, next }: LogRange,
   at: number
@@ -75,47 +75,47 @@ const begunAnew = Metric.counter("penstock_stream_begun_anew_total", {
   incremental: true
 })
 
-/** Moves a stand that is outside the log; whether it was. */
+/** Moves a position that is outside the log, and answers whether it was. */
 export const goOn = Effect.fnUntraced(function* (
   { group, topic }: Pick<GroupOptions, "group" | "topic">,
-  stand: Stand,
+  position: Position,
   range: LogRange
 ) {
-  const { at, why } = placeIn(range, stand.fetchAt)
+  const { at, why } = placeIn(range, position.fetchAt)
   if (why === undefined) return false
-  const where = { topic, group, partition: stand.partition, from: stand.fetchAt, to: at }
+  const where = { topic, group, partition: position.partition, from: position.fetchAt, to: at }
   if (why === "expired") {
     yield* Effect.logError(
       "records were deleted before the group had read them; it goes on at the topic's start",
       where
     )
-    yield* Metric.update(Metric.withAttributes(lost, { topic }), at - stand.fetchAt)
+    yield* Metric.update(Metric.withAttributes(lost, { topic }), at - position.fetchAt)
   } else {
     yield* Effect.logError(
-      "the topic ends before the group's place, so it was made anew; it is read from its start",
+      "the topic ends before the group's position, so it was made anew; it is read from its start",
       where
     )
     yield* Metric.update(Metric.withAttributes(begunAnew, { topic }), 1)
-    stand.void = stand.committed
-    stand.committed = -1
+    position.void = position.committed
+    position.committed = -1
   }
-  stand.fetchAt = at
+  position.fetchAt = at
   return true
 })
 
-/** Where the group stands in this member's partitions: it may be a place that is not in the log. */
-export const standsOf = Effect.fnUntraced(function* (
+/** The group's positions in this member's partitions, which may be outside the log. */
+export const positionsOf = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   options: GroupOptions,
   { coordinator, partitions }: Membership
 ) {
-  if (partitions.length === 0) return new Map<number, Stand>()
+  if (partitions.length === 0) return new Map<number, Position>()
   const committed = yield* committedOffsets(coordinator, options, partitions)
   const firsts = yield* logEnds(cluster, options.topic, partitions, "first")
   return new Map(
-    partitions.map((partition): readonly [number, Stand] => {
+    partitions.map((partition): readonly [number, Position] => {
       const at = committed.get(partition) ?? -1
-      const stand: Stand = {
+      const position: Position = {
         partition,
         fetchAt: at === -1 ? (firsts.get(partition) ?? 0) : at,
         committed: at,
@@ -128,7 +128,7 @@ export const standsOf = Effect.fnUntraced(function* (
         isLeftOut: false,
         producer: undefined
       }
-      return [partition, stand]
+      return [partition, position]
     })
   )
 })
