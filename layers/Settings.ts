@@ -46,7 +46,7 @@ const text = (name: string, pattern: RegExp, rule: string) => ({
   config: Config.schema(Schema.String.check(Schema.isPattern(pattern)), name),
   rule
 })
-/** Paths are put behind it, and it is used again and again: what would end up in front of them, or in logs, is refused. */
+/** Paths are appended to it at every use, so anything that would end up before them, or in logs, is refused. */
 const isPlainAddress = (address: string): boolean => /^https?:\/\/[^\s?#@\\]+$/.test(address) && URL.canParse(address)
 const httpUrl = (name: string) => ({
   config: Config.schema(Schema.String.check(Schema.makeFilter(isPlainAddress)), name),
@@ -77,7 +77,7 @@ export interface ApiKey {
   readonly key: Redacted.Redacted
 }
 
-/** A key that no header may hold is one that nobody could show. */
+/** A key that no header may hold could never be sent. */
 const namesAndKeys = /^[^:,\s\p{Cc}]+:[!-+\--~]+(?:,[^:,\s\p{Cc}]+:[!-+\--~]+)*$/u
 
 const apiKeys = (name: string) => {

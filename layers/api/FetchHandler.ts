@@ -8,7 +8,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { BodyLimit } from "../../src/api/Boundary.ts"
 import type { Routes } from "../../src/api/Routes.ts"
 
-/** What the routes need of the one who makes the handler; the platform comes with it. */
+/** What the routes need from the code that makes the handler; the platform comes with it. */
 type Needed = Exclude<
   Layer.Services<typeof Routes>,
   HttpRouter.HttpRouter | Layer.Success<typeof HttpServer.layerServices>

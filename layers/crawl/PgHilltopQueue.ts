@@ -3,7 +3,7 @@
  *
  * Budgets are exact over all instances: what a server has left is read from its row under that row's lock. Locks are taken
  * in one order (leases, tasks, servers by origin). A statement about many tasks waits for none: it passes over those of which
- * somebody else holds a row, and tells which. All times are the database's.
+ * another session holds a row, and says which. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Duration, Effect, Layer, Predicate, Schema } from "effect"

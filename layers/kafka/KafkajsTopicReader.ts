@@ -25,7 +25,7 @@ import { KafkajsTopics } from "./KafkajsTopics.ts"
 import { reopened } from "./reopened.ts"
 
 export interface KafkajsTopicReaderOptions {
-  /** An instance that was not heard of for so long is taken for dead; 10 seconds, in which it is heard of ten times. */
+  /** After how long without a heartbeat an instance is taken for dead; 10 seconds, in which it sends ten. */
   readonly sessionTimeout?: number
   /** Partitions that one reader works on at once: 4, since most of the work is waiting for brokers or the database. */
   readonly partitionsAtOnce?: number
@@ -34,7 +34,7 @@ export interface KafkajsTopicReaderOptions {
 /** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
 const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
 
-/** So long a member goes on by itself when the cluster changes: others lead after at most 10 seconds. In milliseconds. */
+/** How long a member goes on by itself when the cluster changes: others lead after at most 10 seconds. In milliseconds. */
 const longestMove = 30_000
 
 /** Longer than most batches take; a slower one is discarded when members come or go meanwhile. In milliseconds. */

@@ -268,12 +268,12 @@ export const decodeFetched = async (payload: Buffer): Promise<ReadonlyArray<Fetc
   return partitions
 }
 
-const abortMark = 0
+const abortType = 0
 
 /** Whether the record of a control batch says that its producer's transaction was aborted. */
 const isAbort = ({ records }: FetchedBatch) => {
   const key = records[0]?.key
-  return key !== undefined && key !== null && key.length >= 4 && Buffer.from(key).readInt16BE(2) === abortMark
+  return key !== undefined && key !== null && key.length >= 4 && Buffer.from(key).readInt16BE(2) === abortType
 }
 
 /**
@@ -296,6 +296,6 @@ export const committedBatches = (of: FetchedPartition): ReadonlyArray<FetchedBat
   })
 }
 
-/** Where to go on behind an answer to a question from this offset; there, when it has no whole batch. */
+/** The offset to go on from after an answer to a question from `from`, which it stays if the answer has no whole batch. */
 export const behind = (of: FetchedPartition, from: number): number =>
   Math.max(from, (of.batches.at(-1)?.lastOffset ?? -1) + 1)

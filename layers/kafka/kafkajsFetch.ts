@@ -2,7 +2,7 @@
  * Asks a node for what comes next in partitions that it leads.
  *
  * A broker fills an answer in the order of the question, and only of the first partition that has anything it sends a batch
- * that is larger than what was asked for. So the order is another one each time, and nobody waits for ever.
+ * that is larger than what was asked for. So the order is another one each time, and no partition waits for ever.
  */
 import { Effect, Random } from "effect"
 import { createRequire } from "node:module"

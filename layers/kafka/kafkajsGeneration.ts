@@ -28,23 +28,23 @@ export interface GenerationOptions extends GroupOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
 }
 
-/** A node keeps a question that it has no answer for this long, in milliseconds; also how soon a generation can end. */
+/** How long a node waits for records before it answers with none, in milliseconds; also how soon a generation can end. */
 const longestWait = 500
-/** The same while a partition is left out of the question because its records are still being worked on. */
+/** The same while a partition is left out because its records are still being worked on. */
 const shortWait = 20
 /** Compressed bytes of one partition in an answer, or one batch: XML is 25 times as large when it is unpacked. */
 const partitionBytes = 256_000
 /** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
 const roomForValues = 24_000_000
-/** Settling takes some 15 ms; a cluster that has not answered by then may answer the next owner. */
+/** Settling takes some 15 ms; if the cluster has not answered by then, the partition's next owner may have more luck. */
 const longestSettling = "10 seconds"
-/** So long the others are read beside a partition that cannot be, before it is looked at anew. */
+/** How long the other partitions are read beside one that cannot be, before that one is tried again. */
 const standstill = "30 seconds"
 /** Most transactions end within a second; others' may be open for 15 minutes, or for ever. In milliseconds. */
 const shortTransaction = 10_000
-/** How soon partitions are found that were added. */
+/** How soon added partitions are found. */
 const betweenLooks = "3 seconds"
-/** So long partitions are read that have a leader while others have none, before the generation is given up. In milliseconds. */
+/** How long partitions with a leader are read while others have none, before the generation is given up. In milliseconds. */
 const longestElection = 15_000
 
 /** Takes the next batch off the queue. */
@@ -80,7 +80,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
   let waitingValues = 0
 
-  /** From here on nobody else can settle this partition; what was settled before is passed over. */
+  /** From here on no other member can settle this partition; what was settled before is skipped. */
   const makeOwn = Effect.fnUntraced(function* (position: Position) {
     const transactionalId = `${group}/${topic}/${position.partition}`
     const producer = yield* makeProducer(cluster, transactionalId)
@@ -141,7 +141,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   })
   const work = (position: Position) =>
     Effect.whileLoop({
-      // Told in the same step: what is taken in a moment later must find somebody at work, or nobody.
+      // Set in the same step: records that come in a moment later must find either a worker at work or none.
       while: () =>
         (position.working = !isEnding() && (position.queue.length > 0 || position.committed < position.fetchAt)),
       body: () => slots.withPermit(workOnce(position)),
@@ -160,7 +160,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     return FiberSet.run(workers, work(position))
   }
 
-  /** Tells of it whenever others stand still than before. */
+  /** Reports the partitions that stand still whenever they change. */
   const tellStandstill = Effect.suspend(() =>
     onStandstill([...positions.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
   )
@@ -189,7 +189,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     yield* tellStandstill
   })
 
-  /** There is more than this member was given: it cannot be read, or readers of committed records may not have it yet. */
+  /** There are more records than this member was given: they cannot be read, or are not committed yet. */
   const noteLack = Effect.fnUntraced(function* (position: Position, fetched: FetchedPartition) {
     const { highWatermark, lastStableOffset, unreadable } = fetched
     if (unreadable === undefined && highWatermark <= position.fetchAt) return yield* moveOn(position)
@@ -209,7 +209,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     if (yield* goOn(options, position, range)) yield* startWork(position)
   })
 
-  /** Takes in what a node answered; whether anything moved. */
+  /** Takes in what a node answered, and answers whether anything moved. */
   const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
     let any = false
     for (const fetched of answer) {
@@ -255,10 +255,10 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes })
       silent.delete(node)
       if (yield* takeIn(answer)) continue
-      // Where something waits that is not had, having nothing to do is no sign of life.
+      // Where records wait that cannot be received, having nothing to do is no sign of life.
       if (silent.size === 0 && [...positions.values()].every(({ lacksSince }) => lacksSince === undefined))
         yield* onIdle
-      // What cannot be used comes at once, and would come again at once.
+      // An answer that cannot be used comes at once, and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt
       if (waited < maxWaitTime / 2) yield* Effect.sleep(shortWait)
     }

@@ -1,6 +1,6 @@
 /**
  * What to do when a cluster changes under a client: a leader or a coordinator is another broker now, a broker has gone or
- * is back, copies are being caught up. Brokers are restarted in the middle of the day; that must not be news.
+ * is back, copies are being caught up. Brokers are restarted in the middle of the day, and readers must not notice.
  *
  * Such failures pass, once the cluster is looked at anew. A broker that dies is missed after 9 seconds, as brokers are
  * usually set; until then nobody else leads or coordinates in its place.

@@ -1,6 +1,6 @@
 /**
  * Controllable units in PostgreSQL. The upsert locks the unit's row, so that the technical resources of two
- * registrations at the same time never mix. What somebody else holds is waited for without a connection.
+ * registrations at the same time never mix. Locked rows are waited for without a connection.
  */
 import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"

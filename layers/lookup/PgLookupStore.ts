@@ -3,7 +3,7 @@
  * ask the source, each for as many lookups as are waiting for it. One by one, most of the time went to planning, messages
  * and commits: 7,000 copies or 2,400 entries a second, where 32 that wait together get 20,000.
  *
- * A statement waits for no row. An entry of the trail refers to its accounting point and end user: where somebody else holds
+ * A statement waits for no row. An entry of the trail refers to its accounting point and end user: where another session holds
  * one of these, that lookup alone is tried again for a second. A sync row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
  */
@@ -29,9 +29,9 @@ import { type LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavai
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
-/** Of lookups to a statement. Those that come while one is under way are the next one, so this is for floods only. */
+/** The most lookups of one statement. Those that come while one is under way make up the next one, so this is for floods only. */
 const maxSize = 256
-/** Statements of a kind under way, where the one before is slow: a connection each, of the pool's 10. */
+/** The most statements of a kind under way, where the one before is slow: each takes one of the pool's 10 connections. */
 const runsAtOnce = 4
 
 /** A lookup waits no longer for its turn and its answer together. */
@@ -112,7 +112,10 @@ const copyFrom = (row: typeof CopyRow.Type): LookupCopy => ({
   settled: row.outcome ?? undefined
 })
 
-/** What became of one lookup of a statement; nothing of it is recorded when somebody else `held` what its entry refers to. */
+/**
+ * What became of one lookup of a statement; nothing of it is recorded when another session `held` a row that its entry refers
+ * to.
+ */
 interface Found {
   readonly copy: LookupCopy
   /** Its row was locked, and is to be marked as looked up later. */
@@ -123,7 +126,7 @@ interface Found {
 const readCopies = readEach("lookups", CopyRow)
 const placeOf = Schema.decodeUnknownEffect(PlaceOf)
 
-/** What each of so many asked for, in their order; who asked for a row that cannot be read is told so, and nobody else. */
+/** The row of each lookup, in the order of asking. A row that cannot be read fails its own lookup and no other. */
 const inPlace = Effect.fnUntraced(function* (count: number, rows: ReadonlyArray<unknown>) {
   const found = Array.makeBy(count, (): Found | Unreadable | undefined => undefined)
   const { readable, unreadable } = yield* readCopies(rows)
@@ -297,7 +300,7 @@ export const PgLookupStore = Layer.effect(
         SELECT blocked_for, ${skipped} FROM tries ORDER BY place`
     })
 
-    /** True when the row is marked, or need not be; false while somebody holds it. */
+    /** True when the row is marked, or need not be; false while another session holds it. */
     const mark = (accountingPointId: number) =>
       sql<{ done: boolean }>`
         WITH wanted AS MATERIALIZED (
@@ -317,7 +320,10 @@ export const PgLookupStore = Layer.effect(
 
     const marking = yield* FiberMap.make<number, void, never>()
     const forkMarking = yield* FiberMap.runtime(marking)<never>()
-    /** For a row that was locked just then, once for all who wait; one that stays locked for a second is marked by the next lookup. */
+    /**
+     * For a row that was locked just then, once for all callers that wait; one that stays locked for a second is marked by the
+     * next lookup.
+     */
     const markLater = (accountingPointId: number) =>
       Effect.suspend(() =>
         Fiber.join(

@@ -73,7 +73,7 @@ export const PgObservationRebuild: Layer.Layer<
       return row
     })
 
-    /** Fails if the lock was lost with its connection: somebody else may have begun, in tables of the same names. */
+    /** Fails if the lock was lost with its connection: another rebuild may have begun, in tables of the same names. */
     let stillHeld: Effect.Effect<unknown, SqlError.SqlError> = Effect.die(new Error("nobody has begun"))
     const hold = Effect.gen(function* () {
       const connection = yield* own.reserve

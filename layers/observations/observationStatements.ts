@@ -99,7 +99,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
   return {
     /**
      * Locked until the commit, so that two instances that were given the same batch take turns. No statement of the transaction
-     * waits for long: a partition of which somebody else holds a row rests, and the others get on.
+     * waits for long: a partition with a locked row rests, and the others get on.
      */
     lockOffset: (topic: string, partition: number) =>
       offsets(sql`
@@ -151,7 +151,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
         FROM held h WHERE s.id = h.id`
     },
 
-    /** As `findSites`; the series are locked until the commit, so nobody else writes to them meanwhile. */
+    /** As `findSites`; the series are locked until the commit, so no other store writes to them meanwhile. */
     lockSeries: (list: ReadonlyArray<SeriesName>) =>
       found(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, m.id

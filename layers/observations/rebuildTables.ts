@@ -71,7 +71,7 @@ const rowOf = (columns: ReadonlyArray<string>, of: string) => `(${columns.map((o
 const locations = ["easting", "northing", "projection", "latitude", "longitude", "located_at"]
 const extents = ["first_observed_at", "last_observed_at", "observation_count"]
 
-/** Runs in one transaction, within which nobody stores. Series that no document has any more are left without a value. */
+/** Runs in one transaction, during which no store can write. Series that no document has any more are left without a value. */
 export const swapTables: ReadonlyArray<string> = [
   `UPDATE observation_sites s SET ${copied(locations, "r")}, updated_at = now() FROM ${rebuildSchema}.observation_sites r
     WHERE r.id = s.id AND ${rowOf(locations, "s")} IS DISTINCT FROM ${rowOf(locations, "r")}`,
@@ -104,7 +104,7 @@ export const swapTables: ReadonlyArray<string> = [
   `DROP SCHEMA ${rebuildSchema} CASCADE`
 ]
 
-/** Afterwards, when nobody waits any more: reads the new months, and removes the old files. Does no harm at other times. */
+/** Afterwards, when no store waits any more: reads the new months, and removes the old files. Does no harm at other times. */
 export const afterSwap: ReadonlyArray<string> = [
   `ALTER TABLE observation_months VALIDATE CONSTRAINT observation_months_series_id_fkey`,
   `DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`

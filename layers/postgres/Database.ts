@@ -101,7 +101,7 @@ const prepare = Effect.gen(function* () {
   })
 )
 
-/** What a person is told of a failure of the database. */
+/** A failure of the database, described for people. */
 export const unusable = (cause: SqlError.SqlError) =>
   new DatabaseUnusable({
     message: `PostgreSQL cannot be used (${isReadOnly(cause) ? "it only reads: a standby, or made so" : cause.reason._tag})`,

@@ -29,7 +29,7 @@ export interface PgSession {
   readonly native: PgConnection.PgConnection
   readonly connection: Connection
   readonly socket: PgSocket
-  /** The process that serves it, which is not the one that a pooler told of. */
+  /** The server process of the session, which is not the one that a pooler reports. */
   readonly pid: number
   spent: boolean
 }

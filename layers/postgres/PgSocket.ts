@@ -1,6 +1,6 @@
 /**
- * A connection to PostgreSQL that does not wait for ever. Packets that are dropped tell nobody: without a deadline of its own a
- * statement is waited for until TCP gives up, after a quarter of an hour.
+ * A connection to PostgreSQL that does not wait for ever. Dropped packets are noticed by neither side: without a deadline of its
+ * own a statement would wait until TCP gives up, after a quarter of an hour.
  *
  * The deadline is Node's timer for sockets on which nothing moves. It destroys the socket while an answer is due, so that
  * whatever waits for one fails at once: statements, BEGIN and COMMIT, LISTEN, and those that were interrupted. Keep-alive finds

@@ -2,7 +2,7 @@
  * A PostgreSQL channel as a stream that never fails: a lost connection is logged, once, and listened for again.
  *
  * It emits once whenever it begins to listen, since something may have been notified before; its readers also poll.
- * What was notified while nobody read comes as one chunk.
+ * Notifications that came while it was not read come as one chunk.
  */
 import { Cause, Effect, Queue, Schedule, Stream } from "effect"
 import type { PgClient, PgConnection } from "@effect/sql-pg"

@@ -1,7 +1,7 @@
 /**
  * The rows of a statement through a schema, one by one: a row that cannot be read harms only itself.
  *
- * What is wrong is told by the names of the columns, never by their values, and counted, so that an operator can find the row.
+ * What is wrong is described by the names of the columns, never by their values, and counted, so that an operator can find the row.
  */
 import { Effect, Metric, Result, Schema, SchemaIssue } from "effect"
 

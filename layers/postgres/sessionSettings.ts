@@ -12,7 +12,7 @@ export const patience = {
   /** For the answer to a statement, of the client, and of the server. */
   answer: 6000,
   statement: 5000,
-  /** For a lock that somebody else holds. */
+  /** For a lock that another session holds. */
   lock: 1000
 }
 

@@ -1,5 +1,5 @@
 /**
- * How failures of the SQL client are told apart here, in one place.
+ * How failures of the SQL client are told apart, in one place.
  *
  * A connection that dies inside a transaction surfaces as a defect, because the client's ROLLBACK fails too; that is a
  * failure like any other and must not end a loop.

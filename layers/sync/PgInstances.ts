@@ -1,6 +1,6 @@
 /**
  * Instances announce themselves in a table and expire when they fall silent; the database's clock decides. One whose own row
- * somebody else holds goes on counting the others.
+ * is locked by another session goes on counting the others.
  */
 import { Duration, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"

@@ -1,7 +1,7 @@
 /**
  * The sync rows in PostgreSQL: the selection lock (`SKIP LOCKED`) and the update lock (`FOR UPDATE` with a lock timeout of
- * 1 s), each within one statement, which is its own transaction. A statement about many rows passes over those that somebody
- * else holds, and one row that cannot be read fails by itself.
+ * 1 s), each within one statement, which is its own transaction. A statement about many rows passes over those
+ * that another session holds, and one row that cannot be read fails by itself.
  */
 import { Clock, Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema, type Statement } from "effect/sql"

@@ -45,7 +45,7 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
 
 /** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
 const longestWait = 500
-/** A partition of which somebody else holds a row rests so long, in milliseconds, doubling. */
+/** How long a partition with a locked row rests, in milliseconds; it doubles from the shortest to the longest. */
 const [shortestRest, longestRest] = [500, 15_000]
 
 /** jsonb takes neither NUL nor half a surrogate pair, and a header is not worth a record that can never be appended. */
@@ -201,7 +201,7 @@ export const PgTopics = (
           Effect.catchCause((cause) => Effect.logDebug("a partition could not be released", describe(cause)))
         )
 
-      /** Leaves the partition to nobody for a while. A row that cannot be written now has a lease that runs out by itself. */
+      /** Keeps the partition from all readers for a while. If its row cannot be written now, its lease runs out by itself. */
       const restFor = (claim: Claim, millis: number) =>
         sql`
           UPDATE topic_groups SET lease_until = clock_timestamp() + ${millis}::float8 * interval '1 millisecond'
@@ -221,7 +221,7 @@ export const PgTopics = (
 
       const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
         const { topic, group, maxRecords, maxBytes = maxBatchBytes } = consumer
-        /** How often in a row a partition could not get on because of a row that somebody else holds. */
+        /** How often in a row a partition could not get on because of a row that another session holds. */
         const held = new Map<number, number>()
         const rest = (claim: Claim) =>
           Effect.suspend(() => {
@@ -278,7 +278,7 @@ export const PgTopics = (
                     Effect.map(([row]): Claim | undefined => (row === undefined ? undefined : { topic, group, ...row }))
                   ),
                   work,
-                  // Records of other instances and leases that ran out: nothing tells of those.
+                  // No signal comes for records of other instances, nor for leases that ran out.
                   giveUpWaiting: (empty) => Effect.sleep(Math.min(50 * 2 ** Math.min(empty - 1, 10), 500)),
                   onIdle: consumer.onIdle ?? Effect.void
                 })

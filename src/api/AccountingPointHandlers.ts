@@ -30,7 +30,7 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 const isLockTimeout = (cause: unknown): boolean =>
   SqlError.isSqlError(cause) && cause.reason._tag === "LockTimeoutError"
 
-/** The database is down or overloaded, or somebody else holds a row; the caller loses nothing by asking again. */
+/** The database is down or overloaded, or another session holds a row; the caller loses nothing by asking again. */
 export const storeUnavailable = (error: StoreUnavailable) =>
   isLockTimeout(error.cause)
     ? refuse("database-unavailable", "somebody else is changing this at the moment", { "retry-after": 1 })

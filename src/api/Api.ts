@@ -32,7 +32,10 @@ const health = HttpApiGroup.make("health").add(
   }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
 )
 
-/** What an instance without the role `api` answers: only those who watch over it. Of the same name, so one set of handlers does. */
+/**
+ * What an instance without the role `api` answers: only requests about its health. Of the same name, so one set of handlers
+ * does.
+ */
 export class WatchApi extends HttpApi.make("penstock").add(health).middleware(Validation) {}
 
 /** Takes `additionalProperties: false` out of every schema of the document. */

@@ -24,11 +24,14 @@ export type Grants = ReadonlyMap<Scope, string>
 export class ApiKeys extends Context.Service<
   ApiKeys,
   {
-    /** What the key opens; nothing when nobody has it. How long it takes says nothing about the keys there are. */
+    /**
+     * The scope and name that the key belongs to; nothing when it is no key of ours. How long it takes says nothing about the
+     * keys there are.
+     */
     readonly grantsOf: (key: Redacted.Redacted) => Effect.Effect<Grants>
   }
 >()("penstock/api/ApiKeys") {
-  /** Plain comparison, for tests of what stands behind the keys. */
+  /** Plain comparison, for tests of what lies behind the keys. */
   static readonly layerMemory = (keys: ReadonlyArray<GrantedKey>) =>
     Layer.succeed(
       ApiKeys,

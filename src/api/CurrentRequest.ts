@@ -1,7 +1,7 @@
 /**
  * What is known of the request being answered, beside the request itself.
  *
- * `route` and `caller` are filled in on the way, by those who find them out; the one line that is logged for the request
+ * `route` and `caller` are filled in on the way, by the code that finds them out; the one line that is logged for the request
  * and its metrics need them at the end. The default stands for code that runs outside of any request.
  */
 import { Context } from "effect"

@@ -53,7 +53,7 @@ export const reportRequest = (sent: string, notes: RequestNotes, status: number,
     const { answered, took } = metricsFor(method, notes.route, status)
     answered.updateUnsafe(1, fiber.context)
     took.updateUnsafe(seconds, fiber.context)
-    // Nearly nobody reads this line, so that it is not even put together unless somebody does.
+    // Hardly anything reads this line, so it is not even put together unless something does.
     return LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")
       ? logRequest(method, notes, status, seconds)
       : Effect.void

@@ -9,7 +9,7 @@ import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
-/** An accounting point, or whatever stands behind a controllable unit. */
+/** An accounting point, or the one behind a controllable unit. */
 export type LookupSubject = { readonly accountingPoint: Gsrn } | { readonly controllableUnit: ControllableUnitId }
 
 export interface KeptUnit {
@@ -61,7 +61,7 @@ export class LookupStore extends Context.Service<
     /**
      * Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. A copy that
      * settles the question is compared with the claim then and there, and the outcome recorded as `record` does. Fails with
-     * `LockTimeout` when somebody else holds what the record is about for over a second.
+     * `LockTimeout` when another session holds a row that the record refers to for over a second.
      */
     readonly find: (
       subject: LookupSubject,

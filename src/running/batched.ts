@@ -25,11 +25,11 @@ import { spanWhereTraced } from "./spanWhereTraced.ts"
 export interface BatchOptions<A, B, E, R> {
   /** Of the span around each run, which is linked to the callers' spans. */
   readonly name: string
-  /** A run has at most so many inputs. */
+  /** The most inputs of one run. */
   readonly maxSize: number
-  /** So many runs may be under way; 1, unless said otherwise: then a slow run is waited for. */
+  /** How many runs may be under way: 1 unless given, and then a slow run is waited for. */
   readonly runsAtOnce?: number
-  /** Who has waited for so long fails, whatever becomes of its run; nobody, unless said otherwise. Needs several runs at once. */
+  /** A caller that has waited for this long fails, whatever becomes of its run; nobody does unless given. Needs `runsAtOnce` above 1. */
   readonly patience?: { readonly duration: Duration.Input; readonly orElse: () => E }
   /** Answers one output for each input, in the same order. */
   readonly run: (inputs: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E, R>
@@ -39,9 +39,9 @@ export interface BatchOptions<A, B, E, R> {
 
 /** A run that takes longer is slow. The runs there are take some 5 ms, and 50 on a busy machine. */
 const slowAfter = "200 millis"
-/** How often it is looked who has waited for too long, while runs are slow. */
+/** How often waiters are looked at while runs are slow. */
 const lookEvery = "250 millis"
-/** Of the inputs of a failed run so many are tried at once, so that one that hangs does not hold up the rest. */
+/** How many inputs of a failed run are tried at once, so that one that hangs does not hold up the rest. */
 const apartAtOnce = 8
 
 interface Waiter<A, B, E> {

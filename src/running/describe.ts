@@ -1,5 +1,5 @@
 /**
- * Failures as a log may tell them: by their tags and codes. A driver's message is never told, since it may carry values.
+ * Failures as a log may show them: by their tags and codes. A driver's message is never logged, since it may carry values.
  */
 import { Cause, Option } from "effect"
 

@@ -1,5 +1,5 @@
 /**
- * A span for paths that run thousands of times a second: made only where somebody collects spans.
+ * A span for paths that run thousands of times a second: made only where spans are collected.
  *
  * Without a tracer that exports, a span is seen by nobody, and yet making one and giving it to the fiber takes 8 µs with
  * `Effect.fn`, of the 130 that a lookup has.

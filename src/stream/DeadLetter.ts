@@ -1,5 +1,5 @@
 /**
- * A record that a stage cannot use is set aside whole, with the reason and where it came from, and holds up nobody.
+ * A record that a stage cannot use is set aside whole, with the reason and where it came from, and holds up no other record.
  *
  * Key and value stay as they were, so that it can be sent to its topic again after a fix.
  */

@@ -46,7 +46,7 @@ export class MemoryObservations extends Context.Service<
   {
     /** While true, every call fails as if the store could not be reached. */
     readonly outage: Ref.Ref<boolean>
-    /** Undefined for a site that nobody named. */
+    /** Undefined for a site that no message named. */
     readonly site: (councilId: number, siteName: string) => StoredSite | undefined
     readonly series: (councilId: number, siteName: string, measurementName: string) => StoredSeries | undefined
   }

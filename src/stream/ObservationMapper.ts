@@ -104,7 +104,7 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
 
 const decodeNames = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
-/** Sites that the source excludes are in the document, which is published as it came, but are nobody's sites. */
+/** Sites that the source excludes are in the document, which is published as it came, but are not sites to be mapped. */
 const excludedSites = (header: string | undefined): ReadonlySet<string> =>
   new Set(Option.getOrElse(decodeNames(header), () => []))
 

@@ -37,12 +37,12 @@ export class ObservationRebuild extends Context.Service<
   {
     /**
      * Makes the tables, or finds those of a rebuild that was interrupted; with `fresh`, or if another version of Penstock made
-     * them, those are thrown away. Until the scope closes, nobody else can begin.
+     * them, those are thrown away. Until the scope closes, no other rebuild can begin.
      */
     readonly begin: (fresh: boolean) => Effect.Effect<RebuildBegun, StoreUnavailable | RebuildUnderWay, Scope.Scope>
     /**
      * Goes on with the rebuild of this group after a failure, until the scope closes; false if its tables are there no more:
-     * they were put in place, though nobody heard of it.
+     * they were put in place, though the answer was lost.
      */
     readonly resume: (group: string) => Effect.Effect<boolean, StoreUnavailable | RebuildUnderWay, Scope.Scope>
     /** Keeps a batch in the new tables, as an ObservationStore does. Not after a swap. */

@@ -35,7 +35,7 @@ export interface RecordBatch {
   readonly log?: string
 }
 
-/** Bytes of values that a batch holds unless told otherwise: some eight months of 5-minute data, or one large document. */
+/** Bytes of values that a batch holds unless given otherwise: some eight months of 5-minute data, or one large document. */
 export const maxBatchBytes = 4_000_000
 
 export interface ConsumeOptions {
@@ -43,7 +43,7 @@ export interface ConsumeOptions {
   readonly group: string
   /** The most records of one batch. */
   readonly maxRecords: number
-  /** The most bytes of values of one batch, `maxBatchBytes` unless told; a record that is larger comes alone. */
+  /** The most bytes of values of one batch, `maxBatchBytes` unless given; a record that is larger comes alone. */
   readonly maxBytes?: number
   /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */
   readonly onIdle?: Effect.Effect<void>

@@ -54,7 +54,7 @@ export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, o
     )
     // One by one: a list of sites may hold more than there may be arguments.
     for (const each of results) outgoing.push(each)
-    // Writing a month of values as JSON takes some milliseconds, in which nobody else is served.
+    // Writing a month of values as JSON takes some milliseconds, in which nothing else is served.
     yield* Effect.yieldNow
   }
   return outgoing

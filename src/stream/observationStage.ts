@@ -50,7 +50,7 @@ export const storeBatch = Effect.fnUntraced(function* ({ log, partition, records
   const readable: Array<Readable> = []
   const deadLetters: Array<OutgoingRecord> = []
   for (const record of records) {
-    // Reading a month of values takes some 15 ms, in which nobody else is served.
+    // Reading a month of values takes some 15 ms, in which nothing else is served.
     yield* Effect.yieldNow
     yield* fromObservationRecord(record).pipe(
       Effect.matchEffect({

@@ -6,7 +6,7 @@
  */
 import { Deferred, Effect, FiberSet, Queue, type Scope, Semaphore } from "effect"
 
-/** Tells readers of this process that a topic has new records. Signals that nobody took yet collapse into one. */
+/** Tells readers of this process that a topic has new records. Signals that were not taken yet collapse into one. */
 export interface Arrivals {
   readonly signal: (topic: string) => void
   readonly subscribe: (topic: string) => Effect.Effect<Queue.Queue<void>, never, Scope.Scope>

@@ -110,7 +110,7 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
   const lag = reader.lag({ topic, group })
   const startedAt = yield* Clock.currentTimeMillis
   let read = 0
-  /** By raw partition, behind the last document that is in the new tables. */
+  /** By raw partition, the offset after the last document that is in the new tables. */
   const reached = new Map<number, number>()
 
   const counted = (batch: RecordBatch) =>

@@ -23,10 +23,10 @@ export class AdapterBudget extends Context.Service<
   static readonly layerUnlimited = Layer.succeed(AdapterBudget, AdapterBudget.of({ reserve: () => Effect.succeed(0) }))
 }
 
-/** Longer than this, in milliseconds, nobody waits for a slot: a caller is told to come again, a claim is given back. */
+/** No caller waits longer than this for a slot, in milliseconds: a caller is told to come again, a claim is given back. */
 const patience = 5_000
 
-/** The patience of what failed before: it takes the slots that nobody else waits for. */
+/** The patience of what failed before: it takes the slots that no other call waits for. */
 export const patienceAfterFailure = 500
 
 /** How long the call that is made now may wait for its slot. */

@@ -39,7 +39,7 @@ export class AdapterFailure extends Schema.TaggedError<AdapterFailure>()("Adapte
   detail: Schema.String,
   /** How long the adapter asked us to wait, in seconds. */
   retryAfter: Schema.optional(Schema.Finite),
-  /** The connection had served before and was closed just then: nothing is said of the adapter, ask again at once. */
+  /** A kept connection was closed just as it was used again: that says nothing about the adapter, so ask again at once. */
   staleConnection: Schema.optional(Schema.Boolean)
 }) {}
 

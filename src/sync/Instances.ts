@@ -15,7 +15,7 @@ export class Instances extends Context.Service<
   {
     /** How many instances that sync are alive, this one included: at least 1. */
     readonly countSyncing: Effect.Effect<number, StoreUnavailable>
-    /** As it was known some seconds ago; asks nobody, so that it can be had for every notification. */
+    /** As it was known some seconds ago; asks nothing, so it is cheap enough for every notification. */
     readonly standing: Effect.Effect<Standing>
   }
 >()("penstock/sync/Instances") {

@@ -23,7 +23,7 @@ export interface SyncOptions {
   readonly deadAfter: Duration.Duration
   /** Fixes the batch size, which is computed otherwise. */
   readonly batchSize: number | undefined
-  /** How often pending events are looked for by an instance that nobody woke; 1 second unless said. */
+  /** How often an instance looks for pending events without being woken; 1 second unless given. */
   readonly eventPoll?: Duration.Duration
   readonly concurrency: number
   readonly lookupRetention: Duration.Duration
@@ -189,7 +189,7 @@ export class SyncScheduler extends Context.Service<
             following += claims.length - failing
             retrying += failing
             if (following > mostFollowing(options) / 2) room.closeUnsafe()
-            // Beside each other: those that wait for their permit hold up nobody.
+            // Concurrently: those that wait for a permit hold up none of the others.
             if (claims.length > 0) {
               yield* FiberSet.run(followers, runAll({ claims, locks, concurrency: claims.length, run: follow }))
             }
@@ -250,7 +250,7 @@ export class SyncScheduler extends Context.Service<
         })
         const wake = isForUs.pipe(
           Effect.repeat({ until: (woken) => woken }),
-          // Nobody tells us: then we look by ourselves.
+          // If notifications do not come, this instance looks by itself.
           Effect.catchTag("StoreUnavailable", () => Effect.never),
           Effect.timeoutOption(options.eventPoll ?? eventPoll),
           Effect.asVoid

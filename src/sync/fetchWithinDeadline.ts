@@ -13,7 +13,7 @@ import type { AdapterClient } from "./AdapterClient.ts"
 /** Milliseconds, doubled each time, ±20 %: five tries in the first three seconds. Never less than the adapter asks for. */
 const firstPause = 100
 
-/** How much of so many milliseconds is left whenever it is run; a clock that is set meanwhile changes nothing. */
+/** How many of these milliseconds are left whenever it is run; a clock that is set meanwhile changes nothing. */
 export const timeLeft = <T extends number | undefined>(within: T): Effect.Effect<Effect.Effect<number | T>> =>
   Effect.map(Clock.monotonicTimeNanos, (startedAt) =>
     within === undefined

@@ -64,7 +64,7 @@ const fetch = Effect.fnUntraced(function* (ticket: FetchTicket, ask: typeof fetc
 
 /**
  * Two round trips: read, and write if the copy is still the one that was read. If it is not, someone else has written, and
- * what they wrote is looked at anew; that ends, since each time around is somebody's progress.
+ * what they wrote is looked at anew; that ends, since each time around another writer has made progress.
  */
 const keep = Effect.fnUntraced(function* <Obstacle extends string>(
   id: number,

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { AdapterClient } from "./AdapterClient.ts"
 
-/** Points whose faults are remembered; of more the oldest are told again. */
+/** Points whose faults are remembered; beyond that the oldest are forgotten, and logged again. */
 const remembered = 10_000
 
 /** The client, which tells of its answers. */
