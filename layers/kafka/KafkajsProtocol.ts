@@ -36,7 +36,12 @@ export interface TopicPartitions<A> {
 
 /** A request in the form in which kafkajs sends it. */
 export interface KafkaRequest<A> {
-  readonly request: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string }
+  readonly request: {
+    readonly apiKey: number
+    readonly apiVersion: number
+    readonly apiName: string
+    readonly encode?: () => Promise<object>
+  }
   readonly response: {
     readonly decode: (payload: Buffer) => Promise<A>
     readonly parse: (decoded: A) => Promise<A>
@@ -64,6 +69,8 @@ interface CommittedPartition {
 /** A broker with its requests; each fails when the answer holds an error for anything that was asked. */
 export interface KafkaNode {
   readonly nodeId: number
+  /** Of each request what the broker knows; nothing before it is connected. */
+  readonly versions?: Readonly<Record<number, { readonly maxVersion: number }>> | null
   readonly connectionPool: { readonly send: <A>(request: KafkaRequest<A>) => Promise<A> }
   readonly metadata: (topics: ReadonlyArray<string>) => Promise<{
     readonly topicMetadata: ReadonlyArray<{

@@ -100,7 +100,7 @@ const unpack = (codec: number, bytes: Buffer): Promise<Buffer> | Buffer => {
 }
 
 /** Takes values off bytes, one after the other; a RangeError behind their end. */
-class Bytes {
+export class Bytes {
   readonly #bytes: Buffer
   #at = 0
   constructor(bytes: Buffer) {
@@ -228,7 +228,7 @@ export const decodeBatches = async (set: Buffer): Promise<Pick<FetchedPartition,
 
 const outOfRange = 1
 
-const failOf = (code: number) => {
+export const failOf = (code: number) => {
   if (code !== 0) throw createErrorFromCode(code)
 }
 

@@ -2,10 +2,12 @@
  * One generation of a consumer group, as one member sees it: from the assignment of the partitions until they are assigned anew.
  *
  * Each node that leads partitions is asked for what comes next, as long as there is room; each partition's records are
- * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them.
+ * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them. A partition
+ * whose batch cannot be kept for a moment rests alone: nothing of it is held in memory, and it is fetched again later.
  */
 import { Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
 import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../../src/stream/KafkaSink.ts"
+import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"
 import { behind, type FetchedPartition } from "./kafkajsBatches.ts"
 import { fetchAll } from "./kafkajsFetch.ts"
@@ -20,8 +22,9 @@ import {
 } from "./KafkajsGroup.ts"
 import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
-import { ask, type KafkaCluster, KafkaFailure, noAnswer } from "./KafkajsProtocol.ts"
+import { ask, type KafkaCluster, KafkaFailure, type KafkaNode, noAnswer } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
+import { topicIdOf } from "./kafkajsTopicId.ts"
 import { goOn, logRanges, type Position, positionsOf } from "./kafkajsPositions.ts"
 
 export interface GenerationOptions extends GroupOptions, ConsumeOptions {
@@ -72,6 +75,8 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const { group, onIdle = Effect.void, onStandstill = () => Effect.void, topic } = options
   const positions = yield* positionsOf(cluster, options, membership)
   yield* Effect.addFinalizer(() => onStandstill([]))
+  const scope = yield* Effect.scope
+  const rests = makeRests({ ...options, onStandstill: () => tellStandstill })
   const workers = yield* FiberSet.make<void>()
   const slots = yield* Semaphore.make(options.partitionsAtOnce)
   const drained = yield* Latch.make()
@@ -126,24 +131,49 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       partition
     }).pipe(Effect.andThen(Deferred.succeed(ending, isRebalance(failed) ? "rebalance" : "expelled")))
 
+  /** How the log that a position reads is called, now and before topics' ids were part of it. */
+  const logOf = ({ readsOn, topicId }: Position) => {
+    const id = cluster.brokerPool.metadata?.clusterId ?? ""
+    if (topicId === undefined) return { log: id }
+    return { log: `${id}@${topicId}`, ...(readsOn ? { formerLog: id } : {}) }
+  }
+
+  /** Leaves a partition alone for a while; it is fetched again from an offset on. */
+  const rest = Effect.fnUntraced(function* (position: Position, from: number, cause: Cause.Cause<unknown>) {
+    const millis = yield* rests.begin(position.partition, cause)
+    forget(position.queue.splice(0))
+    position.fetchAt = from
+    position.isResting = true
+    const later = Effect.sync(() => void (position.isResting = false))
+    yield* Effect.forkIn(Effect.delay(later, millis), scope)
+    return undefined
+  })
+
   const workOnce = Effect.fnUntraced(function* (position: Position) {
     if (isEnding()) return
     if (position.producer === undefined) yield* makeOwn(position)
     const records = takeBatch(position, options)
     forget(records)
-    const log = cluster.brokerPool.metadata?.clusterId ?? ""
-    const outputs = records.length === 0 ? [] : yield* handle({ topic, partition: position.partition, records, log })
+    const outputs =
+      records.length === 0
+        ? []
+        : yield* handle({ topic, partition: position.partition, records, ...logOf(position) }).pipe(
+            Effect.catchCauseIf(isMomentary, (cause) => rest(position, records[0]!.offset, cause))
+          )
+    if (outputs === undefined) return
     yield* refuseTooLarge(outputs)
     // After the last record that was fetched come control records, and records of aborted transactions: the group passes them
     // too, so that nothing seems to be left.
     const next = position.queue[0]?.offset ?? position.fetchAt
     if (next > position.committed) yield* settle(position, next, outputs)
+    if (records.length > 0) yield* rests.end(position.partition)
   })
   const work = (position: Position) =>
     Effect.whileLoop({
       // Set in the same step: records that come in a moment later must find either a worker at work or none.
       while: () =>
-        (position.working = !isEnding() && (position.queue.length > 0 || position.committed < position.fetchAt)),
+        (position.working =
+          !isEnding() && !position.isResting && (position.queue.length > 0 || position.committed < position.fetchAt)),
       body: () => slots.withPermit(workOnce(position)),
       step: () => {}
     }).pipe(
@@ -151,8 +181,9 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
         (error) => error instanceof KafkaFailure && (isRebalance(error) || isExpelled(error)),
         (failed) => discard(position.partition, failed as KafkaFailure)
       ),
-      Effect.onError((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(failure, cause))),
-      Effect.ignoreCause
+      // Somebody else's interruption too: a worker that ended by itself would let its partition stand still.
+      Effect.catchCause((cause) => Deferred.failCause(failure, cause)),
+      Effect.asVoid
     )
   const startWork = (position: Position) => {
     if (position.working || isEnding()) return Effect.void
@@ -161,9 +192,11 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   }
 
   /** Reports the partitions that stand still whenever they change. */
-  const tellStandstill = Effect.suspend(() =>
-    onStandstill([...positions.values()].filter(({ isStill }) => isStill).map(({ partition }) => partition))
-  )
+  const tellStandstill = Effect.suspend(() => {
+    const long = rests.long()
+    const still = [...positions.values()].filter(({ isStill, partition }) => isStill || long.includes(partition))
+    return onStandstill(still.map(({ partition }) => partition))
+  })
   const standStill = Effect.fnUntraced(function* (position: Position, why: string, isReadable: boolean) {
     position.isStill = true
     yield* tellStandstill
@@ -204,19 +237,35 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     yield* standStill(position, why, true)
   })
 
-  const findPlace = Effect.fnUntraced(function* (position: Position) {
+  const findPlace = Effect.fnUntraced(function* (position: Position, topicId: string | undefined) {
     const range = (yield* logRanges(cluster, topic, [position.partition])).get(position.partition)!
-    if (yield* goOn(options, position, range)) yield* startWork(position)
+    if (!(yield* goOn(options, position, range, topicId))) return
+    forget(position.queue.splice(0))
+    yield* startWork(position)
+  })
+  /** Of the partitions that a node leads: under this name their offsets are kept. */
+  const findLog = Effect.fnUntraced(function* (broker: KafkaNode, own: ReadonlyArray<Position>) {
+    const topicId = yield* topicIdOf(broker, topic)
+    for (const position of own) {
+      if (position.topicId === undefined) position.topicId = topicId
+      else if (topicId !== undefined && topicId !== position.topicId) yield* findPlace(position, topicId)
+    }
   })
 
   /** Takes in what a node answered, and answers whether anything moved. */
-  const takeIn = Effect.fnUntraced(function* (answer: ReadonlyArray<FetchedPartition>) {
+  const takeIn = Effect.fnUntraced(function* (
+    broker: KafkaNode,
+    asked: ReadonlyMap<number, number>,
+    answer: ReadonlyArray<FetchedPartition>
+  ) {
     let any = false
     for (const fetched of answer) {
       const position = positions.get(fetched.partition)
-      if (position === undefined) continue
+      // It went back while the answer was on its way, which has nothing of what is between.
+      if (position === undefined || position.isResting || (asked.get(position.partition) ?? 0) > position.fetchAt)
+        continue
       if (fetched.isOutOfRange) {
-        yield* findPlace(position)
+        yield* findPlace(position, yield* topicIdOf(broker, topic))
         continue
       }
       const next = behind(fetched, position.fetchAt)
@@ -240,10 +289,11 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const fetchFrom = Effect.fnUntraced(function* (node: string, led: ReadonlyArray<number>) {
     const broker = yield* ask(() => cluster.findBroker({ nodeId: node }))
     const own = led.flatMap((partition) => positions.get(partition) ?? [])
+    yield* findLog(broker, own)
     while (true) {
       if (isEnding()) return yield* Effect.never
       yield* drained.close
-      const readable = own.filter(({ isLeftOut }) => !isLeftOut)
+      const readable = own.filter(({ isLeftOut, isResting }) => !isLeftOut && !isResting)
       const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
       if (wanted.length === 0) {
         // The loops for other nodes close the latch as well, perhaps before this one has seen it open.
@@ -252,11 +302,16 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       }
       const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
       const askedAt = yield* Clock.currentTimeMillis
+      const asked = new Map(wanted.map(({ fetchAt, partition }) => [partition, fetchAt]))
       const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes })
       silent.delete(node)
-      if (yield* takeIn(answer)) continue
+      if (yield* takeIn(broker, asked, answer)) continue
       // Where records wait that cannot be received, having nothing to do is no sign of life.
-      if (silent.size === 0 && [...positions.values()].every(({ lacksSince }) => lacksSince === undefined))
+      if (
+        silent.size === 0 &&
+        !rests.isAny() &&
+        [...positions.values()].every(({ lacksSince }) => lacksSince === undefined)
+      )
         yield* onIdle
       // An answer that cannot be used comes at once, and would come again at once.
       const waited = (yield* Clock.currentTimeMillis) - askedAt

@@ -1,8 +1,9 @@
 /**
  * The positions of a group member in its partitions, and where it goes on when a position is no longer in the log.
  *
- * A position before the log's start means that records were lost, which is logged and counted. One after its end means that the
- * topic was made anew: everything is read, from its first record on. Neither stops the group.
+ * Before the log's start records are lost, which is told and counted. Behind its end, or where the topic's id has become
+ * another one, another log lies under the topic's name, of which nothing was read yet: from its first record on everything
+ * is. Neither stops the group, and both are told.
  */
 import { Effect, Metric } from "effect"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -19,6 +20,10 @@ export interface Position {
   committed: number
   /** What the group had committed in another log. */
   void: number | undefined
+  /** The id of the topic that is read; nothing before it was asked for, or where there are none. */
+  topicId: string | undefined
+  /** From where the group was before this member came; else from the log's start. */
+  readsOn: boolean
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
   working: boolean
@@ -30,6 +35,8 @@ export interface Position {
   isTold: boolean
   /** It is not fetched for a while. */
   isLeftOut: boolean
+  /** Its last batch could not be kept; it is fetched again after a while. */
+  isResting: boolean
   /** Made before the first batch of the generation. */
   producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
 }
@@ -75,13 +82,16 @@ const begunAnew = Metric.counter("penstock_stream_begun_anew_total", {
   incremental: true
 })
 
-/** Moves a position that is outside the log, and answers whether it was. */
+/** Moves a position that is outside the log, or in one that has another id than it was seen to have; whether it was. */
 export const goOn = Effect.fnUntraced(function* (
   { group, topic }: Pick<GroupOptions, "group" | "topic">,
   position: Position,
-  range: LogRange
+  range: LogRange,
+  topicId: string | undefined
 ) {
-  const { at, why } = placeIn(range, position.fetchAt)
+  const isAnother = position.topicId !== undefined && topicId !== undefined && topicId !== position.topicId
+  position.topicId = topicId ?? position.topicId
+  const { at, why } = isAnother ? ({ at: range.first, why: "another log" } as const) : placeIn(range, position.fetchAt)
   if (why === undefined) return false
   const where = { topic, group, partition: position.partition, from: position.fetchAt, to: at }
   if (why === "expired") {
@@ -92,12 +102,13 @@ export const goOn = Effect.fnUntraced(function* (
     yield* Metric.update(Metric.withAttributes(lost, { topic }), at - position.fetchAt)
   } else {
     yield* Effect.logError(
-      "the topic ends before the group's position, so it was made anew; it is read from its start",
+      "the topic ends before the group's position or has another id, so it was made anew; it is read from its start",
       where
     )
     yield* Metric.update(Metric.withAttributes(begunAnew, { topic }), 1)
     position.void = position.committed
     position.committed = -1
+    position.readsOn = false
   }
   position.fetchAt = at
   return true
@@ -120,12 +131,15 @@ export const positionsOf = Effect.fnUntraced(function* (
         fetchAt: at === -1 ? (firsts.get(partition) ?? 0) : at,
         committed: at,
         void: undefined,
+        topicId: undefined,
+        readsOn: at !== -1,
         queue: [],
         working: false,
         lacksSince: undefined,
         isStill: false,
         isTold: false,
         isLeftOut: false,
+        isResting: false,
         producer: undefined
       }
       return [partition, position]

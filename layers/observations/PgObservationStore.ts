@@ -93,7 +93,7 @@ const isRebuilt = (
   rebuilt: ReadonlyMap<number, { readonly next: number; readonly ended_at: number }>
 ): boolean => {
   const read = source && rebuilt.get(source.partition)
-  return read !== undefined && source!.offset < documentsBefore(read.next) && seenAt <= read.ended_at
+  return read !== undefined && source!.offset < documentsBefore(read.next) && (source!.at ?? seenAt) <= read.ended_at
 }
 
 /** Of each raw partition the last offset that messages came from, with those known before. */
@@ -288,8 +288,11 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       return outcome
     })
 
+    /** Topics whose offsets have their name, so that it is asked once: whoever kept them under another one is gone. */
+    const renamed = new Set<string>()
     const store = Effect.fn("PgObservationStore.store")(
-      function* ({ messages, partition, topic }: StoreBatch) {
+      function* ({ formerTopic, messages, partition, topic }: StoreBatch) {
+        if (formerTopic !== undefined && !renamed.has(topic)) yield* statements.renameOffsets(formerTopic, topic)
         const last = messages.at(-1)
         if (last === undefined) return nothingStored
         const [position] = yield* statements.lockOffset(topic, partition)
@@ -308,6 +311,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         return outcome
       },
       unhurried(sql, 30, 10),
+      (stored, { formerTopic, topic }) =>
+        Effect.tap(stored, () => Effect.sync(() => formerTopic !== undefined && renamed.add(topic))),
       storeFailure
     )
 

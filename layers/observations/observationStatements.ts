@@ -108,6 +108,21 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = observation_offsets.next_offset
         RETURNING next_offset::float8 AS next, raw_offsets`),
 
+    /**
+     * Keeps offsets under another name from now on; those of a log that was there before, if others were kept under a longer
+     * name since, are let go of. One statement for all partitions: none is left that another log could be given later.
+     */
+    renameOffsets: (from: string, to: string) => sql`
+      WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
+      ), former AS (
+        DELETE FROM observation_offsets o USING limits WHERE o.topic = ${from}
+        RETURNING o.partition, o.next_offset, o.raw_offsets
+      )
+      INSERT INTO observation_offsets (topic, partition, next_offset, raw_offsets)
+      SELECT ${to}::text, partition, next_offset, raw_offsets FROM former
+      WHERE NOT EXISTS (SELECT FROM observation_offsets WHERE starts_with(topic, ${`${from}@`}::text))
+      ORDER BY partition ON CONFLICT DO NOTHING`,
+
     /** Up to where the last rebuild read the raw documents. A statement of its own: one that waited for a swap would not see it. */
     findRebuilt: rebuilt(sql`
       SELECT partition, next_offset::float8 AS next, ${epoch("ended_at")} AS ended_at FROM observation_rebuilt`),

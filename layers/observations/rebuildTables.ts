@@ -83,8 +83,9 @@ export const swapTables: ReadonlyArray<string> = [
     WHERE r.id = m.id AND (${rowOf(extents, "m")} IS DISTINCT FROM ${rowOf(extents, "r")} OR r.units <> m.units
       OR (m.units IS NULL AND r.units IS NOT NULL))`,
   `DELETE FROM observation_rebuilt`,
+  // Of a topic that was made anew meanwhile, both logs were read so far.
   `INSERT INTO observation_rebuilt (partition, next_offset, ended_at)
-    SELECT partition, next_offset, clock_timestamp() FROM ${rebuildSchema}.observation_offsets`,
+    SELECT partition, min(next_offset), clock_timestamp() FROM ${rebuildSchema}.observation_offsets GROUP BY partition`,
   `CREATE SCHEMA ${replacedSchema}`,
   // From here on readers wait: some 50 ms.
   `LOCK TABLE observations IN ACCESS EXCLUSIVE MODE`,

@@ -10,6 +10,7 @@ import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { describe } from "../../src/running/describe.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../../src/stream/KafkaSink.ts"
 import { makeArrivals, takeTurns } from "../../src/stream/partitionTurns.ts"
+import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"
 import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
@@ -45,8 +46,6 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
 
 /** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
 const longestWait = 500
-/** How long a partition with a locked row rests, in milliseconds; it doubles from the shortest to the longest. */
-const [shortestRest, longestRest] = [500, 15_000]
 
 /** jsonb takes neither NUL nor half a surrogate pair, and a header is not worth a record that can never be appended. */
 const headersJson = (headers: OutgoingRecord["headers"] = {}) =>
@@ -54,8 +53,9 @@ const headersJson = (headers: OutgoingRecord["headers"] = {}) =>
     typeof value === "string" ? value.replaceAll("\0", "").toWellFormed() : value
   )
 
+/** The handler's store, or a row of the topics themselves. */
 const isHeldUp = (cause: Cause.Cause<unknown>): boolean =>
-  Option.exists(Cause.findErrorOption(cause), isOfHeldRow) && !Cause.hasInterrupts(cause)
+  isMomentary(cause) || (Option.exists(Cause.findErrorOption(cause), isOfHeldRow) && !Cause.hasInterrupts(cause))
 
 const stillHeld = (rows: ReadonlyArray<unknown>) => rows.length > 0
 
@@ -221,20 +221,9 @@ export const PgTopics = (
 
       const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
         const { topic, group, maxRecords, maxBytes = maxBatchBytes } = consumer
-        /** How often in a row a partition could not get on because of a row that another session holds. */
-        const held = new Map<number, number>()
-        const rest = (claim: Claim) =>
-          Effect.suspend(() => {
-            const times = held.get(claim.partition) ?? 0
-            held.set(claim.partition, times + 1)
-            const millis = Math.min(shortestRest * 2 ** Math.min(times, 10), longestRest)
-            const { partition } = claim
-            return Effect.logWarning("a partition rests, since somebody else holds a row", {
-              topic,
-              group,
-              partition
-            }).pipe(Effect.andThen(restFor(claim, millis)))
-          })
+        const rests = makeRests(consumer)
+        const rest = (claim: Claim, cause: Cause.Cause<unknown>) =>
+          Effect.flatMap(rests.begin(claim.partition, cause), (millis) => restFor(claim, millis))
 
         const work = (claim: Claim) =>
           Effect.gen(function* () {
@@ -256,11 +245,11 @@ export const PgTopics = (
               const { fence: _, ...where } = claim
               yield* Effect.logWarning("a batch was discarded: another instance took its partition over", where)
             }
-            held.delete(claim.partition)
+            yield* rests.end(claim.partition)
           }).pipe(
             Effect.onError((cause) => (isHeldUp(cause) ? Effect.void : release(claim))),
             // What holds up one partition is no failure of the others.
-            Effect.catchCause((cause) => (isHeldUp(cause) ? rest(claim) : Effect.failCause(cause)))
+            Effect.catchCause((cause) => (isHeldUp(cause) ? rest(claim, cause) : Effect.failCause(cause)))
           )
 
         return joinGroup(consumer).pipe(
@@ -280,9 +269,10 @@ export const PgTopics = (
                   work,
                   // No signal comes for records of other instances, nor for leases that ran out.
                   giveUpWaiting: (empty) => Effect.sleep(Math.min(50 * 2 ** Math.min(empty - 1, 10), 500)),
-                  onIdle: consumer.onIdle ?? Effect.void
+                  onIdle: Effect.andThen(rests.forgetOld, consumer.onIdle ?? Effect.void)
                 })
-          )
+          ),
+          Effect.ensuring(rests.forgetAll)
         )
       }
 

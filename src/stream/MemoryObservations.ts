@@ -157,9 +157,20 @@ const make = (outage: Ref.Ref<boolean>) => {
     return counted
   }
 
+  const rename = (from: string, to: string) => {
+    const kept = [...offsets].filter(([name]) => name.startsWith(`${from}/`))
+    // Where others are kept under a longer name, those are of a log that came later.
+    const isLate = [...offsets.keys()].some((name) => name.startsWith(`${from}@`))
+    for (const [name, next] of kept) {
+      offsets.delete(name)
+      if (!isLate) offsets.set(`${to}${name.slice(from.length)}`, next)
+    }
+  }
+
   const store = ObservationStore.of({
-    store: Effect.fnUntraced(function* ({ topic, partition, messages }) {
+    store: Effect.fnUntraced(function* ({ topic, formerTopic, partition, messages }) {
       if (yield* Ref.get(outage)) return yield* new StoreUnavailable({ cause: new Error("outage") })
+      if (formerTopic !== undefined) rename(formerTopic, topic)
       const next = offsets.get(`${topic}/${partition}`) ?? 0
       const fresh = messages.filter(({ offset }) => offset >= next)
       const documents: Array<SeriesDocument> = []

@@ -7,6 +7,7 @@
 import { Clock, Context, Effect, Layer, Ref } from "effect"
 import { KafkaSink, type OutgoingRecord, recordBytes, refuseTooLarge, SinkUnavailable } from "./KafkaSink.ts"
 import { makeArrivals, takeTurns } from "./partitionTurns.ts"
+import { isMomentary, makeRests } from "./restingPartitions.ts"
 import { maxBatchBytes, ReaderUnavailable, type RecordBatch, type TopicRecord, TopicReader } from "./TopicReader.ts"
 
 /** The position of a group in a partition. */
@@ -84,6 +85,7 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
   const reader = TopicReader.of({
     consume: (options, handle) => {
       const { topic, group, maxRecords, maxBytes = maxBatchBytes } = options
+      const rests = makeRests(options)
       type Claim = { readonly position: Position; readonly partition: number }
       const read = ({ partition, position: { next } }: Claim): RecordBatch => {
         const upTo = logOf(topic, partition).slice(next, next + maxRecords)
@@ -97,10 +99,11 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
       return takeTurns({
         atOnce: partitionsAtOnce,
         arrivals: arrivals.subscribe(topic),
-        claim: Effect.map(readerUp, (): Claim | undefined => {
+        claim: Effect.map(Effect.andThen(readerUp, Clock.currentTimeMillis), (now): Claim | undefined => {
           const free = positionsOf(group, topic)
             .map((position, partition) => ({ position, partition }))
             .filter(({ position, partition }) => !position.held && position.next < logOf(topic, partition).length)
+            .filter(({ partition }) => !rests.isResting(partition, now))
             .sort((a, b) => a.position.claims - b.position.claims)[0]
           if (free === undefined) return undefined
           free.position.held = true
@@ -115,10 +118,14 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
             yield* readerUp
             append(outputs, yield* Clock.currentTimeMillis)
             claim.position.next += batch.records.length
-          }).pipe(Effect.ensuring(Effect.sync(() => (claim.position.held = false)))),
-        giveUpWaiting: () => Effect.sleep("10 seconds"),
+            yield* rests.end(claim.partition)
+          }).pipe(
+            Effect.catchCauseIf(isMomentary, (cause) => Effect.asVoid(rests.begin(claim.partition, cause))),
+            Effect.ensuring(Effect.sync(() => (claim.position.held = false)))
+          ),
+        giveUpWaiting: () => Effect.suspend(() => Effect.sleep(rests.isAny() ? "100 millis" : "10 seconds")),
         onIdle: options.onIdle ?? Effect.void
-      })
+      }).pipe(Effect.ensuring(rests.forgetAll))
     },
     lag: ({ topic, group }) =>
       Effect.map(readerUp, () =>

@@ -55,7 +55,7 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
       message,
       fetchedAt: raw.at,
       covers,
-      source: { partition: record.partition, offset: record.offset },
+      source: { partition: record.partition, offset: record.offset, at: record.at },
       traceparent
     })
 

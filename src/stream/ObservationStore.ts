@@ -35,10 +35,14 @@ export interface StoreMessage {
 export interface RawPosition {
   readonly partition: number
   readonly offset: number
+  /** When the document was appended: its topic may have been made anew since others had the same offsets. */
+  readonly at?: Instant
 }
 
 export interface StoreBatch {
   readonly topic: string
+  /** Offsets that were kept under this name are of the topic if none were under its own; they are kept there from now on. */
+  readonly formerTopic?: string | undefined
   readonly partition: number
   /** By offset. */
   readonly messages: ReadonlyArray<StoreMessage>

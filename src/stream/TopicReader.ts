@@ -29,10 +29,12 @@ export interface RecordBatch {
   readonly partition: number
   readonly records: ReadonlyArray<TopicRecord>
   /**
-   * The name of the log that has the topic, where another one may take its place under the same settings: a Kafka cluster.
-   * Offsets that are kept beside data hold for this log only.
+   * The name of the log that has the topic, where another one may take its place under the same settings: a Kafka cluster
+   * and the topic's id in it. Offsets that are kept beside data hold for this log only.
    */
   readonly log?: string
+  /** What the log was called before its topic's id was part of it, where the group reads on in it from a place it had. */
+  readonly formerLog?: string
 }
 
 /** Bytes of values that a batch holds unless given otherwise: some eight months of 5-minute data, or one large document. */

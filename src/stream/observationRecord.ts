@@ -53,6 +53,9 @@ const apart = (message: ObservationMessage): readonly [ObservationMessage, Heade
   ]
 }
 
+/** Records of others may lack it (-1) or have any number. */
+const isMoment = (at: number | undefined): at is number => at !== undefined && at > 0 && at <= 8.64e15
+
 export const toObservationRecord = (record: ObservationRecord): OutgoingRecord => {
   const { covers, fetchedAt, key, message, source, topic, traceparent } = record
   const [value, further] = apart(message)
@@ -65,6 +68,7 @@ export const toObservationRecord = (record: ObservationRecord): OutgoingRecord =
       fetched_at: fetchedAt,
       raw_partition: String(source.partition),
       raw_offset: String(source.offset),
+      ...(isMoment(source.at) ? { raw_at: formatInstant(source.at) } : {}),
       ...further,
       ...(covers === undefined
         ? {}
@@ -93,10 +97,11 @@ const coverageOf = ({ covers_from, covers_until }: Headers): Coverage | undefine
   return from === undefined || until === undefined || until < from ? undefined : { from, until }
 }
 
-const sourceOf = ({ raw_offset = "", raw_partition = "" }: Headers): RawPosition | undefined =>
-  /^\d{1,15}$/.test(raw_offset) && /^\d{1,9}$/.test(raw_partition)
-    ? { partition: Number(raw_partition), offset: Number(raw_offset) }
-    : undefined
+const sourceOf = ({ raw_at, raw_offset = "", raw_partition = "" }: Headers): RawPosition | undefined => {
+  if (!/^\d{1,15}$/.test(raw_offset) || !/^\d{1,9}$/.test(raw_partition)) return undefined
+  const at = instantOf(raw_at)
+  return { partition: Number(raw_partition), offset: Number(raw_offset), ...(at === undefined ? {} : { at }) }
+}
 
 /**
  * The message that a record holds, for the store; fails with `SchemaError` when it holds none. Records of others say

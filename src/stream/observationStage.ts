@@ -42,10 +42,16 @@ interface Readable {
 }
 
 /** Under which name the store keeps the offsets: a topic of another log begins anew, and nothing of it is passed over. */
-const offsetsOf = (topic: string, log: string | undefined) => (log === undefined ? topic : `${topic}@${log}`)
+export const offsetsOf = ({ log, topic }: Pick<RecordBatch, "log" | "topic">) =>
+  log === undefined ? topic : `${topic}@${log}`
 
 /** Stores a batch; what it returns are dead letters that are still to be published. */
-export const storeBatch = Effect.fnUntraced(function* ({ log, partition, records, topic }: RecordBatch) {
+export const storeBatch = Effect.fnUntraced(function* (batch: RecordBatch) {
+  const { formerLog, partition, records, topic } = batch
+  const names = {
+    topic: offsetsOf(batch),
+    formerTopic: formerLog === undefined ? undefined : offsetsOf({ topic, log: formerLog })
+  }
   const store = yield* ObservationStore
   const readable: Array<Readable> = []
   const deadLetters: Array<OutgoingRecord> = []
@@ -63,7 +69,7 @@ export const storeBatch = Effect.fnUntraced(function* ({ log, partition, records
     )
   }
   const keep = (messages: ReadonlyArray<StoreMessage>) =>
-    Effect.flatMap(store.store({ topic: offsetsOf(topic, log), partition, messages }), count)
+    Effect.flatMap(store.store({ ...names, partition, messages }), count)
 
   yield* keep(readable.map(({ message }) => message)).pipe(
     Effect.catchTag("BatchRefused", () =>

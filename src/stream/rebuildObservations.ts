@@ -9,6 +9,7 @@ import { Cause, Clock, Data, Deferred, Effect, Schedule, Semaphore } from "effec
 import { describe } from "../running/describe.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"
+import { offsetsOf } from "./observationStage.ts"
 import { fromObservationRecord } from "./observationRecord.ts"
 import { ObservationRebuild, rebuildOffset, type StoredSource } from "./ObservationRebuild.ts"
 import { nothingStored, type StoreMessage } from "./ObservationStore.ts"
@@ -62,7 +63,9 @@ const messagesOf = Effect.fnUntraced(
 )
 
 /** Stores the documents; what the store refuses was set aside by the stage as well. */
-const rebuildBatch = Effect.fnUntraced(function* ({ partition, records, topic }: RecordBatch) {
+const rebuildBatch = Effect.fnUntraced(function* (batch: RecordBatch) {
+  const { partition, records } = batch
+  const topic = offsetsOf(batch)
   const rebuild = yield* ObservationRebuild
   const messages: Array<StoreMessage> = []
   for (const record of records) {

@@ -57,7 +57,7 @@ const recordOf = (message: ObservationMessage) =>
     message,
     fetchedAt: "2026-02-01T00:00:00.000Z",
     covers: { from: 1_000, until: 2_000 },
-    source: { partition: 3, offset: 17 },
+    source: { partition: 3, offset: 17, at: 9_000 },
     traceparent: undefined
   })
 
@@ -75,7 +75,7 @@ describe("a record of the observations topic", () => {
           message,
           seenAt: Date.UTC(2026, 1, 1),
           covers: { from: 1_000, until: 2_000 },
-          source: { partition: 3, offset: 17 }
+          source: { partition: 3, offset: 17, at: 9_000 }
         })
       }
     })

@@ -418,6 +418,34 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
       })
     )
 
+    it.effect(
+      "goes on with offsets that were kept under a former name, once, and never gives them to a later log",
+      () =>
+        Effect.gen(function* () {
+          const { store } = yield* ObservationStore
+          const at = (offset: number, value: string): StoreMessage => ({
+            offset,
+            message: data(36, [observation(august(offset), value)]),
+            seenAt: day(1)
+          })
+          const keep = (log: string, partition: number, message: StoreMessage, formerTopic?: string) =>
+            Effect.map(
+              store({ topic: `renamed@${log}`, formerTopic, partition, messages: [message] }),
+              ({ added }) => added
+            )
+          const former = "renamed@cluster"
+          assert.strictEqual(yield* keep("cluster", 0, at(4, "1")), 1)
+          assert.strictEqual(yield* keep("cluster", 1, at(5, "1")), 1)
+          assert.strictEqual(yield* keep("cluster@one", 0, at(3, "1"), former), 0)
+          assert.strictEqual(yield* keep("cluster@one", 0, at(6, "1"), former), 1)
+          assert.strictEqual(yield* keep("cluster@one", 1, at(2, "1"), former), 0)
+          // A log that came later, though the group stood in it when it was first seen; and what an old instance kept meanwhile.
+          assert.strictEqual(yield* keep("cluster", 0, at(7, "1")), 1)
+          assert.strictEqual(yield* keep("cluster@two", 0, at(1, "1"), former), 1)
+          assert.strictEqual(yield* keep("cluster@two", 1, at(0, "1"), former), 1)
+        })
+    )
+
     it.effect("counts the last row of a message that repeats a time", () =>
       Effect.gen(function* () {
         const repeating = data(11, [

@@ -4,7 +4,8 @@
  * Each test has topics of its own, so that one log serves the whole suite.
  */
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, type Layer, Ref, Schedule } from "effect"
+import { Deferred, type Duration, Effect, Fiber, type Layer, Ref, Schedule } from "effect"
+import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { type ConsumeOptions, type RecordBatch, TopicReader } from "../../src/stream/TopicReader.ts"
 
@@ -17,6 +18,8 @@ export const suiteTopics = (prefix = "suite"): Readonly<Record<string, number>> 
   [`${prefix}.moved.out`]: 2,
   [`${prefix}.failing`]: 1,
   [`${prefix}.failing.out`]: 1,
+  [`${prefix}.resting`]: 2,
+  [`${prefix}.resting.out`]: 1,
   [`${prefix}.interrupted`]: 1,
   [`${prefix}.sibling`]: 2,
   [`${prefix}.finishing`]: 2,
@@ -156,6 +159,66 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
         assert.deepStrictEqual(
           (yield* collect({ topic: `${prefix}.failing.out`, group: "g", maxRecords: 9 }, 2)).flatMap(numbers),
           [0, 1]
+        )
+      })
+    )
+
+    it.effect("leaves a partition alone whose batch cannot be kept for a moment, and goes on with the others", () =>
+      Effect.gen(function* () {
+        const topic = `${prefix}.resting`
+        const reader = yield* TopicReader
+        const told: Array<ReadonlyArray<number>> = []
+        const options = {
+          topic,
+          group: "g",
+          maxRecords: 2,
+          onStandstill: (partitions: ReadonlyArray<number>) => Effect.sync(() => void told.push(partitions))
+        }
+        let isHeld = true
+        const tried: Array<ReadonlyArray<number>> = []
+        const others: Array<number> = []
+        const failures = [new LockTimeout(), new StoreUnavailable({ cause: new Error("for a moment") })]
+        const keeping = reader.consume(options, (batch) =>
+          Effect.suspend((): Effect.Effect<ReadonlyArray<OutgoingRecord>, LockTimeout | StoreUnavailable> => {
+            if (batch.partition === 1) others.push(...numbers(batch))
+            else tried.push(numbers(batch))
+            return batch.partition === 0 && isHeld
+              ? Effect.fail(failures[tried.length % 2]!)
+              : Effect.succeed(numbers(batch).map((n) => record(`${prefix}.resting.out`, n)))
+          })
+        )
+        const until = (condition: () => boolean, patience: Duration.Input) =>
+          Effect.repeat(Effect.void, { until: condition, schedule: Schedule.spaced("5 millis") }).pipe(
+            Effect.timeout(patience)
+          )
+        yield* Effect.raceFirst(
+          keeping,
+          Effect.gen(function* () {
+            yield* send(records(topic, 0, 3, 0))
+            yield* until(() => tried.length === 1, "20 seconds")
+            // Of both: what comes behind a batch that rests waits for it.
+            yield* send([...records(topic, 10, 14, 1), ...records(topic, 3, 5, 0)])
+            yield* until(() => others.length === 4, "2 seconds")
+            yield* until(() => told.length > 0, "10 seconds")
+            assert.deepStrictEqual(told, [[0]])
+            assert.strictEqual(tried.length, 3)
+            assert.strictEqual(yield* reader.lag(options), 5)
+            isHeld = false
+            yield* Effect.repeat(reader.lag(options), {
+              until: (lag) => lag === 0,
+              schedule: Schedule.spaced("5 millis")
+            }).pipe(Effect.timeout("10 seconds"))
+            yield* until(() => told.length === 2, "2 seconds")
+            assert.deepStrictEqual(told, [[0], []])
+          })
+        )
+        // Each of them from the same place, though more may have come by then.
+        assert.isTrue(tried.slice(0, 4).every((batch) => batch[0] === 0))
+        assert.deepStrictEqual(tried.slice(3).flat(), [0, 1, 2, 3, 4])
+        const copies = yield* collect({ topic: `${prefix}.resting.out`, group: "g", maxRecords: 9 }, 9)
+        assert.deepStrictEqual(
+          copies.flatMap(numbers).sort((a, b) => a - b),
+          [0, 1, 2, 3, 4, 10, 11, 12, 13]
         )
       })
     )

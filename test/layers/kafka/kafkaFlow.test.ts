@@ -6,6 +6,7 @@
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Deferred, Effect, Fiber, Layer, Random, References, Schedule, Schema } from "effect"
+import { Kafka, logLevel } from "kafkajs"
 import { DatabasePlace } from "../../../layers/postgres/Database.ts"
 import { PgObservationRebuild } from "../../../layers/observations/PgObservationRebuild.ts"
 import { PgObservationStore } from "../../../layers/observations/PgObservationStore.ts"
@@ -67,6 +68,14 @@ const DescribedKey = Schema.Union([
     yearMonth: Schema.String.check(Schema.isPattern(/^\d{4}-\d\d$/))
   })
 ])
+
+/** Under which offsets are kept beside the data. */
+const keptNames = PgClient.PgClient.use((sql) =>
+  Effect.map(
+    sql<{ topic: string }>`SELECT DISTINCT topic FROM observation_offsets ORDER BY topic`,
+    (rows): ReadonlyArray<string> => rows.map(({ topic }) => topic)
+  )
+)
 
 await withOwnKafka("the stream over Kafka", () => {
   layer(Layer.merge(TestDatabase.layer, Broker.layer), { excludeTestServices: true, timeout: "60 seconds" })(
@@ -148,13 +157,37 @@ await withOwnKafka("the stream over Kafka", () => {
         60_000
       )
 
-      it.effect("keeps offsets beside the data under the cluster's name, so that those of another one begin anew", () =>
+      it.effect("keeps offsets beside the data under the names of the cluster and of the topic in it", () =>
         Effect.gen(function* () {
-          const sql = yield* PgClient.PgClient
-          const rows = yield* sql<{ topic: string }>`SELECT DISTINCT topic FROM observation_offsets`
-          assert.strictEqual(rows.length, 1)
-          assert.match(rows[0]?.topic ?? "", /^observations@[\w-]{22}$/)
+          const names = yield* keptNames
+          assert.strictEqual(names.length, 1)
+          assert.match(names[0] ?? "", /^observations@[\w-]{22}@[\w-]{22}$/)
         })
+      )
+
+      it.effect(
+        "goes on with the offsets that were kept under the cluster's name alone",
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* Broker
+            const sql = yield* PgClient.PgClient
+            const [name = ""] = yield* keptNames
+            const offsets = sql<{ next: string }>`
+              SELECT partition, next_offset::text AS next FROM observation_offsets ORDER BY partition`
+            const before = yield* offsets
+            yield* sql`UPDATE observation_offsets SET topic = ${name.split("@").slice(0, 2).join("@")}`
+            yield* Effect.gen(function* () {
+              yield* KafkaSink.use((sink) => sink.send(documents(4, 2)))
+              yield* settledOn(names)
+              assert.deepStrictEqual(yield* rowsOf(4), (yield* undisturbed(4, documents(4, 2))).rows)
+            }).pipe(Effect.provide(Layer.fresh(instanceAt(broker.brokers))))
+            assert.deepStrictEqual(yield* keptNames, [name])
+            const after = yield* offsets
+            assert.isAtLeast(after.length, before.length)
+            const sum = (rows: typeof after) => rows.reduce((total, { next }) => total + Number(next), 0)
+            assert.isAbove(sum(after), sum(before))
+          }),
+        60_000
       )
 
       it.effect("sends what is written about its messages: names, types, and what may be null", () =>
@@ -176,6 +209,45 @@ await withOwnKafka("the stream over Kafka", () => {
           }
           assert.deepStrictEqual([...types].sort(), ["OBSERVATION_DATA", "SITE_DETAILS"])
         })
+      )
+
+      it.effect(
+        "stores all that comes when somebody has deleted the topics and they are made anew, and nothing twice",
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* Broker
+            const [before = ""] = yield* keptNames
+            const deleting = Effect.acquireUseRelease(
+              Effect.promise(async () => {
+                const kafka = new Kafka({ brokers: broker.brokers.split(","), logLevel: logLevel.NOTHING })
+                const admin = kafka.admin()
+                await admin.connect()
+                return admin
+              }),
+              (admin) => Effect.promise(() => admin.deleteTopics({ topics: [observationsTopic, rawTopic] })),
+              (admin) => Effect.promise(() => admin.disconnect())
+            )
+            const patient = { schedule: Schedule.spaced("200 millis"), times: 100 }
+            const flowing = (council: number) =>
+              Effect.gen(function* () {
+                const sent = documents(council, 5)
+                for (const record of sent)
+                  yield* Effect.retry(
+                    KafkaSink.use((sink) => sink.send([record])),
+                    patient
+                  )
+                yield* settledOn(names)
+                assert.deepStrictEqual(yield* rowsOf(council), (yield* undisturbed(council, sent)).rows)
+              })
+            // Once under instances that are at work, once while there are none.
+            yield* Effect.andThen(deleting, flowing(5)).pipe(Effect.provide(Layer.fresh(instanceAt(broker.brokers))))
+            yield* deleting
+            yield* Effect.provide(flowing(6), Layer.fresh(instanceAt(broker.brokers)))
+            const after = yield* keptNames
+            assert.strictEqual(after.length, 3)
+            assert.include(after, before)
+          }).pipe(Effect.provideService(References.MinimumLogLevel, "Fatal")),
+        60_000
       )
     }
   )

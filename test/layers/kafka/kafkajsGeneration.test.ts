@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafkajsBatches.ts"
 import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
 import type { KafkaCluster, KafkaNode } from "../../../layers/kafka/KafkajsProtocol.ts"
+import { LockTimeout } from "../../../src/domain/StoreUnavailable.ts"
 import { type GenerationOptions, runGeneration } from "../../../layers/kafka/kafkajsGeneration.ts"
 
 const topic = "topic"
@@ -286,6 +287,58 @@ describe("a generation of a consumer group", () => {
         [0, 4]
       ])
       yield* Fiber.interrupt(running)
+    })
+  )
+
+  it.effect("fetches a batch anew that rested, also when an answer was on its way that begins behind it", () =>
+    Effect.gen(function* () {
+      const failing = yield* Deferred.make<void>()
+      const behind = yield* Deferred.make<void>()
+      const asked: Array<string> = []
+      let idle = 0
+      const { cluster, commits, membership } = yield* scripted((places, maxWaitTime) =>
+        Effect.gen(function* () {
+          const places0 = places.filter(({ partition }) => partition === 0)
+          for (const { fetchOffset } of places0) asked.push(fetchOffset)
+          if (places0.length > 0 && asked.length === 2) yield* Deferred.await(behind)
+          const from = Number(places0[0]?.fetchOffset ?? 4)
+          const offsets = [0, 1, 2, 3].filter((n) => n >= from && (from > 1 || n < 2))
+          if (offsets.length === 0) yield* Effect.sleep(maxWaitTime)
+          return [
+            answer(
+              0,
+              offsets.map((n) => batch(n)),
+              { highWatermark: 4, lastStableOffset: 4 }
+            )
+          ]
+        })
+      )
+      const handled: Array<number> = []
+      let isHeld = true
+      const watched = { ...options, onIdle: Effect.sync(() => void idle++) }
+      const round = runGeneration(cluster, watched, membership, ({ records }) =>
+        Effect.gen(function* () {
+          yield* Deferred.await(failing)
+          if (isHeld) return yield* new LockTimeout()
+          handled.push(...records.map(({ offset }) => offset))
+          return []
+        })
+      )
+      yield* Effect.forkScoped(Effect.scoped(round))
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), settle), { until: () => asked.length === 2 })
+      yield* Deferred.succeed(failing, undefined)
+      yield* settle
+      yield* TestClock.adjust("600 millis")
+      yield* settle
+      yield* Deferred.succeed(behind, undefined)
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("100 millis"), settle), { times: 20 })
+      assert.deepStrictEqual(asked.slice(0, 3), ["0", "2", "0"])
+      assert.deepStrictEqual({ commits, handled, idle }, { commits: [], handled: [], idle: 0 })
+      isHeld = false
+      yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 10 })
+      assert.deepStrictEqual(handled, [0, 1, 2, 3])
+      assert.deepStrictEqual(commits.at(-1), [0, 4])
+      assert.isAbove(idle, 0)
     })
   )
 
