@@ -96,11 +96,11 @@ const isRebuilt = (
   return read !== undefined && source!.offset < documentsBefore(read.next) && (source!.at ?? seenAt) <= read.ended_at
 }
 
-/** Of each raw partition the last offset that messages came from, with those known before. */
+/** Of each raw partition the last offset that messages came from, with those known before; lower in a topic made anew. */
 const lastSources = (messages: ReadonlyArray<StoreMessage>, known: Readonly<Record<string, number>>) => {
   const last: Record<string, number> = { ...known }
   for (const { source } of messages) {
-    if (source !== undefined) last[source.partition] = Math.max(source.offset, last[source.partition] ?? 0)
+    if (source !== undefined) last[source.partition] = source.offset
   }
   return last
 }

@@ -51,7 +51,8 @@ export interface ConsumeOptions {
   readonly onIdle?: Effect.Effect<void>
   /**
    * Told of the partitions whose next records are there and cannot be had (unreadable, or behind a transaction that is open
-   * for long), whenever these are others than before.
+   * for long) or not be kept (their handler has failed as a store does, three times in a row), whenever these are others than
+   * before.
    */
   readonly onStandstill?: (partitions: ReadonlyArray<number>) => Effect.Effect<void>
 }
@@ -63,8 +64,9 @@ export class TopicReader extends Context.Service<
      * Gives `handle` one batch after another until interrupted, those of a partition in order and never two of one
      * partition at a time, over all instances of the group; several partitions may be handled at once. When `handle`
      * succeeds, the records it returned are published and the offset moves past the batch, both or neither. When it
-     * fails, `consume` fails with its error, once the handlers of other partitions are done, and the batch comes again. A
-     * batch that took so long that another instance had to take over is discarded, with what `handle` returned.
+     * fails, `consume` fails with its error, once the handlers of other partitions are done, and the batch comes again. But
+     * with `LockTimeout` or `StoreUnavailable`, which pass, its partition rests (0.5 to 15 seconds, doubling) and comes again
+     * from the same place, perhaps cut otherwise, while the others go on. A batch that took so long that another instance had to take over is discarded, with what `handle` returned.
      */
     readonly consume: <E, R>(
       options: ConsumeOptions,

@@ -13,10 +13,14 @@ import { offsetsOf } from "./observationStage.ts"
 import { fromObservationRecord } from "./observationRecord.ts"
 import { ObservationRebuild, rebuildOffset, type StoredSource } from "./ObservationRebuild.ts"
 import { nothingStored, type StoreMessage } from "./ObservationStore.ts"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { type RecordBatch, TopicReader, type TopicRecord } from "./TopicReader.ts"
 
 /** Whenever the tables could have changed places, the old ones had something the new ones lacked; try when less comes. */
 export class RebuildOvertaken extends Data.TaggedError("RebuildOvertaken")<{}> {}
+
+/** The store failed, perhaps because the rebuild has lost its hold: nothing rests until that passes, all begins anew. */
+class StoreLost extends Data.TaggedError("StoreLost")<{ readonly failure: StoreUnavailable }> {}
 
 export interface RebuildProgress {
   readonly read: number
@@ -137,9 +141,13 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
     const gate = yield* makeGate
     // While the tables change places, and after they did or may have: what is stored then would go into the wrong ones.
     let isClosed = false
-    const reading = reader.consume({ topic, group, maxRecords }, (batch) =>
-      gate.beside(Effect.suspend(() => (isClosed ? Effect.never : counted(batch))))
-    )
+    const reading = reader
+      .consume({ topic, group, maxRecords }, (batch) =>
+        gate
+          .beside(Effect.suspend(() => (isClosed ? Effect.never : counted(batch))))
+          .pipe(Effect.catchTag("StoreUnavailable", (failure) => Effect.fail(new StoreLost({ failure }))))
+      )
+      .pipe(Effect.catchTag("StoreLost", ({ failure }) => Effect.fail(failure)))
     const failure = yield* Deferred.make<never, Effect.Error<typeof reading>>()
     yield* Effect.forkScoped(
       Effect.onError(reading, (cause) =>
@@ -153,9 +161,7 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
       const before = new Map((yield* rebuild.stored).map((one) => [nameOf(one), one.offset]))
       yield* level
       const lacksNothing = (stored: ReadonlyArray<StoredSource>) =>
-        stored.every(
-          (one) => one.offset < (reached.get(one.partition) ?? 0) || one.offset <= (before.get(nameOf(one)) ?? -1)
-        )
+        stored.every((one) => one.offset < (reached.get(one.partition) ?? 0) || one.offset === before.get(nameOf(one)))
       return yield* gate.alone(
         Effect.suspend(() => {
           isClosed = true
