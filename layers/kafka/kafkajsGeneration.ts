@@ -5,7 +5,7 @@
  * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them. A partition
  * whose batch cannot be kept for a moment rests alone: nothing of it is held in memory, and it is fetched again later.
  */
-import { Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
+import { type Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
 import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../../src/stream/KafkaSink.ts"
 import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"

@@ -23,10 +23,24 @@ const answerOf = (topicId: Buffer, error = 0) => {
     tag,
     int32(0),
     Buffer.of(3),
-    ...[int32(1), text("host"), int32(9092), none, none],
-    ...[int32(2), text("other"), int32(9092), text("rack"), tag],
-    ...[text("cluster"), int32(1), Buffer.of(2)],
-    ...[Buffer.of(0, error), Buffer.of(0xc9, 0x01), Buffer.from(name), topicId, none]
+    int32(1),
+    text("host"),
+    int32(9092),
+    none,
+    none,
+    int32(2),
+    text("other"),
+    int32(9092),
+    text("rack"),
+    tag,
+    text("cluster"),
+    int32(1),
+    Buffer.of(2),
+    Buffer.of(0, error),
+    Buffer.of(0xc9, 0x01),
+    Buffer.from(name),
+    topicId,
+    none
   ])
 }
 
