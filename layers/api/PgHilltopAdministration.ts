@@ -44,6 +44,7 @@ const TaskRow = Schema.Struct({
   next_fetch_at: Schema.Finite,
   status: TaskStatus,
   attempts: Schema.Int,
+  unavailable_since: Schema.NullOr(Schema.Finite),
   set_aside_reason: Schema.NullOr(SetAsideReason),
   history: Schema.Unknown
 })
@@ -63,10 +64,10 @@ const millis = (column: string) => `floor(${writableMillis(column)})::float8 AS 
 const sourceColumns = `id, council_id, hts_url, configuration, paused, problem, ${millis("created_at")}, ${millis("updated_at")}`
 const lease = "SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now()"
 const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
-  WHEN attempts > 0 THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
+  WHEN attempts > 0 AND unavailable_since IS NULL THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
 /** A task that an operator put off for ever, or before all others, has a time all the same. */
 const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${millis("next_fetch_at")}, ${status} AS status,
-  attempts, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason, previous_history AS history`
+  attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason, previous_history AS history`
 
 const readSources = readEach("Hilltop sources", SourceRow)
 const readTasks = readEach("Hilltop tasks", TaskRow)
@@ -144,7 +145,7 @@ export const PgHilltopAdministration = Layer.effect(
       runTask: (id) =>
         changing(
           tasks(sql`
-            UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)}, attempts = 0,
+            UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)}, attempts = 0, unavailable_since = NULL,
               set_aside_at = NULL, set_aside_reason = NULL, takeovers = CASE WHEN set_aside_at IS NULL THEN takeovers ELSE 0 END
             WHERE id = ${id}::int8 RETURNING ${sql.literal(taskColumns)}`)
         ).pipe(Effect.map(first<TaskView>), plain)

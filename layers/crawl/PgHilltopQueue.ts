@@ -151,7 +151,7 @@ export const PgHilltopQueue = Layer.effect(
     })
 
     /**
-     * What was asked for in parts has new details, and so have they. Reads all tasks of a source, but only when the server
+     * What was asked for in parts, or by another name, has new details, and so have they. Reads all tasks of a source, but only when the server
      * changed the item or the units of a series that is too large.
      */
     const correctParts = (ids: ReadonlyArray<number>) =>
@@ -160,7 +160,7 @@ export const PgHilltopQueue = Layer.effect(
         : sql`
             UPDATE hilltop_fetch_tasks t SET details = whole.details, next_fetch_at = ${sql.literal(askedForAgain)}
             FROM hilltop_fetch_tasks whole
-            WHERE whole.id = ANY(${ids.map(String)}::bigint[]) AND whole.set_aside_reason = 'divided'
+            WHERE whole.id = ANY(${ids.map(String)}::bigint[]) AND whole.set_aside_reason IN ('divided', 'renamed')
               AND t.source_id = whole.source_id AND t.request_type = whole.request_type
               AND t.details ->> 'siteName' = whole.details ->> 'siteName'
               AND t.details ->> 'measurementName' = whole.details ->> 'measurementName' AND t.details <> whole.details`.pipe(
@@ -204,8 +204,9 @@ export const PgHilltopQueue = Layer.effect(
                 ${settlements.map(({ hash }) => hash ?? "")}::text[],
                 ${settlements.map(({ digest }) => digest ?? "")}::text[],
                 ${settlements.map(({ setAside }) => setAside ?? "")}::text[],
+                ${settlements.map(({ unavailable }) => unavailable ?? false)}::bool[],
                 ${settlements.map(({ run }) => entryOf(run))}::jsonb[])
-                AS run (id, fence, attempts, delay, hash, digest, reason, entry)
+                AS run (id, fence, attempts, delay, hash, digest, reason, unavailable, entry)
               CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
             ), ${freeLeases(judged)}, ended AS (
@@ -217,6 +218,8 @@ export const PgHilltopQueue = Layer.effect(
                   THEN clock_timestamp() + run.delay * interval '1 millisecond' ELSE t.next_fetch_at END,
                 previous_data_hash = coalesce(nullif(run.hash, ''), t.previous_data_hash),
                 previous_digest = coalesce(nullif(run.digest, ''), t.previous_digest),
+                unavailable_since = CASE WHEN run.entry = 'null' THEN t.unavailable_since
+                  WHEN run.unavailable THEN coalesce(t.unavailable_since, now()) END,
                 set_aside_at = coalesce(t.set_aside_at, CASE WHEN run.reason <> '' THEN now() END),
                 set_aside_reason = coalesce(t.set_aside_reason, nullif(run.reason, '')),
                 previous_history = CASE WHEN run.entry = 'null' THEN t.previous_history ELSE ${history} || run.entry END
@@ -318,6 +321,26 @@ export const PgHilltopQueue = Layer.effect(
               untilFree,
               Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
               Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
+              unavailable
+            ),
+
+      // By the unique key, row by row; hardly any of them is unavailable.
+      wake: (tasks) =>
+        tasks.length === 0
+          ? Effect.void
+          : sql`
+              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+              ), wanted AS MATERIALIZED (
+                SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
+                  ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[])
+                  AS task (source_id, request_type, fetch_url)
+              )
+              UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)} FROM wanted
+              WHERE t.source_id = wanted.source_id AND t.request_type = wanted.request_type
+                AND t.fetch_url = wanted.fetch_url AND t.unavailable_since IS NOT NULL`.pipe(
+              againAfterDeadlock,
+              untilFree,
+              Effect.asVoid,
               unavailable
             ),
 

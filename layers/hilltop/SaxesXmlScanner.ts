@@ -7,8 +7,6 @@
  * unsafe. Here the first fault is thrown out of the parser, and the parser is dropped with it.
  */
 import { Effect, Layer } from "effect"
-// The default import is what Node, tsx and Deno all make of a CommonJS module.
-import saxes from "saxes"
 import {
   CHUNK_LENGTH,
   LONGEST_TOKEN,
@@ -17,6 +15,7 @@ import {
   XmlMalformed,
   XmlScanner
 } from "../../src/hilltop/XmlScanner.ts"
+import { LenientSaxesParser, withoutForbidden } from "./LenientSaxesParser.ts"
 import { rowTag, tellPlainRows } from "./plainRows.ts"
 
 /**
@@ -28,7 +27,7 @@ const LEAST_WAIT = 128
 const lineEnds = /\r\n?|\n/g
 
 class Scan {
-  readonly #parser = new saxes.SaxesParser({ position: false, xmlns: false })
+  readonly #parser = new LenientSaxesParser()
   readonly #text: string
   readonly #handler: XmlHandler
   readonly #pastParser: boolean
@@ -84,7 +83,7 @@ class Scan {
         }
       }
     }
-    if (at < end) this.#parser.write(this.#text.slice(at, end))
+    if (at < end) this.#parser.write(withoutForbidden(this.#text.slice(at, end)))
     this.#pending += end - from
     if (this.#pending > LONGEST_TOKEN + CHUNK_LENGTH)
       this.#refuse(`something is longer than ${LONGEST_TOKEN} characters`)
@@ -108,7 +107,7 @@ class Scan {
    * looks like, and not a part of a comment, of CDATA or of another tag.
    */
   #opens(from: number, at: number): boolean {
-    if (from < at) this.#parser.write(this.#text.slice(from, at))
+    if (from < at) this.#parser.write(withoutForbidden(this.#text.slice(from, at)))
     const depth = this.#depth
     this.#parser.write(rowTag)
     return this.#depth > depth

@@ -9,9 +9,9 @@ import { createHash } from "node:crypto"
 import { isIP } from "node:net"
 import { Clock, Duration, Effect, Layer, Scope, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
-import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { Cookies, HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Agent, type Dispatcher } from "undici"
+import { Agent, buildConnector, type Dispatcher, errors } from "undici"
 import { type AnswerShare, makeAnswerMemory } from "../../src/hilltop/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../../src/hilltop/HilltopClient.ts"
 import { CollectedBytes } from "./CollectedBytes.ts"
@@ -19,6 +19,7 @@ import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
+import { tolerantOfHeads } from "./tolerantHeads.ts"
 import { userAgent } from "../version.ts"
 
 const connectTimeout = Duration.seconds(10)
@@ -46,11 +47,29 @@ const reasonCode = (error: HttpClientError.HttpClientError): string | undefined 
   return undefined
 }
 
+/** What undici's parser could not read of an answer, in words of its own that quote nothing; none for any other failure. */
+const parserReason = ({ reason: { cause } }: HttpClientError.HttpClientError): string | undefined =>
+  cause instanceof errors.HTTPParserError ? /\(([^()]{1,80})\)$/.exec(cause.message)?.[1] : undefined
+
 const unreachable = (error: HttpClientError.HttpClientError) => {
+  const fault = parserReason(error)
+  if (fault !== undefined) return failed("unreachable", `the answer is no HTTP that can be read: ${fault}`)
   const code = reasonCode(error)
   return code === privateAddressCode
     ? failed("forbidden", "the server's address is not a public one")
     : failed("unreachable", `no connection, or it broke off${code === undefined ? "" : ` (${code})`}`)
+}
+
+/** From http to https of the same host is for the operator to know. What else the server wrote may hold anything. */
+const redirected = (asked: URL, next: URL | undefined) => {
+  const isUpgrade = next?.hostname === asked.hostname && asked.protocol === "http:" && next.protocol === "https:"
+  if (next === undefined || !isUpgrade) return failed("forbidden", "the server redirects to another one")
+  const target = next.pathname === asked.pathname ? `${next.origin}${next.pathname}` : next.origin
+  return new HilltopFetchFailed({
+    kind: "forbidden",
+    detail: `the server redirects to ${target}`,
+    movedTo: target
+  })
 }
 
 /**
@@ -60,6 +79,17 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
 const bareApostrophes: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
   dispatch({ ...options, path: options.path.replace(/\?.*$/, (query) => query.replaceAll("%27", "'")) }, handler)
 
+const connector = (allowPrivate: boolean): buildConnector.connector => {
+  const connect = buildConnector({
+    timeout: Duration.toMillis(connectTimeout),
+    ...(allowPrivate ? {} : { lookup: publicLookup })
+  })
+  return (options, callback) =>
+    connect(options, (...[error, socket]) =>
+      error === null ? callback(null, tolerantOfHeads(socket)) : callback(error, null)
+    )
+}
+
 /** Not taken from a layer: a layer is built once, and others that want a client would get this one with its guard. */
 const makeClient = (allowPrivate: boolean) =>
   Effect.acquireRelease(
@@ -67,10 +97,7 @@ const makeClient = (allowPrivate: boolean) =>
       () =>
         new Agent({
           keepAliveTimeout: 10_000,
-          connect: {
-            timeout: Duration.toMillis(connectTimeout),
-            ...(allowPrivate ? {} : { lookup: publicLookup })
-          }
+          connect: connector(allowPrivate)
         })
     ),
     (agent) => Effect.promise(() => agent.destroy())
@@ -94,7 +121,8 @@ const make = Effect.gen(function* () {
 
   const get = (
     url: string,
-    redirects: number
+    redirects: number,
+    cookies: Cookies.Cookies
   ): Effect.Effect<
     HttpClientResponse.HttpClientResponse,
     HilltopFetchFailed | HttpClientError.HttpClientError,
@@ -108,16 +136,21 @@ const make = Effect.gen(function* () {
       if (!mayAsk(new URL(url))) return yield* failed("forbidden", "the server's address is not a public one")
       const response = yield* client.execute(
         HttpClientRequest.get(url, {
-          headers: { "user-agent": userAgent, accept: "text/xml, */*;q=0.5", "accept-encoding": "gzip, deflate" }
+          headers: {
+            "user-agent": userAgent,
+            accept: "text/xml, */*;q=0.5",
+            "accept-encoding": "gzip, deflate",
+            ...(Cookies.isEmpty(cookies) ? {} : { cookie: Cookies.toCookieHeader(cookies) })
+          }
         })
       )
       const location = response.headers["location"]
       if (response.status < 300 || response.status > 399 || location === undefined) return response
       const next = URL.canParse(location, url) ? new URL(location, url) : undefined
-      if (next === undefined || next.origin !== new URL(url).origin) {
-        return yield* failed("forbidden", "the server redirects to another one")
-      }
-      return redirects === 0 ? yield* failed("forbidden", "too many redirects") : yield* get(next.href, redirects - 1)
+      if (next === undefined || next.origin !== new URL(url).origin) return yield* redirected(new URL(url), next)
+      if (redirects === 0) return yield* failed("forbidden", "too many redirects")
+      // What stands before a server may send everyone back to the same address with a cookie, and let pass who shows it.
+      return yield* get(next.href, redirects - 1, Cookies.merge(cookies, response.cookies))
     })
 
   const memory = makeAnswerMemory({
@@ -156,7 +189,7 @@ const make = Effect.gen(function* () {
   })
 
   const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare, scope: Scope.Scope) {
-    const response = yield* get(url, mostRedirects)
+    const response = yield* get(url, mostRedirects, Cookies.empty)
     if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
     const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
     return yield* new HilltopFetchFailed({

@@ -3,7 +3,8 @@
  *
  * Servers compress unasked, proxies change bodies and leave the header: a body that begins like gzip, zlib or zstd is that
  * (no document does), one that claims to be compressed and begins like a document is taken as it is. `deflate` means zlib's
- * format to some servers, and bare deflate to others; some compress twice.
+ * format to some servers, and bare deflate to others; some compress twice. Some leave out the trailer of gzip, or send a line end
+ * behind it: what was compressed is whole all the same, if it ends as a document does.
  */
 import { Effect, type Scope, Sink, Stream } from "effect"
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -16,6 +17,7 @@ import {
   createInflateRaw,
   createZstdDecompress
 } from "node:zlib"
+import { GzipEnd } from "./GzipEnd.ts"
 
 /** Bytes that tell a document from what was compressed, however small the pieces are that they come in. */
 const tellingLength = 16
@@ -24,14 +26,14 @@ const mostLayers = 3
 /** Of memory: 8 MB, as much as servers may ask for (RFC 9659). The library's own limit is 128. */
 const zstdWindow = { params: { [constants.ZSTD_d_windowLogMax]: 23 } }
 
-/** White space, perhaps a byte order mark, then a tag or JSON in nothing but plain characters: no compressed data begins so. */
+/** White space and byte order marks, then a tag or JSON in nothing but plain characters: no compressed data begins so. */
 const isDocument = (first: Uint8Array): boolean =>
-  /^(?:\xef\xbb\xbf)?[\t\n\r ]*(?:<[?!A-Za-z]|[{[])[\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
+  /^(?:\xef\xbb\xbf|[\t\n\r ])*(?:<[?!A-Za-z]|[{[])[\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
 
 /** What undoes the compression; none where there is none. */
 const decompressorOf = (encoding: string | undefined, first: Uint8Array): (() => Duplex) | undefined => {
   const [a = 0, b = 0, c, d] = first
-  if (a === 0x1f && b === 0x8b) return createGunzip
+  if (a === 0x1f && b === 0x8b) return () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })
   if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return () => createZstdDecompress(zstdWindow)
   if (first.length === 0 || isDocument(first)) return undefined
   const isZlib = (a & 0x0f) === 8 && (a * 256 + b) % 31 === 0
@@ -68,7 +70,18 @@ export const decompressedBody = <E, E2, R>(
       const whole = Stream.concat(Stream.fromIterable(pieces), rest)
       const decompressor = decompressorOf(encodings.pop(), first)
       if (decompressor === undefined || layers === mostLayers) return whole
-      return yield* undo(NodeStream.pipeThroughDuplex(whole, { evaluate: decompressor, onError: damaged }), layers + 1)
+      if (first[0] !== 0x1f) {
+        return yield* undo(
+          NodeStream.pipeThroughDuplex(whole, { evaluate: decompressor, onError: damaged }),
+          layers + 1
+        )
+      }
+      const end = new GzipEnd()
+      const unpacked = NodeStream.pipeThroughDuplex(end.withoutLineEnds(whole), {
+        evaluate: decompressor,
+        onError: damaged
+      })
+      return yield* undo(end.checked(unpacked, damaged), layers + 1)
     })
   return undo(body, 0)
 }

@@ -31,6 +31,7 @@ const SeriesRow = Schema.Struct({
   units: Schema.NullOr(Schema.String),
   first_observed_at: Schema.NullOr(Schema.Finite),
   last_observed_at: Schema.NullOr(Schema.Finite),
+  ahead_observed_at: Schema.NullOr(Schema.Finite),
   count: Schema.Finite
 })
 /** Not through a schema, as other rows are: for a month of them that takes as long as the statement. */
@@ -93,10 +94,18 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
         const series = yield* seriesOf(
           sql`
             SELECT id, measurement_name, units, ${millis("first_observed_at")} AS first_observed_at,
-              ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count
-            FROM observation_sites_measurements WHERE site_id = ${id} ORDER BY measurement_name COLLATE "C"`
+              ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count,
+              (SELECT ${millis("max(o.observed_at)")} FROM observations o WHERE o.series_id = m.id AND o.superseded_at IS NULL
+                AND o.observed_at > coalesce(m.last_observed_at, '-infinity')
+                AND o.observed_at > o.first_seen_at + interval '1 day') AS ahead_observed_at
+            FROM observation_sites_measurements m WHERE site_id = ${id} ORDER BY measurement_name COLLATE "C"`
         )
-        return { ...siteFrom(site), series }
+        return {
+          ...siteFrom(site),
+          series: series.map(({ ahead_observed_at: ahead, ...one }) =>
+            ahead === null ? one : { ...one, ahead_observed_at: ahead }
+          )
+        }
       }),
 
       hasSeries: (id) =>

@@ -15,6 +15,7 @@ import {
   type StoreMessage,
   type StoreOutcome
 } from "../../src/stream/ObservationStore.ts"
+import { newestUntil } from "../../src/stream/newestUntil.ts"
 import { documentsBefore } from "../../src/stream/ObservationRebuild.ts"
 import { type SeriesDocument, seriesDocuments } from "../../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
@@ -257,10 +258,11 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
           if (!isLate(work)) change.units = work.document.message.units ?? change.units
           noteStored(work)
         }
-        for (const { row, seriesId } of added) {
+        for (const { row, seenAt, seriesId } of added) {
           const change = changes.get(seriesId)!
           change.added++
           if (change.from === undefined || row.at < change.from) change.from = row.at
+          if (row.at > newestUntil(seenAt)) continue
           if (change.until === undefined || row.at > change.until) change.until = row.at
         }
         for (const { seriesId } of removed) changes.get(seriesId)!.removed++

@@ -191,13 +191,13 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       WHERE m.id = c.series_id AND (c.added > 0 OR c.removed > 0 OR c.units <> m.units
         OR (m.units IS NULL AND c.units IS NOT NULL))`,
 
-    /** Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value. */
+    /** Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value. See `newestUntil`. */
     findEnds: (seriesIds: ReadonlyArray<number>) => sql`
       UPDATE observation_sites_measurements m SET
         first_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
           ORDER BY observed_at LIMIT 1),
         last_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
-          ORDER BY observed_at DESC LIMIT 1)
+          AND observed_at <= first_seen_at + interval '1 day' ORDER BY observed_at DESC LIMIT 1)
       WHERE m.id = ANY (${int4s(seriesIds)})`,
 
     findMonths: (months: ReadonlyArray<MonthName>) =>

@@ -61,12 +61,17 @@ const lastResult = ({ history }: TaskView): string | null => {
   return typeof last === "object" && last !== null && "result" in last ? String(last.result) : null
 }
 
+const statusOf = ({ set_aside_reason, status, unavailable_since }: TaskView): string => {
+  const reason = set_aside_reason ?? (unavailable_since === null ? undefined : "unavailable")
+  return reason === undefined ? status : `${status} (${reason})`
+}
+
 const head = ["id", "source", "type", "status", "next fetch", "attempts", "last result", "url"]
 const rowOf = (task: TaskView): ReadonlyArray<Cell> => [
   task.id,
   task.source_id,
   task.request_type,
-  task.set_aside_reason === null ? task.status : `${task.status} (${task.set_aside_reason})`,
+  statusOf(task),
   formatInstant(task.next_fetch_at).slice(0, 19).replace("T", " "),
   task.attempts,
   lastResult(task),

@@ -48,7 +48,7 @@ export type SourceView = typeof SourceView.Type
  * - `claimed`: a worker runs it at this moment
  * - `set_aside`: rests, see `set_aside_reason`, until that ends or somebody runs it
  * - `failing`: its last runs failed; it is tried again
- * - `due`: waits for a worker, `scheduled`: for its time
+ * - `due`: waits for a worker, `scheduled`: for its time, also where its server has had no data for it for long
  */
 export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"])
 export type TaskStatus = typeof TaskStatus.Type
@@ -61,7 +61,12 @@ export const TaskView = Schema.Struct({
   next_fetch_at: Instant,
   status: TaskStatus,
   attempts: Schema.Int,
-  /** Why it rests: `lost` by its workers too often, its site `excluded`, `unwanted` now, or `divided` into smaller ones. */
+  /** Since when its server has had no data for it, which is no failure: it is asked about once a month. */
+  unavailable_since: Schema.NullOr(Instant),
+  /**
+   * Why it rests: `lost` by its workers too often, its site `excluded`, `unwanted` now, `divided` into smaller ones, or `renamed`,
+   * since its series only answers under another name.
+   */
   set_aside_reason: Schema.NullOr(SetAsideReason),
   /** The last 50 runs: when, with which result, and more. */
   history: Schema.Array(Schema.Json)

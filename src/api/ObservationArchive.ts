@@ -41,6 +41,8 @@ export const SeriesView = Schema.Struct({
   units: Schema.NullOr(Schema.String),
   first_observed_at: Schema.NullOr(NzstInstant),
   last_observed_at: Schema.NullOr(NzstInstant),
+  /** The newest value of a time that was yet to come when it was seen, where there is any: a mistake of the source, or a forecast. */
+  ahead_observed_at: Schema.optionalKey(NzstInstant),
   /** Of the values as they are known now. */
   count: Schema.Finite
 })

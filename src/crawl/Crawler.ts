@@ -13,6 +13,7 @@ import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
 import type { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, leaseTime } from "./HilltopQueue.ts"
+import type { HilltopSources } from "./HilltopSources.ts"
 import { runTask } from "./runTask.ts"
 import { ServerBudget, type ServerStates } from "./ServerBudget.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
@@ -49,6 +50,11 @@ const runsTotal = Metric.counter("penstock_crawl_runs_total", {
   incremental: true
 })
 
+const unavailableTotal = Metric.counter("penstock_crawl_unavailable_total", {
+  description: "Runs whose server has had no data for so long that they are repeated once a month",
+  incremental: true
+})
+
 const servers = (state: keyof ServerStates) => Metric.withAttributes(serversByState, { state })
 const serversByState = Metric.gauge("penstock_crawl_servers", {
   description: "Hilltop servers by how they are asked: open, cooling, slowed or free"
@@ -69,7 +75,7 @@ export class Crawler extends Context.Service<
       Crawler,
       Effect.gen(function* () {
         const queue = yield* HilltopQueue
-        const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue>()
+        const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue | HilltopSources>()
         const settle = yield* batched({
           name: "Crawler.settle",
           maxSize: mostSettled,
@@ -96,7 +102,10 @@ export class Crawler extends Context.Service<
               )
             }
             return unsettled === undefined && settlement.run !== undefined
-              ? Metric.update(runs(settlement.run.result), 1)
+              ? Effect.andThen(
+                  Metric.update(runs(settlement.run.result), 1),
+                  settlement.unavailable === true ? Metric.update(unavailableTotal, 1) : Effect.void
+                )
               : Effect.void
           })
 

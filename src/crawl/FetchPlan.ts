@@ -16,6 +16,7 @@ import {
   measurementsListUrl,
   sitesListUrl
 } from "../hilltop/HilltopUrl.ts"
+import { nameKey } from "../hilltop/nameKey.ts"
 import { monthsBetween, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
 
 /** No list of anybody leads to so many requests; one that does is mistaken or hostile, and is not planned. */
@@ -39,10 +40,10 @@ export const sitesListTask = (source: UsableSource): NewTask => ({
 
 /** A measurement list for each site that is not excluded; of more than `mostFollowUps` one too many. */
 export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyArray<NewTask> => {
-  const excluded = new Set(source.configuration.excludedSitesNames)
+  const excluded = new Set(source.configuration.excludedSitesNames?.map(nameKey))
   const names = new Set(list.sites.map((site) => site.name))
   return [...names]
-    .filter((name) => !excluded.has(name))
+    .filter((name) => !excluded.has(nameKey(name)))
     .slice(0, mostFollowUps + 1)
     .map((siteName) => ({
       sourceId: source.id,
@@ -97,9 +98,9 @@ export const partsOf = ({ details, fetchUrl, requestType, sourceId }: NewTask): 
 
 /** The measurement of a data source that is to be asked for, if any is. */
 const wantedMeasurement = (source: HilltopSource, dataSource: ListedDataSource): ListedMeasurement | undefined => {
-  const names = source.configuration.measurementNames
-  if (!names.includes(dataSource.name) || dataSource.tsType !== "StdSeries") return undefined
-  return dataSource.measurements.find((measurement) => names.includes(measurement.name) && !measurement.virtual)
+  const names = new Set(source.configuration.measurementNames.map(nameKey))
+  if (!names.has(nameKey(dataSource.name)) || dataSource.tsType !== "StdSeries") return undefined
+  return dataSource.measurements.find((measurement) => names.has(nameKey(measurement.name)) && !measurement.virtual)
 }
 
 /**
@@ -110,14 +111,16 @@ const extent = (
   dataSource: ListedDataSource,
   now: Instant
 ): { first: Instant | undefined; last: Instant | undefined } => {
-  const { from, to } = dataSource
+  const [from, to] = [known(dataSource.from), known(dataSource.to)]
   if (from === undefined || to === undefined)
     return { first: from ?? to, last: to ?? (from === undefined ? from : now) }
   return { first: Math.min(from, to), last: Math.max(from, to) }
 }
 
-/** No series of anybody is older; a mistyped year must not become 20,000 requests. */
+/** No series of anybody is older: a server that does not know a time writes the year 1, which would be 20,000 requests. */
 const earliest = parseNzst("1800-01-01") ?? 0
+const known = (time: Instant | undefined): Instant | undefined =>
+  time === undefined || time < earliest ? undefined : time
 const aMonth = 31 * 86_400_000
 
 /**
@@ -126,7 +129,7 @@ const aMonth = 31 * 86_400_000
  */
 const plannedMonths = (first: Instant, last: Instant, now: Instant): ReadonlyArray<string> => {
   const soon = now + aMonth
-  const months = monthsBetween(Math.max(first, earliest), Math.min(last, soon))
+  const months = monthsBetween(first, Math.min(last, soon))
   return last > soon ? [...new Set([...months, yearMonth(last)])] : months
 }
 

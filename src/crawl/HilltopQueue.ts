@@ -33,6 +33,8 @@ export class HilltopQueue extends Context.Service<
      * take the new details.
      */
     readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, StoreUnavailable>
+    /** Makes those of the tasks due that are on the queue and unavailable: a list says otherwise. */
+    readonly wake: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<void, StoreUnavailable>
     /**
      * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. First of servers that have
      * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.

@@ -20,6 +20,7 @@ export interface MemoryTask extends NewTask {
   takeovers: number
   setAside: SetAsideReason | undefined
   attempts: number
+  unavailable: boolean
   previousHash: string | undefined
   previousDigest: string | undefined
   history: ReadonlyArray<TaskRun>

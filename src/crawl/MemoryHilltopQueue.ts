@@ -62,7 +62,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
       /** A divided task's parts take its new details too. */
       const correct = (whole: MemoryTask, details: TaskDetails, now: number) => {
         const isOfIt = ({ details: { measurementName, siteName }, requestType, sourceId }: MemoryTask) =>
-          whole.setAside === "divided" &&
+          (whole.setAside === "divided" || whole.setAside === "renamed") &&
           sourceId === whole.sourceId &&
           requestType === whole.requestType &&
           siteName === details.siteName &&
@@ -116,6 +116,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
                 takeovers: 0,
                 setAside: undefined,
                 attempts: 0,
+                unavailable: false,
                 previousHash: undefined,
                 previousDigest: undefined,
                 history: []
@@ -123,6 +124,13 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
             }
             return added.size
           }).pipe(Effect.tap((added) => (added === 0 ? Effect.void : PubSub.publish(arrivals, undefined)))),
+
+        wake: (wanted) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            const key = (task: NewTask) => `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
+            const keys = new Set(wanted.map(key))
+            for (const task of tasks.values()) if (task.unavailable && keys.has(key(task))) askForAgain(task, now)
+          }),
 
         claim: Effect.fnUntraced(function* (limit) {
           const now = yield* Clock.currentTimeMillis
@@ -178,6 +186,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
               task.leaseUntil = undefined
               task.takeovers = 0
               task.attempts = settlement.attempts
+              if (settlement.run !== undefined) task.unavailable = settlement.unavailable ?? false
               if (task.nextFetchAt === task.dueAt) task.nextFetchAt = now + Duration.toMillis(settlement.delay)
               task.previousHash = settlement.hash ?? task.previousHash
               task.previousDigest = settlement.digest ?? task.previousDigest

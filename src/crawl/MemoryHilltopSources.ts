@@ -19,7 +19,8 @@ export const MemoryHilltopSources = Layer.effect(
           const disturbed = JSON.stringify(source.planned ?? null) !== JSON.stringify(before ?? null)
           state.sources.set(sourceId, { ...source, planned: disturbed ? undefined : planned })
           for (const task of state.tasks.values()) {
-            if (task.sourceId !== sourceId || task.setAside === "lost" || task.setAside === "divided") continue
+            const restsForGood = task.setAside !== undefined && !["excluded", "unwanted"].includes(task.setAside)
+            if (task.sourceId !== sourceId || restsForGood) continue
             task.setAside = whyUnwanted(task)
             const isList =
               task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")

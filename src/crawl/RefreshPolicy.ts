@@ -15,6 +15,8 @@ const minutes = (n: number) => Duration.toMillis(Duration.minutes(n))
 const jittered = (millis: number, share: number) =>
   Effect.map(Random.nextBetween(1 - share, 1 + share), (factor) => millis * factor)
 
+const delayAfterMonth = jittered(days(25), 0.2)
+
 /** Delay in milliseconds after a run that brought a usable document; `lastObserved` are the newest times of its rows. */
 export const delayAfterSuccess = (
   type: RequestType,
@@ -27,7 +29,7 @@ export const delayAfterSuccess = (
     case "MEASUREMENTS_LIST":
       return jittered(hours(12), 0.05)
     case "MEASUREMENT_DATA":
-      return jittered(days(25), 0.2)
+      return delayAfterMonth
     case "MEASUREMENT_DATA_LATEST":
       return jittered(latestDelay(now, lastObserved), 0.05)
   }
@@ -69,6 +71,13 @@ export const delayAfterFailure = (result: Failure, attempts: number, retryAfterS
   const asked = Math.min(retryAfterSeconds * 1000, longestRetryAfter)
   return Effect.map(jittered(wait, 0.2), (delay) => Math.max(delay, asked))
 }
+
+/** A doubt is asked again within the hour, however often it was repeated, counted from 0. ±20 %. */
+export const delayAfterDoubt = (repeated: number): Effect.Effect<number> =>
+  jittered(Math.min(minutes(10) * 2 ** Math.min(repeated, 20), minutes(50)), 0.2)
+
+/** What has no data for so long is asked about as seldom as a month that is over. */
+export const delayWhileUnavailable: Effect.Effect<number> = delayAfterMonth
 
 /** A task whose source cannot be used waits for its configuration to be mended, not longer. */
 export const unusableDelay = Duration.minutes(1)

@@ -51,11 +51,6 @@ const furthestAhead = 2 * 3_600_000
 /** A day of a fifteen-minute series, and all that an hourly one may lose while nobody asks. */
 const leastEdge = 100
 const longestEdge = 400
-/**
- * All rows after the edge are compared at each place where the edge matches, up to so many: as a rule there is one, where a row
- * is repeated there are two, and where all rows are alike every place matches.
- */
-const mostTries = 8
 
 const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   const digest = new TextDigest()
@@ -66,12 +61,30 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
   return digest.hex
 }
 
-/** The digest of `rows`; with `reach`, of a window whose edge may move by so many milliseconds until the next fetch. */
+/** How many rows are no later than `until`. */
+const countUntil = (times: Float64Array, until: number): number => {
+  let count = times.length
+  while (count > 0 && times[count - 1]! > until) count--
+  return count
+}
+
+/** Times of the two newest rows, oldest first, but for those after `until`. */
+export const newestTimes = ({ times }: SeriesRows, until: number): ReadonlyArray<number> => {
+  const count = countUntil(times, until)
+  return Array.from(times.subarray(Math.max(0, count - 2), count))
+}
+
+/**
+ * The digest of `rows`; with `reach`, of a window whose edge may move by so many milliseconds until the next fetch. A row after
+ * `until` is none of the newest: its year was mistyped.
+ */
 export const seriesDigest = (
   rows: SeriesRows,
   { closed, context, header }: About,
-  reach?: number | undefined
+  reach?: number | undefined,
+  until = Infinity
 ): SeriesDigest => {
+  const newest = newestTimes(rows, until)
   const first = rows.times[0]
   let inEdge = 0
   if (reach !== undefined && first !== undefined) {
@@ -83,8 +96,8 @@ export const seriesDigest = (
     context,
     closed,
     count: rows.count,
-    last: rows.times.at(-1),
-    beforeLast: rows.times.at(-2),
+    last: newest.at(-1),
+    beforeLast: newest.at(-2),
     gapAtEnd: rows.gapAtEnd,
     edge: {
       times: Array.from(rows.times.subarray(0, inEdge)),
@@ -122,11 +135,11 @@ export const compareSeries = (
 /** How many of the oldest rows are gone, `most` at most, if all others are still there and the same; else nothing. */
 const lostRows = (previous: SeriesDigest, rows: SeriesRows, most: number): number | undefined => {
   const { count, edge, rest } = previous
-  let tries = 0
-  for (let lost = 0; lost <= most && (lost === 0 || lost < count) && tries < mostTries; lost++) {
+  for (let lost = 0; lost <= most && (lost === 0 || lost < count); lost++) {
     if (rows.count < count - lost || !edgeAgrees(lost, edge, rows)) continue
+    // Where a window begins, all rows of a time go together.
+    if (lost > 0 && edge.times[lost - 1] === rows.times[0]) continue
     if (digestOf(rows, edge.times.length - lost, count - lost) === rest) return lost
-    tries++
   }
   return undefined
 }

@@ -10,6 +10,8 @@
  * White space, comments, references, order of attributes, `Agency`, `Version` and `CRC` are no news in any of them; within a row
  * every other character counts, so that a number that is written otherwise is published again, once. For whom a document is published
  * (council, address, item, units) is part of its meaning: where that was corrected, it is published again.
+ *
+ * What contradicts the document before it in a way that trouble explains as well as news does, is a doubt, see `Doubt`.
  */
 import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
@@ -17,12 +19,23 @@ import { archivePeriod, askedWindow, isOver } from "../hilltop/AskedRange.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import type { SeriesRows } from "../hilltop/SeriesRows.ts"
 import { digestOfText } from "../hilltop/TextDigest.ts"
+import { digestIn, type Doubt, notesIn, patienceWith, patienceWithBytes } from "./Doubt.ts"
 import type { UsableSource } from "./FetchPlan.ts"
+import {
+  formatListDigest,
+  lacksMost,
+  listDigest,
+  type ListDigest,
+  type ListSaid,
+  parseListDigest
+} from "./ListDigest.ts"
+import { newestUntil } from "../stream/newestUntil.ts"
 import { delayAfterSuccess, reachOf } from "./RefreshPolicy.ts"
 import {
   type Change,
   compareSeries,
   formatSeriesDigest,
+  newestTimes,
   parseSeriesDigest,
   type SeriesDigest,
   seriesDigest
@@ -34,11 +47,15 @@ export interface News {
   readonly digest: string
   /** Of data only. */
   readonly series?: Change & { readonly count: number }
+  /** Why it may not be so, where it contradicts what is known. */
+  readonly doubt?: Doubt | undefined
 }
 
 /** What an answer said (see `Reading`), and when it was asked for and had arrived. */
 export interface Answer {
-  readonly said: SeriesRows | string
+  readonly said: SeriesRows | ListSaid
+  /** Characters that could not be read. */
+  readonly spoilt: number
   readonly hash: string
   readonly askedAt: number
   readonly answeredAt: number
@@ -61,7 +78,11 @@ const isData = ({ requestType }: ClaimedTask) =>
 
 /** The digest that was kept of data; none of a list, or of a document whose rows could not be compared. */
 export const keptSeries = (task: ClaimedTask): SeriesDigest | undefined =>
-  isData(task) && task.previousDigest !== undefined ? parseSeriesDigest(task.previousDigest) : undefined
+  isData(task) && task.previousDigest !== undefined ? parseSeriesDigest(digestIn(task.previousDigest)) : undefined
+
+/** The digest that was kept of a list. */
+export const keptList = (task: ClaimedTask): ListDigest | undefined =>
+  isData(task) || task.previousDigest === undefined ? undefined : parseListDigest(digestIn(task.previousDigest))
 
 /** Whether `hash` alone shows that data are the same as last time, so that they need not even be read. */
 export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string, askedAt: number): boolean => {
@@ -71,22 +92,39 @@ export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string
 
 /** What is new in a document that was read before, and so is the one that was asked for. */
 export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer): Effect.Effect<News> =>
-  typeof answer.said === "string"
-    ? Effect.succeed(newsOfList(task, source, answer.said, answer.hash))
+  "digest" in answer.said
+    ? Effect.succeed(newsOfList(task, source, answer.said, answer))
     : newsOfData(task, source, answer.said, answer)
 
-const newsOfList = (task: ClaimedTask, source: UsableSource, document: string, hash: string): News => {
+const spoiltBytes = ({ previousDigest }: ClaimedTask, spoilt: number): Doubt | undefined =>
+  spoilt === 0 || notesIn(previousDigest).spoilt === true
+    ? undefined
+    : {
+        kind: "spoilt",
+        detail: `${spoilt} characters that cannot be read, in what was read before`,
+        patience: patienceWithBytes
+      }
+
+const newsOfList = (task: ClaimedTask, source: UsableSource, said: ListSaid, { hash, spoilt }: Answer): News => {
   const excluded = task.requestType === "SITES_LIST" ? [...(source.configuration.excludedSitesNames ?? [])].sort() : []
-  const digest = digestOfText(JSON.stringify([context(task, source), excluded, document]))
-  const known = task.previousDigest ?? (hash === task.previousHash ? digest : undefined)
-  return { unchanged: digest === known, digest }
+  const digest = digestOfText(JSON.stringify([context(task, source), excluded, said.digest]))
+  const known = keptList(task)
+  const unchanged = known === undefined ? hash === task.previousHash : digest === known.digest
+  const doubt = known === undefined || unchanged ? undefined : doubtOfList(task, known, said, spoilt)
+  return { unchanged, digest: formatListDigest(listDigest({ ...said, digest })), doubt }
+}
+
+const doubtOfList = (task: ClaimedTask, known: ListDigest, { names }: ListSaid, spoilt: number): Doubt | undefined => {
+  if (!lacksMost(known, names)) return known.count > 0 ? spoiltBytes(task, spoilt) : undefined
+  const what = names.length === 0 ? "nothing" : "the smaller part"
+  return { kind: "missing", detail: `${what} of a list of ${known.count} names`, patience: patienceWith(known.count) }
 }
 
 const newsOfData = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
   rows: SeriesRows,
-  { answeredAt, askedAt, hash }: Answer
+  { answeredAt, askedAt, hash, spoilt }: Answer
 ) {
   const length = askedWindow(task.fetchUrl)
   const windowFrom = length === undefined ? undefined : answeredAt - length
@@ -100,10 +138,23 @@ const newsOfData = Effect.fnUntraced(function* (
           revised: false
         }
       : compareSeries(known, rows, about, windowFrom)
-  const delay = yield* delayAfterSuccess(task.requestType, answeredAt, Array.from(rows.times.slice(-2)))
+  const until = newestUntil(answeredAt)
+  const delay = yield* delayAfterSuccess(task.requestType, answeredAt, newestTimes(rows, until))
   return {
     unchanged: change.unchanged,
-    digest: formatSeriesDigest(seriesDigest(rows, about, length === undefined ? undefined : reachOf(delay))),
-    series: { ...change, count: rows.count }
+    digest: formatSeriesDigest(seriesDigest(rows, about, length === undefined ? undefined : reachOf(delay), until)),
+    series: { ...change, count: rows.count },
+    doubt:
+      known === undefined || known.count === 0 || change.unchanged ? undefined : doubtOfData(task, known, rows, spoilt)
   } satisfies News as News
 })
+
+const doubtOfData = (
+  task: ClaimedTask,
+  known: SeriesDigest,
+  { count }: SeriesRows,
+  spoilt: number
+): Doubt | undefined =>
+  count > 0
+    ? spoiltBytes(task, spoilt)
+    : { kind: "missing", detail: `no data, where ${known.count} rows were known`, patience: patienceWith(known.count) }

@@ -2,21 +2,32 @@
  * What a document means for the crawl: what to ask next, under which key to publish it, how new its newest rows are.
  *
  * The task's details say which column and data source were meant; a task that an operator queued by hand has none, and
- * then the document decides. A document without a row is of the month that was asked for.
+ * then the document decides. A document without a row is of the month that was asked for; one about another site is none.
  */
 import { Effect } from "effect"
 import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
 import type { RawKey } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
-import { askedPeriod } from "../hilltop/AskedRange.ts"
-import { askedSeries } from "../hilltop/askedSeries.ts"
-import { type DataRow, HilltopParseError } from "../hilltop/HilltopDocument.ts"
+import { askedPeriod, askedSite } from "../hilltop/AskedRange.ts"
+import { askedSeries, otherSites } from "../hilltop/askedSeries.ts"
+import {
+  type DataDocument,
+  type DataRow,
+  type DataSeries,
+  HilltopOtherSite,
+  HilltopParseError,
+  type MeasurementList
+} from "../hilltop/HilltopDocument.ts"
+import { isSpoilt } from "../hilltop/HilltopText.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
+import { sameName } from "../hilltop/sameName.ts"
 import { type SeriesRows, SeriesRowsDigest } from "../hilltop/SeriesRows.ts"
 import { XmlDigest } from "../hilltop/XmlDigest.ts"
 import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
+import type { ListSaid } from "./ListDigest.ts"
+import { newestUntil } from "../stream/newestUntil.ts"
 
 export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
@@ -26,11 +37,15 @@ export interface Reading {
   readonly empty: boolean
   /** Times of the newest rows, oldest first. */
   readonly lastObserved: ReadonlyArray<Instant>
-  /** What it says, to be compared: the rows of data, the digest of a list. */
-  readonly said: SeriesRows | string
+  /** What it says, to be compared: the rows of data, or the list. */
+  readonly said: SeriesRows | ListSaid
+  /** Rows of a time well after now. */
+  readonly ahead: number
+  /** Names that cannot be asked for, since they cannot be read or are too long; rows whose time or value cannot be read. */
+  readonly leftOut: number
 }
 
-/** Reads the document as the answer to `task`, fetched at `now`. Fails as the parser does. */
+/** Reads the document as the answer to `task`, fetched at `now`. Fails as the parser does, or with `HilltopOtherSite`. */
 export const readDocument = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
@@ -46,24 +61,31 @@ export const readDocument = Effect.fnUntraced(function* (
     case "SITES_LIST": {
       const digest = new XmlDigest({ unordered: true })
       const list = yield* parseSiteList(xml, digest)
+      const { askable, left } = yield* plannable(afterSitesList(source, list))
       return {
-        followUps: yield* plannable(source, afterSitesList(source, list)),
+        followUps: askable,
+        leftOut: left + (list.spoilt ?? 0),
         key: { type: "SITES_LIST", ...common },
         empty: false,
         lastObserved: [],
-        said: digest.finish()
+        ahead: 0,
+        said: { digest: digest.finish(), names: list.sites.map(({ name }) => name), extents: {} }
       } satisfies Reading as Reading
     }
     case "MEASUREMENTS_LIST": {
       const digest = new XmlDigest({ unordered: true })
-      const list = yield* parseMeasurementList(xml, digest)
-      const siteName = task.details.siteName ?? list.dataSources[0]?.site
+      const asked = task.details.siteName ?? askedSite(task.fetchUrl)
+      const list = yield* ofSite(yield* parseMeasurementList(xml, digest), asked)
+      const siteName = asked ?? list.dataSources[0]?.site
+      const { askable, left } = yield* plannable(afterMeasurementsList(source, list, siteName, now))
       return {
-        followUps: yield* plannable(source, afterMeasurementsList(source, list, siteName, now)),
+        followUps: askable,
+        leftOut: left + (list.spoilt ?? 0),
         key: siteName === undefined ? undefined : { type: "MEASUREMENTS_LIST", ...common, siteName },
         empty: false,
         lastObserved: [],
-        said: digest.finish()
+        ahead: 0,
+        said: { digest: digest.finish(), names: waysToAsk(list), extents: extentsOf(list, askable) }
       } satisfies Reading as Reading
     }
     case "MEASUREMENT_DATA":
@@ -71,10 +93,15 @@ export const readDocument = Effect.fnUntraced(function* (
       const { item, measurementName } = task.details
       const rows = new SeriesRowsDigest()
       const document = yield* parseData(xml, item === undefined ? {} : { item }, rows)
-      const series = askedSeries(document, task.details)
-      const siteName = task.details.siteName ?? series?.siteName
+      const asked = task.details.siteName ?? askedSite(task.fetchUrl)
+      yield* refuseOthers(sitesOf(document), asked)
+      const series = askedSeries(document, { siteName: asked, measurementName })
+      const siteName = asked ?? series?.siteName
       const name = measurementName ?? series?.dataSource.name
-      const { first, newest } = timesOf(series?.rows ?? [])
+      if (item !== undefined && series !== undefined && lacksItem(series)) {
+        return yield* new HilltopParseError({ message: `data without the item ${series.item} that was asked for` })
+      }
+      const { ahead, first, newest } = timesOf(series?.rows ?? [], newestUntil(now))
       return {
         followUps: [],
         key:
@@ -89,35 +116,86 @@ export const readDocument = Effect.fnUntraced(function* (
               },
         empty: first === undefined && document.profiles === undefined,
         lastObserved: newest,
-        said: rows.finish()
+        ahead,
+        said: rows.finish(),
+        leftOut: series === undefined ? 0 : series.skipped.unreadableTime + series.skipped.notANumber
       } satisfies Reading as Reading
     }
   }
 })
 
-/** What can be planned of it. A name that is too long to be asked for leads nowhere, and is no fault of the others. */
-const plannable = Effect.fnUntraced(function* ({ id }: UsableSource, followUps: ReadonlyArray<NewTask>) {
+const sitesOf = ({ measurements, profiles = [] }: DataDocument): ReadonlyArray<string> =>
+  [...measurements, ...profiles].map(({ siteName }) => siteName)
+
+const refuseOthers = (found: ReadonlyArray<string>, asked: string | undefined) => {
+  const problem = otherSites(found, asked)
+  return problem === undefined ? Effect.void : Effect.fail(new HilltopOtherSite({ message: problem }))
+}
+
+/** The data sources of the asked site, by the name it was asked by; a list of others alone is none of it. */
+const ofSite = Effect.fnUntraced(function* (list: MeasurementList, asked: string | undefined) {
+  if (asked === undefined) return list
+  yield* refuseOthers(
+    list.dataSources.map(({ site = asked }) => site),
+    asked
+  )
+  const dataSources = list.dataSources.filter(({ site = asked }) => sameName(site, asked))
+  return { ...list, dataSources: dataSources.map((dataSource) => ({ ...dataSource, site: asked })) }
+})
+
+/** What can be planned of it. A name that cannot be read, or is too long to be asked for, leads nowhere, and is no fault of the others. */
+const plannable = Effect.fnUntraced(function* (followUps: ReadonlyArray<NewTask>) {
   if (followUps.length > mostFollowUps) {
     return yield* new HilltopParseError({ message: `a list that leads to more than ${mostFollowUps} requests` })
   }
-  const askable = followUps.filter(({ fetchUrl }) => fetchUrl.length <= longestUrl)
-  const left = followUps.length - askable.length
-  if (left > 0) yield* Effect.logWarning(`crawl: names of source ${id} are too long, so ${left} requests are left out`)
-  return askable
+  const askable = followUps.filter(
+    ({ details, fetchUrl }) => fetchUrl.length <= longestUrl && !isSpoilt(details.siteName ?? "")
+  )
+  return { askable, left: followUps.length - askable.length }
 })
 
-/** The earliest time, and the two latest; servers do not always write rows in order. */
-const timesOf = (rows: ReadonlyArray<DataRow>): { first: Instant | undefined; newest: ReadonlyArray<Instant> } => {
-  let [first, newest, before] = [Infinity, -Infinity, -Infinity]
+/** What a list of measurements has, by name. */
+const waysToAsk = ({ dataSources }: MeasurementList): ReadonlyArray<string> =>
+  dataSources.flatMap(({ measurements, name, tsType = "StdSeries" }) => [
+    `${name} ${tsType}`,
+    ...measurements.map(({ requestAs }) => `${name} ${tsType} ${requestAs}`)
+  ])
+
+const extentsOf = ({ dataSources }: MeasurementList, planned: ReadonlyArray<NewTask>): ListSaid["extents"] => {
+  const wanted = new Set(planned.map(({ details }) => details.measurementName))
+  return Object.fromEntries(
+    dataSources
+      .filter(({ name, tsType }) => wanted.has(name) && tsType === "StdSeries")
+      .map(({ from, name, to }) => [name, [from ?? null, to ?? null]])
+  )
+}
+
+/** Whether the document names its items, and has neither that item nor a value for it. */
+const lacksItem = ({ dataSource: { items, numItems }, item, rows, skipped }: DataSeries): boolean =>
+  rows.length === 0 &&
+  skipped.noValue > 0 &&
+  (items.length > 0 ? !items.some(({ itemNumber }) => itemNumber === item) : item > (numItems ?? item))
+
+/**
+ * The earliest time, and the two latest that are no later than `until`, and how many are; servers do not always write rows in
+ * order.
+ */
+const timesOf = (
+  rows: ReadonlyArray<DataRow>,
+  until: Instant
+): { first: Instant | undefined; newest: ReadonlyArray<Instant>; ahead: number } => {
+  let [first, newest, before, ahead] = [Infinity, -Infinity, -Infinity, 0]
   for (const { observedAt } of rows) {
     if (observedAt < first) first = observedAt
-    if (observedAt > newest) {
+    if (observedAt > until) ahead++
+    else if (observedAt > newest) {
       before = newest
       newest = observedAt
     } else if (observedAt > before && observedAt < newest) before = observedAt
   }
   return {
     first: first === Infinity ? undefined : first,
-    newest: [before, newest].filter((time) => time !== -Infinity)
+    newest: [before, newest].filter((time) => time !== -Infinity),
+    ahead
   }
 }

@@ -10,6 +10,7 @@ import type {
   ClaimedTask,
   Failure,
   FetchResult,
+  NewTask,
   ServerAnswer,
   SetAsideReason,
   Settlement,
@@ -17,17 +18,29 @@ import type {
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
 import { describe } from "../running/describe.ts"
-import { decodeText, leastBytes } from "../hilltop/HilltopText.ts"
+import { leastBytes, readText } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
+import { askedPeriod } from "../hilltop/AskedRange.ts"
+import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
+import { digestIn, type Doubt, isBelieved, notesIn, oneMore, withNotes } from "./Doubt.ts"
 import { partsOf, type UsableSource } from "./FetchPlan.ts"
 import { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue } from "./HilltopQueue.ts"
-import { isSameData, keptSeries, newsOf } from "./newsOf.ts"
+import { HilltopSources } from "./HilltopSources.ts"
+import { type ListSaid, movedEnds } from "./ListDigest.ts"
+import { isSameData, keptList, keptSeries, newsOf } from "./newsOf.ts"
 import { rawRecord } from "./rawRecord.ts"
 import { readDocument } from "./readDocument.ts"
-import { delayAfterFailure, delayAfterSuccess, unusableDelay } from "./RefreshPolicy.ts"
+import {
+  delayAfterDoubt,
+  delayAfterFailure,
+  delayAfterSuccess,
+  delayWhileUnavailable,
+  unusableDelay
+} from "./RefreshPolicy.ts"
 import { answerOf } from "./serverAnswer.ts"
+import { isUnavailable } from "./unavailable.ts"
 import { usableSource } from "./usableSource.ts"
 import { whyUnwanted } from "./whyUnwanted.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
@@ -46,11 +59,20 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
   const seen: Seen = {}
   return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(
     Effect.catchTags({
-      HilltopFetchFailed: (failure) => Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter)),
+      HilltopFetchFailed: (failure) =>
+        failure.movedTo === undefined
+          ? Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter))
+          : moved(task, failure.detail),
       HilltopResponseTooLarge: ({ limit }) => divided(task, `the answer is larger than ${limit} bytes`),
       RecordTooLarge: ({ bytes, limit }) => divided(task, `the message would be ${bytes} bytes, more than ${limit}`),
-      HilltopErrorDocument: ({ message }) => Effect.succeed(failed("HILLTOP_ERROR", message)),
+      HilltopErrorDocument: ({ message }) => renamed(task, message),
       HilltopParseError: ({ message }) => Effect.succeed(failed("PARSE_ERROR", message)),
+      HilltopOtherSite: ({ message }) =>
+        Effect.sync(() => {
+          // A server that mixes up its answers has too much to do, as one has that answers nothing.
+          seen.answer = { kind: "failed" }
+          return failed("PARSE_ERROR", message)
+        }),
       // Shown beside the source, which is no fault of the task.
       UnusableSource: () => Effect.succeed<Outcome>({ kind: "not run" })
     }),
@@ -71,6 +93,9 @@ interface Seen {
   bytes?: number
   hash?: string
   answer?: ServerAnswer | undefined
+  spoilt?: number
+  leftOut?: number
+  ahead?: number
 }
 type Outcome =
   | {
@@ -82,8 +107,21 @@ type Outcome =
       readonly added?: number
       readonly revised?: boolean
     }
-  | { readonly kind: "failed"; readonly result: Failure; readonly detail: string; readonly retryAfter: number }
-  | { readonly kind: "divided"; readonly result: "RESPONSE_TOO_LARGE"; readonly detail: string }
+  | {
+      readonly kind: "failed"
+      readonly result: Failure
+      readonly detail: string
+      readonly retryAfter: number
+      /** Where the failure alone does not say it. */
+      readonly delay?: Effect.Effect<number>
+      readonly digest?: string
+    }
+  | {
+      readonly kind: "replaced"
+      readonly result: Failure
+      readonly detail: string
+      readonly reason: "divided" | "renamed"
+    }
   | { readonly kind: "not run"; readonly reason?: SetAsideReason }
 
 const failed = (result: Failure, detail: string, retryAfter = 0): Outcome => ({
@@ -99,8 +137,43 @@ const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) 
   if (parts.length === 0) return failed("RESPONSE_TOO_LARGE", detail)
   const queue = yield* HilltopQueue
   yield* queue.enqueue(parts)
-  return { kind: "divided", result: "RESPONSE_TOO_LARGE", detail } satisfies Outcome as Outcome
+  const result = "RESPONSE_TOO_LARGE"
+  return { kind: "replaced", result, detail, reason: "divided" } satisfies Outcome as Outcome
 })
+
+/** Asks by the qualified name from now on, where the error calls for it: that task is another one, and this one rests. */
+const renamed = Effect.fnUntraced(function* (task: ClaimedTask, message: string) {
+  const fetchUrl = qualifiedAfter(message, task.fetchUrl, task.details)
+  if (fetchUrl === undefined) return failed("HILLTOP_ERROR", message)
+  const { details, requestType, sourceId } = task
+  const queue = yield* HilltopQueue
+  yield* queue.enqueue([{ sourceId, requestType, fetchUrl, details }])
+  return { kind: "replaced", result: "HILLTOP_ERROR", detail: message, reason: "renamed" } satisfies Outcome as Outcome
+})
+
+/** The server wants to be asked elsewhere, which is for an operator to decide: all of its source waits for that. */
+const moved = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
+  const sources = yield* HilltopSources
+  yield* sources.report(task.sourceId, withoutSecrets(`${detail}: is that its hts_url?`, task.htsUrl))
+  const delay = Effect.succeed(Duration.toMillis(unusableDelay))
+  return { kind: "failed", result: "FETCH_ERROR", detail, retryAfter: 0, delay } satisfies Outcome as Outcome
+})
+
+/** Keeps what is known, and asks again soon; nothing when it was repeated until it is believed. */
+const doubted = ({ previousDigest }: ClaimedTask, doubt: Doubt, now: Instant): Outcome | undefined => {
+  if (previousDigest === undefined) return undefined
+  const notes = notesIn(previousDigest)
+  const doubts = oneMore(notes.doubts, doubt, now)
+  if (isBelieved(doubt, doubts, now)) return undefined
+  return {
+    kind: "failed",
+    result: "PARSE_ERROR",
+    detail: `doubtful: ${doubt.detail}`,
+    retryAfter: 0,
+    delay: delayAfterDoubt(doubts.times - 1),
+    digest: withNotes(digestIn(previousDigest), { ...notes, doubts })
+  }
+}
 
 const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string, seen: Seen, startedAt: Instant) {
   const source = yield* usableSource({ ...task, id: task.sourceId })
@@ -114,7 +187,7 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
   if (isSameData(task, source, hash, startedAt)) {
     const { beforeLast, last } = keptSeries(task) ?? {}
     const lastObserved = [beforeLast, last].filter((time) => time !== undefined)
-    const same = { added: 0, revised: false }
+    const same = { added: 0, revised: false, digest: withoutDoubts(task) }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
   // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
@@ -123,22 +196,34 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
       ? Effect.fail(new RecordTooLarge({ topic: rawTopic, bytes: least, limit: maxMessageBytes }))
       : Effect.void
   yield* tooLong(leastBytes(bytes))
-  const xml = decodeText(bytes)
+  const { spoilt, text: xml } = readText(bytes)
+  seen.spoilt = spoilt
   yield* free
   yield* tooLong(xml.length)
-  return yield* understood(task, source, rawTopic, { xml, hash, askedAt: startedAt, answeredAt })
+  return yield* understood(task, source, rawTopic, seen, { xml, hash, askedAt: startedAt, answeredAt })
 })
 
 const understood = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
   rawTopic: string,
+  seen: Seen,
   answer: { readonly xml: string; readonly hash: string; readonly askedAt: Instant; readonly answeredAt: Instant }
 ) {
-  const { empty, followUps, key, lastObserved, said } = yield* readDocument(task, source, answer.xml, answer.askedAt)
-  const { digest, series, unchanged } = yield* newsOf(task, source, { ...answer, said })
+  const reading = yield* readDocument(task, source, answer.xml, answer.askedAt)
+  const { empty, followUps, key, lastObserved, said } = reading
+  seen.leftOut = reading.leftOut
+  seen.ahead = reading.ahead
+  const spoilt = seen.spoilt ?? 0
+  const { digest, doubt, series, unchanged } = yield* newsOf(task, source, { ...answer, said, spoilt })
+  const doubtful = doubt && doubted(task, doubt, answer.answeredAt)
+  if (doubtful !== undefined) return doubtful
   const queue = yield* HilltopQueue
   yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
+  if ("digest" in said) {
+    const woken = Array.chunksOf(wokenBy(task, said, followUps), enqueuedAtOnce)
+    yield* Effect.forEach(woken, queue.wake, { discard: true })
+  }
   // The first document of a series adds nothing if it is empty; a later one tells that all values are gone. Rows without a
   // number are rows.
   const isEmpty = empty && (series === undefined || series.count === 0)
@@ -150,11 +235,31 @@ const understood = Effect.fnUntraced(function* (
     kind: "good",
     result: unchanged ? "UNCHANGED" : "SUCCESS",
     hash: answer.hash,
-    digest,
+    digest: withNotes(digest, { spoilt: unchanged ? notesIn(task.previousDigest).spoilt : spoilt > 0 }),
     lastObserved,
     ...(series === undefined ? {} : { added: series.added, revised: series.revised })
   } satisfies Outcome as Outcome
 })
+
+const withoutDoubts = ({ previousDigest = "" }: ClaimedTask): string =>
+  withNotes(digestIn(previousDigest), { spoilt: notesIn(previousDigest).spoilt })
+
+/** The requests of series of which the list says otherwise than before, and for the times of which it does. */
+const wokenBy = (task: ClaimedTask, said: ListSaid, followUps: ReadonlyArray<NewTask>): ReadonlyArray<NewTask> => {
+  const extents = keptList(task)?.extents
+  if (extents === undefined) return []
+  const ends = new Map(Object.entries(said.extents).map(([name, now]) => [name, movedEnds(extents[name], now)]))
+  return followUps.flatMap((followUp) => {
+    const { details, fetchUrl, requestType } = followUp
+    const period = requestType === "MEASUREMENT_DATA" ? askedPeriod(fetchUrl) : undefined
+    const isMoved = (ends.get(details.measurementName ?? "") ?? []).some(
+      ({ from, until }) => period === undefined || (period.from <= until && from <= period.to)
+    )
+    if (!isMoved) return []
+    const qualified = qualifiedUrl(fetchUrl, details)
+    return qualified === undefined ? [followUp] : [followUp, { ...followUp, fetchUrl: qualified }]
+  })
+}
 
 const publish = Effect.fnUntraced(function* (record: OutgoingRecord) {
   const sink = yield* KafkaSink
@@ -184,7 +289,10 @@ const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outc
     result: outcome.result,
     hash: seen.hash ?? null,
     millis: now - startedAt,
-    ...(seen.bytes === undefined ? {} : { bytes: seen.bytes })
+    ...(seen.bytes === undefined ? {} : { bytes: seen.bytes }),
+    ...(seen.spoilt ? { spoilt: seen.spoilt } : {}),
+    ...(seen.leftOut ? { leftOut: seen.leftOut } : {}),
+    ...(seen.ahead ? { ahead: seen.ahead } : {})
   }
   if (outcome.kind === "good") {
     const { added, digest, hash, lastObserved, revised } = outcome
@@ -203,14 +311,22 @@ const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outc
       answer: seen.answer
     } satisfies Settlement as Settlement
   }
-  const retryAfter = outcome.kind === "failed" ? outcome.retryAfter : 0
+  const detail = withoutSecrets(outcome.detail, task.htsUrl)
+  const attempts = task.attempts + 1
+  const failure = { task, hash: undefined, attempts, answer: seen.answer }
+  if (outcome.kind === "replaced") {
+    const delay = Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts))
+    return { ...failure, run: { ...run, detail }, delay, setAside: outcome.reason } satisfies Settlement as Settlement
+  }
+  const { delay, digest, result, retryAfter } = outcome
+  const unavailable = delay === undefined && isUnavailable(task, result, outcome.detail)
   return {
-    task,
-    run: { ...run, detail: withoutSecrets(outcome.detail, task.htsUrl) },
-    delay: Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts, retryAfter)),
-    hash: undefined,
-    attempts: task.attempts + 1,
-    setAside: outcome.kind === "divided" ? "divided" : undefined,
-    answer: seen.answer
+    ...failure,
+    run: { ...run, ...(unavailable ? { unavailable } : {}), detail },
+    delay: Duration.millis(
+      yield* delay ?? (unavailable ? delayWhileUnavailable : delayAfterFailure(result, task.attempts, retryAfter))
+    ),
+    digest,
+    unavailable
   } satisfies Settlement as Settlement
 })

@@ -8,6 +8,7 @@
 import type { NewTask } from "../domain/FetchTask.ts"
 import { askedSite } from "../hilltop/AskedRange.ts"
 import { sourcePrefix } from "../hilltop/HilltopUrl.ts"
+import { nameKey } from "../hilltop/nameKey.ts"
 import type { UsableSource } from "./FetchPlan.ts"
 
 export type Judgement = "excluded" | "unwanted" | undefined
@@ -17,16 +18,16 @@ export const whyUnwanted = ({
   configuration,
   htsUrl
 }: Pick<UsableSource, "configuration" | "htsUrl">): ((task: Omit<NewTask, "sourceId">) => Judgement) => {
-  const excluded = new Set(configuration.excludedSitesNames)
-  const wanted = new Set(configuration.measurementNames)
+  const excluded = new Set(configuration.excludedSitesNames?.map(nameKey))
+  const wanted = new Set(configuration.measurementNames.map(nameKey))
   const prefix = sourcePrefix(htsUrl)
   return ({ details, fetchUrl, requestType }) => {
     const isSitesList = requestType === "SITES_LIST"
     const site = isSitesList || excluded.size === 0 ? undefined : (details.siteName ?? askedSite(fetchUrl))
-    if (site !== undefined && excluded.has(site)) return "excluded"
+    if (site !== undefined && excluded.has(nameKey(site))) return "excluded"
     const { measurement, measurementName } = details
-    if (measurementName !== undefined && !wanted.has(measurementName)) return "unwanted"
-    if (measurement !== undefined && !wanted.has(measurement)) return "unwanted"
+    if (measurementName !== undefined && !wanted.has(nameKey(measurementName))) return "unwanted"
+    if (measurement !== undefined && !wanted.has(nameKey(measurement))) return "unwanted"
     const isPlanned = isSitesList || Object.values(details).some((detail) => detail !== undefined)
     return isPlanned && !fetchUrl.startsWith(prefix) ? "unwanted" : undefined
   }

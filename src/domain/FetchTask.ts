@@ -53,6 +53,14 @@ export const TaskRun = Schema.Struct({
   revised: Schema.optional(Schema.Boolean),
   /** Time of the newest row, as Hilltop writes it (NZST). */
   newest: Schema.optional(Schema.String),
+  /** Characters that could not be read: bytes that are none of the document's encoding. */
+  spoilt: Schema.optional(Schema.Int),
+  /** What was left out because nobody can tell what it is: names that cannot be asked for, rows without a readable time or value. */
+  leftOut: Schema.optional(Schema.Int),
+  /** Rows of a time well after now: kept, and no sign that the series is alive. */
+  ahead: Schema.optional(Schema.Int),
+  /** It has failed so for so long that it is asked about as seldom as an old month. */
+  unavailable: Schema.optional(Schema.Boolean),
   /** Why it failed, readable; never what a caller sent or a key. */
   detail: Schema.optional(Schema.String)
 })
@@ -65,8 +73,9 @@ export type TaskRun = typeof TaskRun.Type
  * - `excluded`: its site is excluded by the source's configuration
  * - `unwanted`: its measurement, or its address, is no longer one of the source's configuration
  * - `divided`: its answer is too large; tasks for parts of it run in its place
+ * - `renamed`: its series only answers under its qualified name; a task that asks by that runs in its place
  */
-export const SetAsideReason = Schema.Literals(["lost", "excluded", "unwanted", "divided"])
+export const SetAsideReason = Schema.Literals(["lost", "excluded", "unwanted", "divided", "renamed"])
 export type SetAsideReason = typeof SetAsideReason.Type
 
 /** How many runs the history of a task keeps. */
@@ -121,6 +130,8 @@ export interface Settlement {
   /** What the document means; none keeps the previous one. */
   readonly digest?: string | undefined
   readonly attempts: number
+  /** It has failed for so long, through no fault of its server, that it is no longer called failing. */
+  readonly unavailable?: boolean | undefined
   /** The task is to rest from now on. */
   readonly setAside?: SetAsideReason | undefined
   /** None where the server was not asked. */

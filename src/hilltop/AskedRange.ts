@@ -6,6 +6,7 @@
  * doubtful, and ignored. A period is halved at a full hour, down to one hour; the latest data down to one day: a series of which
  * not even an hour fits is no time series.
  */
+import { encodeName } from "./HilltopUrl.ts"
 import { formatHilltopTime, parseNzst } from "./Nzst.ts"
 
 const HOUR = 3_600_000
@@ -102,6 +103,15 @@ const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, stri
     kept = end
   }
   return result + url.slice(kept)
+}
+
+/** The measurement that is asked for. */
+export const askedMeasurement = (url: string): string | undefined => named(parametersOf(url), "measurement")?.value
+
+/** The address for another measurement; as it is where it asks for none. */
+export const withMeasurement = (url: string, name: string): string => {
+  const asked = named(parametersOf(url), "measurement")
+  return asked === undefined ? url : withValues(url, [[asked, encodeName(name)]])
 }
 
 /**

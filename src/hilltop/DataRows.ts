@@ -1,15 +1,26 @@
 /**
  * Collects the rows of one series, in all the forms that GetData has them: `E` with `T` (or `D`, a date alone) and `I1`,
- * `I2` …, water quality with `Value` and `QualityCode`, and the native `V`.
+ * `I2` …, water quality with `Value` and `QualityCode`, or with `I1` and, in a text beside it, pairs of a name and a value with tabs
+ * between them (`$ND`, `<`, `$QC`, `500`), and the native `V`.
  *
  * Rows without a usable time or number are left out and counted, never guessed at and never a reason to refuse the rest.
  * A class that changes in place: this is the inner loop of every large document.
  */
 import type { Types } from "effect"
-import { censoredDecimal, decimalText } from "./DecimalText.ts"
+import { censoredDecimal, decimalText, qualifierOf } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
 import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
-import { parseMowsecs, parseNzst } from "./Nzst.ts"
+import { isSpoilt } from "./HilltopText.ts"
+import { parseMowsecs, timeParser } from "./Nzst.ts"
+
+/** Names of what is said beside a value: on which side of it the truth lies, and how good it is. */
+const NON_DETECT = "$ND"
+const QUALITY = "$QC"
+/** What may have been one of the two before it was spoilt. */
+const PERHAPS_ONE = /^[$\uFFFD](?:[N\uFFFD][D\uFFFD]|[Q\uFFFD][C\uFFFD])$/
+
+/** Of one text; real ones have some twenty. */
+const mostParts = 1_000
 
 export class DataRows {
   readonly item: number
@@ -19,12 +30,20 @@ export class DataRows {
   divisorApplied = true
   readonly #column: string
   readonly #qualityColumn: string
-  readonly #inMowsecs: boolean
+  readonly #parseTime: (text: string) => number | undefined
   readonly #holdsDates: boolean
   #pending = false
   #observedAt: number | undefined
+  #hasTime = false
   #value = ""
+  #hasColumn = false
+  /** What `Value` says: it stands for the column where a row has none of its own. */
+  #general = ""
   #quality = ""
+  #nonDetect = ""
+  #qualityBeside = ""
+  /** The row contradicts itself, or what it says beside the value cannot be read. */
+  #inDoubt = false
   #lastQuality = ""
   #lastQualityCode: number | undefined
 
@@ -33,22 +52,38 @@ export class DataRows {
     this.item = item
     this.#column = `I${item}`
     this.#qualityColumn = `Q${item}`
-    this.#inMowsecs = /^mowsecs$/i.test(dateFormat ?? "")
+    this.#parseTime = timeParser(dateFormat)
     this.#holdsDates = holdsDates
   }
 
   begin(): void {
     this.#pending = true
     this.#observedAt = undefined
-    this.#value = this.#quality = ""
+    this.#hasTime = this.#hasColumn = this.#inDoubt = false
+    this.#value = this.#general = this.#quality = this.#nonDetect = this.#qualityBeside = ""
   }
 
   cell(name: string, text: string): void {
-    if (name === "T" || name === "D") this.#observedAt = this.#parseTime(text)
-    else if (name === this.#column || name === "Value") this.#value = text
+    if (name === "T" || name === "D") {
+      const observedAt = this.#parseTime(text)
+      this.#observedAt = this.#hasTime && observedAt !== this.#observedAt ? undefined : observedAt
+      this.#hasTime = true
+    } else if (name === this.#column) {
+      if (this.#hasColumn && text !== this.#value) this.#inDoubt = true
+      this.#hasColumn = true
+      this.#value = text
+    } else if (name === "Value") this.#general = text
     else if (name === this.#qualityColumn || name === "QualityCode") this.#quality = text
     // The quality series belongs to the data source, so the first quality stands for items without their own.
-    else if (name === "Q1" && this.#quality === "") this.#quality = text
+    else if (name === "Q1") {
+      if (this.#quality === "") this.#quality = text
+    } else if (text.includes("$") || text.includes("\t")) this.#beside(text)
+  }
+
+  /** One thing said of the row beside its value, as `Parameter` has it. */
+  parameter(name: string | undefined, value: string | undefined): void {
+    if (name === NON_DETECT) this.#nonDetect = this.#agreed(this.#nonDetect, value)
+    else if (name === QUALITY) this.#qualityBeside = this.#agreed(this.#qualityBeside, value)
   }
 
   /** Adds the row that began; once, however often it is told. */
@@ -61,8 +96,10 @@ export class DataRows {
   /** `mowsecs v1 v2 …` */
   native(text: string): void {
     const [time = "", ...values] = text.split(/\s+/)
+    this.begin()
+    this.#pending = false
+    this.#hasColumn = true
     this.#value = values[this.item - 1] ?? ""
-    this.#quality = ""
     this.divisorApplied = false
     this.#observedAt = parseMowsecs(time)
     this.#add()
@@ -72,13 +109,33 @@ export class DataRows {
     if (this.gapsBefore.at(-1) !== this.rows.length) this.gapsBefore.push(this.rows.length)
   }
 
+  /** `Units`, `mg/L`, `$ND`, `<`, `$QC`, `500` …, tab by tab. */
+  #beside(text: string): void {
+    const parts = text.split("\t", mostParts)
+    if (parts.some((part) => isSpoilt(part) && PERHAPS_ONE.test(part.trim()))) this.#inDoubt = true
+    for (const name of [NON_DETECT, QUALITY]) {
+      const at = parts.findIndex((part) => part.trim() === name)
+      if (at >= 0) this.parameter(name, parts[at + 1] ?? "")
+      // A censored value whose mark was overlooked would be another value.
+      else if (text.includes(name)) this.#inDoubt = true
+    }
+  }
+
+  #agreed(before: string, value = ""): string {
+    const said = value.trim().replace(/;$/, "")
+    if (before !== "" && said !== before) this.#inDoubt = true
+    return said
+  }
+
   #add(): void {
-    const value = this.#value
+    const value = this.#hasColumn ? this.#value : this.#general
     const observedAt = this.#observedAt
     if (observedAt === undefined) this.skipped.unreadableTime++
+    else if (value === "" && this.#general !== "") this.skipped.notANumber++
     else if (value === "") this.skipped.noValue++
-    else if (value === "*") this.skipped.asterisk++
-    else if (this.#holdsDates) this.skipped.notANumber++
+    else if (value === "*" || this.#nonDetect === "*") this.skipped.asterisk++
+    else if (this.#holdsDates || this.#inDoubt) this.skipped.notANumber++
+    else if (this.#nonDetect !== "") this.#addCensored(observedAt, value, qualifierOf(this.#nonDetect))
     else {
       const plain = decimalText(value)
       if (plain !== undefined) this.#push(observedAt, plain, undefined)
@@ -90,8 +147,17 @@ export class DataRows {
     }
   }
 
+  /** `qualifier` stands beside the value, which may carry it as well. */
+  #addCensored(observedAt: number, text: string, qualifier: Qualifier | undefined): void {
+    const read = censoredDecimal(text)
+    if (read === undefined || qualifier === undefined || (read.qualifier ?? qualifier) !== qualifier) {
+      this.skipped.notANumber++
+    } else this.#push(observedAt, read.value, qualifier)
+  }
+
   #push(observedAt: number, value: string, qualifier: Qualifier | undefined): void {
-    const quality = this.#quality === "" ? undefined : this.#qualityCode(this.#quality)
+    const said = this.#quality === "" ? this.#qualityBeside : this.#quality
+    const quality = said === "" ? undefined : this.#qualityCode(said)
     if (quality === undefined)
       this.rows.push(qualifier === undefined ? { observedAt, value } : { observedAt, value, qualifier })
     else
@@ -107,9 +173,5 @@ export class DataRows {
       this.#lastQualityCode = wholeNumber(text)
     }
     return this.#lastQualityCode
-  }
-
-  #parseTime(text: string): number | undefined {
-    return this.#inMowsecs ? (parseMowsecs(text) ?? parseNzst(text)) : parseNzst(text)
   }
 }

@@ -97,9 +97,13 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
       if (sections.isOpen) sections.open(element)
       else if (element === "Section" && depth > 1) sections.begin(attributes["SiteName"] ?? siteName, depth)
       else if (!inData) openPart(element, attributes, depth)
-      else if (depth === 4 && rows !== undefined) {
-        if (element === "E") rows.begin()
-        else if (element === "Gap") rows.gap()
+      else if (rows !== undefined) {
+        if (depth === 5) {
+          if (element === "Parameter") rows.parameter(attributes["Name"], attributes["Value"])
+        } else if (depth === 4) {
+          if (element === "E") rows.begin()
+          else if (element === "Gap") rows.gap()
+        }
       }
     },
     leaf: (element, text, depth) => {

@@ -2,7 +2,8 @@
  * Decimal numbers as text, from the way Hilltop writes them to the way JSON does.
  *
  * Digits are never touched: no float comes near them, trailing zeros say how precise a measurement is. Only what JSON
- * forbids changes: `.5` becomes `0.5`, `5.` becomes `5`, `+3` becomes `3`, `007` becomes `7`.
+ * forbids changes: `.5` becomes `0.5`, `5.` becomes `5`, `+3` becomes `3`, `007` becomes `7`, `1,234.5` becomes `1234.5`. What can be
+ * meant in two ways (`1,234` in a land of decimal commas, `~5`, `0.5*`) is no number.
  */
 import type { Qualifier } from "./HilltopDocument.ts"
 
@@ -28,6 +29,12 @@ const isPlain = (text: string): boolean => {
 
 const LOOSE = /^([+-]?)(?:0*(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d+))?$/i
 
+/** Thousands apart: with a fraction behind them, or at least two commas, for one alone may be a decimal comma. */
+const GROUPED = /^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})$/
+
+/** The minus signs of typesetters. */
+const MINUS_SIGNS = /[\u2212\ufe63\uff0d]/g
+
 /** No measurement lies beyond; PostgreSQL's numeric type refuses `1e200000`, and one such value would stop a batch. */
 const LARGEST_EXPONENT = 400
 const LONGEST = 300
@@ -41,7 +48,7 @@ export const decimalText = (text: string): string | undefined => {
   if (isPlain(text)) return text
   // A third of a laboratory's values: the match fails for them, and takes 0.1 µs for that.
   if (text.startsWith("<") || text.startsWith(">")) return undefined
-  const match = LOOSE.exec(text.trim())
+  const match = LOOSE.exec(loosely(text.trim()))
   if (match === null) return undefined
   const [, sign, whole = "0", fraction, bareFraction, exponent] = match
   const digits = fraction || bareFraction
@@ -51,16 +58,27 @@ export const decimalText = (text: string): string | undefined => {
   return Math.abs(Number(exponent)) <= LARGEST_EXPONENT && Number.isFinite(Number(scaled)) ? scaled : undefined
 }
 
-/** A value that may be censored: `<0.002`, `> 2400`. */
+const loosely = (text: string): string => {
+  const ascii = text.replaceAll(MINUS_SIGNS, "-")
+  return GROUPED.test(ascii) ? ascii.replaceAll(",", "") : ascii
+}
+
+/** A value that may be censored: `<0.002`, `> 2400`. On which side the truth lies is all that is said of it, so `≤` is `<`. */
 export const censoredDecimal = (
   text: string
 ): { readonly value: string; readonly qualifier?: Qualifier } | undefined => {
   const trimmed = text.trim()
-  const qualifier = trimmed[0]
-  if (qualifier !== "<" && qualifier !== ">") {
+  const qualifier = qualifierOf(trimmed[0])
+  if (qualifier === undefined) {
     const value = decimalText(trimmed)
     return value === undefined ? undefined : { value }
   }
-  const value = decimalText(trimmed.slice(1).trim())
+  const value = decimalText(trimmed.slice(trimmed[1] === "=" ? 2 : 1).trim())
   return value === undefined ? undefined : { value, qualifier }
+}
+
+/** The side that a sign stands for; none for anything else. */
+export const qualifierOf = (sign: string | undefined): Qualifier | undefined => {
+  if (sign === "<" || sign === "≤") return "<"
+  return sign === ">" || sign === "≥" ? ">" : undefined
 }

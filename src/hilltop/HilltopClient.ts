@@ -18,7 +18,9 @@ export class HilltopFetchFailed extends Schema.TaggedError<HilltopFetchFailed>()
   detail: Schema.String,
   status: Schema.optional(Schema.Int),
   /** How long the server asked us to wait, in seconds. */
-  retryAfter: Schema.optional(Schema.Finite)
+  retryAfter: Schema.optional(Schema.Finite),
+  /** Where the same server wants to be asked from now on, by https: for an operator to enter. */
+  movedTo: Schema.optional(Schema.String)
 }) {}
 
 /** More bytes than allowed, counted while reading; the rest was not read. */

@@ -17,6 +17,14 @@ export class HilltopParseError extends Schema.TaggedError<HilltopParseError>()("
   message: Schema.String
 }) {}
 
+/**
+ * A document about another site than the one asked for: the server mixed up its answers, and nothing in it can be trusted to be
+ * anybody's. Asking again soon may bring the right one.
+ */
+export class HilltopOtherSite extends Schema.TaggedError<HilltopOtherSite>()("HilltopOtherSite", {
+  message: Schema.String
+}) {}
+
 export type SiteLocation =
   | { readonly easting: number; readonly northing: number }
   | { readonly latitude: number; readonly longitude: number }
@@ -35,6 +43,8 @@ export interface SiteList {
   readonly sites: ReadonlyArray<Site>
   /** Sites with an empty name: they cannot be asked for, so they are left out. */
   readonly unnamed: number
+  /** Sites whose names have characters that could not be read: left out too. Only where there are any. */
+  readonly spoilt?: number
 }
 
 export interface ListedMeasurement {
@@ -69,6 +79,8 @@ export interface MeasurementList {
   readonly dataSources: ReadonlyArray<ListedDataSource>
   /** Measurements outside any data source: the answer when no site is asked for. */
   readonly names: ReadonlyArray<{ readonly name: string; readonly units?: string }>
+  /** Names with characters that could not be read: what they name is left out. Only where there are any. */
+  readonly spoilt?: number
 }
 
 export interface DataItem {

@@ -3,9 +3,22 @@
  *
  * Hilltop's XML names no encoding, its HTTP headers often name none or a wrong one, and a client that follows them spoils
  * the macrons of Māori names. So the bytes decide: a byte order mark, then the XML declaration, then UTF-8 if they are
- * valid UTF-8, else windows-1252, which every byte sequence is.
+ * valid UTF-8. Of bytes that fit nothing, the evidence decides between UTF-8 that was damaged, where only what is damaged is lost
+ * (as U+FFFD, for which nothing is ever asked), and windows-1252, which every byte sequence is.
  */
 import { Option } from "effect"
+
+export interface DecodedText {
+  readonly text: string
+  /** Places where bytes are none of the encoding; U+FFFD stands for them. */
+  readonly spoilt: number
+}
+
+/** What stands for a character that could not be read. */
+export const spoiltCharacter = "\uFFFD"
+
+/** A name that cannot be asked for, since nobody knows what it is. */
+export const isSpoilt = (name: string): boolean => name.includes(spoiltCharacter)
 
 /** None when the label is unknown or the bytes do not fit it. The byte order mark is not part of the text. */
 const decodeAs = Option.liftThrowable((label: string, bytes: Uint8Array): string =>
@@ -29,13 +42,57 @@ const declaredEncoding = (bytes: Uint8Array): string | undefined => {
   return label === undefined || /^(utf|ucs)-?16|^iso-10646/i.test(label) ? undefined : label
 }
 
-/** Never fails: what fits nothing else is windows-1252. */
-export const decodeText = (bytes: Uint8Array): string =>
-  Option.fromUndefinedOr(markedEncoding(bytes) ?? declaredEncoding(bytes)).pipe(
+/** Code points from which UTF-8 takes two bytes, beyond Latin with its macrons, and three bytes. */
+const [ASCII_END, LATIN_END, THREE_BYTES] = [0x80, 0x180, 0x800]
+
+/**
+ * What a valid sequence of Latin letters, or of three bytes, counts for: read as windows-1252 it would be `Ä` or `Å`
+ * and then a sign (`Ä«`), which nobody writes. Other sequences (`É’`) happen.
+ */
+const plausible = 10
+
+/** A macron of which only the first byte is left, because the name was cut there. In windows-1252 it would end in `Ä` or `Å`. */
+const isCut = (lead: number | undefined, next: number | undefined): boolean =>
+  (lead === 0xc4 || lead === 0xc5) && (next === undefined || next === 0x22 || next === 0x27 || next === 0x3c)
+
+/** Damaged UTF-8, unless it is rather windows-1252: decided by what is valid in it against what is not. */
+const byEvidence = (bytes: Uint8Array): DecodedText => {
+  const text = new TextDecoder("utf-8").decode(bytes)
+  let [valid, spoilt] = [0, 0]
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < ASCII_END) continue
+    if (code === 0xfffd) spoilt++
+    else if ((code & 0xfc00) !== 0xdc00) valid += code < LATIN_END || code >= THREE_BYTES ? plausible : 1
+  }
+  let cut = 0
+  for (let at = bytes.indexOf(0xc4); at >= 0; at = bytes.indexOf(0xc4, at + 1)) if (isCut(0xc4, bytes[at + 1])) cut++
+  for (let at = bytes.indexOf(0xc5); at >= 0; at = bytes.indexOf(0xc5, at + 1)) if (isCut(0xc5, bytes[at + 1])) cut++
+  return valid + cut > 0 && valid + cut >= spoilt - cut
+    ? { text, spoilt }
+    : { text: new TextDecoder("windows-1252").decode(bytes), spoilt: 0 }
+}
+
+/** Text whose encoding a mark names: it is that, with whatever damage. */
+const asMarked = (bytes: Uint8Array, encoding: string): DecodedText => {
+  const text = new TextDecoder(encoding).decode(bytes)
+  return { text, spoilt: text.split(spoiltCharacter).length - 1 }
+}
+
+/** Never fails. */
+export const readText = (bytes: Uint8Array): DecodedText => {
+  const marked = markedEncoding(bytes)
+  const declared = marked ?? declaredEncoding(bytes)
+  return Option.fromUndefinedOr(declared).pipe(
     Option.flatMap((label) => decodeAs(label, bytes)),
-    Option.orElse(() => decodeAs("utf-8", bytes)),
-    Option.getOrElse(() => new TextDecoder("windows-1252").decode(bytes))
+    Option.map((text) => ({ text, spoilt: 0 })),
+    Option.orElse(() => Option.map(Option.fromUndefinedOr(marked), (label) => asMarked(bytes, label))),
+    Option.orElse(() => Option.map(decodeAs("utf-8", bytes), (text) => ({ text, spoilt: 0 }))),
+    Option.getOrElse(() => byEvidence(bytes))
   )
+}
+
+export const decodeText = (bytes: Uint8Array): string => readText(bytes).text
 
 /**
  * Bytes that the text takes in UTF-8, at least, known without decoding it: no fewer than there are, but for a byte order mark,

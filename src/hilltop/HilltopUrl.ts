@@ -14,6 +14,12 @@ const PARTS = /^(https?:\/\/)([^/?#\\]+)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i
 const longest = 1_000
 const tooLong = `hts_url must not be longer than ${longest} characters`
 
+/** A parameter of ours: two of them in one address, and the server answers the wrong one. */
+const isOfRequest = (parameter: string): boolean =>
+  /^(?:service|request)(?:=|$)/i.test(
+    parameter.replaceAll(/%[0-9A-Fa-f]{2}/g, (hex) => String.fromCharCode(Number.parseInt(hex.slice(1), 16)))
+  )
+
 const fault = (text: string): string | undefined => {
   const trimmed = text.trim()
   // First: what follows takes its time with a long text.
@@ -25,6 +31,9 @@ const fault = (text: string): string | undefined => {
   // It would be stored, logged and published with every message.
   if (username !== "" || password !== "") return "hts_url must not contain a user name or password"
   const { base, query } = partsOf(trimmed)
+  if (query.split("&").some(isOfRequest)) {
+    return `hts_url must be the address of the Hilltop file alone (${base}), without the Service and Request of a query`
+  }
   return base.length + query.length > longest ? tooLong : undefined
 }
 
@@ -37,7 +46,7 @@ export type HtsUrl = typeof HtsUrl.Type
 const BARE = /%(2F|3F|3A|40|24|2C|3B)/g
 
 /** A name for use in a query. Slashes, colons and the like stay bare; a lone surrogate becomes U+FFFD. */
-const encodeName = (name: string): string =>
+export const encodeName = (name: string): string =>
   encodeURIComponent(name.toWellFormed()).replaceAll(BARE, (escape) => decodeURIComponent(escape))
 
 /** Encodes what may not stand in an address, and leaves escapes that are already there. */

@@ -29,23 +29,44 @@ const HTML = "an HTML page where XML was expected"
 
 /** What the text is, when its beginning shows that it is no XML. */
 const notXml = (text: string): string | undefined => {
-  const start = text
-    .slice(0, 1000)
-    .replace(/^\uFEFF/, "")
-    .trimStart()
-  if (start === "") return text.trim() === "" ? "an empty answer" : undefined
+  if (text === "") return "an empty answer"
+  const start = text.slice(0, 1000).trimStart()
+  if (start === "") return undefined
   if (/^<(?:!doctype\s+)?html\b/i.test(start)) return HTML
   if (/^[{[]/.test(start)) return "JSON where XML was expected"
   return start.startsWith("<") ? undefined : "plain text where XML was expected"
 }
 
-/** `Error` as the root or directly under any root; some servers answer with a bare `e`. */
-const isError = (name: string, depth: number): boolean => /^error$/i.test(name) || (depth === 1 && name === "e")
+/** `Error` wherever it stands, what other services of the server say instead (OWS, WFS), and a bare `e` as the root. */
+const ERROR = /^(?:\w+:)?(?:error|(?:service)?exception(?:report|text)?)$/i
+
+const isError = (name: string, depth: number): boolean => {
+  // Nearly every name is that of a cell, and shorter.
+  if (name.length < 5) return depth === 1 && name === "e"
+  return ERROR.test(name)
+}
+
+/** Characters before a document, and behind it: there is no end to a text of nothing else. */
+const MOST_AROUND = 65_536
+
+/** White space, byte order marks, and the NULs and end marks of files. */
+const isAround = (code: number): boolean => code <= 32 || code === 0xa0 || code === 0xfeff
+
+/** Where the document begins and ends in its text; what stands around it is nobody's. */
+const bounds = (text: string): readonly [from: number, until: number] => {
+  let [from, until] = [0, text.length]
+  const [last, first] = [Math.min(MOST_AROUND, until), Math.max(0, until - MOST_AROUND)]
+  while (from < last && isAround(text.charCodeAt(from))) from++
+  while (until > from && until > first && isAround(text.charCodeAt(until - 1))) until--
+  return [from, until]
+}
 
 /** Feeds a reader, and notes what concerns every kind of document: its root, and an `Error` in it. */
 class Walk implements XmlHandler {
   root = ""
   error: string | undefined
+  /** Of an exception that may have no text. */
+  code = ""
   readonly open: XmlHandler["open"]
   readonly text: XmlHandler["text"]
   readonly close: XmlHandler["close"]
@@ -59,12 +80,11 @@ class Walk implements XmlHandler {
       depth++
       text = ""
       isLeaf = true
-      if (depth <= 2) {
-        if (depth === 1) this.root = name
-        if (errorDepth === 0 && isError(name, depth)) {
-          errorDepth = depth
-          this.error ??= ""
-        }
+      if (depth === 1) this.root = name
+      if (isError(name, depth)) {
+        if (errorDepth === 0) errorDepth = depth
+        this.error ??= ""
+        this.code ||= attributes["exceptionCode"] ?? attributes["code"] ?? ""
       }
       reader.open(name, attributes, depth)
     }
@@ -109,13 +129,15 @@ const read = Effect.fnUntraced(function* <A>(
   if (text.length > LONGEST_DOCUMENT) {
     return yield* new HilltopParseError({ message: `a document of more than ${LONGEST_DOCUMENT} characters` })
   }
-  const prose = notXml(text)
+  const [from, until] = bounds(text)
+  const document = text.slice(from, until)
+  const prose = notXml(document)
   if (prose !== undefined) return yield* new HilltopParseError({ message: prose })
   const scanner = yield* XmlScanner
   const walk = new Walk(reader)
-  yield* scanner.scan(text, listener === undefined ? walk : both(walk, listener)).pipe(
+  yield* scanner.scan(document, listener === undefined ? walk : both(walk, listener)).pipe(
     Effect.mapError(({ message, line }) => {
-      const where = line === undefined ? "" : ` at line ${line}`
+      const where = line === undefined ? "" : ` at line ${line + text.slice(0, from).split(/\r\n?|\n/).length - 1}`
       return new HilltopParseError({
         message: /^html$/i.test(walk.root) ? HTML : `not well-formed XML${where}: ${message}`
       })
@@ -123,7 +145,7 @@ const read = Effect.fnUntraced(function* <A>(
   )
   if (/^html$/i.test(walk.root)) return yield* new HilltopParseError({ message: HTML })
   if (walk.error !== undefined) {
-    const message = walk.error.trim().replaceAll(/\s+/g, " ").slice(0, LONGEST_MESSAGE)
+    const message = (walk.error.trim() || walk.code).replaceAll(/\s+/g, " ").slice(0, LONGEST_MESSAGE)
     return yield* new HilltopErrorDocument({ message: message === "" ? "an Error without a text" : message })
   }
   if (walk.root !== root) {

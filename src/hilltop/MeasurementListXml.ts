@@ -2,11 +2,13 @@
  * Reads a MeasurementList: `HilltopServer` with a `DataSource` for every series, and in it a `Measurement` for every way
  * to ask for it.
  *
- * A list without any DataSource is valid: that is what some servers answer for a site they do not know.
+ * A list without any DataSource is valid: that is what some servers answer for a site they do not know. What has a name that cannot
+ * be read is left out, since it cannot be asked for.
  */
 import { Result, type Types } from "effect"
 import { type DocumentReader, wholeNumber } from "./DocumentReader.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList } from "./HilltopDocument.ts"
+import { isSpoilt } from "./HilltopText.ts"
 import { parseNzst } from "./Nzst.ts"
 
 type Name = MeasurementList["names"][number]
@@ -31,6 +33,21 @@ const describeMeasurement = (measurement: Types.Mutable<ListedMeasurement>, elem
   else if (element === "Units") measurement.units = text
   else if (element === "Format") measurement.format = text
   else if (element === "Divisor" && Number.isFinite(Number(text))) measurement.divisor = Number(text)
+}
+
+const isReadable = ({ name, requestAs = "" }: { readonly name: string; readonly requestAs?: string }): boolean =>
+  !isSpoilt(name) && !isSpoilt(requestAs)
+
+/** The list without what cannot be asked for; nearly every list is whole. */
+const readable = (list: MeasurementList): MeasurementList => {
+  const [sources, names] = [list.dataSources.filter(isReadable), list.names.filter(isReadable)]
+  let spoilt = list.dataSources.length - sources.length + list.names.length - names.length
+  const dataSources = sources.map((source) => {
+    const measurements = source.measurements.filter(isReadable)
+    spoilt += source.measurements.length - measurements.length
+    return { ...source, measurements }
+  })
+  return spoilt === 0 ? list : { ...list, dataSources, names, spoilt }
 }
 
 export const measurementListReader = (): DocumentReader<MeasurementList> => {
@@ -75,7 +92,7 @@ export const measurementListReader = (): DocumentReader<MeasurementList> => {
     },
     finish: () => {
       if (problem !== undefined) return Result.fail(problem)
-      if (dataSources.length + names.length > 0) return Result.succeed(list)
+      if (dataSources.length + names.length > 0) return Result.succeed(readable(list))
       if (otherKind) return Result.fail("a list of sites where a list of measurements was asked for")
       return list.agency === undefined ? Result.fail("neither an Agency nor a DataSource in it") : Result.succeed(list)
     }

@@ -121,6 +121,8 @@ const DAY_FIRST = new RegExp(String.raw`^(\d{1,2})/(\d{1,2})/(\d{4})${TIME}$`)
 const NAMED_MONTH = new RegExp(String.raw`^(\d{1,2})-([A-Za-z]{3})-(\d{4})${TIME}$`)
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 const MOWSECS = /^(-?)(\d{1,12})(?:\.(\d+))?$/
+/** Whole seconds of nine digits or more, 1943 and later. */
+const LIKE_MOWSECS = /^-?\d{9}/
 
 const milliseconds = (fraction: string | undefined): number =>
   fraction === undefined ? 0 : Number(`${fraction}00`.slice(0, 3))
@@ -132,7 +134,7 @@ const parseRarer = (text: string): number | undefined => {
   const yearFirst = YEAR_FIRST.exec(text)
   const [, a = "", b = "", c = "", hour = "0", minute = "0", second = "0", fraction, offset] =
     yearFirst ?? DAY_FIRST.exec(text) ?? NAMED_MONTH.exec(text) ?? []
-  if (a === "") return text.length >= 9 ? parseMowsecs(text) : undefined
+  if (a === "") return LIKE_MOWSECS.test(text) ? parseMowsecs(text) : undefined
   const [year, day] = yearFirst === null ? [c, a] : [a, c]
   const local = instant(
     Number(year),
@@ -150,9 +152,32 @@ const parseRarer = (text: string): number | undefined => {
 export const parseMowsecs = (text: string): number | undefined => {
   const [, sign, seconds, fraction] = MOWSECS.exec(text.trim()) ?? []
   if (seconds === undefined) return undefined
+  // A spreadsheet's day number, such as 46305.4166667, is no moment of 1940.
+  if (fraction !== undefined && seconds.length < 9) return undefined
   const elapsed = Number(seconds) * 1000 + milliseconds(fraction)
   const result = (sign === "-" ? -elapsed : elapsed) - MOWSECS_ZERO - OFFSET
   return result >= EARLIEST && result <= LATEST ? result : undefined
+}
+
+/** Days from 1899-12-30 to 1970-01-01: the zero of spreadsheets. */
+const DAY_NUMBERS_ZERO = 25_569
+const DAY_NUMBER = /^\d{1,7}(?:\.\d+)?$/
+
+/** A spreadsheet's day number, to the second: seven decimals of a day are no more exact. */
+const parseDayNumber = (text: string): number | undefined => {
+  if (!DAY_NUMBER.test(text)) return undefined
+  const result = Math.round((Number(text) - DAY_NUMBERS_ZERO) * 86_400) * 1000 - OFFSET
+  return result <= LATEST ? result : undefined
+}
+
+const parseCounted = (text: string): number | undefined => parseMowsecs(text) ?? parseNzst(text)
+const parseDays = (text: string): number | undefined => parseDayNumber(text) ?? parseNzst(text)
+
+/** How times are written where a document's `DateFormat` says this: a number is only what is said. */
+export const timeParser = (dateFormat: string | undefined): ((text: string) => number | undefined) => {
+  if (dateFormat === undefined || dateFormat === "Calendar") return parseNzst
+  if (/^mowsecs$/i.test(dateFormat)) return parseCounted
+  return /^(?:excel|oa ?date|serial|days?|day ?numbers?)$/i.test(dateFormat) ? parseDays : parseNzst
 }
 
 const pad = (value: number): string => (value < 10 ? `0${value}` : String(value))

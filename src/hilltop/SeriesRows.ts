@@ -4,12 +4,12 @@
  * A row is an `E` or a `V` with all its cells: every item, quality code and parameter, so that nothing a server changes goes
  * unseen, whatever item was asked for. How a row is laid out makes no difference; how its cells are written does.
  */
-import { parseMowsecs, parseNzst } from "./Nzst.ts"
+import { parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
 import { TextDigest } from "./TextDigest.ts"
 import { sortedKeys, XmlDigest } from "./XmlDigest.ts"
 import type { XmlHandler } from "./XmlScanner.ts"
 
-/** In order of time; rows of one time as the document has them. */
+/** In order of time; of one time in an order of their own, since that of the document says nothing. */
 export interface SeriesRows {
   readonly count: number
   /** Columns of `count` rows. */
@@ -56,6 +56,7 @@ export class SeriesRowsDigest implements XmlHandler {
   #pending = ""
   /** Number of the last `Data`: the same row of another series is another row. */
   #series = 0
+  #parseTime = parseNzst
   #gap = false
   #sorted = true
 
@@ -75,7 +76,10 @@ export class SeriesRowsDigest implements XmlHandler {
       this.#gap = true
       return
     } else {
-      if (name === "Data") this.#series++
+      if (name === "Data") {
+        this.#series++
+        this.#parseTime = timeParser(attributes["DateFormat"])
+      }
       this.#rest.open(name, attributes)
       return
     }
@@ -108,14 +112,23 @@ export class SeriesRowsDigest implements XmlHandler {
     const gapBefore = this.#gapBefore.subarray(0, count)
     const rows = { count, times, high, low, gapBefore, gapAtEnd: this.#gap, header: this.#rest.finish() }
     if (this.#sorted) return rows
-    const order = Array.from(times, (_, index) => index).sort((a, b) => times[a]! - times[b]! || a - b)
-    return {
+    const order = Array.from(times, (_, index) => index).sort(
+      (a, b) => times[a]! - times[b]! || high[a]! - high[b]! || low[a]! - low[b]!
+    )
+    const sorted = {
       ...rows,
       times: Float64Array.from(order, (index) => times[index]!),
       high: Int32Array.from(order, (index) => high[index]!),
       low: Int32Array.from(order, (index) => low[index]!),
       gapBefore: Uint8Array.from(order, (index) => gapBefore[index]!)
     }
+    // Before the first of those of one time: whichever of them it stands before says nothing either.
+    for (let i = count - 1; i > 0; i--) {
+      if (sorted.gapBefore[i] === 0 || sorted.times[i] !== sorted.times[i - 1]) continue
+      sorted.gapBefore[i] = 0
+      sorted.gapBefore[i - 1] = 1
+    }
+    return sorted
   }
 
   /** The text before a tag; the end tag is that of the element `closed`. */
@@ -125,7 +138,7 @@ export class SeriesRowsDigest implements XmlHandler {
     this.#pending = ""
     if (text === "") return
     this.#row.text(text)
-    if (closed === "T" || closed === "D") this.#time ??= parseNzst(text)
+    if (closed === "T" || closed === "D") this.#time ??= this.#parseTime(text)
     else if (closed === "V" && this.#native && this.#level === 1) this.#time = parseMowsecs(text.split(" ", 1)[0]!)
   }
 
@@ -135,7 +148,11 @@ export class SeriesRowsDigest implements XmlHandler {
     const before = index === 0 ? undefined : this.#times[index - 1]!
     // A row whose time cannot be read stays where it stands.
     const time = this.#time ?? before ?? 0
-    if (before !== undefined && time < before) this.#sorted = false
+    if (before !== undefined && time <= before) {
+      const [high, low] = [this.#high[index - 1]!, this.#low[index - 1]!]
+      const isBelow = this.#row.high < high || (this.#row.high === high && this.#row.low < low)
+      if (time < before || isBelow || this.#gap) this.#sorted = false
+    }
     this.#times[index] = time
     this.#high[index] = this.#row.high
     this.#low[index] = this.#row.low

@@ -1,11 +1,13 @@
 /**
  * Reads a SiteList: `HilltopServer` with `Agency`, `Version`, `Projection` and a `Site` for every name.
  *
- * Coordinates that cannot be read are as good as none: a site without a location is still a site.
+ * Coordinates that cannot be read are as good as none: a site without a location is still a site. A name that cannot be read is
+ * nobody's, and would only become a second site.
  */
 import { Result, type Types } from "effect"
 import type { DocumentReader } from "./DocumentReader.ts"
 import type { Site, SiteList, SiteLocation } from "./HilltopDocument.ts"
+import { isSpoilt } from "./HilltopText.ts"
 
 const coordinate = (text: string | undefined): number | undefined =>
   text !== undefined && /^[+-]?\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined
@@ -45,12 +47,13 @@ export const siteListReader = (): DocumentReader<SiteList> => {
     },
     close: (element, depth) => {
       if (depth !== 2 || element !== "Site") return
-      if (name) sites.push({ name, location: locationOf(leaves) })
-      else list.unnamed++
+      if (!name) list.unnamed++
+      else if (isSpoilt(name)) list.spoilt = (list.spoilt ?? 0) + 1
+      else sites.push({ name, location: locationOf(leaves) })
     },
     finish: () => {
       if (problem !== undefined) return Result.fail(problem)
-      if (sites.length > 0) return Result.succeed(list)
+      if (sites.length > 0 || list.spoilt !== undefined) return Result.succeed(list)
       if (otherKind) return Result.fail("a list of measurements where a list of sites was asked for")
       return list.agency === undefined ? Result.fail("neither an Agency nor a Site in it") : Result.succeed(list)
     }

@@ -2,7 +2,7 @@
  * Scans XML into plain callbacks: what a Hilltop document parser needs of an XML library, and no more.
  *
  * Callbacks are called synchronously, a few hundred thousand times for one document, so they are plain functions: no
- * Effect per element. The scanner gives the event loop back between pieces of `CHUNK_LENGTH` characters (about 1 ms each).
+ * Effect per element. Forbidden characters and references to them come as U+FFFD, a bare `&` as itself. The scanner gives the event loop back between pieces of `CHUNK_LENGTH` characters (about 1 ms each).
  */
 import { Context, type Effect, Schema } from "effect"
 

@@ -7,6 +7,7 @@ import { BigDecimal, Context, Effect, Layer, Option, Ref, Result } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationData, SiteDetails } from "../domain/Observation.ts"
 import type { Coverage } from "./documentCoverage.ts"
+import { newestUntil } from "./newestUntil.ts"
 import { advance, type Covering, type Frontier, newerAt } from "./monthFrontier.ts"
 import { BatchRefused, nothingStored, ObservationStore } from "./ObservationStore.ts"
 import { type Row, type SeriesDocument, seriesDocuments } from "./SeriesDocument.ts"
@@ -26,7 +27,7 @@ export interface StoredSite {
 
 export interface StoredSeries {
   readonly units: string | undefined
-  /** Of the values that are current. */
+  /** Of the values that are current; the last of those that may have been observed when they were seen. */
   readonly firstObservedAt: Instant | undefined
   readonly lastObservedAt: Instant | undefined
   readonly count: number
@@ -211,7 +212,7 @@ const make = (outage: Ref.Ref<boolean>) => {
         return {
           units: series.units,
           firstObservedAt: current[0],
-          lastObservedAt: current.at(-1),
+          lastObservedAt: current.findLast((at) => at <= newestUntil(series.moments.get(at)!.at(-1)!.firstSeenAt)),
           count: current.length,
           versions: moments.flatMap((at) => series.moments.get(at) ?? [])
         }

@@ -11,6 +11,7 @@ import type { Observation, ObservationData, ObservationMessage, SiteDetails } fr
 import type { DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
 import { askedSeries } from "../hilltop/askedSeries.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
+import { nameKey } from "../hilltop/nameKey.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import { type Coverage, documentCoverage } from "./documentCoverage.ts"
@@ -67,7 +68,7 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
       const passedOver = excludedSites(record.headers["excluded_sites"])
       return {
         records: list.sites
-          .filter(({ name }) => !passedOver.has(name))
+          .filter(({ name }) => !passedOver.has(nameKey(name)))
           .map((site) => {
             const { councilId } = raw
             const key = { type: "SITE_DETAILS", councilId, siteName: site.name }
@@ -106,7 +107,7 @@ const decodeNames = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Arra
 
 /** Sites that the source excludes are in the document, which is published as it came, but are not sites to be mapped. */
 const excludedSites = (header: string | undefined): ReadonlySet<string> =>
-  new Set(Option.getOrElse(decodeNames(header), () => []))
+  new Set(Option.getOrElse(decodeNames(header), () => []).map(nameKey))
 
 const unmappableDocument = ({ _tag, message }: { readonly _tag: string; readonly message: string }) =>
   new Unmappable({

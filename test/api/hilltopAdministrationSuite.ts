@@ -126,6 +126,17 @@ export const hilltopAdministrationSuite = <E>(
           const [resting] = yield* administration.listTasks({ ...everyTask, source: source.id, status: "set_aside" })
           assert.deepStrictEqual([resting!.set_aside_reason, resting!.history.length], ["excluded", 1])
 
+          yield* administration.runTask(fails!.id)
+          const claimedAgain = (yield* queue.claim(1_000)).find(({ id }) => id === fails!.id)!
+          yield* queue.settle([settlementOf(claimedAgain, { attempts: 5, hash: undefined, unavailable: true })])
+          assert.deepInclude(yield* shown({ status: "scheduled" }), [fails!.id, "scheduled"], "no failure any more")
+          const [unavailable] = yield* administration.listTasks({
+            ...everyTask,
+            source: source.id,
+            status: "scheduled"
+          })
+          assert.isAtMost(Math.abs(unavailable!.unavailable_since! - Date.now()), 60_000)
+
           const again = (yield* administration.runTask(rests!.id))!
           assert.deepStrictEqual([again.status, again.set_aside_reason], ["due", null])
           assert.isAtMost((yield* administration.runTask(fails!.id))!.next_fetch_at, Date.now())

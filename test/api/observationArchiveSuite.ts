@@ -135,6 +135,21 @@ export const observationArchiveSuite = <E>(
       })
     )
 
+    it.effect("tells a value of a time yet to come from the newest", () =>
+      Effect.gen(function* () {
+        const years = 10 * 365 * 1_440
+        yield* store(
+          day(1),
+          data(130, [
+            [1, "1"],
+            [years, "2"]
+          ])
+        )
+        const [series] = (yield* siteOf(130)).series
+        assert.deepInclude(series, { count: 2, last_observed_at: minute(1), ahead_observed_at: minute(years) })
+      })
+    )
+
     it.effect("finds a corrected, a removed, a returned and a late value as they were known at each moment", () =>
       Effect.gen(function* () {
         const covers = { from: minute(0), until: minute(9) }

@@ -116,7 +116,31 @@ describe("a list of measurements", () => {
       "2026-03",
       "2099-05"
     ])
-    assert.isBelow(monthsOf(withEnds("0001-01-01T00:00:00", "9999-05-01T00:00:00")).length, 2_800)
+    // A server that does not know a time writes the year 1.
+    assert.deepStrictEqual(monthsOf(withEnds("0001-01-01T00:00:00", "2026-01-05T00:00:00")), ["2026-01"])
+    assert.deepStrictEqual(monthsOf(withEnds("2026-01-05T00:00:00", "0001-01-01T00:00:00")), ["2026-01", "2026-02"])
+    assert.deepStrictEqual(monthsOf(withEnds("0001-01-01T00:00:00", "0001-01-01T00:00:00")), [])
+    assert.isTrue(hasLatest(withEnds("0001-01-01T00:00:00", "0001-01-01T00:00:00")))
+    assert.strictEqual(monthsOf(withEnds("1850-01-01T00:00:00", "1851-01-01T00:00:00")).length, 13)
+  })
+
+  it("is of what was configured whatever the form of its macrons, and is asked for as the server writes it", () => {
+    const [composed, apart] = ["Te Awa-a-T\u0101ne", "Te Awa-a-Ta\u0304ne"]
+    for (const [configured, listed] of [
+      [composed, apart],
+      [apart, composed]
+    ] as const) {
+      const configuration = { measurementNames: [configured], excludedSitesNames: [configured] }
+      const configuredSo = { ...source, configuration }
+      const sites = [{ name: listed, location: null }]
+      assert.deepStrictEqual(afterSitesList(configuredSo, { sites, unnamed: 0 }), [])
+      const list = { dataSources: [series({ name: listed, measurements: [measurement(listed)] })], names: [] }
+      const tasks = afterMeasurementsList(configuredSo, list, "Awa", nzst("2026-02-10T10:00:00"))
+      assert.isTrue(tasks.length > 0 && tasks.every(({ fetchUrl }) => fetchUrl.includes(encodeURIComponent(listed))))
+      assert.isUndefined(whyUnwanted(configuredSo)(tasks[0]!))
+      const ofSite = { ...tasks[0]!, details: { ...tasks[0]!.details, siteName: listed } }
+      assert.strictEqual(whyUnwanted(configuredSo)(ofSite), "excluded")
+    }
   })
 
   it("leads to each month as it begins", () => {

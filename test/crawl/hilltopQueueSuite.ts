@@ -98,6 +98,28 @@ export const hilltopQueueSuite = <R, E>(
         })
       )
 
+      it.effect("wakes what is unavailable when it is told to, and nothing else", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1), task(2), task(3)])
+          const claimed = (yield* claimMine()).toSorted((a, b) => a.fetchUrl.localeCompare(b.fetchUrl))
+          const late = { delay: Duration.days(25), hash: undefined, attempts: 5 }
+          yield* queue.settle(claimed.map((each, n) => settlementOf(each, { ...late, unavailable: n < 2 })))
+          const woken = Effect.map(claimMine(), (tasks) => tasks.map(({ fetchUrl }) => fetchUrl))
+          yield* queue.wake([])
+          assert.deepStrictEqual(yield* woken, [])
+          yield* queue.wake([task(1), task(3), task(4), { ...task(2), requestType: "SITES_LIST" }])
+          assert.deepStrictEqual(yield* woken, [task(1).fetchUrl])
+          // It stays so until it succeeds.
+          yield* tools.expireLeases(sourceId)
+          yield* queue.takeOver
+          const [again] = yield* claimMine()
+          yield* queue.settle([settlementOf(again!, { delay: Duration.days(25) })])
+          yield* queue.wake([task(1)])
+          assert.deepStrictEqual(yield* woken, [])
+        })
+      )
+
       it.effect("keeps what a document meant until another one comes", () =>
         Effect.gen(function* () {
           const { claimMine, queue, sourceId, task, tools } = yield* arranged

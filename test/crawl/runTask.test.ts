@@ -13,6 +13,7 @@ import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
+import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { documentCoverage } from "../../src/stream/documentCoverage.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 
@@ -35,6 +36,16 @@ const dataOf = (rows: string, units = "mm") =>
   `<Data DateFormat="Calendar" NumItems="1">\n${rows}</Data>\n</Measurement>\n</Hilltop>\n`
 const data = (...rows: ReadonlyArray<Row>) => dataOf(rowsOf(rows))
 const noData = `<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Council</Agency>\n</Hilltop>\n`
+
+/** A measurement list with rainfall of these sites. */
+const listOf = (...sites: ReadonlyArray<string>) =>
+  `<HilltopServer><Agency>Council</Agency>${sites
+    .map(
+      (site) =>
+        `<DataSource Name="Rainfall" Site="${site}"><TSType>StdSeries</TSType><From>2026-01-01</From><To>2026-02-19</To>` +
+        `<Measurement Name="Rainfall"><RequestAs>Rainfall</RequestAs></Measurement></DataSource>`
+    )
+    .join("")}</HilltopServer>`
 
 const one: Row = { at: "2026-02-03T10:00:00", value: 1 }
 const two: Row = { at: "2026-02-03T11:00:00", value: 2 }
@@ -175,12 +186,16 @@ test(
 )
 
 test(
-  "a first document without rows is valid and not published; one whose rows are gone is",
+  "a first document without rows is valid and not published; one whose rows are gone is once that was repeated",
   Effect.gen(function* () {
     const { add, details, run } = yield* arranged
     yield* add("MEASUREMENT_DATA", month, details)
     for (const text of [noData, data()]) assert.deepStrictEqual((yield* run(month, text)).published, [])
     assert.strictEqual((yield* run(month, data(one))).published.length, 1)
+    for (let n = 0; n < 2; n++) {
+      assert.deepStrictEqual((yield* run(month, noData)).published, [])
+      yield* TestClock.adjust("3 hours")
+    }
     const gone = yield* run(month, noData)
     assert.strictEqual(gone.result, "SUCCESS")
     assert.deepInclude(gone.published[0], { siteName: "Awa", measurementName: "Rainfall", yearMonth: "2026-02" })
@@ -474,5 +489,111 @@ test(
     sources.set(1, { ...sources.get(1)!, configuration: { measurementNames: [] } })
     yield* run(month, data(one))
     assert.deepInclude(task(month), { attempts: 0, history: [], setAside: undefined })
+  })
+)
+
+test(
+  "what is about another site is neither stored nor planned, counts against the server and is asked for again soon",
+  Effect.gen(function* () {
+    const { add, details, run, task, tasks } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* run(month, data(one))
+    const elsewhere = data(two).replace('"Awa"', '"Awa at Bridge"')
+    const detail = 'an answer about "Awa at Bridge" where "Awa" was asked for'
+    assert.deepStrictEqual(yield* run(month, elsewhere), { result: "PARSE_ERROR", published: [], records: [] })
+    assert.deepInclude(task(month), { attempts: 1, previousHash: data(one) })
+    assert.deepInclude(task(month).history.at(-1), { detail })
+    assert.isBelow(task(month).nextFetchAt, now + 15 * 60_000)
+    assert.strictEqual([...(yield* MemoryHilltop).servers.values()][0]?.health.failures, 1)
+
+    // Nothing says what was asked for but the address.
+    const byHand = month.replace("from=2026-02", "from=2026-01")
+    yield* add("MEASUREMENT_DATA", byHand)
+    assert.strictEqual((yield* run(byHand, elsewhere)).result, "PARSE_ERROR")
+
+    const list = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const before = tasks.size
+    assert.strictEqual((yield* run(list, listOf("Awa at Bridge"))).result, "PARSE_ERROR")
+    assert.deepInclude(task(list).history.at(-1), { detail })
+    assert.strictEqual(tasks.size, before)
+    // What belongs to another site is nobody's; the name is that which was asked for, however it is written.
+    assert.strictEqual((yield* run(list, listOf("Awa at Bridge", "AWA "))).result, "SUCCESS")
+    const planned = [...tasks.values()].slice(before)
+    assert.isAbove(planned.length, 0)
+    for (const { details, fetchUrl } of planned) {
+      assert.strictEqual(details.siteName, "Awa")
+      assert.include(fetchUrl, "&Site=Awa&")
+    }
+  })
+)
+
+test(
+  "the series of the asked site is read, whatever else the answer holds",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const other = dataOf(rowsOf([three])).replace('"Awa"', '"Awa at Bridge"')
+    const both = other.replace("</Hilltop>\n", data(one).slice(data(one).indexOf("<Measurement")))
+    const { published, result } = yield* run(month, both)
+    assert.strictEqual(result, "SUCCESS")
+    assert.strictEqual(published.length, 1)
+    assert.deepInclude(task(month).history.at(-1), { newest: one.at })
+    // In another case or Unicode form it is the same site, and a data source may be called as its server likes.
+    const macron = data(one).replace('"Awa"', '" AWA"').replace('Name="Rainfall"', 'Name="Rain"')
+    assert.strictEqual((yield* run(month, macron)).result, "SUCCESS")
+  })
+)
+
+test(
+  "an error within data removes nothing, and its text is shown",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* run(month, data(one, two))
+    for (const place of ["</Data>", "</Measurement>", "<E>", "</Hilltop>", "</DataSource>"]) {
+      const broken = data(one).replace(place, `<Error>The archive is locked</Error>${place}`)
+      const { published, result } = yield* run(month, broken)
+      assert.deepStrictEqual([result, published], ["HILLTOP_ERROR", []], place)
+      assert.deepInclude(task(month).history.at(-1), { detail: "The archive is locked" })
+      assert.strictEqual(task(month).previousHash, data(one, two))
+    }
+    assert.strictEqual((yield* run(month, data(one, two))).result, "UNCHANGED")
+  })
+)
+
+test(
+  "names that cannot be read are asked for by nobody, and counted",
+  Effect.gen(function* () {
+    const { add, run, task, tasks } = yield* arranged
+    const sites = `${htsUrl}?Service=Hilltop&Request=SiteList&Location=Yes`
+    yield* add("SITES_LIST", sites)
+    const list = `<HilltopServer><Agency>A</Agency>${["Awa", "Awa-a-T\uFFFDne", "T\uFFFD"].map((name) => `<Site Name="${name}"/>`).join("")}</HilltopServer>`
+    assert.strictEqual((yield* run(sites, list)).result, "SUCCESS")
+    assert.deepInclude(task(sites).history.at(-1), { leftOut: 2 })
+    assert.deepStrictEqual(
+      [...tasks.values()].flatMap(({ details }) => details.siteName ?? []),
+      ["Awa"]
+    )
+    const measurements = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
+    const before = tasks.size
+    const spoilt = listOf("Awa").replace("<RequestAs>Rainfall", "<RequestAs>Rainfall [R\uFFFDin]")
+    assert.strictEqual((yield* run(measurements, spoilt)).result, "SUCCESS")
+    assert.deepInclude(task(measurements).history.at(-1), { leftOut: 1 })
+    assert.strictEqual(tasks.size, before)
+  })
+)
+
+test(
+  "rows that cannot be read are counted, and keep the rest from being taken for all that there is",
+  Effect.gen(function* () {
+    const { add, details, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const { records, result } = yield* run(month, data(one, { ...two, value: "~2" }, { ...three, at: "46057.5" }))
+    assert.strictEqual(result, "SUCCESS")
+    assert.deepInclude(task(month).history.at(-1), { leftOut: 2 })
+    const mapped = yield* mapRecord({ ...records[0]!, offset: 0, at: now }, "observations")
+    assert.deepStrictEqual(mapped.leftOut, { unreadableTime: 1, noValue: 0, asterisk: 0, notANumber: 1 })
+    assert.isUndefined(mapped.records[0]?.headers?.["covers_from"])
   })
 )

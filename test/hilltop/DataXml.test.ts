@@ -305,3 +305,68 @@ it.effect.prop(
       assert.deepStrictEqual(measurement?.skipped, { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 })
     }).pipe(Effect.provide(SaxesXmlScanner))
 )
+
+const laboratory = (cells: string, options?: DataOptions) =>
+  first(series(noonRow(cells), itemInfo(1, "E. coli"), 2), options)
+
+describe("what is said beside a value", () => {
+  it.effect.each([
+    ["<I1>0.002</I1><I2>$ND\t&lt;\t</I2>", { value: "0.002", qualifier: "<" }],
+    [
+      "<I1>2400</I1><I2>Units\tn/100ml\t$ND\t>\t$QC\t500\tMethod\tX &amp; Y\t</I2>",
+      { value: "2400", qualifier: ">", quality: 500 }
+    ],
+    ["<I2>$QC\t400\tLab\t\t$ND\t&lt;;\t</I2><I1>5</I1>", { value: "5", qualifier: "<", quality: 400 }],
+    ["<I1>5</I1><I2>$QC\t600</I2>", { value: "5", quality: 600 }],
+    ["<I1>5</I1><I2>$ND\t\t$QC\t\tMethod\tX</I2>", { value: "5" }],
+    ["<I1>5</I1><I2>\t</I2>", { value: "5" }],
+    ["<I1>&lt;5</I1><I2>$ND\t&lt;\t</I2>", { value: "5", qualifier: "<" }],
+    ["<I1>5</I1><Q1>500</Q1><I2>$QC\t200</I2>", { value: "5", quality: 500 }],
+    ["<I1>5</I1><I2>Cost\t$5</I2>", { value: "5" }],
+    ["<I1>5</I1><I2>Method\tX\uFFFD\t$ND\t&lt;</I2>", { value: "5", qualifier: "<" }],
+    [
+      '<Value>5</Value><Parameter Name="$ND" Value="&lt;"/><Parameter Name="$QC" Value="300"/>',
+      { value: "5", qualifier: "<", quality: 300 }
+    ],
+    ["<Value>0.004</Value><I1>0.0035</I1>", { value: "0.0035" }],
+    ["<I1>0.0035</I1><Value>&lt;0.004</Value>", { value: "0.0035" }]
+  ] as const)("%j is read as what it is", ([cells, expected]) =>
+    Effect.gen(function* () {
+      const { rows, skipped } = yield* laboratory(cells, { item: 1 })
+      assert.deepStrictEqual(rows, [{ observedAt: noon, ...expected }])
+      assert.deepStrictEqual(skipped, { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 })
+    })
+  )
+
+  it.effect.each([
+    ["<I1>5</I1><I2>$ND\t*\t</I2>", "asterisk"],
+    ["<I1>5</I1><I2>$ND\t~\t</I2>", "notANumber"],
+    ["<I1>&lt;5</I1><I2>$ND\t>\t</I2>", "notANumber"],
+    ["<I1>5</I1><I2>$ND\t>\t</I2><I3>$ND\t&lt;\t</I3>", "notANumber"],
+    // With spaces in place of tabs nobody can tell what belongs to what.
+    ["<I1>5</I1><I2>$ND &lt; $QC 500</I2>", "notANumber"],
+    ["<I1>5</I1><I2>$\uFFFDD\t&lt;\t</I2>", "notANumber"],
+    ["<I1>5</I1><I2>\uFFFDND\t&lt;\t</I2>", "notANumber"],
+    ["<I1>5</I1><I2>$ND\t\uFFFD\t</I2>", "notANumber"],
+    ["<I1/><Value>5</Value>", "notANumber"],
+    ["<I1/><Value/>", "noValue"],
+    ["<I1>5</I1><I1>6</I1>", "notANumber"],
+    ["<T>2025-01-01T13:00:00</T><I1>5</I1>", "unreadableTime"]
+  ] as const)("%j is left out rather than guessed at", ([cells, reason]) =>
+    Effect.gen(function* () {
+      const { rows, skipped } = yield* laboratory(cells, { item: 1 })
+      assert.deepStrictEqual(rows, [])
+      assert.strictEqual(skipped[reason], 1)
+    })
+  )
+
+  it.effect("is that of its own row alone", () =>
+    Effect.gen(function* () {
+      const rows = noonRow("<I1>5</I1><I2>$ND\t&lt;\t$QC\t400\t</I2>") + noonRow("<I1>6</I1>")
+      assert.deepStrictEqual((yield* first(series(rows, "", 2), { item: 1 })).rows, [
+        { observedAt: noon, value: "5", qualifier: "<", quality: 400 },
+        { observedAt: noon, value: "6" }
+      ])
+    })
+  )
+})

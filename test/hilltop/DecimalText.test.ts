@@ -32,6 +32,17 @@ describe("a decimal number", () => {
   })
 
   it.each([
+    ["1,234.5", "1234.5"],
+    ["-12,345,678", "-12345678"],
+    ["1,234,567.10", "1234567.10"],
+    ["\u22125.2", "-5.2"],
+    ["\uff0d5", "-5"],
+    ["1e\u22123", "1e-3"]
+  ])("%j, as somebody's program writes it, is %s", (text, expected) => {
+    assert.strictEqual(decimalText(text), expected)
+  })
+
+  it.each([
     "",
     " ",
     "*",
@@ -46,6 +57,16 @@ describe("a decimal number", () => {
     "+-1",
     "1.2.3",
     "1,234",
+    "0,5",
+    "0,123.5",
+    "12,34.5",
+    "1,2345.6",
+    "1234,567.8",
+    "1.234,5",
+    "~5",
+    "0.5*",
+    "\u22125\u2212",
+    "1\ufffd2",
     "1 2",
     "0x10",
     "NaN",
@@ -73,12 +94,16 @@ describe("a censored value", () => {
     ["<0.002", { value: "0.002", qualifier: "<" }],
     ["> 2400", { value: "2400", qualifier: ">" }],
     [" < .5 ", { value: "0.5", qualifier: "<" }],
+    ["≤0.5", { value: "0.5", qualifier: "<" }],
+    ["≥ 2,400.0", { value: "2400.0", qualifier: ">" }],
+    ["<= 3", { value: "3", qualifier: "<" }],
+    [">=\u22123", { value: "-3", qualifier: ">" }],
     ["0.014", { value: "0.014" }]
   ] as const)("%j keeps its number and its side", (text, expected) => {
     assert.deepStrictEqual(censoredDecimal(text), expected)
   })
 
-  it.each(["<", "<>5", "<*", ">x", "5<", "*"])("%j has no number", (text) => {
+  it.each(["<", "<>5", "≤≤5", "<==5", "=5", "~<5", "<~5", "<*", ">x", "5<", "*"])("%j has no number", (text) => {
     assert.isUndefined(censoredDecimal(text))
   })
 })

@@ -179,3 +179,24 @@ describe("an hts_url", () => {
     }
   )
 })
+
+describe("an hts_url that holds a request", () => {
+  const fault = (text: string) =>
+    Result.match(Schema.decodeUnknownResult(HtsUrl)(text), {
+      onSuccess: () => undefined,
+      onFailure: (error) => String(error)
+    })
+
+  it.each([
+    "https://hilltop.example.nz/data.hts?Service=Hilltop&Request=SiteList",
+    "https://hilltop.example.nz/data.hts?service=Hilltop",
+    "https://hilltop.example.nz/data.hts?key=abc&REQUEST=GetData&Site=A",
+    "https://hilltop.example.nz/data.hts?%52equest=SiteList"
+  ])("is refused, and told what is left of it: %s", (url) => {
+    assert.include(fault(url) ?? "", "the Hilltop file alone (https://hilltop.example.nz/data.hts)")
+  })
+
+  it("is none with parameters of its own", () => {
+    assert.isUndefined(fault("https://hilltop.example.nz/data.hts?key=abc&services=all"))
+  })
+})

@@ -57,6 +57,25 @@ const documents: Readonly<Record<string, readonly [() => string, string | undefi
   "80,000 rows, each with a comment": [() => data(fill(row.replace("</E>", "<!----></E>"), part)), undefined],
   "100,000 references": [() => data(fill("<E><T>2025-01-01</T><I1>&#53;</I1></E>", part)), undefined],
   "20 million references in one text": [() => `<Hilltop>${fill("&#53;")}</Hilltop>`, tooLong],
+  "20 million bare ampersands": [() => `<Hilltop>${fill("&")}</Hilltop>`, tooLong],
+  "cells of bare ampersands": [
+    () => data(fill("<E><T>2025-01-01</T><I1>5</I1><I2>& &a &# &#x</I2></E>", part)),
+    undefined
+  ],
+  "cells of NULs and references to them": [
+    () => data(fill("<E><T>2025-01-01</T><I1>5\u0000</I1><I2>&#0;&#xFFFFFFFFF;</I2></E>", part)),
+    undefined
+  ],
+  "NULs behind it": [() => data(row) + fill("\u0000"), "text data outside of root node"],
+  "white space before it": [() => fill(" \n") + data(row), tooLong],
+  "cells of tabs": [
+    () => data(fill(`<E><T>2025-01-01</T><I1>5</I1><I2>${"\t".repeat(5_000)}$ND</I2></E>`, part)),
+    undefined
+  ],
+  "numbers with a million commas": [
+    () => data(fill(`<E><T>2025-01-01</T><I1>${"1,234".repeat(50)}</I1></E>`, part)),
+    undefined
+  ],
   "rows that break off": [() => data(fill(row)).slice(0, -40), "it breaks off"],
   "60,000 measurements": [
     () => `<Hilltop>${fill('<Measurement SiteName="S"><DataSource Name="D"/><Data/></Measurement>', part)}</Hilltop>`,

@@ -457,16 +457,20 @@ layer(simulated({ ...still, sites: 1, gzip: "never" }), { excludeTestServices: t
       const { sampleSources } = yield* HilltopSimulator
       const [eop, , synthetic] = sampleSources
       assert.deepStrictEqual(yield* get(eop?.htsUrl, { Request: "SiteList" }), file("eop-mit/SitesResponse-list.xml"))
+      // Each is about the site that was asked for.
+      const about = (name: string, own: string, asked: string) =>
+        Buffer.from(file(name).toString().replaceAll(`="${own}"`, `="${asked}"`))
       assert.deepStrictEqual(
         yield* get(eop?.htsUrl, { Request: "MeasurementList", Site: "Wrens Creek at Graham Road" }),
-        file("eop-mit/MeasurementsResponse-list.xml")
+        about("eop-mit/MeasurementsResponse-list.xml", "Ahuahu at Te Tuhi Junction", "Wrens Creek at Graham Road")
       )
       assert.deepStrictEqual(
-        yield* get(eop?.htsUrl, { Request: "GetData", Site: "any", Measurement: "Rainfall [Rainfall]" }),
-        file("eop-mit/MeasurementValuesResponse.xml")
+        yield* get(eop?.htsUrl, { Request: "GetData", Site: "A & B", Measurement: "Rainfall [Rainfall]" }),
+        about("eop-mit/MeasurementValuesResponse.xml", "R26/6804", "A &amp; B")
       )
+      const own = /SiteName="([^"]*)"/.exec(file("synthetic/getdata-wqdata-censored.xml").toString())?.[1] ?? ""
       assert.deepStrictEqual(
-        yield* get(synthetic?.htsUrl, { Request: "GetData", Site: "any", Measurement: "E. coli <CFU>" }),
+        yield* get(synthetic?.htsUrl, { Request: "GetData", Site: own, Measurement: "E. coli <CFU>" }),
         file("synthetic/getdata-wqdata-censored.xml")
       )
     })

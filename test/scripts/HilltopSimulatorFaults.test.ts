@@ -183,6 +183,16 @@ layer(simulated({ ...still, sites: 8, historyDays: 60 }), { excludeTestServices:
         assert.isTrue(to !== "" && to < from)
         assert.notInclude(yield* list({ fault: "missing-to" }), "<To>")
         assert.notInclude(yield* list({ fault: "no-data-source" }), "<DataSource")
+        const sources = (xml: string) => xml.split("<DataSource ").length - 1
+        const all = sources(yield* ask(901, { Request: "MeasurementList", Site: river.name }))
+        const few = sources(yield* list({ fault: "shortened-list", share: 0.9 }))
+        assert.isTrue(few >= 1 && few < all / 2, `${few} of ${all}`)
+        const sites = yield* withFaults([{ fault: "shortened-list" }], ask(901, { Request: "SiteList" }))
+        assert.strictEqual(sites.split("<Site ").length - 1, 2)
+        assert.match(yield* bent({ fault: "exception-report" }), /^<\?xml[^]*<ows:ExceptionText>No applicable code</)
+        const far = rowsOf(yield* bent({ fault: "far-row" }))
+        assert.deepStrictEqual(far.slice(0, -1), rows)
+        assert.deepStrictEqual(far.at(-1), [rows.at(-1)![0]!.replace(/^\d{4}/, "2036"), rows.at(-1)![1]])
       })
     )
 

@@ -106,6 +106,21 @@ const history = (councilId: number) =>
 
 export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<ObservationStore | Stored, E>) =>
   layer(stores, { excludeTestServices: true })(name, (it) => {
+    it.effect("keeps a value of a year to come, and does not take it for the newest", () =>
+      Effect.gen(function* () {
+        const far = "2036-08-05T01:00:00+12:00"
+        yield* store(70, 0, [day(1), data(70, [observation(far, "9")])])
+        assert.deepInclude(yield* stored(70), { count: 1, lastObservedAt: undefined })
+        const values = [observation(august(1), "1"), observation(august(2), "2")]
+        yield* store(70, 1, [day(1), data(70, [...values, observation(far, "9")])])
+        assert.deepInclude(yield* stored(70), { count: 3, lastObservedAt: instant(august(2)) })
+        // The end is looked for anew when a value goes.
+        yield* store(70, 2, [day(2), data(70, values.slice(0, 1)), hours(1, 5)])
+        assert.deepInclude(yield* stored(70), { count: 2, lastObservedAt: instant(august(1)) })
+        assert.strictEqual((yield* stored(70)).versions.at(-1)?.at, instant(far))
+      })
+    )
+
     it.effect("keeps values with their digits, qualifiers, qualities and the time they were first seen", () =>
       Effect.gen(function* () {
         const outcome = yield* store(1, 0, [

@@ -220,7 +220,12 @@ const spoils: ReadonlyArray<Spoil> = [
 /** The document of this number: a sample, spoilt once or a few times. */
 export const spoiltDocument = (seed: string | number, number: number): Uint8Array => {
   const random = seeded(seed, "spoilt", number)
-  let bytes = random.pick(sampleBytes)
+  return spoiltBytes(random.pick(sampleBytes), random)
+}
+
+/** The document, spoilt once or a few times. */
+export const spoiltBytes = (document: Uint8Array, random: SeededRandom): Uint8Array => {
+  let bytes = Buffer.from(document)
   for (let times = random.pick([1, 1, 1, 2, 3, 5]); times > 0; times--) {
     bytes = Buffer.from(random.pick(spoils)(bytes, random))
   }

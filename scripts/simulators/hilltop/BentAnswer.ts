@@ -11,6 +11,7 @@ import type { FaultRule } from "./HilltopFaults.ts"
 import { hash01 } from "./Noise.ts"
 import type { Row } from "./SeriesWorld.ts"
 import { day, minute } from "./WallTime.ts"
+import { escapeText } from "./Xml.ts"
 
 const lazily = (rows: Iterable<Row>, bend: (rows: Iterable<Row>) => Iterator<Row>): Iterable<Row> => ({
   [Symbol.iterator]: () => bend(rows)
@@ -71,6 +72,19 @@ const withMany = (bytes: number) =>
     }
   }
 
+const inYear = (time: number, year: number): number => new Date(time * 1_000).setUTCFullYear(year) / 1_000
+
+/** The last row once more, in that year. */
+const withFarRow = (year: number) =>
+  function* (rows: Iterable<Row>): Generator<Row> {
+    let last: Row | undefined
+    for (const row of rows) {
+      yield row
+      last = row
+    }
+    if (last !== undefined) yield { ...last, time: inYear(last.time, year), afterGap: false }
+  }
+
 const inRows =
   (bend: (rows: Iterable<Row>) => Iterator<Row>) =>
   (one: DataMeasurement): DataMeasurement => ({
@@ -110,6 +124,8 @@ const withoutInfo = (document: DataDocument, part: "units" | "pattern"): DataDoc
     items: one.items.map((item) => ({ ...item, [part]: undefined }))
   }))
 
+const elsewhere = (site: string): string => `${site} (Elsewhere)`
+
 const withTimes = (document: DataDocument, times: TimeForm): DataDocument => ({ ...document, times })
 
 const bendData = (document: DataDocument, rule: FaultRule, key: number): DataDocument => {
@@ -134,6 +150,8 @@ const bendData = (document: DataDocument, rule: FaultRule, key: number): DataDoc
       return inMeasurements(document, inRows(moved(rule.minutes * minute)))
     case "large-body":
       return inMeasurements(document, inRows(withMany(rule.bytes)))
+    case "far-row":
+      return inMeasurements(document, inRows(withFarRow(rule.year)))
     case "item-order":
       return inMeasurements(document, threeColumns)
     case "multi-measurement":
@@ -149,6 +167,12 @@ const bendData = (document: DataDocument, rule: FaultRule, key: number): DataDoc
       return withTimes(document, "with space")
     case "time-with-fraction":
       return withTimes(document, "with fraction")
+    case "day-numbers":
+      return withTimes(document, "day number")
+    case "other-site":
+      return inMeasurements(document, (one) => ({ ...one, site: elsewhere(one.site) }))
+    case "beside-values":
+      return { ...document, besideValues: true }
     default:
       return document
   }
@@ -161,8 +185,14 @@ const without =
     measurements: source.measurements.map((one) => ({ ...one, [part]: undefined }))
   })
 
+/** The first of them, at least one where any is left. */
+const shortened = <A>(all: ReadonlyArray<A>, share: number): ReadonlyArray<A> =>
+  all.slice(0, Math.ceil(all.length * (1 - share)))
+
 const bendSources = (sources: ReadonlyArray<ListedSource>, rule: FaultRule): ReadonlyArray<ListedSource> => {
   switch (rule.fault) {
+    case "shortened-list":
+      return shortened(sources, rule.share)
     case "no-data-source":
       return []
     case "missing-units":
@@ -171,6 +201,8 @@ const bendSources = (sources: ReadonlyArray<ListedSource>, rule: FaultRule): Rea
       return sources.map(without("pattern"))
     case "to-before-from":
       return sources.map((source) => ({ ...source, from: source.to === undefined ? undefined : source.to + 6 * day }))
+    case "other-site":
+      return sources.map((source) => ({ ...source, site: elsewhere(source.site) }))
     case "missing-to":
       return sources.map((source) => ({ ...source, to: undefined }))
     case "clock-ahead":
@@ -193,6 +225,15 @@ const replaced = (rule: FaultRule, measurement: string): Answer | undefined => {
       return {
         _tag: "Error",
         text: `There is more than one data source with the ${measurement} measurement and no default is assigned`
+      }
+    case "exception-report":
+      return {
+        _tag: "Text",
+        contentType: "text/xml",
+        text:
+          `<?xml version="1.0" encoding="UTF-8"?>\n<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/1.1" version="2.0.0">\n` +
+          `<ows:Exception exceptionCode="NoApplicableCode">\n<ows:ExceptionText>${escapeText(rule.text)}</ows:ExceptionText>\n` +
+          `</ows:Exception>\n</ows:ExceptionReport>\n`
       }
     case "empty-body":
       return { _tag: "Text", contentType: "text/xml", text: "" }
@@ -219,7 +260,10 @@ export const bend = (answer: Answer, rule: FaultRule, measurement: string, key: 
     case "MeasurementList":
       return { ...answer, list: { ...answer.list, sources: bendSources(answer.list.sources, rule) } }
     case "SiteList":
-      return rule.fault === "no-sites" ? { ...answer, list: { ...answer.list, sites: [] } } : answer
+      if (rule.fault === "no-sites") return { ...answer, list: { ...answer.list, sites: [] } }
+      return rule.fault === "shortened-list"
+        ? { ...answer, list: { ...answer.list, sites: shortened(answer.list.sites, rule.share) } }
+        : answer
     default:
       return answer
   }

@@ -5,7 +5,7 @@
  * value depends on the kind of data: `I1` to `In` for time series, `Value` for laboratory results, none for samples.
  */
 import type { Row } from "./SeriesWorld.ts"
-import { isoText, isoText24, toMowsecs } from "./WallTime.ts"
+import { day, isoText, isoText24, toMowsecs } from "./WallTime.ts"
 import { declaration, escapeAttribute, escapeText, escapeUnits, line } from "./Xml.ts"
 
 export interface ItemInfo {
@@ -18,7 +18,7 @@ export interface ItemInfo {
 }
 
 /** How times are written. `mowsecs` counts seconds, `midnight 24` is Tideda's habit, the last two are oddities. */
-export type TimeForm = "iso" | "mowsecs" | "midnight 24" | "with space" | "with fraction"
+export type TimeForm = "iso" | "mowsecs" | "midnight 24" | "with space" | "with fraction" | "day number"
 
 export interface DataMeasurement {
   readonly site: string
@@ -38,6 +38,8 @@ export interface DataDocument {
   /** Rows as `<V>mowsecs v1 v2</V>`, the stored integers without their divisor. */
   readonly native: boolean
   readonly showQuality: boolean
+  /** Laboratory results as `I1`, with what is said of them in `I2`. */
+  readonly besideValues?: boolean
 }
 
 const timeElement: Readonly<Record<TimeForm, (time: number) => string>> = {
@@ -46,6 +48,7 @@ const timeElement: Readonly<Record<TimeForm, (time: number) => string>> = {
   mowsecs: (time) => `<T>${toMowsecs(time)}</T>`,
   "midnight 24": (time) => `<T>${isoText24(time)}</T>`,
   "with space": (time) => `<T>${isoText(time).replace("T", " ")}</T>`,
+  "day number": (time) => `<T>${(time / day + 25_569).toFixed(7)}</T>`,
   "with fraction": (time) => `<T>${isoText(time)}.000</T>`
 }
 
@@ -57,9 +60,23 @@ const itemElement = (value: string, index: number, text: boolean): string => {
 const parameter = ([name, value]: readonly [string, string]): string =>
   `<Parameter Name="${escapeAttribute(name)}" Value="${escapeAttribute(value)}"/>`
 
+/** `0.002` and, beside it, `$ND`, `<`, `$QC`, `500`, and so on. */
+const besideValue = ({ items, parameters = [], quality }: Row): string => {
+  const [value = ""] = items
+  const sign = /^[<>*]/.exec(value)?.[0]
+  const beside = [
+    ...parameters,
+    ...(sign === undefined ? [] : [["$ND", sign] as const]),
+    ...(quality === undefined ? [] : [["$QC", String(quality)] as const])
+  ]
+  const text = beside.map(([name, said]) => `${escapeText(name)}\t${escapeText(said)}\t`).join("")
+  return `<I1>${escapeText(sign === undefined ? value : value.slice(1))}</I1><I2>${text}</I2>`
+}
+
 /** What one row's `E` holds after its time. */
-const content = (measurement: DataMeasurement, showQuality: boolean): ((row: Row) => string) => {
+const content = (measurement: DataMeasurement, { besideValues, showQuality }: DataDocument): ((row: Row) => string) => {
   if (measurement.dataType === "WQSample") return (row) => (row.parameters ?? []).map(parameter).join("")
+  if (measurement.dataType === "WQData" && besideValues) return besideValue
   if (measurement.dataType === "WQData") {
     return (row) => {
       const code = row.quality === undefined ? "" : `<QualityCode>${row.quality}</QualityCode>`
@@ -114,7 +131,7 @@ const head = (measurement: DataMeasurement, dateFormat: string): string => {
 const pieceLength = 48_000
 
 function* writeRows(measurement: DataMeasurement, document: DataDocument): Generator<string> {
-  const rest = content(measurement, document.showQuality)
+  const rest = content(measurement, document)
   const time = timeElement[document.times]
   const native = nativeRow(measurement.items)
   let piece = ""

@@ -8,6 +8,7 @@ import { Effect, Option, Schema } from "effect"
 import type { SeedKey } from "../SeededRandom.ts"
 import { requestTypes, type RequestType } from "./HilltopRequests.ts"
 import { hash01, noiseKey } from "./Noise.ts"
+import { SpoiltKind } from "./SpoiltText.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
@@ -75,6 +76,10 @@ const replacedDocuments = [
   fault("data-limit", { years: withDefault(Count, 12) }),
   fault("ambiguous", {}),
   fault("no-data", { form: withDefault(Schema.Literals(["agency", "empty"]), "agency") }),
+  /** A list that lacks so many of its sites, or data sources. */
+  fault("shortened-list", { share: withDefault(Share, 0.8) }),
+  /** As a service of another kind says that it has failed. */
+  fault("exception-report", { text: withDefault(Schema.String, "No applicable code") }),
   fault("no-sites", {}),
   fault("no-data-source", {})
 ] as const
@@ -106,7 +111,17 @@ const bentDocuments = [
   /** Rows by the second before the real ones, until the body is this long. */
   fault("large-body", { bytes: withDefault(Count, 20_000_000) }),
   fault("bom", {}),
-  fault("windows-1252", {})
+  fault("windows-1252", {}),
+  /** Small damage to the text, see `SpoiltText`. */
+  fault("spoilt-text", { kind: withDefault(SpoiltKind, "ampersand") }),
+  /** One row more, of another year: the last one, mistyped. */
+  fault("far-row", { year: withDefault(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 9999 })), 2036) }),
+  /** The right document of another site. */
+  fault("other-site", {}),
+  /** Times as a spreadsheet counts days. */
+  fault("day-numbers", {}),
+  /** What laboratories say of a value in a second item beside it, with tabs between; and signs of censoring there alone. */
+  fault("beside-values", {})
 ] as const
 
 /** One rule. Its `fault` says which other fields it has. */

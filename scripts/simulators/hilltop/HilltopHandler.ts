@@ -14,7 +14,7 @@ import { answer, writeAnswer, type Answer } from "./HilltopAnswers.ts"
 import { notFoundPage } from "./HilltopDocuments.ts"
 import { noiseKey } from "./Noise.ts"
 import type { OpenRequest } from "./RequestLog.ts"
-import { sampleFor } from "./Samples.ts"
+import { aboutSite, sampleFor } from "./Samples.ts"
 import { faultOf, resetConnection, send, type Outgoing } from "./SentAnswer.ts"
 import type { SimulatorParts } from "./SimulatorParts.ts"
 
@@ -41,7 +41,9 @@ const rightAnswer = Effect.fnUntraced(function* (
   if (sampleServer !== undefined) {
     const file = yield* samples(sampleFor(sampleServer, query) ?? "")
     const unknown: Answer = { _tag: "Error", text: "Unrecognised request" }
-    return file === undefined ? unknown : ({ contentType: file.contentType, pieces: [file.bytes] } satisfies Outgoing)
+    return file === undefined
+      ? unknown
+      : ({ contentType: file.contentType, pieces: [aboutSite(file.bytes, query.get("site"))] } satisfies Outgoing)
   }
   const council = councilAt(councils, path)
   return council === undefined ? undefined : answer({ world, council, query, path, now: clock.now(), latLong })

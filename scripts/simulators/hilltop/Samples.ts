@@ -2,12 +2,13 @@
  * The sample documents under `test/samples`, byte for byte: each at `/samples/<folder>/<file>`, and some as the answers of
  * an `.hts` path, so that real responses go through a whole crawl.
  *
- * Such a path answers every site alike: what the samples say about names does not fit together, as they are of three
- * different servers.
+ * Such a path answers every site alike, by the name it was asked by: what the samples say about names does not fit together, as
+ * they are of three different servers, and an answer about another site is none.
  */
 import { Effect, FileSystem, Path } from "effect"
 import type { HilltopQuery } from "./HilltopRequests.ts"
 import { requestType } from "./HilltopRequests.ts"
+import { escapeAttribute } from "./Xml.ts"
 
 /** The files that a `.hts` path answers with, by request and, for GetData, by measurement. */
 export interface SampleServer {
@@ -88,6 +89,20 @@ export const sampleFor = (server: SampleServer, query: HilltopQuery): string | u
     default:
       return undefined
   }
+}
+
+/** The sample with the site that was asked for in place of the first that it is about. */
+export const aboutSite = (sample: Uint8Array, site: string | undefined): Uint8Array => {
+  if (site === undefined) return sample
+  const text = new TextDecoder().decode(sample)
+  const own = /\sSite(?:Name)?="([^"]*)"/.exec(text)?.[1]
+  const asked = escapeAttribute(site)
+  if (own === undefined || own === asked) return sample
+  return new TextEncoder().encode(
+    text.replaceAll(/(\sSite(?:Name)?=")([^"]*)"/g, (whole, before: string, name: string) =>
+      name === own ? `${before}${asked}"` : whole
+    )
+  )
 }
 
 /** Reads a sample by its folder and file; undefined where there is none. A file is read once. */

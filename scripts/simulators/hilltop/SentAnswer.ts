@@ -11,6 +11,7 @@ import { HttpServerResponse, type HttpServerRequest } from "effect/http"
 import { promisify } from "node:util"
 import { constants, createGzip, gzip } from "node:zlib"
 import type { FaultName, FaultRule } from "./HilltopFaults.ts"
+import { spoiltText } from "./SpoiltText.ts"
 import { encodeWindows1252 } from "./Windows1252.ts"
 
 export interface SendingSettings {
@@ -38,7 +39,8 @@ export const faultOf = <Name extends FaultName>(
 function* encoded(outgoing: Outgoing, faults: ReadonlyArray<FaultRule>): Generator<Uint8Array> {
   if (faultOf(faults, "bom") !== undefined) yield Uint8Array.of(0xef, 0xbb, 0xbf)
   const legacy = faultOf(faults, "windows-1252") !== undefined
-  for (const piece of outgoing.pieces) {
+  const spoilt = faultOf(faults, "spoilt-text")
+  for (const piece of spoilt === undefined ? outgoing.pieces : spoiltText(outgoing.pieces, spoilt.kind)) {
     if (typeof piece !== "string") yield piece
     else yield legacy ? encodeWindows1252(piece) : utf8.encode(piece)
   }

@@ -146,34 +146,42 @@ it.layer(worldWith({ simulator: { speed: 0 } }), { excludeTestServices: true })(
     })
   )
 
-  it.effect("publishes the document of a series whose values are all gone, once", () =>
-    Effect.gen(function* () {
-      const world = yield* HilltopSimulator
-      const { id } = yield* addSource()
-      yield* crawl
-      const tasks = (yield* tasksOf(id)).filter(
-        (task) => task.request_type === "MEASUREMENT_DATA" && task.newest !== null
-      )
-      const before = (yield* raw).length
-      yield* world.faults.set([{ fault: "no-data", form: "empty", request: "GetData" }])
-      for (const expected of [tasks.length, 0]) {
-        const had = (yield* raw).length
-        yield* makeDue(id, "MEASUREMENT_DATA")
+  it.effect(
+    "publishes the document of a series whose values are all gone when that was repeated for long enough, once",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* HilltopSimulator
+        const { id } = yield* addSource()
         yield* crawl
-        assert.strictEqual((yield* raw).length - had, expected)
-      }
-      yield* world.faults.set([])
-      const published = (yield* raw).slice(before)
-      assert.isTrue(published.every(({ key }) => /^\d{4}-\d\d$/.test(key.yearMonth)))
-      assert.deepStrictEqual(
-        [
-          ...new Set(
-            (yield* tasksOf(id)).filter((task) => tasks.some((one) => one.id === task.id)).map(({ result }) => result)
+        const tasks = (yield* tasksOf(id)).filter(
+          (task) => task.request_type === "MEASUREMENT_DATA" && task.newest !== null
+        )
+        const before = (yield* raw).length
+        yield* world.faults.set([{ fault: "no-data", form: "empty", request: "GetData" }])
+        for (const expected of [0, 0, tasks.length, 0]) {
+          const had = (yield* raw).length
+          // The doubts are as old as time.
+          yield* SqlClient.SqlClient.use(
+            (sql) => sql`
+            UPDATE hilltop_fetch_tasks SET previous_digest = regexp_replace(previous_digest, '"since":[0-9]+', '"since":0')
+            WHERE source_id = ${id}`
           )
-        ],
-        ["UNCHANGED"]
-      )
-    })
+          yield* makeDue(id, "MEASUREMENT_DATA")
+          yield* crawl
+          assert.strictEqual((yield* raw).length - had, expected)
+        }
+        yield* world.faults.set([])
+        const published = (yield* raw).slice(before)
+        assert.isTrue(published.every(({ key }) => /^\d{4}-\d\d$/.test(key.yearMonth)))
+        assert.deepStrictEqual(
+          [
+            ...new Set(
+              (yield* tasksOf(id)).filter((task) => tasks.some((one) => one.id === task.id)).map(({ result }) => result)
+            )
+          ],
+          ["UNCHANGED"]
+        )
+      })
   )
 })
 

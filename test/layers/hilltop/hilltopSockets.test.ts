@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer } from "effect"
 import { createHash } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import { type AddressInfo, createServer, type Socket } from "node:net"
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
 import { version } from "../../../layers/version.ts"
@@ -51,6 +52,32 @@ const server = Effect.fnUntraced(function* (answer: (request: IncomingMessage, r
   const server: Server = { url, requests, connections: () => ({ opened: sockets.size, open }) }
   return server
 })
+
+/** A server that answers each request with these bytes, whatever HTTP has to say about them; and how many connections it had. */
+const rawServer = (answer: (request: string) => string | Uint8Array) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly close: () => void; readonly opened: () => number }>((resume) => {
+      const sockets = new Set<Socket>()
+      const listening = createServer((socket) => {
+        sockets.add(socket)
+        socket.on("error", () => {})
+        socket.on("data", (data) => {
+          const bytes = answer(data.toString("latin1"))
+          socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes)
+          if (/connection: close|HTTP\/1\.0/i.test(Buffer.from(bytes).toString("latin1"))) socket.end()
+        })
+      })
+      listening.listen(0, "127.0.0.1", () => {
+        const { port } = listening.address() as AddressInfo
+        const close = () => {
+          listening.close()
+          for (const socket of sockets) socket.destroy()
+        }
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}/data.hts`, close, opened: () => sockets.size }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
 
 /** Waits until it holds; the test's own time limit ends what never does. */
 const until = (holds: () => boolean): Effect.Effect<void> =>
@@ -307,6 +334,23 @@ suite("a redirect", (it) => {
     })
   )
 
+  it.effect("from http to https of the same host is not, and says where it leads", () =>
+    Effect.gen(function* () {
+      const cases = [
+        ["https://127.0.0.1/data.hts?key=secret", "https://127.0.0.1/data.hts"],
+        ["https://127.0.0.1:8443/other/12345678901", "https://127.0.0.1:8443"]
+      ] as const
+      for (const [location, movedTo] of cases) {
+        const { url } = yield* to(location)
+        const failure = yield* Effect.flip(textOf(`${url}/data.hts?Service=Hilltop`))
+        assert.deepInclude(failure, { kind: "forbidden", movedTo, detail: `the server redirects to ${movedTo}` })
+      }
+      const { url } = yield* to("https://localhost/data.hts")
+      const failure = yield* Effect.flip(textOf(`${url}/data.hts`))
+      assert.isUndefined("movedTo" in failure ? failure.movedTo : undefined)
+    })
+  )
+
   it.effect("to another server, port, scheme or to nowhere is not", () =>
     Effect.gen(function* () {
       const other = yield* server((_, response) => response.end(document))
@@ -354,5 +398,85 @@ describe("without leave for private addresses,", () => {
       assert.deepInclude(error, { _tag: "HilltopFetchFailed", kind: "forbidden" })
       assert.strictEqual(requests.length, 0)
     }).pipe(Effect.scoped, Effect.provide(clientWith({ CRAWL_ALLOW_PRIVATE: "false" })))
+  )
+})
+
+const plain = "<Hilltop><Agency>A</Agency></Hilltop>"
+const length = `Content-Length: ${plain.length}`
+const chunked = `${plain.length.toString(16)}\r\n${plain}\r\n0\r\n\r\n`
+
+suite("an answer of a server with its own idea of HTTP", (it) => {
+  it.effect.each([
+    ["line ends without a carriage return", `HTTP/1.1 200 OK\nContent-Type: text/xml\n${length}\n\n${plain}`],
+    ["line ends of both kinds", `HTTP/1.1 200 OK\nContent-Type: text/xml\r\n${length}\r\n\n${plain}`],
+    ["line ends of one kind, until it closes", `HTTP/1.0 200 OK\nServer: x\n\n${plain}`],
+    ["a length that is there twice", `HTTP/1.1 200 OK\r\n${length}\r\nX: y\r\n${length.toLowerCase()}\r\n\r\n${plain}`],
+    ["a length that is a list", `HTTP/1.1 200 OK\r\n${length}, ${plain.length}\r\n\r\n${plain}`],
+    ["control characters in a header", `HTTP/1.1 200 OK\r\nX: a\u0001\u0000b\u007f\r\n${length}\r\n\r\n${plain}`],
+    ["a carriage return in a header", `HTTP/1.1 200 OK\r\nX: a\rb\r\n${length}\r\n\r\n${plain}`],
+    ["a header of two lines", `HTTP/1.1 200 OK\r\nX: a\r\n b\r\n${length}\r\n\r\n${plain}`],
+    ["a line that is no header", `HTTP/1.1 200 OK\r\nHilltop\r\nX Y: z\r\n${length}\r\n\r\n${plain}`],
+    ["a space before the colon", `HTTP/1.1 200 OK\r\nContent-Length : ${plain.length}\r\n\r\n${plain}`],
+    ["a length and chunks", `HTTP/1.1 200 OK\r\n${length}\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`],
+    ["a head before its head", `HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\n${length}\n\n${plain}`]
+  ] as const)("is read in spite of %s, and its connection used again where it stays open", ([, answer]) =>
+    Effect.gen(function* () {
+      const { opened, url } = yield* rawServer(() => answer)
+      for (let times = 0; times < 4; times++) assert.strictEqual(yield* textOf(url), plain)
+      // At once after the end of an answer its connection may not be free yet; then there are two that take turns.
+      if (answer.includes("HTTP/1.0")) assert.strictEqual(opened(), 4)
+      else assert.isAtMost(opened(), 2)
+    })
+  )
+
+  it.effect("is read in whatever pieces its head comes", () =>
+    Effect.gen(function* () {
+      const answer = `HTTP/1.1 200 OK\nX: a\u0001b\n${length}\n${length}\n\n${plain}`
+      for (let at = 1; at < answer.length - plain.length + 2; at += 3) {
+        const { url } = yield* server((_, response) => {
+          const socket = response.socket!
+          socket.write(answer.slice(0, at), () => setImmediate(() => socket.write(answer.slice(at))))
+        })
+        assert.strictEqual(yield* textOf(url), plain, `${at}`)
+      }
+    })
+  )
+
+  it.effect.each([
+    [
+      "two lengths",
+      `HTTP/1.1 200 OK\r\n${length}\r\nContent-Length: 5\r\n\r\n${plain}`,
+      "no HTTP that can be read: |CONTENT_LENGTH"
+    ],
+    ["another protocol", `ICY 200 OK\r\n${length}\r\n\r\n${plain}`, "no HTTP that can be read: Expected HTTP/"],
+    ["no head at all", `${plain}\r\n\r\n`, "no HTTP that can be read: Expected HTTP/"],
+    ["a head without an end", `HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(20_000)}`, "HEADERS_OVERFLOW"]
+  ] as const)("is refused with its reason where it would have to be guessed at: %s", ([, answer, reason]) =>
+    Effect.gen(function* () {
+      const { url } = yield* rawServer(() => answer)
+      const error = yield* Effect.flip(ask(url))
+      assert.deepInclude(error, { _tag: "HilltopFetchFailed", kind: "unreachable" })
+      assert.match("detail" in error ? error.detail : "", new RegExp(reason))
+    })
+  )
+
+  it.effect("is got with the cookie that it sends everyone away with", () =>
+    Effect.gen(function* () {
+      const { requests, url } = yield* server((request, response) => {
+        if (request.headers.cookie === "pass=a1; seen=yes") response.end(document)
+        else
+          response
+            .writeHead(302, {
+              location: request.url,
+              "set-cookie": request.headers.cookie === undefined ? ["pass=a1; Path=/; HttpOnly"] : "seen=yes"
+            })
+            .end()
+      })
+      assert.strictEqual(yield* textOf(`${url}/data.hts?a=b`), document)
+      assert.strictEqual(requests.length, 3)
+      // It is nobody's but this answer's.
+      assert.strictEqual(yield* textOf(`${url}/data.hts?a=b`), document)
+      assert.isUndefined(requests[3]!.headers.cookie)
+    })
   )
 })

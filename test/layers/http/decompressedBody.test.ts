@@ -29,6 +29,40 @@ it.effect.each([
   })
 )
 
+const unpacked = Effect.fnUntraced(function* (body: Uint8Array, length: number, encoding = "gzip") {
+  const stream = yield* decompressedBody(inPieces(body, length), encoding, () => "damaged")
+  return Buffer.concat(yield* Stream.runCollect(stream)).toString()
+})
+const zipped = gzipSync(document)
+
+it.effect.each([
+  ["without its trailer", zipped.subarray(0, -8)],
+  ["with half of its trailer", zipped.subarray(0, -4)],
+  ["with a line end behind it", Buffer.concat([zipped, Buffer.from("\r\n")])],
+  ["with line ends in place of its trailer", Buffer.concat([zipped.subarray(0, -8), Buffer.from("\n\n")])],
+  ["with NULs behind it", Buffer.concat([zipped, Buffer.alloc(3)])],
+  ["in two parts", Buffer.concat([gzipSync(document.slice(0, 20)), gzipSync(document.slice(20))])],
+  ["twice, without the inner trailer", gzipSync(zipped.subarray(0, -8))]
+] as const)("a document in gzip is whole %s", ([, body]) =>
+  Effect.gen(function* () {
+    for (const length of [1, 7, 1_000]) assert.strictEqual(yield* unpacked(body, length), document, `${length}`)
+  })
+)
+
+it.effect.each([
+  ["without its end", zipped.subarray(0, -20)],
+  ["with another checksum", Buffer.concat([zipped.subarray(0, -8), Buffer.alloc(4, 7), zipped.subarray(-4)])],
+  ["with something else behind it", Buffer.concat([zipped, Buffer.from("more")])],
+  ["of nothing but its beginning", zipped.subarray(0, 10)],
+  ["of something that is no document, without its trailer", gzipSync('{"a":1}').subarray(0, -8)]
+] as const)("a body in gzip is damaged %s", ([, body]) =>
+  Effect.gen(function* () {
+    for (const length of [1, 7, 1_000]) {
+      assert.strictEqual(yield* Effect.flip(unpacked(body, length)), "damaged", `${length}`)
+    }
+  })
+)
+
 it.effect("a body may be empty, whatever its header says", () =>
   Effect.gen(function* () {
     for (const encoding of [undefined, "gzip", "br", "deflate"]) {
@@ -41,11 +75,11 @@ it.effect("a body may be empty, whatever its header says", () =>
 it.effect("a body in zstd is damaged when it asks for more memory than it may", () =>
   Effect.gen(function* () {
     const text = Buffer.alloc(20_000_000, " ")
-    const unpacked = Effect.fnUntraced(function* (windowLog: number) {
+    const sized = Effect.fnUntraced(function* (windowLog: number) {
       const body = zstdCompressSync(text, { params: { [constants.ZSTD_c_windowLog]: windowLog } })
       return yield* Stream.runCount(yield* decompressedBody(inPieces(body, 1_000), "zstd", () => "damaged"))
     })
-    assert.isAbove(yield* unpacked(23), 1)
-    assert.strictEqual(yield* Effect.flip(unpacked(24)), "damaged")
+    assert.isAbove(yield* sized(23), 1)
+    assert.strictEqual(yield* Effect.flip(sized(24)), "damaged")
   })
 )
