@@ -20,7 +20,7 @@ interface State {
   readonly parseEntity: (entity: string) => string
 }
 
-export const LenientSaxesParser = class extends saxes.SaxesParser<{ position: false; xmlns: false }> {
+export class LenientSaxesParser extends saxes.SaxesParser<{ position: false; xmlns: false }> {
   constructor() {
     super({ position: false, xmlns: false })
   }

@@ -125,7 +125,7 @@ export const readDocument = Effect.fnUntraced(function* (
 })
 
 const sitesOf = ({ measurements, profiles = [] }: DataDocument): ReadonlyArray<string> =>
-  [...measurements, ...profiles].map(({ siteName }) => siteName)
+  [...measurements, ...profiles.filter(({ siteName }) => siteName !== "")].map(({ siteName }) => siteName)
 
 const refuseOthers = (found: ReadonlyArray<string>, asked: string | undefined) => {
   const problem = otherSites(found, asked)

@@ -37,6 +37,8 @@ export class DataRows {
   #hasTime = false
   #value = ""
   #hasColumn = false
+  /** Whether there is anything in the row but a time and its column. */
+  #hasMore = false
   /** What `Value` says: it stands for the column where a row has none of its own. */
   #general = ""
   #quality = ""
@@ -59,8 +61,14 @@ export class DataRows {
   begin(): void {
     this.#pending = true
     this.#observedAt = undefined
-    this.#hasTime = this.#hasColumn = this.#inDoubt = false
-    this.#value = this.#general = this.#quality = this.#nonDetect = this.#qualityBeside = ""
+    this.#hasTime = this.#hasColumn = false
+    this.#value = ""
+    if (this.#hasMore) this.#forget()
+  }
+
+  #forget(): void {
+    this.#hasMore = this.#inDoubt = false
+    this.#general = this.#quality = this.#nonDetect = this.#qualityBeside = ""
   }
 
   cell(name: string, text: string): void {
@@ -69,10 +77,15 @@ export class DataRows {
       this.#observedAt = this.#hasTime && observedAt !== this.#observedAt ? undefined : observedAt
       this.#hasTime = true
     } else if (name === this.#column) {
-      if (this.#hasColumn && text !== this.#value) this.#inDoubt = true
+      if (this.#hasColumn && text !== this.#value) this.#hasMore = this.#inDoubt = true
       this.#hasColumn = true
       this.#value = text
-    } else if (name === "Value") this.#general = text
+    } else this.#more(name, text)
+  }
+
+  #more(name: string, text: string): void {
+    this.#hasMore = true
+    if (name === "Value") this.#general = text
     else if (name === this.#qualityColumn || name === "QualityCode") this.#quality = text
     // The quality series belongs to the data source, so the first quality stands for items without their own.
     else if (name === "Q1") {
@@ -81,8 +94,10 @@ export class DataRows {
   }
 
   /** One thing said of the row beside its value, as `Parameter` has it. */
-  parameter(name: string | undefined, value: string | undefined): void {
-    if (name === NON_DETECT) this.#nonDetect = this.#agreed(this.#nonDetect, value)
+  parameter(name = "", value = ""): void {
+    this.#hasMore = true
+    if (isSpoilt(name) && PERHAPS_ONE.test(name)) this.#inDoubt = true
+    else if (name === NON_DETECT) this.#nonDetect = this.#agreed(this.#nonDetect, value)
     else if (name === QUALITY) this.#qualityBeside = this.#agreed(this.#qualityBeside, value)
   }
 
@@ -115,13 +130,13 @@ export class DataRows {
     if (parts.some((part) => isSpoilt(part) && PERHAPS_ONE.test(part.trim()))) this.#inDoubt = true
     for (const name of [NON_DETECT, QUALITY]) {
       const at = parts.findIndex((part) => part.trim() === name)
-      if (at >= 0) this.parameter(name, parts[at + 1] ?? "")
+      if (at >= 0) this.parameter(name, parts[at + 1])
       // A censored value whose mark was overlooked would be another value.
       else if (text.includes(name)) this.#inDoubt = true
     }
   }
 
-  #agreed(before: string, value = ""): string {
+  #agreed(before: string, value: string): string {
     const said = value.trim().replace(/;$/, "")
     if (before !== "" && said !== before) this.#inDoubt = true
     return said
@@ -131,10 +146,11 @@ export class DataRows {
     const value = this.#hasColumn ? this.#value : this.#general
     const observedAt = this.#observedAt
     if (observedAt === undefined) this.skipped.unreadableTime++
-    else if (value === "" && this.#general !== "") this.skipped.notANumber++
+    // A removal would be one too: what is in doubt is not taken for a row that says it has no value.
+    else if (this.#inDoubt || (value === "" && this.#general !== "")) this.skipped.notANumber++
     else if (value === "") this.skipped.noValue++
-    else if (value === "*" || this.#nonDetect === "*") this.skipped.asterisk++
-    else if (this.#holdsDates || this.#inDoubt) this.skipped.notANumber++
+    else if (value === "*") this.skipped.asterisk++
+    else if (this.#holdsDates) this.skipped.notANumber++
     else if (this.#nonDetect !== "") this.#addCensored(observedAt, value, qualifierOf(this.#nonDetect))
     else {
       const plain = decimalText(value)
@@ -156,8 +172,7 @@ export class DataRows {
   }
 
   #push(observedAt: number, value: string, qualifier: Qualifier | undefined): void {
-    const said = this.#quality === "" ? this.#qualityBeside : this.#quality
-    const quality = said === "" ? undefined : this.#qualityCode(said)
+    const quality = this.#hasMore ? this.#qualityCode(this.#quality || this.#qualityBeside) : undefined
     if (quality === undefined)
       this.rows.push(qualifier === undefined ? { observedAt, value } : { observedAt, value, qualifier })
     else
@@ -168,6 +183,7 @@ export class DataRows {
 
   /** Neighbours mostly have the same one. */
   #qualityCode(text: string): number | undefined {
+    if (text === "") return undefined
     if (text !== this.#lastQuality) {
       this.#lastQuality = text
       this.#lastQualityCode = wholeNumber(text)

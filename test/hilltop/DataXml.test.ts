@@ -339,7 +339,12 @@ describe("what is said beside a value", () => {
   )
 
   it.effect.each([
-    ["<I1>5</I1><I2>$ND\t*\t</I2>", "asterisk"],
+    ["<I1>5</I1><I2>$ND\t*\t</I2>", "notANumber"],
+    ["<I1>*</I1><I2>$ND\t*\t</I2>", "asterisk"],
+    ["<I1/><I2>$ND\t*\t</I2>", "noValue"],
+    ["<I1/><I2>$ND\t>\t</I2><I3>$ND\t&lt;\t</I3>", "notANumber"],
+    ["<I1>5</I1><I1/>", "notANumber"],
+    ['<Value>5</Value><Parameter Name="$\uFFFDD" Value="&lt;"/>', "notANumber"],
     ["<I1>5</I1><I2>$ND\t~\t</I2>", "notANumber"],
     ["<I1>&lt;5</I1><I2>$ND\t>\t</I2>", "notANumber"],
     ["<I1>5</I1><I2>$ND\t>\t</I2><I3>$ND\t&lt;\t</I3>", "notANumber"],
