@@ -11,7 +11,7 @@ import { censoredDecimal, decimalText, qualifierOf } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
 import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
 import { isSpoilt } from "./HilltopText.ts"
-import { parseMowsecs, timeParser } from "./Nzst.ts"
+import { parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
 
 /** Names of what is said beside a value: on which side of it the truth lies, and how good it is. */
 const NON_DETECT = "$ND"
@@ -73,7 +73,7 @@ export class DataRows {
 
   cell(name: string, text: string): void {
     if (name === "T" || name === "D") {
-      const observedAt = this.#parseTime(text)
+      const observedAt = this.#parseTime === parseNzst ? parseNzst(text) : this.#parseTime(text)
       this.#observedAt = this.#hasTime && observedAt !== this.#observedAt ? undefined : observedAt
       this.#hasTime = true
     } else if (name === this.#column) {

@@ -52,7 +52,7 @@ const [ASCII_END, LATIN_END, THREE_BYTES] = [0x80, 0x180, 0x800]
 const plausible = 10
 
 /** A macron of which only the first byte is left, because the name was cut there. In windows-1252 it would end in `Ä` or `Å`. */
-const isCut = (lead: number | undefined, next: number | undefined): boolean =>
+const isCut = (lead: number, next: number | undefined): boolean =>
   (lead === 0xc4 || lead === 0xc5) && (next === undefined || next === 0x22 || next === 0x27 || next === 0x3c)
 
 /** Damaged UTF-8, unless it is rather windows-1252: decided by what is valid in it against what is not. */
@@ -66,8 +66,7 @@ const byEvidence = (bytes: Uint8Array): DecodedText => {
     else if ((code & 0xfc00) !== 0xdc00) valid += code < LATIN_END || code >= THREE_BYTES ? plausible : 1
   }
   let cut = 0
-  for (let at = bytes.indexOf(0xc4); at >= 0; at = bytes.indexOf(0xc4, at + 1)) if (isCut(0xc4, bytes[at + 1])) cut++
-  for (let at = bytes.indexOf(0xc5); at >= 0; at = bytes.indexOf(0xc5, at + 1)) if (isCut(0xc5, bytes[at + 1])) cut++
+  for (let at = 0; at < bytes.length; at++) if (isCut(bytes[at]!, bytes[at + 1])) cut++
   return valid + cut > 0 && valid + cut >= spoilt - cut
     ? { text, spoilt }
     : { text: new TextDecoder("windows-1252").decode(bytes), spoilt: 0 }

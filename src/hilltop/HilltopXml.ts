@@ -40,11 +40,7 @@ const notXml = (text: string): string | undefined => {
 /** `Error` wherever it stands, what other services of the server say instead (OWS, WFS), and a bare `e` as the root. */
 const ERROR = /^(?:\w+:)?(?:error|(?:service)?exception(?:report|text)?)$/i
 
-const isError = (name: string, depth: number): boolean => {
-  // Nearly every name is that of a cell, and shorter.
-  if (name.length < 5) return depth === 1 && name === "e"
-  return ERROR.test(name)
-}
+const isError = (name: string, depth: number): boolean => ERROR.test(name) || (depth === 1 && name === "e")
 
 /** Characters before a document, and behind it: there is no end to a text of nothing else. */
 const MOST_AROUND = 65_536
@@ -81,7 +77,8 @@ class Walk implements XmlHandler {
       text = ""
       isLeaf = true
       if (depth === 1) this.root = name
-      if (isError(name, depth)) {
+      // Nearly every name is that of a cell, and shorter than any of those.
+      if ((depth === 1 || name.length >= 5) && isError(name, depth)) {
         if (errorDepth === 0) errorDepth = depth
         this.error ??= ""
         this.code ||= attributes["exceptionCode"] ?? attributes["code"] ?? ""

@@ -138,7 +138,8 @@ export class SeriesRowsDigest implements XmlHandler {
     this.#pending = ""
     if (text === "") return
     this.#row.text(text)
-    if (closed === "T" || closed === "D") this.#time ??= this.#parseTime(text)
+    if (closed === "T" || closed === "D")
+      this.#time ??= this.#parseTime === parseNzst ? parseNzst(text) : this.#parseTime(text)
     else if (closed === "V" && this.#native && this.#level === 1) this.#time = parseMowsecs(text.split(" ", 1)[0]!)
   }
 
