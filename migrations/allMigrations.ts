@@ -10,7 +10,8 @@ import topics from "./0003_topics.ts"
 import observations from "./0004_observations.ts"
 import eventTimes from "./0016_event_times.ts"
 import mismatchLimit from "./0017_mismatch_limit.ts"
-import unavailableTasks from "./0020_unavailable_tasks.ts"
+import series from "./0018_series.ts"
+import unavailableTasks from "./0019_unavailable_tasks.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -19,7 +20,8 @@ export const migrations = {
   "0004_observations": observations,
   "0016_event_times": eventTimes,
   "0017_mismatch_limit": mismatchLimit,
-  "0020_unavailable_tasks": unavailableTasks
+  "0018_series": series,
+  "0019_unavailable_tasks": unavailableTasks
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -6,12 +6,14 @@ import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
 import type { PlanChange } from "../../src/crawl/PlanChange.ts"
+import { doubtOf, mostNearby, mostTold, NoteSummary, SiteNote } from "../../src/crawl/SiteNote.ts"
 import { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { brief, inBriefTransaction, untilFree } from "../postgres/heldRows.ts"
 import { listen } from "../postgres/listen.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { rowsAs } from "../postgres/statementArrays.ts"
 import { unhurried } from "../postgres/unhurried.ts"
 import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
@@ -43,8 +45,11 @@ const Row = Schema.Struct({
   hts_url: Schema.String,
   configuration: Schema.Unknown,
   problem: Schema.NullOr(Schema.String),
+  doubt: Schema.NullOr(Schema.String),
   planned: Schema.Unknown
 })
+
+const decodeNote = Schema.decodeUnknownOption(SiteNote)
 
 const readSources = readEach("Hilltop sources", Row)
 
@@ -56,7 +61,7 @@ export const PgHilltopSources = Layer.effect(
       Request: Schema.Void,
       Result: Schema.Unknown,
       execute: () => sql`
-        SELECT id, council_id, hts_url, configuration, problem, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
+        SELECT id, council_id, hts_url, configuration, problem, doubt, planned FROM hilltop_sources WHERE NOT paused ORDER BY id`
     })
     /** By the unique key of tasks, without a sort: 1.3 ms a page, whatever other sources have. */
     const pageOfTasks = (sourceId: number, { fetch_url, request_type }: Position) =>
@@ -127,6 +132,44 @@ export const PgHilltopSources = Layer.effect(
       yield* sql`SELECT pg_notify('penstock_hilltop_tasks', '')`
     })
 
+    /**
+     * A source has some thousands of notes, which are read when one has changed; names are looked through only where nothing
+     * matches. Sites that are excluded leave no doubt.
+     */
+    const summarize = (sourceId: number) =>
+      summaries(sql`
+        WITH noted AS MATERIALIZED (
+          SELECT n.site_name, n.note FROM hilltop_site_notes n JOIN hilltop_sources s ON s.id = n.source_id
+          WHERE n.source_id = ${sourceId}
+            AND NOT coalesce(jsonb_exists(s.configuration -> 'excludedSitesNames', n.site_name), false)
+        ), vanished AS MATERIALIZED (
+          SELECT site_name, series FROM noted, jsonb_array_elements_text(note -> 'vanished') AS series
+        ), other_units AS MATERIALIZED (
+          SELECT site_name, series FROM noted, jsonb_array_elements_text(note -> 'units') AS series
+        )
+        SELECT (SELECT count(*) FROM noted WHERE note -> 'listed' = 'true')::int4 AS lists,
+          (SELECT count(*) FROM noted WHERE note -> 'found' <> '[]')::int4 AS matching,
+          CASE WHEN EXISTS (SELECT FROM noted WHERE note -> 'found' <> '[]') THEN '{}' ELSE
+            array(SELECT DISTINCT name COLLATE "C" FROM noted, jsonb_array_elements_text(note -> 'nearby') AS name
+              ORDER BY 1 LIMIT ${mostNearby}::int4) END AS nearby,
+          (SELECT count(*) FROM vanished)::int4 AS vanished,
+          (SELECT coalesce(jsonb_agg(jsonb_build_array(site_name, series) ORDER BY site_name COLLATE "C", series COLLATE "C"), '[]')
+            FROM (SELECT * FROM vanished ORDER BY site_name COLLATE "C", series COLLATE "C" LIMIT ${mostTold}::int4) v)
+            AS "vanishedAt",
+          (SELECT count(*) FROM other_units)::int4 AS units,
+          (SELECT coalesce(jsonb_agg(jsonb_build_array(site_name, series) ORDER BY site_name COLLATE "C", series COLLATE "C"), '[]')
+            FROM (SELECT * FROM other_units ORDER BY site_name COLLATE "C", series COLLATE "C" LIMIT ${mostTold}::int4) u)
+            AS "unitsAt"`)
+
+    const keepDoubt = Effect.fnUntraced(function* (sourceId: number) {
+      const [summary] = yield* summarize(sourceId)
+      const doubt = (summary === undefined ? undefined : doubtOf(summary)) ?? null
+      yield* inBriefTransaction(sql)(sql`
+        UPDATE hilltop_sources SET doubt = ${doubt}::text
+        WHERE id = ${sourceId} AND doubt IS DISTINCT FROM ${doubt}::text`)
+    })
+    const summaries = rowsAs(NoteSummary)
+
     return HilltopSources.of({
       list: rows().pipe(
         Effect.flatMap(readSources),
@@ -137,6 +180,7 @@ export const PgHilltopSources = Layer.effect(
             htsUrl: row.hts_url,
             configuration: row.configuration,
             problem: row.problem ?? undefined,
+            doubt: row.doubt ?? undefined,
             planned: row.planned
           }))
         ),
@@ -152,7 +196,22 @@ export const PgHilltopSources = Layer.effect(
         const ends = yield* Effect.forEach(Array.chunksOf(judged, atOnce), setAsideOrResume)
         if (ends.some(([end]) => end?.held === true)) return yield* new StoreUnavailable({ cause: new LockTimeout() })
         yield* untilFree(unhurried(sql, 60, brief)(keepPlanned(change)))
+        yield* keepDoubt(change.sourceId)
       }, unavailable),
+      noteOf: (id, siteName) =>
+        sql<{ note: unknown }>`
+          SELECT note FROM hilltop_site_notes WHERE source_id = ${id} AND site_name = ${siteName}`.pipe(
+          Effect.map(([row]) => Option.getOrUndefined(decodeNote(row?.note))),
+          unavailable
+        ),
+      note: (id, siteName, note) =>
+        inBriefTransaction(sql)(sql`
+          INSERT INTO hilltop_site_notes (source_id, site_name, note)
+          VALUES (${id}::int4, ${siteName}::text, ${JSON.stringify(note)}::jsonb)
+          ON CONFLICT (source_id, site_name) DO UPDATE SET note = EXCLUDED.note`).pipe(
+          Effect.andThen(keepDoubt(id)),
+          unavailable
+        ),
       changes: listen(sql, "penstock_hilltop_sources")
     })
   })

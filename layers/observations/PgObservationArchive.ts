@@ -7,6 +7,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
 import { type LocationView, ObservationArchive, type SiteView } from "../../src/api/ObservationArchive.ts"
+import { inferredGrid } from "../../src/domain/Grid.ts"
 import type { Qualifier } from "../../src/domain/Observation.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
@@ -28,7 +29,9 @@ const SiteRow = Schema.Struct({
 const SeriesRow = Schema.Struct({
   id: Schema.Int,
   measurement_name: Schema.String,
+  measurement: Schema.NullOr(Schema.String),
   units: Schema.NullOr(Schema.String),
+  listed_units: Schema.NullOr(Schema.String),
   first_observed_at: Schema.NullOr(Schema.Finite),
   last_observed_at: Schema.NullOr(Schema.Finite),
   ahead_observed_at: Schema.NullOr(Schema.Finite),
@@ -45,7 +48,12 @@ interface ObservationRow {
 
 const locationOf = (row: typeof SiteRow.Type): LocationView | null => {
   const { easting, latitude, longitude, northing, projection } = row
-  if (easting !== null && northing !== null) return { easting, northing, projection }
+  if (easting !== null && northing !== null) {
+    const inferred = projection === null ? inferredGrid({ easting, northing }) : undefined
+    return inferred === undefined
+      ? { easting, northing, projection }
+      : { easting, northing, projection: inferred, projection_inferred: true }
+  }
   return latitude !== null && longitude !== null ? { latitude, longitude } : null
 }
 const siteFrom = (row: typeof SiteRow.Type): SiteView => ({
@@ -93,18 +101,22 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
         if (site === undefined) return undefined
         const series = yield* seriesOf(
           sql`
-            SELECT id, measurement_name, units, ${millis("first_observed_at")} AS first_observed_at,
+            SELECT id, measurement_name, nullif(measurement, '') AS measurement, units, listed_units,
+              ${millis("first_observed_at")} AS first_observed_at,
               ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count,
               (SELECT ${millis("max(o.observed_at)")} FROM observations o WHERE o.series_id = m.id AND o.superseded_at IS NULL
                 AND o.observed_at > coalesce(m.last_observed_at, '-infinity')
                 AND o.observed_at > o.first_seen_at + interval '1 day') AS ahead_observed_at
-            FROM observation_sites_measurements m WHERE site_id = ${id} ORDER BY measurement_name COLLATE "C"`
+            FROM observation_sites_measurements m WHERE site_id = ${id}
+            ORDER BY measurement_name COLLATE "C", measurement COLLATE "C", id`
         )
         return {
           ...siteFrom(site),
-          series: series.map(({ ahead_observed_at: ahead, ...one }) =>
-            ahead === null ? one : { ...one, ahead_observed_at: ahead }
-          )
+          series: series.map(({ ahead_observed_at, listed_units, ...one }) => ({
+            ...one,
+            ...(listed_units === null ? {} : { listed_units }),
+            ...(ahead_observed_at === null ? {} : { ahead_observed_at })
+          }))
         }
       }),
 

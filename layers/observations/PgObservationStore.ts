@@ -16,14 +16,17 @@ import {
   type StoreOutcome
 } from "../../src/stream/ObservationStore.ts"
 import { newestUntil } from "../../src/stream/newestUntil.ts"
+import { gridRank, movesSite, type Placed } from "../../src/domain/Grid.ts"
 import { documentsBefore } from "../../src/stream/ObservationRebuild.ts"
-import { type SeriesDocument, seriesDocuments } from "../../src/stream/SeriesDocument.ts"
+import { identityOf, type SeriesDocument, seriesDocuments } from "../../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
 import {
   cellsOf,
   isLate,
+  isOfAnother,
   knownMonth,
   type Month,
+  newMonth,
   noteStored,
   partsOf,
   takenBackAt,
@@ -31,6 +34,7 @@ import {
 } from "./monthsOfBatch.ts"
 import {
   type MonthName,
+  type MonthTable,
   frontierOf,
   observationStatements,
   rawOffsetsOf,
@@ -38,7 +42,9 @@ import {
   type SiteLocation,
   type SiteName
 } from "./observationStatements.ts"
+import { monthBounds } from "../../src/hilltop/Nzst.ts"
 import { tableOfMonth } from "./observationYears.ts"
+import { nothingCombined, strandStatements } from "./strandStatements.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
 import { type Cell, yearStatements } from "./yearStatements.ts"
@@ -59,6 +65,7 @@ const storeFailure = mapSqlFailure((cause) => {
 interface Change {
   readonly seriesId: number
   units: string | undefined
+  listedUnits: string | undefined
   from: number | undefined
   until: number | undefined
   added: number
@@ -68,6 +75,7 @@ interface Change {
 const unchanged = (seriesId: number): Change => ({
   seriesId,
   units: undefined,
+  listedUnits: undefined,
   from: undefined,
   until: undefined,
   added: 0,
@@ -85,7 +93,8 @@ const nothingFound = {
 }
 const nothingPlaced = { added: [], overruled: 0 }
 
-const seriesKey = ({ measurementName, siteId }: SeriesName) => `${siteId} ${measurementName}`
+const seriesKey = ({ inUnits, item, measurement, measurementName, siteId }: SeriesName) =>
+  JSON.stringify([siteId, measurementName, measurement, item, inUnits])
 const monthKey = ({ seriesId, yearMonth }: MonthName) => `${seriesId} ${yearMonth}`
 
 /** Whether a rebuild has read the document of the message, before what is new came through the topic. */
@@ -108,6 +117,12 @@ const lastSources = (messages: ReadonlyArray<StoreMessage>, known: Readonly<Reco
 
 const siteKey = ({ councilId, siteName }: SiteName) => JSON.stringify([councilId, siteName])
 
+const placed = ({ details, seenAt }: SiteLocation): Placed => ({
+  at: seenAt,
+  rank: gridRank(details),
+  source: details.source ?? ""
+})
+
 /** The last known location of each site in the batch. */
 const locationsOf = (messages: ReadonlyArray<StoreMessage>): ReadonlyArray<SiteLocation> => {
   const locations = new Map<string, SiteLocation>()
@@ -116,7 +131,8 @@ const locationsOf = (messages: ReadonlyArray<StoreMessage>): ReadonlyArray<SiteL
     if (message.location === null && message.geographicLocation === undefined) continue
     const key = siteKey(message)
     const known = locations.get(key)
-    if (known === undefined || known.seenAt <= seenAt) locations.set(key, { details: message, seenAt })
+    const next = { details: message, seenAt }
+    if (known === undefined || movesSite(placed(known), placed(next))) locations.set(key, next)
   }
   return [...locations.values()]
 }
@@ -167,12 +183,25 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
     ) {
       const nameOf = ({ message }: SeriesDocument): SeriesName => ({
         siteId: siteIds.get(siteKey(message))!,
-        measurementName: message.measurementName
+        ...identityOf(message)
       })
       const series = distinct(documents.map(nameOf), seriesKey)
       const ids = yield* idsOf([...series.values()], statements.lockSeries, statements.addSeries)
       const byKey = new Map([...series.keys()].map((key, position) => [key, ids.get(position)!]))
       return (document: SeriesDocument) => byKey.get(seriesKey(nameOf(document)))!
+    })
+
+    /** What is known of the months. */
+    const recall = Effect.fnUntraced(function* (months: ReadonlyArray<Month>, table?: MonthTable) {
+      const { found, unreadable } = yield* statements.findMonths(months, table)
+      if (unreadable.length > 0) return yield* new BatchRefused({ reason: "what is known of its month cannot be read" })
+      for (const known of found) {
+        const month = months[known.position]!
+        month.frontier = frontierOf(known)
+        month.source = known.source
+        month.isShared = known.is_shared
+        month.digests.push(...parseDigests(known.day_digests))
+      }
     })
 
     /** The documents with their months, in rounds: of the documents about one month each is in a round of its own. */
@@ -181,20 +210,11 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       seriesIdOf: (document: SeriesDocument) => number
     ) {
       const months = distinct(
-        documents.map((document): Month => {
-          const { yearMonth } = document
-          return { seriesId: seriesIdOf(document), yearMonth, frontier: undefined, digests: [], documents: 0 }
-        }),
+        documents.map((document): Month => newMonth({ seriesId: seriesIdOf(document), yearMonth: document.yearMonth })),
         monthKey
       )
       const list = [...months.values()]
-      const { found, unreadable } = yield* statements.findMonths(list)
-      if (unreadable.length > 0) return yield* new BatchRefused({ reason: "what is known of its month cannot be read" })
-      for (const known of found) {
-        const month = list[known.position]!
-        month.frontier = frontierOf(known)
-        month.digests.push(...parseDigests(known.day_digests))
-      }
+      yield* recall(list)
       const rounds: Array<Array<Work>> = []
       for (const document of documents) {
         const month = months.get(monthKey({ seriesId: seriesIdOf(document), yearMonth: document.yearMonth }))!
@@ -238,13 +258,64 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       return { added, removed, corrected: corrected.length, overruled: compared.overruled + placed.overruled }
     })
 
+    /**
+     * Stores a document about a month that another source tells of as well: beside what that one says, and then the series is made
+     * of both, from the first day that is not as before to the last.
+     */
+    const storeShared = Effect.fnUntraced(function* (work: Work) {
+      const { document, month } = work
+      const { seriesId, yearMonth } = month
+      const { addStrands, combine, copyToStrand } = strandStatements(sql, tableOfMonth(yearMonth))
+      const source = document.message.source ?? month.source
+      const strands = yield* addStrands(seriesId, [...new Set([month.source, source])])
+      const ids = new Map(strands.map((one) => [one.source, one.id]))
+      if (!month.isShared) {
+        const strandId = ids.get(month.source)!
+        yield* copyToStrand(seriesId, strandId, monthBounds(yearMonth)!)
+        yield* statements.keepMonths(knownMonth({ ...month, seriesId: strandId }), "observation_strand_months")
+        month.isShared = true
+      }
+      const strand = newMonth({ seriesId: ids.get(source)!, yearMonth }, source)
+      yield* recall([strand], "observation_strand_months")
+      const own: Work = { ...work, month: strand }
+      const changed = strand.frontier === undefined ? [document.covers] : partsOf(own).map(({ part }) => part)
+      const { overruled } = changed.length > 0 ? yield* writeYear("observation_strand_values", [own]) : { overruled: 0 }
+      const late = isLate(own)
+      noteStored(own)
+      yield* statements.keepMonths(knownMonth(strand), "observation_strand_months")
+      const [first, last] = [changed[0], changed.at(-1)]
+      const combined =
+        first === undefined || last === undefined
+          ? nothingCombined
+          : yield* combine(seriesId, strands, { from: first.from, until: last.until })
+      return { ...combined, overruled, late }
+    })
+
     /** Stores documents about different months; `changes` takes down what becomes of the series. */
     const storeRound = Effect.fnUntraced(function* (
       round: ReadonlyArray<Work>,
       changes: Map<number, Change>,
       outcome: Types.Mutable<StoreOutcome>
     ) {
-      const years = Map.groupBy(round, ({ document }) => tableOfMonth(document.yearMonth))
+      const changeOf = (seriesId: number) => {
+        const change = changes.get(seriesId) ?? unchanged(seriesId)
+        changes.set(seriesId, change)
+        return change
+      }
+      const noteUnits = ({ document: { message }, month }: Work) => {
+        const change = changeOf(month.seriesId)
+        change.units = message.units ?? change.units
+        change.listedUnits = message.listedUnits ?? ""
+      }
+      const noteAdded = (seriesId: number, at: number, seenAt: number) => {
+        const change = changeOf(seriesId)
+        change.added++
+        if (change.from === undefined || at < change.from) change.from = at
+        if (at > newestUntil(seenAt)) return
+        if (change.until === undefined || at > change.until) change.until = at
+      }
+      const own = round.filter((work) => !isOfAnother(work))
+      const years = Map.groupBy(own, ({ document }) => tableOfMonth(document.yearMonth))
       for (const [table, works] of years) {
         const { added, corrected, overruled, removed } = yield* writeYear(table, works)
         outcome.added += added.length
@@ -252,20 +323,22 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         outcome.removed += removed.length
         outcome.overruled += overruled
         for (const work of works) {
-          const { seriesId } = work.month
-          const change = changes.get(seriesId) ?? unchanged(seriesId)
-          changes.set(seriesId, change)
-          if (!isLate(work)) change.units = work.document.message.units ?? change.units
+          if (!isLate(work)) noteUnits(work)
+          work.month.source ||= work.document.message.source ?? ""
           noteStored(work)
         }
-        for (const { row, seenAt, seriesId } of added) {
-          const change = changes.get(seriesId)!
-          change.added++
-          if (change.from === undefined || row.at < change.from) change.from = row.at
-          if (row.at > newestUntil(seenAt)) continue
-          if (change.until === undefined || row.at > change.until) change.until = row.at
-        }
-        for (const { seriesId } of removed) changes.get(seriesId)!.removed++
+        for (const { row, seenAt, seriesId } of added) noteAdded(seriesId, row.at, seenAt)
+        for (const { seriesId } of removed) changeOf(seriesId).removed++
+      }
+      for (const work of round.filter((one) => !own.includes(one))) {
+        const { added, corrected, late, overruled, removed } = yield* storeShared(work)
+        outcome.added += added.length
+        outcome.corrected += corrected
+        outcome.removed += removed.length
+        outcome.overruled += overruled
+        if (!late) noteUnits(work)
+        for (const at of added) noteAdded(work.month.seriesId, at, work.document.seenAt)
+        changeOf(work.month.seriesId).removed += removed.length
       }
     })
 

@@ -13,6 +13,10 @@ import type { Cell, Comparison } from "./yearStatements.ts"
 /** A month of a series within a batch: what is known of it, as the batch goes on. */
 export interface Month extends MonthName {
   frontier: Frontier | undefined
+  /** Who told of it first; empty where nobody said. */
+  source: string
+  /** Others tell of it too. */
+  isShared: boolean
   /** By day: the values of this digest are all current. */
   readonly digests: Digests
   /** Documents of the batch that are about it. */
@@ -23,6 +27,20 @@ export interface Work {
   readonly days: ReadonlyArray<Day>
   readonly month: Month
 }
+/** A month of which nothing is known. */
+export const newMonth = (name: MonthName, source = ""): Month => ({
+  ...name,
+  frontier: undefined,
+  source,
+  isShared: false,
+  digests: [],
+  documents: 0
+})
+
+/** Whether another source told of the month before. What says nothing of its source counts as said by the first. */
+export const isOfAnother = ({ document: { message }, month: { isShared, source } }: Work): boolean =>
+  isShared || ((message.source ?? "") !== "" && source !== "" && message.source !== source)
+
 /** A newer document of the month is stored already. */
 export const isLate = ({ document, month: { frontier } }: Work): boolean =>
   frontier !== undefined && frontier.seenAt > document.seenAt
@@ -42,8 +60,17 @@ export const noteStored = (work: Work): void => {
 }
 
 /** The month as it is to be kept; none when nothing was stored in it. */
-export const knownMonth = ({ digests, frontier, seriesId, yearMonth }: Month): ReadonlyArray<KnownMonth> =>
-  frontier === undefined ? [] : [{ seriesId, yearMonth, frontier, dayDigests: formatDigests(digests) }]
+export const knownMonth = ({
+  digests,
+  frontier,
+  isShared,
+  seriesId,
+  source,
+  yearMonth
+}: Month): ReadonlyArray<KnownMonth> =>
+  frontier === undefined
+    ? []
+    : [{ seriesId, yearMonth, frontier, dayDigests: formatDigests(digests), source, isShared }]
 
 /** Rows of the document, to compare or to write. */
 export const cellsOf = (

@@ -7,7 +7,9 @@
 import { Effect, Predicate, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SiteDetails } from "../../src/domain/Observation.ts"
+import { gridRank } from "../../src/domain/Grid.ts"
 import type { Frontier } from "../../src/stream/monthFrontier.ts"
+import type { SeriesIdentity } from "../../src/stream/SeriesDocument.ts"
 import { waitFor } from "../postgres/heldRows.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { millisOf } from "../postgres/epochNumbers.ts"
@@ -21,9 +23,8 @@ export interface SiteLocation {
   readonly details: SiteDetails
   readonly seenAt: number
 }
-export interface SeriesName {
+export interface SeriesName extends SeriesIdentity {
   readonly siteId: number
-  readonly measurementName: string
 }
 export interface MonthName {
   readonly seriesId: number
@@ -33,10 +34,16 @@ export interface KnownMonth extends MonthName {
   readonly frontier: Frontier
   /** Of the days of the month, as hexadecimal text; see `observation_months`. */
   readonly dayDigests: string
+  /** Who told of it first; empty where nobody said. */
+  readonly source: string
+  /** Whether others tell of it too, so that it is kept by strands. */
+  readonly isShared: boolean
 }
 export interface SeriesChange {
   readonly seriesId: number
   readonly units: string | undefined
+  /** Empty where the list agrees; undefined where nothing is known of it that is new. */
+  readonly listedUnits: string | undefined
   readonly from: number | undefined
   readonly until: number | undefined
   readonly added: number
@@ -57,7 +64,9 @@ const FoundMonth = Schema.Struct({
   beneath_from: Schema.NullOr(Schema.Finite),
   beneath_until: Schema.NullOr(Schema.Finite),
   beneath_is_complete: Schema.NullOr(Schema.Boolean),
-  day_digests: Schema.String
+  day_digests: Schema.String,
+  source: Schema.String,
+  is_shared: Schema.Boolean
 })
 
 /** The columns of a month as its frontier. */
@@ -74,6 +83,8 @@ export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
         : { seenAt, from, until, complete: complete === true }
   }
 }
+export type MonthTable = "observation_months" | "observation_strand_months"
+
 const found = rowsAs(Found)
 const readMonths = readEach("months of observations", FoundMonth)
 const readPositions = readEach("months of observations", Schema.Struct({ position: Schema.Int }))
@@ -92,9 +103,12 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
     sql`unnest(${int4s(sites.map((site) => site.councilId))}, ${texts(sites.map((site) => site.siteName))})
       WITH ORDINALITY AS wanted (council_id, name, ordinal)`
 
+  const identity = sql.literal("site_id, measurement_name, measurement, item, in_units")
   const seriesNames = (list: ReadonlyArray<SeriesName>) =>
-    sql`unnest(${int4s(list.map((one) => one.siteId))}, ${texts(list.map((one) => one.measurementName))})
-      WITH ORDINALITY AS wanted (site_id, measurement_name, ordinal)`
+    sql`unnest(${int4s(list.map((one) => one.siteId))}, ${texts(list.map((one) => one.measurementName))},
+        ${texts(list.map((one) => one.measurement))}, ${int4s(list.map((one) => one.item))},
+        ${texts(list.map((one) => one.inUnits))})
+      WITH ORDINALITY AS wanted (${identity}, ordinal)`
 
   return {
     /**
@@ -141,7 +155,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       INSERT INTO observation_sites (council_id, name)
       SELECT council_id, name FROM ${siteNames(sites)} ORDER BY council_id, name ON CONFLICT DO NOTHING`,
 
-    /** A location from an older document moves nothing; where no projection is named, the known one still holds. */
+    /** What `movesSite` says: an older document of the source moves nothing, nor does a worse grid of another source. */
     locateSites: (sites: ReadonlyArray<SiteLocation>) => {
       const numbers = (of: (details: SiteDetails) => number | undefined) =>
         float8s(sites.map(({ details }) => of(details) ?? null))
@@ -152,17 +166,20 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
             ${numbers(({ location }) => location?.easting)}, ${numbers(({ location }) => location?.northing)},
             ${texts(sites.map(({ details }) => details.location?.projection ?? null))},
             ${numbers(({ geographicLocation }) => geographicLocation?.latitude)},
-            ${numbers(({ geographicLocation }) => geographicLocation?.longitude)})
-            AS w (council_id, name, seen_at, easting, northing, projection, latitude, longitude)
+            ${numbers(({ geographicLocation }) => geographicLocation?.longitude)},
+            ${texts(sites.map(({ details }) => details.source ?? ""))}, ${int4s(sites.map(({ details }) => gridRank(details)))})
+            AS w (council_id, name, seen_at, easting, northing, projection, latitude, longitude, source, rank)
         ), held AS (
           SELECT s.id, w.* FROM observation_sites s JOIN wanted w USING (council_id, name)
-          WHERE s.located_at IS NULL OR s.located_at <= w.seen_at ORDER BY s.id FOR NO KEY UPDATE OF s
+          WHERE s.located_at IS NULL OR CASE
+            WHEN s.located_by IN ('', w.source) OR w.source = '' OR s.located_rank = w.rank THEN s.located_at <= w.seen_at
+            ELSE w.rank > s.located_rank END
+          ORDER BY s.id FOR NO KEY UPDATE OF s
         )
         UPDATE observation_sites s SET easting = h.easting, northing = h.northing,
-          projection = CASE WHEN h.easting IS NOT NULL THEN coalesce(h.projection, s.projection) END,
-          latitude = h.latitude, longitude = h.longitude, located_at = h.seen_at,
-          updated_at = CASE WHEN (s.easting, s.northing, s.latitude, s.longitude)
-            IS DISTINCT FROM (h.easting, h.northing, h.latitude, h.longitude) THEN now() ELSE s.updated_at END
+          projection = h.projection, located_by = h.source, located_rank = h.rank, latitude = h.latitude, longitude = h.longitude, located_at = h.seen_at,
+          updated_at = CASE WHEN (s.easting, s.northing, s.projection, s.latitude, s.longitude)
+            IS DISTINCT FROM (h.easting, h.northing, h.projection, h.latitude, h.longitude) THEN now() ELSE s.updated_at END
         FROM held h WHERE s.id = h.id`
     },
 
@@ -170,26 +187,27 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
     lockSeries: (list: ReadonlyArray<SeriesName>) =>
       found(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, m.id
-        FROM ${seriesNames(list)} JOIN observation_sites_measurements m USING (site_id, measurement_name)
+        FROM ${seriesNames(list)} JOIN observation_sites_measurements m USING (${identity})
         ORDER BY m.id FOR NO KEY UPDATE OF m`),
 
     addSeries: (list: ReadonlyArray<SeriesName>) => sql`
-      INSERT INTO observation_sites_measurements (site_id, measurement_name)
-      SELECT site_id, measurement_name FROM ${seriesNames(list)} ORDER BY site_id, measurement_name
+      INSERT INTO observation_sites_measurements (${identity}, units)
+      SELECT ${identity}, nullif(in_units, '') FROM ${seriesNames(list)} ORDER BY ${identity}
       ON CONFLICT DO NOTHING`,
 
     changeSeries: (changes: ReadonlyArray<SeriesChange>) => sql`
-      UPDATE observation_sites_measurements m SET units = coalesce(c.units, m.units),
+      UPDATE observation_sites_measurements m SET units = coalesce(c.units, m.units), listed_units = coalesce(nullif(c.listed_units, ''), CASE WHEN c.listed_units IS NULL THEN m.listed_units END),
         first_observed_at = least(m.first_observed_at, c.observed_from),
         last_observed_at = greatest(m.last_observed_at, c.observed_until),
         observation_count = m.observation_count + c.added - c.removed, updated_at = now()
       FROM unnest(${int4s(changes.map((change) => change.seriesId))},
         ${texts(changes.map((change) => change.units ?? null))}, ${moments(changes.map((change) => change.from ?? null))},
         ${moments(changes.map((change) => change.until ?? null))}, ${int4s(changes.map((change) => change.added))},
-        ${int4s(changes.map((change) => change.removed))})
-        AS c (series_id, units, observed_from, observed_until, added, removed)
+        ${int4s(changes.map((change) => change.removed))},
+        ${texts(changes.map((change) => change.listedUnits ?? null))})
+        AS c (series_id, units, observed_from, observed_until, added, removed, listed_units)
       WHERE m.id = c.series_id AND (c.added > 0 OR c.removed > 0 OR c.units <> m.units
-        OR (m.units IS NULL AND c.units IS NOT NULL))`,
+        OR (m.units IS NULL AND c.units IS NOT NULL) OR nullif(c.listed_units, '') IS DISTINCT FROM m.listed_units AND c.listed_units IS NOT NULL)`,
 
     /** Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value. See `newestUntil`. */
     findEnds: (seriesIds: ReadonlyArray<number>) => sql`
@@ -200,16 +218,17 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
           AND observed_at <= first_seen_at + interval '1 day' ORDER BY observed_at DESC LIMIT 1)
       WHERE m.id = ANY (${int4s(seriesIds)})`,
 
-    findMonths: (months: ReadonlyArray<MonthName>) =>
+    /** Of series in `observation_months`, of strands in the other. */
+    findMonths: (months: ReadonlyArray<MonthName>, table: MonthTable = "observation_months") =>
       sql`
         SELECT wanted.ordinal::int4 - 1 AS position, ${epoch("m.seen_at")} AS seen_at,
           ${epoch("m.covers_from")} AS covers_from, ${epoch("m.covers_until")} AS covers_until, m.is_complete,
           ${epoch("m.beneath_seen_at")} AS beneath_seen_at, ${epoch("m.beneath_from")} AS beneath_from,
           ${epoch("m.beneath_until")} AS beneath_until, m.beneath_is_complete,
-          encode(m.day_digests, 'hex') AS day_digests
+          encode(m.day_digests, 'hex') AS day_digests, m.source, m.is_shared
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))})
           WITH ORDINALITY AS wanted (series_id, year_month, ordinal)
-        JOIN observation_months m USING (series_id, year_month)`.pipe(
+        JOIN ${sql(table)} m USING (series_id, year_month)`.pipe(
         Effect.flatMap(readMonths),
         Effect.flatMap(({ readable, unreadable }) =>
           Effect.map(readPositions(unreadable.map(({ row }) => row)), (positions) => ({
@@ -220,27 +239,28 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
         )
       ),
 
-    keepMonths: (months: ReadonlyArray<KnownMonth>) => {
+    keepMonths: (months: ReadonlyArray<KnownMonth>, table: MonthTable = "observation_months") => {
       const of = (one: (frontier: Frontier) => number | boolean | undefined) =>
         months.map(({ frontier }) => one(frontier) ?? null)
       const columns = sql.literal(
-        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests"
+        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests, source, is_shared"
       )
       return sql`
-        INSERT INTO observation_months (${columns})
+        INSERT INTO ${sql(table)} (${columns})
         SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from,
-          beneath_until, beneath_is_complete, decode(day_digests, 'hex')
+          beneath_until, beneath_is_complete, decode(day_digests, 'hex'), source, is_shared
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
           ${moments(of(({ seenAt }) => seenAt))}, ${moments(of(({ from }) => from))},
           ${moments(of(({ until }) => until))}, ${flags(of(({ complete }) => complete))},
           ${moments(of(({ beneath }) => beneath?.seenAt))}, ${moments(of(({ beneath }) => beneath?.from))},
           ${moments(of(({ beneath }) => beneath?.until))}, ${flags(of(({ beneath }) => beneath?.complete))},
-          ${texts(months.map((month) => month.dayDigests))}) AS m (${columns})
+          ${texts(months.map((month) => month.dayDigests))}, ${texts(months.map((month) => month.source))},
+          ${flags(months.map((month) => month.isShared))}) AS m (${columns})
         ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
           covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
           beneath_seen_at = EXCLUDED.beneath_seen_at, beneath_from = EXCLUDED.beneath_from,
           beneath_until = EXCLUDED.beneath_until, beneath_is_complete = EXCLUDED.beneath_is_complete,
-          day_digests = EXCLUDED.day_digests`
+          day_digests = EXCLUDED.day_digests, source = EXCLUDED.source, is_shared = EXCLUDED.is_shared`
     }
   }
 }

@@ -36,15 +36,20 @@ const keepIds = (table: string, ...key: ReadonlyArray<string>): ReadonlyArray<st
     FOR EACH ROW EXECUTE FUNCTION ${rebuildSchema}.keep_id_of_${table}()`
 ]
 
+/** What each source says of months that several tell of. */
+const strandTables = ["observation_strands", "observation_strand_months", "observation_strand_values"]
+
 export const rebuildTables: ReadonlyArray<string> = [
   `DROP SCHEMA IF EXISTS ${rebuildSchema} CASCADE`,
   `CREATE SCHEMA ${rebuildSchema}`,
   `CREATE TABLE ${rebuildSchema}.rebuild AS
     SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name, '${madeBy}' AS made_by`,
   ...keepIds("observation_sites", "council_id", "name"),
-  ...keepIds("observation_sites_measurements", "site_id", "measurement_name"),
+  ...keepIds("observation_sites_measurements", "site_id", "measurement_name", "measurement", "item", "in_units"),
   `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)
     WITH (fillfactor = 80)`,
+  ...strandTables.map((table) => `CREATE TABLE ${rebuildSchema}.${table} (LIKE ${table} INCLUDING ALL)`),
+  `ALTER TABLE ${rebuildSchema}.observation_strand_months SET (fillfactor = 80)`,
   `CREATE TABLE ${rebuildSchema}.observation_offsets (LIKE observation_offsets INCLUDING ALL)`,
   // Empty, and found first: what an earlier rebuild has read is read again.
   `CREATE TABLE ${rebuildSchema}.observation_rebuilt (LIKE observation_rebuilt INCLUDING ALL)`,
@@ -68,20 +73,30 @@ const copied = (columns: ReadonlyArray<string>, from: string) =>
   columns.map((one) => `${one} = ${from}.${one}`).join(", ")
 const rowOf = (columns: ReadonlyArray<string>, of: string) => `(${columns.map((one) => `${of}.${one}`).join(", ")})`
 
-const locations = ["easting", "northing", "projection", "latitude", "longitude", "located_at"]
+const locations = [
+  "easting",
+  "northing",
+  "projection",
+  "latitude",
+  "longitude",
+  "located_at",
+  "located_by",
+  "located_rank"
+]
 const extents = ["first_observed_at", "last_observed_at", "observation_count"]
 
 /** Runs in one transaction, during which no store can write. Series that no document has any more are left without a value. */
 export const swapTables: ReadonlyArray<string> = [
   `UPDATE observation_sites s SET ${copied(locations, "r")}, updated_at = now() FROM ${rebuildSchema}.observation_sites r
     WHERE r.id = s.id AND ${rowOf(locations, "s")} IS DISTINCT FROM ${rowOf(locations, "r")}`,
-  `UPDATE observation_sites_measurements m SET units = coalesce(r.units, m.units), ${copied(extents, "r")}, updated_at = now()
+  `UPDATE observation_sites_measurements m SET units = coalesce(r.units, m.units), listed_units = r.listed_units,
+      ${copied(extents, "r")}, updated_at = now()
     FROM (
-      SELECT m.id, r.units, r.first_observed_at, r.last_observed_at, coalesce(r.observation_count, 0) AS observation_count
+      SELECT m.id, r.units, r.listed_units, r.first_observed_at, r.last_observed_at, coalesce(r.observation_count, 0) AS observation_count
       FROM observation_sites_measurements m LEFT JOIN ${rebuildSchema}.observation_sites_measurements r USING (id)
     ) AS r
     WHERE r.id = m.id AND (${rowOf(extents, "m")} IS DISTINCT FROM ${rowOf(extents, "r")} OR r.units <> m.units
-      OR (m.units IS NULL AND r.units IS NOT NULL))`,
+      OR r.listed_units IS DISTINCT FROM m.listed_units OR (m.units IS NULL AND r.units IS NOT NULL))`,
   `DELETE FROM observation_rebuilt`,
   // Of a topic that was made anew meanwhile, both logs were read so far.
   `INSERT INTO observation_rebuilt (partition, next_offset, ended_at)
@@ -94,7 +109,8 @@ export const swapTables: ReadonlyArray<string> = [
       live name := current_schema();
       t record;
     BEGIN
-      FOR t IN (${swapped}) UNION ALL SELECT 'observation_months', NULL, NULL LOOP
+      FOR t IN (${swapped}) UNION ALL SELECT name, NULL, NULL
+        FROM unnest('{observation_months, ${strandTables.join(", ")}}'::name[]) AS name LOOP
         EXECUTE format('ALTER TABLE %I.%I SET SCHEMA ${replacedSchema}', live, t.name);
         EXECUTE format('ALTER TABLE ${rebuildSchema}.%I SET SCHEMA %I', t.name, live);
       END LOOP;

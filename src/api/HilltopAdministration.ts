@@ -37,7 +37,7 @@ export const SourceView = Schema.Struct({
   hts_url: Schema.String,
   configuration: Schema.Json,
   paused: Schema.Boolean,
-  /** Why the configuration cannot be used. */
+  /** Why the configuration cannot be used, and nothing is asked; or else what the lists and documents leave in doubt. */
   problem: Schema.NullOr(Schema.String),
   created_at: Instant,
   updated_at: Instant

@@ -21,7 +21,13 @@ export const NzstInstant = Schema.toType(Instant).pipe(
 )
 
 export const LocationView = Schema.Union([
-  Schema.Struct({ easting: Schema.Finite, northing: Schema.Finite, projection: Schema.NullOr(Schema.String) }),
+  Schema.Struct({
+    easting: Schema.Finite,
+    northing: Schema.Finite,
+    projection: Schema.NullOr(Schema.String),
+    /** The source names no grid, and by the numbers it can be no other. */
+    projection_inferred: Schema.optionalKey(Schema.Literal(true))
+  }),
   Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })
 ])
 export type LocationView = typeof LocationView.Type
@@ -38,7 +44,12 @@ export type SiteView = typeof SiteView.Type
 export const SeriesView = Schema.Struct({
   id: Schema.Int,
   measurement_name: Schema.String,
+  /** What of `measurement_name` it is: a data source may have several measurements. Null where that is not known. */
+  measurement: Schema.NullOr(Schema.String),
+  /** Values in other units are a series of their own. */
   units: Schema.NullOr(Schema.String),
+  /** As the source lists it, where its documents say otherwise. */
+  listed_units: Schema.optionalKey(Schema.String),
   first_observed_at: Schema.NullOr(NzstInstant),
   last_observed_at: Schema.NullOr(NzstInstant),
   /** The newest value of a time that was yet to come when it was seen, where there is any: a mistake of the source, or a forecast. */

@@ -2,7 +2,7 @@
  * What a list makes worth asking next: sites lead to their measurement lists, those to data by calendar month.
  *
  * Pure. A DataSource counts when its name is wanted, it is a `StdSeries`, and it has a wanted measurement that the server
- * does not compute (`VM`); that measurement's `RequestAs` is asked for.
+ * does not compute (`VM`); the `RequestAs` of each of those is asked for, since each is a series of its own.
  */
 import type { HilltopSource } from "../domain/HilltopSource.ts"
 import type { NewTask } from "../domain/FetchTask.ts"
@@ -62,29 +62,32 @@ export const afterMeasurementsList = (
 ): ReadonlyArray<NewTask> => {
   const tasks: Array<NewTask> = []
   for (const dataSource of list.dataSources) {
-    const measurement = wantedMeasurement(source, dataSource)
     const site = dataSource.site ?? siteName
-    if (tasks.length > mostFollowUps) break
-    if (measurement === undefined || site === undefined) continue
-    const details = {
-      siteName: site,
-      measurementName: dataSource.name,
-      measurement: measurement.name,
-      item: measurement.item,
-      ...(measurement.units === undefined ? {} : { units: measurement.units })
-    }
+    if (site === undefined) continue
+    const measurements = wantedMeasurements(source, dataSource)
     const { first, last } = extent(dataSource, now)
-    if (isAlive(last, now)) {
-      tasks.push({
-        sourceId: source.id,
-        requestType: "MEASUREMENT_DATA_LATEST",
-        fetchUrl: measurementDataLatestUrl(source.htsUrl, site, measurement.requestAs),
-        details
-      })
-    }
     const months = first === undefined || last === undefined ? [] : plannedMonths(first, last, now)
-    for (const fetchUrl of measurementDataUrls(source.htsUrl, site, measurement.requestAs, months)) {
-      tasks.push({ sourceId: source.id, requestType: "MEASUREMENT_DATA", fetchUrl, details })
+    for (const measurement of measurements) {
+      if (tasks.length > mostFollowUps) return tasks
+      const details = {
+        siteName: site,
+        measurementName: dataSource.name,
+        measurement: measurement.name,
+        ...(measurements.length > 1 ? { isOneOfSeveral: true } : {}),
+        item: measurement.item,
+        ...(measurement.units === undefined ? {} : { units: measurement.units })
+      }
+      if (isAlive(last, now)) {
+        tasks.push({
+          sourceId: source.id,
+          requestType: "MEASUREMENT_DATA_LATEST",
+          fetchUrl: measurementDataLatestUrl(source.htsUrl, site, measurement.requestAs),
+          details
+        })
+      }
+      for (const fetchUrl of measurementDataUrls(source.htsUrl, site, measurement.requestAs, months)) {
+        tasks.push({ sourceId: source.id, requestType: "MEASUREMENT_DATA", fetchUrl, details })
+      }
     }
   }
   return tasks
@@ -96,11 +99,12 @@ export const partsOf = ({ details, fetchUrl, requestType, sourceId }: NewTask): 
     ? []
     : dividedRange(fetchUrl).map((part) => ({ sourceId, requestType, fetchUrl: part, details }))
 
-/** The measurement of a data source that is to be asked for, if any is. */
-const wantedMeasurement = (source: HilltopSource, dataSource: ListedDataSource): ListedMeasurement | undefined => {
+/** The measurements of a data source that are to be asked for: each address once, whatever column it would be of. */
+const wantedMeasurements = (source: HilltopSource, dataSource: ListedDataSource): ReadonlyArray<ListedMeasurement> => {
   const names = new Set(source.configuration.measurementNames.map(nameKey))
-  if (!names.has(nameKey(dataSource.name)) || dataSource.tsType !== "StdSeries") return undefined
-  return dataSource.measurements.find((measurement) => names.has(nameKey(measurement.name)) && !measurement.virtual)
+  if (!names.has(nameKey(dataSource.name)) || dataSource.tsType !== "StdSeries") return []
+  const wanted = dataSource.measurements.filter(({ name, virtual }) => names.has(nameKey(name)) && !virtual)
+  return wanted.filter(({ requestAs }, index) => wanted.findIndex((one) => one.requestAs === requestAs) === index)
 }
 
 /**

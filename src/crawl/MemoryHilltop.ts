@@ -7,6 +7,7 @@ import { Context, Effect, Layer, PubSub } from "effect"
 import type { NewTask, SetAsideReason, TaskDetails, TaskRun } from "../domain/FetchTask.ts"
 import type { SourceRow } from "./HilltopSources.ts"
 import type { ServerLimits } from "./ServerBudget.ts"
+import type { SiteNote } from "./SiteNote.ts"
 import { newServer, type ServerHealth } from "./ServerPace.ts"
 
 export interface MemoryTask extends NewTask {
@@ -39,6 +40,8 @@ export class MemoryHilltop extends Context.Service<
   MemoryHilltop,
   {
     readonly sources: Map<number, SourceRow>
+    /** By source and site. */
+    readonly notes: Map<number, Map<string, SiteNote>>
     readonly tasks: Map<number, MemoryTask>
     readonly servers: Map<string, MemoryServer>
     readonly changes: PubSub.PubSub<void>
@@ -48,7 +51,14 @@ export class MemoryHilltop extends Context.Service<
   static readonly layer = Layer.effect(
     MemoryHilltop,
     Effect.map(Effect.all([PubSub.unbounded<void>(), PubSub.unbounded<void>()]), ([changes, arrivals]) =>
-      MemoryHilltop.of({ sources: new Map(), tasks: new Map(), servers: new Map(), changes, arrivals })
+      MemoryHilltop.of({
+        sources: new Map(),
+        notes: new Map(),
+        tasks: new Map(),
+        servers: new Map(),
+        changes,
+        arrivals
+      })
     )
   )
 }

@@ -1,6 +1,7 @@
 /** `HilltopSources` over the state in memory. A paused source is none of its rows. */
-import { Clock, Effect, Layer, Stream } from "effect"
+import { Clock, Effect, Layer, Option, Schema, Stream } from "effect"
 import { HilltopSources } from "./HilltopSources.ts"
+import { doubtOf, type SiteNote, summaryOf } from "./SiteNote.ts"
 import { askForAgain, MemoryHilltop } from "./MemoryHilltop.ts"
 
 export const MemoryHilltopSources = Layer.effect(
@@ -11,6 +12,13 @@ export const MemoryHilltopSources = Layer.effect(
       report: (id, problem) =>
         Effect.sync(() => {
           state.sources.set(id, { ...state.sources.get(id)!, problem })
+        }),
+      noteOf: (id, siteName) => Effect.sync(() => state.notes.get(id)?.get(siteName)),
+      note: (id, siteName, note) =>
+        Effect.sync(() => {
+          const notes = state.notes.get(id) ?? new Map<string, SiteNote>()
+          state.notes.set(id, notes.set(siteName, note))
+          keepDoubt(state, id)
         }),
       replan: ({ before, measurementsLists, planned, sourceId, whyUnwanted }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
@@ -26,8 +34,26 @@ export const MemoryHilltopSources = Layer.effect(
               task.requestType === "SITES_LIST" || (measurementsLists && task.requestType === "MEASUREMENTS_LIST")
             if (isList && !disturbed && task.setAside === undefined) askForAgain(task, now)
           }
+          keepDoubt(state, sourceId)
         }),
       changes: Stream.fromPubSub(state.changes)
     })
   )
+)
+
+/** Sites that are excluded leave no doubt. */
+const keepDoubt = ({ notes, sources }: MemoryHilltop["Service"], id: number) => {
+  const source = sources.get(id)
+  if (source === undefined) return
+  const excluded = new Set(
+    Option.match(decodeExcluded(source.configuration), {
+      onNone: () => [],
+      onSome: ({ excludedSitesNames = [] }) => excludedSitesNames
+    })
+  )
+  const told = [...(notes.get(id) ?? [])].filter(([site]) => !excluded.has(site))
+  sources.set(id, { ...source, doubt: doubtOf(summaryOf(new Map(told))) })
+}
+const decodeExcluded = Schema.decodeUnknownOption(
+  Schema.Struct({ excludedSitesNames: Schema.optional(Schema.Array(Schema.String)) })
 )

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
 import type { RawKey } from "../domain/HilltopMessage.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
-import { askedPeriod, askedSite } from "../hilltop/AskedRange.ts"
+import { askedMeasurement, askedPeriod, askedSite } from "../hilltop/AskedRange.ts"
 import { askedSeries, otherSites } from "../hilltop/askedSeries.ts"
 import {
   type DataDocument,
@@ -28,6 +28,7 @@ import { XmlDigest } from "../hilltop/XmlDigest.ts"
 import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 import type { ListSaid } from "./ListDigest.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
+import { noteOfList, noteOfUnits, type SiteNote } from "./SiteNote.ts"
 
 export interface Reading {
   readonly followUps: ReadonlyArray<NewTask>
@@ -37,6 +38,8 @@ export interface Reading {
   readonly empty: boolean
   /** Times of the newest rows, oldest first. */
   readonly lastObserved: ReadonlyArray<Instant>
+  /** What of a site it leaves in doubt, given what was noted before. */
+  readonly note: { readonly siteName: string; readonly after: (before: SiteNote | undefined) => SiteNote } | undefined
   /** What it says, to be compared: the rows of data, or the list. */
   readonly said: SeriesRows | ListSaid
   /** Rows of a time well after now. */
@@ -69,6 +72,7 @@ export const readDocument = Effect.fnUntraced(function* (
         empty: false,
         lastObserved: [],
         ahead: 0,
+        note: undefined,
         said: { digest: digest.finish(), names: list.sites.map(({ name }) => name), extents: {} }
       } satisfies Reading as Reading
     }
@@ -77,7 +81,9 @@ export const readDocument = Effect.fnUntraced(function* (
       const asked = task.details.siteName ?? askedSite(task.fetchUrl)
       const list = yield* ofSite(yield* parseMeasurementList(xml, digest), asked)
       const siteName = asked ?? list.dataSources[0]?.site
-      const { askable, left } = yield* plannable(afterMeasurementsList(source, list, siteName, now))
+      const planned = afterMeasurementsList(source, list, siteName, now)
+      const found = planned.map(({ details }) => details)
+      const { askable, left } = yield* plannable(planned)
       return {
         followUps: askable,
         leftOut: left + (list.spoilt ?? 0),
@@ -85,12 +91,14 @@ export const readDocument = Effect.fnUntraced(function* (
         empty: false,
         lastObserved: [],
         ahead: 0,
+        note:
+          siteName === undefined ? undefined : { siteName, after: (before) => noteOfList(source, list, found, before) },
         said: { digest: digest.finish(), names: waysToAsk(list), extents: extentsOf(list, askable) }
       } satisfies Reading as Reading
     }
     case "MEASUREMENT_DATA":
     case "MEASUREMENT_DATA_LATEST": {
-      const { item, measurementName } = task.details
+      const { isOneOfSeveral, item, measurementName, units } = task.details
       const rows = new SeriesRowsDigest()
       const document = yield* parseData(xml, item === undefined ? {} : { item }, rows)
       const asked = task.details.siteName ?? askedSite(task.fetchUrl)
@@ -101,6 +109,7 @@ export const readDocument = Effect.fnUntraced(function* (
       if (item !== undefined && series !== undefined && lacksItem(series)) {
         return yield* new HilltopParseError({ message: `data without the item ${series.item} that was asked for` })
       }
+      const ownUnits = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.units
       const { ahead, first, newest } = timesOf(series?.rows ?? [], newestUntil(now))
       return {
         followUps: [],
@@ -112,11 +121,16 @@ export const readDocument = Effect.fnUntraced(function* (
                 ...common,
                 siteName,
                 measurementName: name,
-                yearMonth: yearMonth(first ?? askedPeriod(task.fetchUrl)?.from ?? now)
+                yearMonth: yearMonth(first ?? askedPeriod(task.fetchUrl)?.from ?? now),
+                ...(isOneOfSeveral === true ? { measurement: askedMeasurement(task.fetchUrl) } : {})
               },
         empty: first === undefined && document.profiles === undefined,
         lastObserved: newest,
         ahead,
+        note:
+          siteName === undefined || units === undefined || ownUnits === undefined || ownUnits === units
+            ? undefined
+            : { siteName, after: (before) => noteOfUnits(task.details, ownUnits, before) },
         said: rows.finish(),
         leftOut: series === undefined ? 0 : series.skipped.unreadableTime + series.skipped.notANumber
       } satisfies Reading as Reading

@@ -31,7 +31,8 @@ import { HilltopSources } from "./HilltopSources.ts"
 import { type ListSaid, movedEnds } from "./ListDigest.ts"
 import { isSameData, keptList, keptSeries, newsOf } from "./newsOf.ts"
 import { rawRecord } from "./rawRecord.ts"
-import { readDocument } from "./readDocument.ts"
+import { type Reading, readDocument } from "./readDocument.ts"
+import { sameNote } from "./SiteNote.ts"
 import {
   delayAfterDoubt,
   delayAfterFailure,
@@ -211,7 +212,7 @@ const understood = Effect.fnUntraced(function* (
   answer: { readonly xml: string; readonly hash: string; readonly askedAt: Instant; readonly answeredAt: Instant }
 ) {
   const reading = yield* readDocument(task, source, answer.xml, answer.askedAt)
-  const { empty, followUps, key, lastObserved, said } = reading
+  const { empty, followUps, key, lastObserved, note, said } = reading
   seen.leftOut = reading.leftOut
   seen.ahead = reading.ahead
   const spoilt = seen.spoilt ?? 0
@@ -220,6 +221,8 @@ const understood = Effect.fnUntraced(function* (
   if (doubtful !== undefined) return doubtful
   const queue = yield* HilltopQueue
   yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
+  // A list is noted whether or not it is news, since what is wanted of it may have changed.
+  if (note !== undefined && (task.requestType === "MEASUREMENTS_LIST" || !unchanged)) yield* noted(task, note)
   if ("digest" in said) {
     const woken = Array.chunksOf(wokenBy(task, said, followUps), enqueuedAtOnce)
     yield* Effect.forEach(woken, queue.wake, { discard: true })
@@ -260,6 +263,18 @@ const wokenBy = (task: ClaimedTask, said: ListSaid, followUps: ReadonlyArray<New
     return qualified === undefined ? [followUp] : [followUp, { ...followUp, fetchUrl: qualified }]
   })
 }
+/** A note that cannot be kept now is made by a later document: no reason to ask for this one again. */
+const noted = Effect.fnUntraced(
+  function* ({ sourceId }: ClaimedTask, { after, siteName }: NonNullable<Reading["note"]>) {
+    const sources = yield* HilltopSources
+    const before = yield* sources.noteOf(sourceId, siteName)
+    const note = after(before)
+    if (before === undefined || !sameNote(before, note)) yield* sources.note(sourceId, siteName, note)
+  },
+  Effect.catchTag("StoreUnavailable", (failure) =>
+    Effect.logWarning("crawl: what a document leaves in doubt was not noted", describe(Cause.fail(failure)))
+  )
+)
 
 const publish = Effect.fnUntraced(function* (record: OutgoingRecord) {
   const sink = yield* KafkaSink

@@ -34,6 +34,8 @@ export const TaskDetails = Schema.Struct({
   measurementName: Schema.optional(Schema.String),
   /** Name of its measurement that is asked for. */
   measurement: Schema.optional(Schema.String),
+  /** Whether other measurements of that DataSource are wanted as well. */
+  isOneOfSeveral: Schema.optional(Schema.Boolean),
   /** Which column of the DataSource holds the measurement, counted from 1. */
   item: Schema.optional(Schema.Int),
   units: Schema.optional(Schema.String)

@@ -27,7 +27,9 @@ const measurementDataKey = {
   siteName: Schema.String,
   measurementName: Schema.String,
   /** `2023-08`, the month of the first observation. */
-  yearMonth: Schema.String
+  yearMonth: Schema.String,
+  /** What was asked for, where several measurements of the data source are: topics are compacted by key. */
+  measurement: Schema.optional(Schema.String)
 }
 const document = { hilltopUrl: Schema.String, xml: Schema.String }
 

@@ -40,7 +40,9 @@ export const SiteDetails = Schema.Struct({
   siteName: Schema.String,
   location: Schema.NullOr(GridLocation),
   /** Where the server gives degrees instead of a grid; `location` is then null, as readers of old expect. */
-  geographicLocation: Schema.optional(GeographicLocation)
+  geographicLocation: Schema.optional(GeographicLocation),
+  /** The address of the server that said it. */
+  source: Schema.optional(Schema.String)
 })
 export type SiteDetails = typeof SiteDetails.Type
 
@@ -49,7 +51,15 @@ export const ObservationData = Schema.Struct({
   councilId: Schema.Int,
   siteName: Schema.String,
   measurementName: Schema.String,
+  /** What of the data source was asked for, and in which of its columns: two measurements of one data source are two series. */
+  measurement: Schema.optional(Schema.String),
+  item: Schema.optional(Schema.Int),
+  /** As the document has them, else as the list does. */
   units: Schema.optional(Schema.String),
+  /** As the list has them, where the document says otherwise. */
+  listedUnits: Schema.optional(Schema.String),
+  /** The address of the server that said it: another one of the council may carry the same series. */
+  source: Schema.optional(Schema.String),
   observations: Schema.Array(Observation)
 })
 export type ObservationData = typeof ObservationData.Type

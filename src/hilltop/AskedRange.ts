@@ -94,6 +94,9 @@ export const askedWindow = (url: string): number | undefined => {
 /** The site that is asked about. */
 export const askedSite = (url: string): string | undefined => named(parametersOf(url), "site")?.value
 
+/** The measurement that is asked for, as it was listed to be. */
+export const askedMeasurement = (url: string): string | undefined => named(parametersOf(url), "measurement")?.value
+
 /** The address with other values for some of its parameters. */
 const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, string]>): string => {
   let result = ""
@@ -104,9 +107,6 @@ const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, stri
   }
   return result + url.slice(kept)
 }
-
-/** The measurement that is asked for. */
-export const askedMeasurement = (url: string): string | undefined => named(parametersOf(url), "measurement")?.value
 
 /** The address for another measurement; as it is where it asks for none. */
 export const withMeasurement = (url: string, name: string): string => {

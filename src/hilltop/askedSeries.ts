@@ -36,3 +36,11 @@ export const otherSites = (found: ReadonlyArray<string>, asked: string | undefin
     : `an answer about ${quoted(found[0]!)} where ${quoted(asked)} was asked for`
 
 const quoted = (name: string): string => JSON.stringify(name.slice(0, 100))
+/**
+ * The measurement of a data source without the data source's name, which stands behind it in brackets where the measurement alone
+ * is ambiguous: `Flow [Water Level]` of `Water Level` is `Flow`, and goes on when the brackets come or go.
+ */
+export const measurementOf = (requestAs: string, dataSourceName: string): string => {
+  const suffix = ` [${dataSourceName}]`
+  return requestAs.endsWith(suffix) && requestAs.length > suffix.length ? requestAs.slice(0, -suffix.length) : requestAs
+}

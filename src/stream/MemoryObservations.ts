@@ -3,21 +3,24 @@
  *
  * One value after another, no sets: where the two disagree, this one is easier to check by eye.
  */
-import { BigDecimal, Context, Effect, Layer, Option, Ref, Result } from "effect"
+import { Context, Effect, Layer, Ref, Result } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import type { ObservationData, SiteDetails } from "../domain/Observation.ts"
 import type { Coverage } from "./documentCoverage.ts"
 import { newestUntil } from "./newestUntil.ts"
+import { combinedVersions, type Version } from "./combinedVersions.ts"
+import { gridRank, movesSite, type Placed } from "../domain/Grid.ts"
 import { advance, type Covering, type Frontier, newerAt } from "./monthFrontier.ts"
 import { BatchRefused, nothingStored, ObservationStore } from "./ObservationStore.ts"
-import { type Row, type SeriesDocument, seriesDocuments } from "./SeriesDocument.ts"
+import {
+  identityOf,
+  type Row,
+  sameValue,
+  type SeriesDocument,
+  seriesDocuments,
+  type SeriesIdentity
+} from "./SeriesDocument.ts"
 import { StoreUnavailable } from "../domain/StoreUnavailable.ts"
-
-/** A value with the time in which it was the one known. */
-export interface Version extends Row {
-  readonly firstSeenAt: Instant
-  readonly supersededAt: Instant | undefined
-}
 
 export interface StoredSite {
   readonly location: SiteDetails["location"]
@@ -27,6 +30,8 @@ export interface StoredSite {
 
 export interface StoredSeries {
   readonly units: string | undefined
+  /** As the list has them, where the documents say otherwise. */
+  readonly listedUnits: string | undefined
   /** Of the values that are current; the last of those that may have been observed when they were seen. */
   readonly firstObservedAt: Instant | undefined
   readonly lastObservedAt: Instant | undefined
@@ -35,11 +40,20 @@ export interface StoredSeries {
   readonly versions: ReadonlyArray<Version>
 }
 
+/** What one source says of a month. */
+interface Strand {
+  readonly moments: Map<Instant, Array<Version>>
+  frontier: Frontier | undefined
+}
+interface Month {
+  /** Who told of it first; empty where nobody said. */
+  source: string
+  readonly strands: Map<string, Strand>
+}
 interface Series {
   units: string | undefined
-  readonly moments: Map<Instant, Array<Version>>
-  /** By month. */
-  readonly frontiers: Map<string, Frontier>
+  listedUnits: string | undefined
+  readonly months: Map<string, Month>
 }
 
 export class MemoryObservations extends Context.Service<
@@ -49,18 +63,19 @@ export class MemoryObservations extends Context.Service<
     readonly outage: Ref.Ref<boolean>
     /** Undefined for a site that no message named. */
     readonly site: (councilId: number, siteName: string) => StoredSite | undefined
-    readonly series: (councilId: number, siteName: string, measurementName: string) => StoredSeries | undefined
+    /** Without an identity the first that came of the name. */
+    readonly series: (
+      councilId: number,
+      siteName: string,
+      measurementName: string,
+      identity?: Partial<SeriesIdentity>
+    ) => StoredSeries | undefined
   }
 >()("penstock/stream/MemoryObservations") {
   static readonly layer: Layer.Layer<MemoryObservations | ObservationStore> = Layer.effectContext(
     Effect.suspend(() => Effect.map(Ref.make(false), make))
   )
 }
-
-const sameValue = (a: Row, b: Row): boolean =>
-  a.qualifier === b.qualifier &&
-  a.quality === b.quality &&
-  Option.makeEquivalence(BigDecimal.Equivalence)(BigDecimal.fromString(a.value), BigDecimal.fromString(b.value))
 
 const within = (at: Instant, { from, until }: Coverage): boolean => from <= at && at <= until
 
@@ -109,52 +124,108 @@ const removeFrom = (versions: Array<Version>, seenAt: Instant): boolean => {
 }
 
 const siteKey = (councilId: number, siteName: string) => JSON.stringify([councilId, siteName])
-const seriesKey = (councilId: number, siteName: string, measurementName: string) =>
-  JSON.stringify([councilId, siteName, measurementName])
+const seriesKey = (councilId: number, siteName: string, identity: SeriesIdentity) => {
+  const { inUnits, item, measurement, measurementName } = identity
+  return JSON.stringify([councilId, siteName, measurementName, measurement, item, inUnits])
+}
 
-const nowhere: StoredSite = { location: null, geographicLocation: undefined, locatedAt: -Infinity }
+const nowhere: StoredSite & Placed = {
+  location: null,
+  geographicLocation: undefined,
+  locatedAt: -Infinity,
+  at: -Infinity,
+  rank: 0,
+  source: ""
+}
+
+/** The history of a moment, of which nearly always one source tells. */
+const versionsAt = ({ strands }: Month, at: Instant): ReadonlyArray<Version> => {
+  const said = [...strands].flatMap(([source, { moments }]) => {
+    const versions = moments.get(at)
+    return versions === undefined ? [] : [{ source, versions }]
+  })
+  return combinedVersions(said)
+}
+
+const currentOf = (versions: ReadonlyArray<Version>): Version | undefined => {
+  const last = versions.at(-1)
+  return last?.supersededAt === undefined ? last : undefined
+}
 
 const make = (outage: Ref.Ref<boolean>) => {
-  const sites = new Map<string, StoredSite>()
+  const sites = new Map<string, StoredSite & Placed>()
   const serieses = new Map<string, Series>()
   const offsets = new Map<string, number>()
 
-  const keepSite = ({ councilId, siteName, location, geographicLocation }: SiteDetails, seenAt: Instant) => {
+  const keepSite = (details: SiteDetails, seenAt: Instant) => {
+    const { councilId, siteName, location, geographicLocation, source = "" } = details
     const key = siteKey(councilId, siteName)
     const known = sites.get(key) ?? nowhere
-    if ((location === null && geographicLocation === undefined) || known.locatedAt > seenAt) return
-    const projection = location?.projection ?? known.location?.projection
-    sites.set(key, {
-      location: location && { ...location, ...(projection === undefined ? {} : { projection }) },
-      geographicLocation,
-      locatedAt: seenAt
-    })
+    const next = { at: seenAt, rank: gridRank(details), source }
+    if ((location === null && geographicLocation === undefined) || !movesSite(known, next)) return
+    sites.set(key, { location, geographicLocation, locatedAt: seenAt, ...next })
   }
 
-  const seriesOf = ({ councilId, siteName, measurementName }: ObservationData): Series => {
-    const key = seriesKey(councilId, siteName, measurementName)
-    const series = serieses.get(key) ?? { units: undefined, moments: new Map(), frontiers: new Map() }
+  const seriesOf = (message: ObservationData): Series => {
+    const identity = identityOf(message)
+    const key = seriesKey(message.councilId, message.siteName, identity)
+    const units = identity.inUnits === "" ? undefined : identity.inUnits
+    const series = serieses.get(key) ?? { units, listedUnits: undefined, months: new Map() }
     serieses.set(key, series)
     return series
+  }
+
+  /** What the message's source says of the month; one that does not say who it is speaks for whoever told first. */
+  const strandOf = (month: Month, source: string): Strand => {
+    const unnamed = month.strands.get("")
+    if (month.source === "" && source !== "" && unnamed !== undefined) {
+      month.strands.delete("")
+      month.strands.set(source, unnamed)
+    }
+    month.source ||= source
+    const of = source === "" ? month.source : source
+    const strand = month.strands.get(of) ?? { moments: new Map(), frontier: undefined }
+    month.strands.set(of, strand)
+    return strand
   }
 
   const keepDocument = ({ complete, covers, message, rows, seenAt, yearMonth }: SeriesDocument) => {
     const outcome = { ...nothingStored, unchanged: 0 }
     const series = seriesOf(message)
-    const frontier = series.frontiers.get(yearMonth)
+    const month = series.months.get(yearMonth) ?? { source: "", strands: new Map() }
+    series.months.set(yearMonth, month)
+    const strand = strandOf(month, message.source ?? "")
+    const isShared = month.strands.size > 1
+    const present = new Map(rows.map((row) => [row.at, row]))
+    const gone = [...strand.moments.keys()].filter((at) => complete && within(at, covers) && !present.has(at))
+    const before = new Map([...present.keys(), ...gone].map((at) => [at, currentOf(versionsAt(month, at))]))
+    const { frontier } = strand
     for (const row of rows) {
-      const versions = series.moments.get(row.at) ?? []
-      series.moments.set(row.at, versions)
+      const versions = strand.moments.get(row.at) ?? []
+      strand.moments.set(row.at, versions)
       outcome[placeRow(versions, row, seenAt, newerAt(frontier, row.at, seenAt))]++
     }
-    const present = new Set(rows.map(({ at }) => at))
-    for (const [at, versions] of complete ? series.moments : []) {
-      if (!within(at, covers) || present.has(at) || newerAt(frontier, at, seenAt) !== undefined) continue
-      if (removeFrom(versions, seenAt)) outcome.removed++
+    for (const at of gone) {
+      if (newerAt(frontier, at, seenAt) === undefined && removeFrom(strand.moments.get(at)!, seenAt)) outcome.removed++
     }
-    if (frontier === undefined || frontier.seenAt <= seenAt) series.units = message.units ?? series.units
-    series.frontiers.set(yearMonth, advance(frontier, { complete, covers, seenAt }))
+    if (frontier === undefined || frontier.seenAt <= seenAt) {
+      series.units = message.units ?? series.units
+      series.listedUnits = message.listedUnits
+    }
+    strand.frontier = advance(frontier, { complete, covers, seenAt })
     const { unchanged: _, ...counted } = outcome
+    return isShared ? { ...visible(month, before), overruled: counted.overruled } : counted
+  }
+
+  /** What became of the values that readers see, of which the source's own are a part. */
+  const visible = (month: Month, before: ReadonlyMap<Instant, Version | undefined>) => {
+    const counted = { added: 0, corrected: 0, removed: 0 }
+    for (const [at, old] of before) {
+      const now = currentOf(versionsAt(month, at))
+      if (old === undefined && now !== undefined) counted.added++
+      else if (old !== undefined && now === undefined) counted.removed++
+      else if (old !== undefined && now !== undefined && !sameValue(old, now)) counted.corrected++
+    }
     return counted
   }
 
@@ -203,18 +274,34 @@ const make = (outage: Ref.Ref<boolean>) => {
   return Context.make(ObservationStore, store).pipe(
     Context.add(MemoryObservations, {
       outage,
-      site: (councilId, siteName) => sites.get(siteKey(councilId, siteName)),
-      series: (councilId, siteName, measurementName) => {
-        const series = serieses.get(seriesKey(councilId, siteName, measurementName))
+      site: (councilId, siteName) => {
+        const known = sites.get(siteKey(councilId, siteName))
+        if (known === undefined) return undefined
+        const { geographicLocation, locatedAt, location } = known
+        return { geographicLocation, locatedAt, location }
+      },
+      series: (councilId, siteName, measurementName, identity) => {
+        const whole = { measurementName, measurement: "", item: 0, inUnits: "", ...identity }
+        const ofName = JSON.stringify([councilId, siteName, measurementName]).slice(0, -1)
+        const series =
+          identity === undefined
+            ? [...serieses].find(([key]) => key.startsWith(`${ofName},`))?.[1]
+            : serieses.get(seriesKey(councilId, siteName, whole))
         if (series === undefined) return undefined
-        const moments = [...series.moments.keys()].sort((a, b) => a - b)
-        const current = moments.filter((at) => series.moments.get(at)?.at(-1)?.supersededAt === undefined)
+        const histories = new Map<Instant, ReadonlyArray<Version>>()
+        for (const month of series.months.values()) {
+          const moments = [...month.strands.values()].flatMap((strand) => [...strand.moments.keys()])
+          for (const at of moments) histories.set(at, versionsAt(month, at))
+        }
+        const moments = [...histories.keys()].sort((a, b) => a - b)
+        const current = moments.filter((at) => currentOf(histories.get(at)!) !== undefined)
         return {
           units: series.units,
+          listedUnits: series.listedUnits,
           firstObservedAt: current[0],
-          lastObservedAt: current.findLast((at) => at <= newestUntil(series.moments.get(at)!.at(-1)!.firstSeenAt)),
+          lastObservedAt: current.findLast((at) => at <= newestUntil(currentOf(histories.get(at)!)!.firstSeenAt)),
           count: current.length,
-          versions: moments.flatMap((at) => series.moments.get(at) ?? [])
+          versions: moments.flatMap((at) => histories.get(at)!)
         }
       }
     })

@@ -9,14 +9,15 @@ import { RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
 import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
 import type { DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
-import { askedSeries } from "../hilltop/askedSeries.ts"
+import { askedMeasurement } from "../hilltop/AskedRange.ts"
+import { askedSeries, measurementOf } from "../hilltop/askedSeries.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { nameKey } from "../hilltop/nameKey.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import { type Coverage, documentCoverage } from "./documentCoverage.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
-import { toObservationRecord } from "./observationRecord.ts"
+import { itemPattern, toObservationRecord } from "./observationRecord.ts"
 import type { TopicRecord } from "./TopicReader.ts"
 
 /** The record can never be mapped as it is. */
@@ -72,21 +73,24 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
           .map((site) => {
             const { councilId } = raw
             const key = { type: "SITE_DETAILS", councilId, siteName: site.name }
-            return outgoing(key, siteDetails(councilId, site, list.projection))
+            return outgoing(key, { ...siteDetails(councilId, site, list.projection), source: raw.hilltopBaseUrl })
           }),
         leftOut: nothingLeftOut
       }
     }
     case "MEASUREMENT_DATA": {
       const { councilId, measurementName, siteName } = raw
-      const series = yield* seriesOf(raw, record.headers["item"])
+      const { item = "1" } = record.headers
+      const series = yield* seriesOf(raw, item)
       if (series === undefined) return { records: [], leftOut: nothingLeftOut }
       const message: Omit<ObservationData, "observations"> = {
         type: "OBSERVATION_DATA",
         councilId,
         siteName,
         measurementName,
-        ...unitsOf(units, series)
+        ...askedFor(raw, item),
+        ...unitsOf(units, series),
+        source: raw.hilltopBaseUrl
       }
       const covered = documentCoverage(series, raw.hilltopUrl, fetchedAt)
       return {
@@ -124,8 +128,8 @@ const siteDetails = (councilId: number, { location, name }: Site, projection: st
 type RawData = Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>
 
 /** The series that was asked for; none when the document has no data at all. */
-const seriesOf = Effect.fnUntraced(function* (raw: RawData, item = "1") {
-  if (!/^[1-9][0-9]{0,3}$/.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
+const seriesOf = Effect.fnUntraced(function* (raw: RawData, item: string) {
+  if (!itemPattern.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
   const document = yield* parseData(raw.xml, { item: Number(item) }).pipe(Effect.mapError(unmappableDocument))
   const series = askedSeries(document, raw)
   const divisor = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.divisor ?? 1
@@ -134,9 +138,21 @@ const seriesOf = Effect.fnUntraced(function* (raw: RawData, item = "1") {
     : series
 })
 
-const unitsOf = (header: string | undefined, { dataSource, item }: DataSeries): { readonly units?: string } => {
-  const units = header ?? dataSource.items.find(({ itemNumber }) => itemNumber === item)?.units
-  return units === undefined ? {} : { units }
+/** What tells the series from others of its data source; read from the address, which records of all times have. */
+const askedFor = ({ hilltopUrl, measurementName }: RawData, item: string) => {
+  const asked = askedMeasurement(hilltopUrl)
+  return asked === undefined ? {} : { measurement: measurementOf(asked, measurementName), item: Number(item) }
+}
+
+/** The document's own units count, since its values are in them; the list's are those of whenever it was read. */
+const unitsOf = (
+  listed: string | undefined,
+  { dataSource, item }: DataSeries
+): { readonly units?: string; readonly listedUnits?: string } => {
+  const own = dataSource.items.find(({ itemNumber }) => itemNumber === item)?.units
+  const units = own ?? listed
+  if (units === undefined) return {}
+  return listed === undefined || listed === units ? { units } : { units, listedUnits: listed }
 }
 
 const observationOf = ({ observedAt, qualifier, quality, value }: DataRow): Observation => ({

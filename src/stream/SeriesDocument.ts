@@ -4,7 +4,7 @@
  * A message of ours holds one month already; one of anybody else's is split. Water quality data may repeat a time, and
  * then the last row counts, in every store alike.
  */
-import { Option, Result } from "effect"
+import { BigDecimal, Option, Result } from "effect"
 import { type Instant, parseInstant } from "../domain/Instant.ts"
 import type { Observation, ObservationData, Qualifier } from "../domain/Observation.ts"
 import { monthBounds, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
@@ -16,6 +16,28 @@ export interface Row {
   readonly qualifier: Qualifier | undefined
   readonly quality: number | undefined
 }
+
+/** Whether two rows say the same, in whatever digits. */
+export const sameValue = (a: Row, b: Row): boolean =>
+  a.qualifier === b.qualifier &&
+  a.quality === b.quality &&
+  (a.value === b.value ||
+    Option.makeEquivalence(BigDecimal.Equivalence)(BigDecimal.fromString(a.value), BigDecimal.fromString(b.value)))
+
+/** What identifies a series, beside its site; other people's messages say no more than the name. */
+export interface SeriesIdentity {
+  readonly measurementName: string
+  /** Empty where nobody said what was asked for: such a series takes whatever units come. */
+  readonly measurement: string
+  readonly item: number
+  /** What it is in by definition; empty where it is not known. */
+  readonly inUnits: string
+}
+
+export const identityOf = ({ item, measurement, measurementName, units }: ObservationData): SeriesIdentity =>
+  measurement === undefined
+    ? { measurementName, measurement: "", item: 0, inUnits: "" }
+    : { measurementName, measurement, item: item ?? 1, inUnits: units ?? "" }
 
 export interface SeriesDocument {
   readonly message: ObservationData

@@ -2,10 +2,12 @@
  * A message of the observations topic as a record, and back: the fields that readers know make the value, all else travels
  * in headers.
  *
- * So a reader that refuses fields it does not know can read the topic, and the store still learns the units, the grid's name
- * or the degrees of a site, when the document was fetched, and of which time it tells what is no longer there.
+ * So a reader that refuses fields it does not know can read the topic, and the store still learns what exactly was asked for
+ * and where, the units, the grid's name or the degrees of a site, when the document was fetched, and of which time it tells what
+ * is no longer there.
  */
 import { Effect, Option, type Schema } from "effect"
+import { inferredGrid } from "../domain/Grid.ts"
 import { formatInstant, parseInstant } from "../domain/Instant.ts"
 import {
   formatObservationMessage,
@@ -32,20 +34,35 @@ export interface ObservationRecord {
   readonly traceparent: string | undefined
 }
 
+/** The number of a data source's column, as text. */
+export const itemPattern = /^[1-9][0-9]{0,3}$/
+
 type Headers = Readonly<Record<string, string>>
 
 /** The message as its readers know it, and what of it they do not. */
 const apart = (message: ObservationMessage): readonly [ObservationMessage, Headers] => {
   if (message.type === "OBSERVATION_DATA") {
-    const { units, ...known } = message
-    return [known, units === undefined ? {} : { units }]
+    const { item, listedUnits, measurement, source, units, ...known } = message
+    return [
+      known,
+      {
+        ...(units === undefined ? {} : { units }),
+        ...(listedUnits === undefined ? {} : { listed_units: listedUnits }),
+        ...(measurement === undefined ? {} : { measurement }),
+        ...(item === undefined ? {} : { item: String(item) }),
+        ...(source === undefined ? {} : { source })
+      }
+    ]
   }
-  const { geographicLocation, location, ...rest } = message
+  const { geographicLocation, location, source, ...rest } = message
   const projection = location?.projection
+  const inferred = location === null || projection !== undefined ? undefined : inferredGrid(location)
   return [
     { ...rest, location: location && { easting: location.easting, northing: location.northing } },
     {
+      ...(source === undefined ? {} : { source }),
       ...(projection === undefined ? {} : { projection }),
+      ...(inferred === undefined ? {} : { projection_inferred: inferred }),
       ...(geographicLocation === undefined
         ? {}
         : { latitude: String(geographicLocation.latitude), longitude: String(geographicLocation.longitude) })
@@ -79,11 +96,30 @@ export const toObservationRecord = (record: ObservationRecord): OutgoingRecord =
 }
 
 const together = (message: ObservationMessage, headers: Headers): ObservationMessage => {
-  const { latitude = "", longitude = "", projection, units } = headers
-  if (message.type === "OBSERVATION_DATA") return units === undefined ? message : { units, ...message }
+  const {
+    item = "",
+    latitude = "",
+    listed_units: listedUnits,
+    longitude = "",
+    measurement,
+    projection,
+    source,
+    units
+  } = headers
+  if (message.type === "OBSERVATION_DATA") {
+    return {
+      ...(units === undefined ? {} : { units }),
+      ...(listedUnits === undefined ? {} : { listedUnits }),
+      ...(measurement === undefined ? {} : { measurement }),
+      ...(itemPattern.test(item) ? { item: Number(item) } : {}),
+      ...(source === undefined ? {} : { source }),
+      ...message
+    }
+  }
   const degrees = { latitude: Number(latitude), longitude: Number(longitude) }
   const isGeographic = latitude !== "" && longitude !== "" && Number.isFinite(degrees.latitude + degrees.longitude)
   return {
+    ...(source === undefined ? {} : { source }),
     ...message,
     location: message.location && { ...(projection === undefined ? {} : { projection }), ...message.location },
     ...(isGeographic ? { geographicLocation: degrees } : {})

@@ -7,6 +7,7 @@ import { Effect, type Layer } from "effect"
 import { HilltopAdministration, SourceExists } from "../../src/api/HilltopAdministration.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
+import { nothingNoted } from "../../src/crawl/SiteNote.ts"
 import type { NewTask } from "../../src/domain/FetchTask.ts"
 import { HtsUrl } from "../../src/hilltop/HilltopUrl.ts"
 import { settlementOf } from "../crawl/settlementOf.ts"
@@ -62,6 +63,21 @@ export const hilltopAdministrationSuite = <E>(
           )
           assert.deepStrictEqual(yield* administration.listSources({ after: next.id, limit: 5 }), [])
         })
+      )
+
+      it.effect(
+        "shows what a source's lists leave in doubt as its problem, and what makes it unusable before that",
+        () =>
+          Effect.gen(function* () {
+            const { administration, source } = yield* added(22)
+            const sources = yield* HilltopSources
+            const problem = Effect.map(administration.findSource(source.id), (one) => one!.problem)
+            yield* sources.note(source.id, "Awa", { ...nothingNoted, listed: true, nearby: ['["Rain","rain"]'] })
+            assert.match((yield* problem) ?? "", /listed are "Rain" with "rain"/)
+            assert.isTrue(yield* isAsked(source.id))
+            yield* sources.report(source.id, "no measurements")
+            assert.strictEqual(yield* problem, "no measurements")
+          })
       )
 
       it.effect("replaces a source, clears its problem, and not by one that is there already", () =>

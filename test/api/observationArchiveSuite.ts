@@ -116,6 +116,7 @@ export const observationArchiveSuite = <E>(
             {
               id: 0,
               measurement_name: "Flow",
+              measurement: null,
               units: "m³/s",
               first_observed_at: minute(4),
               last_observed_at: minute(4),
@@ -124,6 +125,7 @@ export const observationArchiveSuite = <E>(
             {
               id: 0,
               measurement_name: "Stage",
+              measurement: null,
               units: "m³/s",
               first_observed_at: minute(1),
               last_observed_at: minute(5),

@@ -58,6 +58,7 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
           {
             id: 1,
             measurement_name: "Flow",
+            measurement: null,
             units: "m³/s",
             first_observed_at: "2026-08-01T00:00:00+12:00",
             last_observed_at: "2026-09-11T15:55:00+12:00",

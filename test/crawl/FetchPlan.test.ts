@@ -62,6 +62,36 @@ describe("a list of measurements", () => {
     })
   })
 
+  it("leads to every wanted measurement of a data source, each for itself, in whatever order they are listed", () => {
+    const level = (...measurements: ReadonlyArray<ListedMeasurement>) =>
+      afterMeasurementsList(
+        { ...source, configuration: { measurementNames: ["Water Level", "Stage", "Flow"] } },
+        { dataSources: [series({ name: "Water Level", measurements })], names: [] },
+        "Awa",
+        nzst("2026-02-10T10:00:00")
+      )
+    const flow = measurement("Flow", { units: "l/s", requestAs: "Flow [Water Level]" })
+    const stage = measurement("Stage", { units: "mm", item: 2 })
+    const both = level(flow, stage)
+    const asked = (name: string) => both.filter(({ fetchUrl }) => fetchUrl.includes(`&Measurement=${name}&`))
+    assert.deepStrictEqual(monthsOf(asked("Flow%20%5BWater%20Level%5D")), ["2025-11", "2025-12", "2026-01", "2026-02"])
+    assert.deepStrictEqual(monthsOf(asked("Stage")), ["2025-11", "2025-12", "2026-01", "2026-02"])
+    assert.deepStrictEqual(asked("Stage")[0]?.details, {
+      siteName: "Awa",
+      measurementName: "Water Level",
+      measurement: "Stage",
+      isOneOfSeveral: true,
+      item: 2,
+      units: "mm"
+    })
+    const sorted = (tasks: typeof both) => tasks.toSorted((a, b) => (a.fetchUrl < b.fetchUrl ? -1 : 1))
+    assert.deepStrictEqual(sorted(level(stage, flow, measurement("Rating"))), sorted(both))
+    // An address is asked once, and one alone is none of several.
+    const twice = level(stage, measurement("Stage", { item: 3 }))
+    assert.lengthOf(twice, 5)
+    assert.isTrue(twice.every(({ details }) => details.item === 2 && details.isOneOfSeveral === undefined))
+  })
+
   it("passes over what is not wanted: other names, quality and check series, virtual measurements", () => {
     const unwanted: ReadonlyArray<Partial<ListedDataSource>> = [
       { name: "Wind" },

@@ -10,6 +10,7 @@ import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { HilltopClient, HilltopFetchFailed } from "../../src/hilltop/HilltopClient.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
+import { nothingNoted, type SiteNote } from "../../src/crawl/SiteNote.ts"
 import { runTask } from "../../src/crawl/runTask.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { planChange } from "../../src/crawl/PlanChange.ts"
@@ -99,6 +100,37 @@ export const hilltopSourcesSuite = <R, E>(
           yield* tools.putOff(id)
           assert.isUndefined(yield* replan(source(all)))
           assert.deepStrictEqual(yield* state, ["0", "1", "2", "3", "4", "5", "d"])
+        })
+      )
+
+      it.effect("keeps notes of sites, and the doubt that they make together, which stops nothing", () =>
+        Effect.gen(function* () {
+          const { id, move, source, sources } = yield* arranged
+          yield* move(source(all))
+          const row = Effect.map(sources.list, (rows) => rows.find((each) => each.id === id)!)
+          const doubt = Effect.map(row, (one) => one.doubt)
+          const series = (...names: ReadonlyArray<string>) => JSON.stringify(names)
+          const note = (siteName: string, change: Partial<SiteNote>) =>
+            sources.note(id, siteName, { ...nothingNoted, listed: true, ...change })
+          assert.isUndefined(yield* sources.noteOf(id, "A"))
+          yield* note("A", { nearby: [series("Level", "stage"), series("Rain", "rain")] })
+          yield* note("B", { nearby: [series("Wind", "Wind")] })
+          assert.match((yield* doubt) ?? "", /listed are "Level" with "stage", "Rain" with "rain", "Wind" with "Wind"$/)
+          const found = { ...nothingNoted, listed: true, found: [series("Level", "Stage")] }
+          yield* sources.note(id, "A", found)
+          assert.deepStrictEqual(yield* sources.noteOf(id, "A"), found)
+          assert.isUndefined(yield* doubt)
+          yield* note("A", { vanished: [series("Level", "Stage"), series("Rain", "Rain")], units: ["metres"] })
+          for (const site of ["D", "C", "E"]) yield* note(site, { vanished: [series("Rain", "Rain")] })
+          assert.strictEqual(
+            yield* doubt,
+            'listed no more: "Level" with "Stage" at "A", "Rain" with "Rain" at "A", "Rain" with "Rain" at "C" and 2 more; ' +
+              'other units in the document than in the list: metres at "A"'
+          )
+          assert.isUndefined((yield* row).problem)
+          // Who knows that a site is closed excludes it.
+          yield* move(source(all, ["A", "C", "D"]))
+          assert.strictEqual(yield* doubt, 'listed no more: "Rain" with "Rain" at "E"')
         })
       )
 

@@ -597,3 +597,103 @@ test(
     assert.isUndefined(mapped.records[0]?.headers?.["covers_from"])
   })
 )
+
+/** A data source with two measurements in one column each. */
+const levelData = (units: string, value: number) =>
+  dataOf(rowsOf([{ at: one.at, value }]), units).replace('Name="Rainfall"', 'Name="Water Level"')
+const levelUrl = (name: string) => month.replace("Measurement=Rainfall", `Measurement=${name}`)
+
+test(
+  "keys two measurements of one data source apart, and only those",
+  Effect.gen(function* () {
+    const { add, details, run, sources } = yield* arranged
+    sources.set(1, {
+      ...sources.get(1)!,
+      configuration: { measurementNames: ["Water Level", "Flow", "Stage", "Rainfall"] }
+    })
+    const level = { ...details, measurementName: "Water Level", isOneOfSeveral: true }
+    yield* add("MEASUREMENT_DATA", levelUrl("Flow"), { ...level, measurement: "Flow", units: "l/s" })
+    yield* add("MEASUREMENT_DATA", levelUrl("Stage"), { ...level, measurement: "Stage" })
+    yield* add("MEASUREMENT_DATA", month, details)
+    const keyOf = (ran: { readonly records: ReadonlyArray<{ readonly key: string }> }) =>
+      JSON.parse(ran.records[0]!.key)
+    const flow = keyOf(yield* run(levelUrl("Flow"), levelData("l/s", 1)))
+    const stage = keyOf(yield* run(levelUrl("Stage"), levelData("mm", 1)))
+    // At the same moment of the same month: a topic that is compacted keeps both.
+    assert.deepStrictEqual({ ...flow, measurement: "Stage" }, stage)
+    assert.deepInclude(flow, { measurementName: "Water Level", measurement: "Flow" })
+    assert.notProperty(keyOf(yield* run(month, data(one))), "measurement")
+  })
+)
+
+const listWith = (...dataSources: ReadonlyArray<string>) =>
+  `<HilltopServer><Agency>Council</Agency>${dataSources.join("")}</HilltopServer>`
+const listed = (name: string, ...measurements: ReadonlyArray<string>) =>
+  `<DataSource Name="${name}" Site="Awa"><TSType>StdSeries</TSType><From>2026-02-01T00:00:00</From><To>2026-02-19T00:00:00</To>${measurements
+    .map((each) => `<Measurement Name="${each}"><RequestAs>${each}</RequestAs><Units>mm</Units></Measurement>`)
+    .join("")}</DataSource>`
+const list = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
+
+test(
+  "tells of a source of which nothing matches what there is, and goes on asking it",
+  Effect.gen(function* () {
+    const { add, run, sources, task } = yield* arranged
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const document = listWith(listed("Water Level", "Flow", "Stage"), listed("Air Temperature", "Air Temperature"))
+    const doubtWith = Effect.fnUntraced(function* (...measurementNames: ReadonlyArray<string>) {
+      sources.set(1, { ...sources.get(1)!, configuration: { measurementNames } })
+      yield* run(list, document)
+      assert.isUndefined(sources.get(1)!.problem)
+      assert.deepStrictEqual([task(list).setAside, task(list).attempts], [undefined, 0])
+      return sources.get(1)!.doubt
+    })
+    for (const names of [["Flow"], ["water level", "flow"], ["Flow [Water Level]"], ["Water  Level", "FLOW"]]) {
+      const doubt = yield* doubtWith(...names)
+      assert.match(doubt ?? "", /listed are .*"Water Level" with "Flow"/, names.join())
+    }
+    assert.isUndefined(yield* doubtWith("Water Level", "Flow"))
+  })
+)
+
+test(
+  "tells of a wanted series that its list has no more, until it is back or wanted no more",
+  Effect.gen(function* () {
+    const { add, run, sources } = yield* arranged
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const configured = (...measurementNames: ReadonlyArray<string>) =>
+      sources.set(1, { ...sources.get(1)!, configuration: { measurementNames } })
+    configured("Water Level", "Flow", "Stage", "Rainfall")
+    const whole = listWith(listed("Water Level", "Flow", "Stage"), listed("Rainfall", "Rainfall"))
+    yield* run(list, whole)
+    assert.isUndefined(sources.get(1)!.doubt)
+    yield* run(list, listWith(listed("Water Level", "Flow")))
+    assert.strictEqual(
+      sources.get(1)!.doubt,
+      'listed no more: "Rainfall" with "Rainfall" at "Awa", "Water Level" with "Stage" at "Awa"'
+    )
+    yield* run(list, listWith())
+    assert.match(sources.get(1)!.doubt ?? "", /^listed no more: .*"Water Level" with "Flow" at "Awa"/)
+    configured("Water Level", "Flow", "Stage")
+    yield* run(list, listWith(listed("Water Level", "Stage")))
+    assert.strictEqual(sources.get(1)!.doubt, 'listed no more: "Water Level" with "Flow" at "Awa"')
+    yield* run(list, whole)
+    assert.isUndefined(sources.get(1)!.doubt)
+  })
+)
+
+test(
+  "tells of units in which a document disagrees with its list, until a list is read again",
+  Effect.gen(function* () {
+    const { add, details, run, sources } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    yield* run(month, dataOf(rowsOf([one]), "m"))
+    assert.strictEqual(
+      sources.get(1)!.doubt,
+      'other units in the document than in the list: "Rainfall" with "Rainfall" (listed in "mm", sent in "m") at "Awa"'
+    )
+    yield* run(list, listWith(listed("Rainfall", "Rainfall")))
+    yield* run(month, dataOf(rowsOf([one, two]), "mm"))
+    assert.isUndefined(sources.get(1)!.doubt)
+  })
+)

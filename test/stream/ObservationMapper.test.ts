@@ -41,7 +41,7 @@ const rowsXml = (rows: ReadonlyArray<string>) =>
 const row = (time: string, value: string) => `<E><T>${time}</T><I1>${value}</I1></E>`
 
 /** What every message says of where it is from. */
-const mapped = { fetched_at: at, raw_partition: "3", raw_offset: "17" }
+const mapped = { fetched_at: at, raw_partition: "3", raw_offset: "17", source: base.hilltopBaseUrl }
 
 const phosphorus = (observations: string) =>
   `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"Tawa Stream at Mill Road","measurementName":"Total Phosphorus","observations":[${observations}]}`
@@ -66,6 +66,63 @@ describe("ObservationMapper", () => {
       assert.isTrue(records.every(({ topic }) => topic === "observations"))
       assert.deepStrictEqual(records[0]?.headers, { ...mapped, projection: "NZTM2000" })
       assert.deepStrictEqual(records[5]?.headers, mapped)
+    })
+  )
+
+  it.effect("says of a place without a named grid which one it can only be, and not that it was named", () =>
+    Effect.gen(function* () {
+      const places = [
+        ["1748735", "5427925", "NZTM2000"],
+        ["2658735", "5989925", "NZMG"],
+        // On both, and on neither.
+        ["2050000", "5500000"],
+        ["50000", "60000"]
+      ]
+      for (const [easting = "", northing = "", inferred] of places) {
+        const xml = `<HilltopServer><Agency>A</Agency><Site Name="Awa"><Easting>${easting}</Easting><Northing>${northing}</Northing></Site></HilltopServer>`
+        const { headers } = (yield* map(sitesList(xml))).records[0]!
+        const said = inferred === undefined ? mapped : { ...mapped, projection_inferred: inferred }
+        assert.deepStrictEqual(headers, said)
+      }
+    })
+  )
+
+  it.effect("says beside a message what was asked for, whose server said it, and both units where they differ", () =>
+    Effect.gen(function* () {
+      const xml = `<Hilltop><Agency>A</Agency><Measurement SiteName="Awa"><DataSource Name="Water Level" NumItems="1"><TSType>StdSeries</TSType><ItemInfo ItemNumber="1"><ItemName>Flow</ItemName><Units>m3/s</Units></ItemInfo></DataSource><Data DateFormat="Calendar"><E><T>2025-01-01T00:00:00</T><I1>2</I1></E></Data></Measurement></Hilltop>`
+      const asked = (query: string, headers: Readonly<Record<string, string>>, text = xml) =>
+        map(
+          rawRecord(
+            {
+              type: "MEASUREMENT_DATA",
+              ...base,
+              hilltopUrl: `${base.hilltopBaseUrl}?Service=Hilltop&Request=GetData&Site=Awa&${query}`,
+              siteName: "Awa",
+              measurementName: "Water Level",
+              yearMonth: "2025-01",
+              xml: text
+            },
+            headers
+          )
+        )
+      const flow = { ...mapped, measurement: "Flow", item: "1" }
+      for (const name of ["Flow", "Flow%20%5BWater%20Level%5D"]) {
+        const { records } = yield* asked(`measurement=${name}`, { item: "1", units: "l/s" })
+        const { covers_from: _, covers_until: __, ...headers } = records[0]!.headers!
+        assert.deepStrictEqual(headers, { ...flow, units: "m3/s", listed_units: "l/s" })
+        assert.notInclude(records[0]!.value, "l/s")
+        assert.strictEqual(
+          records[0]!.key,
+          `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"Awa","measurementName":"Water Level","yearMonth":"2025-01"}`
+        )
+      }
+      const agreeing = yield* asked(
+        "Measurement=Stage",
+        { item: "2", units: "mm" },
+        xml.replace("<Units>m3/s</Units>", "")
+      )
+      assert.deepInclude(agreeing.records[0]!.headers, { measurement: "Stage", item: "2", units: "mm" })
+      assert.notProperty(agreeing.records[0]!.headers, "listed_units")
     })
   )
 

@@ -8,6 +8,7 @@ import { Context, Effect, type Layer, Option } from "effect"
 import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../../src/domain/Observation.ts"
 import type { StoredSeries, StoredSite } from "../../src/stream/MemoryObservations.ts"
 import type { Coverage } from "../../src/stream/documentCoverage.ts"
+import type { SeriesIdentity } from "../../src/stream/SeriesDocument.ts"
 import { ObservationStore, type StoreMessage } from "../../src/stream/ObservationStore.ts"
 
 /** What is kept, as the tests look at it. */
@@ -18,7 +19,8 @@ export class Stored extends Context.Service<
     readonly series: (
       councilId: number,
       siteName: string,
-      measurement: string
+      measurement: string,
+      identity?: Partial<SeriesIdentity>
     ) => Effect.Effect<StoredSeries | undefined>
   }
 >()("penstock/test/stream/observationStoreSuite") {}
@@ -140,6 +142,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         const seen = { firstSeenAt: day(1), supersededAt: undefined }
         assert.deepStrictEqual(series, {
           units: "l/s",
+          listedUnits: undefined,
           firstObservedAt: instant(august(1)),
           lastObservedAt: instant(august(3)),
           count: 3,
@@ -187,7 +190,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         yield* store(4, 1, [day(3), details(4, null)], [day(1), details(4, { easting: 1, northing: 2 })])
         assert.deepStrictEqual((yield* site(4))?.location, wellington)
         yield* store(4, 3, [day(4), details(4, { easting: 3, northing: 4 })])
-        assert.deepStrictEqual((yield* site(4))?.location, { easting: 3, northing: 4, projection: "NZTM2000" })
+        assert.deepStrictEqual((yield* site(4))?.location, { easting: 3, northing: 4 })
         yield* store(
           4,
           4,
@@ -200,6 +203,41 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
           [null, { latitude: -41.25, longitude: 174.5 }]
         )
       })
+    )
+
+    it.effect(
+      "keeps a site on the better grid when two sources have it on different ones, and follows each alone",
+      () =>
+        Effect.gen(function* () {
+          const [today, former] = [
+            { easting: 1_748_735, northing: 5_427_925, projection: "NZTM2000" },
+            { easting: 2_658_735, northing: 5_989_925, projection: "NZMG" }
+          ]
+          const [a, b] = [{ source: "http://a" }, { source: "http://b" }]
+          const moved = { ...today, easting: 1_748_736 }
+          for (const [council, sources] of [
+            [30, [a, b]],
+            [31, [b, a]]
+          ] as const) {
+            const [one, other] = sources
+            yield* store(council, 0, [day(1), details(council, former, other)], [day(2), details(council, today, one)])
+            yield* store(council, 2, [day(3), details(council, former, other)])
+            assert.deepStrictEqual((yield* site(council))?.location, today)
+            yield* store(council, 3, [day(4), details(council, moved, one)], [day(5), details(council, former, other)])
+            assert.deepStrictEqual((yield* site(council))?.location, moved)
+            // By its numbers it can be no other grid.
+            const { projection: _, ...unnamed } = today
+            yield* store(
+              council,
+              5,
+              [day(6), details(council, unnamed, one)],
+              [day(7), details(council, former, other)]
+            )
+            assert.deepStrictEqual((yield* site(council))?.location, unnamed)
+            yield* store(council, 7, [day(8), details(council, former, one)])
+            assert.deepStrictEqual((yield* site(council))?.location, former)
+          }
+        })
     )
 
     it.effect("writes nothing for values that are the same again", () =>
@@ -535,6 +573,154 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
         assert.strictEqual((yield* view.series(14, "Tāmaki 🌊 'x\" & \\ ", "Flow"))?.count, 1)
         assert.strictEqual((yield* view.series(15, "Hutt River at Taita Gorge", "Flow"))?.count, 1)
         assert.isUndefined(yield* view.series(15, "Hutt River at Taita Gorge", "Stage"))
+      })
+    )
+
+    it.effect("tells series of one name apart by what was asked for, its column and its units", () =>
+      Effect.gen(function* () {
+        const flow = { measurement: "Flow", item: 1, units: "l/s" }
+        const others = [
+          { ...flow, measurement: "Stage" },
+          { ...flow, item: 2 },
+          { ...flow, units: "m³/s" },
+          { measurement: "Flow", item: 1 },
+          {}
+        ]
+        const from = [observation(august(1), "1"), observation(august(2), "1")]
+        yield* store(32, 0, [day(1), data(32, from, flow), hours(0, 9)])
+        for (const [index, other] of others.entries()) {
+          yield* store(32, index + 1, [day(2 + index), data(32, [observation(august(1), "2")], other), hours(0, 9)])
+        }
+        const view = yield* Stored
+        const kept = ({ item, measurement, units }: Partial<ObservationData>) =>
+          view.series(32, "Hutt River at Taita Gorge", "Flow", {
+            ...(measurement === undefined ? {} : { measurement }),
+            ...(item === undefined ? {} : { item }),
+            ...(units === undefined ? {} : { inUnits: units })
+          })
+        const first = yield* kept(flow)
+        assert.deepStrictEqual([first?.count, first?.versions.length, first?.units], [2, 2, "l/s"])
+        for (const other of others) {
+          const series = yield* kept(other)
+          const { units } = other as Partial<ObservationData>
+          assert.deepStrictEqual([series?.count, series?.versions.length, series?.units], [1, 1, units])
+        }
+      })
+    )
+
+    it.effect("keeps both units where the list has others than the document, until it agrees", () =>
+      Effect.gen(function* () {
+        const values = [observation(august(1), "1")]
+        const identity = { measurement: "Flow", item: 1, inUnits: "m³/s" }
+        const listed = Stored.use((view) =>
+          Effect.map(view.series(33, "Hutt River at Taita Gorge", "Flow", identity), (one) => [
+            one?.units,
+            one?.listedUnits
+          ])
+        )
+        const flow = { measurement: "Flow", item: 1, units: "m³/s" }
+        yield* store(33, 0, [day(2), data(33, values, { ...flow, listedUnits: "l/s" })])
+        assert.deepStrictEqual(yield* listed, ["m³/s", "l/s"])
+        yield* store(33, 1, [day(1), data(33, values, flow)])
+        assert.deepStrictEqual(yield* listed, ["m³/s", "l/s"])
+        yield* store(33, 2, [day(3), data(33, values, flow)])
+        assert.deepStrictEqual(yield* listed, ["m³/s", undefined])
+      })
+    )
+
+    it.effect("removes for a source only what it said itself, and agrees with another about equal values", () =>
+      Effect.gen(function* () {
+        const [a, b] = [{ source: "http://archive" }, { source: "http://telemetry" }]
+        const at = (...all: ReadonlyArray<readonly [number, string]>) =>
+          all.map(([hour, value]) => observation(august(hour), value))
+        const whole = hours(0, 9)
+        yield* store(34, 0, [day(1), data(34, at([1, "1"], [2, "2"]), a), whole])
+        const second = yield* store(34, 1, [day(2), data(34, at([2, "2.0"], [3, "3"]), b), whole])
+        assert.deepStrictEqual([second.added, second.corrected, second.removed], [1, 0, 0])
+        assert.deepStrictEqual(yield* history(34), [
+          [1, "1", 1],
+          [2, "2", 1],
+          [3, "3", 2]
+        ])
+        // Each takes back what it said: of an equal value the other still has it.
+        yield* store(34, 2, [day(3), data(34, at([2, "2"]), a), whole], [day(4), data(34, at([3, "3"]), b), whole])
+        assert.deepStrictEqual(yield* history(34), [
+          [1, "1", 1, 3],
+          [2, "2", 1],
+          [3, "3", 2]
+        ])
+        yield* store(34, 4, [day(5), data(34, at([4, "4"]), a), whole])
+        assert.deepStrictEqual(yield* history(34), [
+          [1, "1", 1, 3],
+          [2, "2", 1, 5],
+          [3, "3", 2],
+          [4, "4", 5]
+        ])
+        const { count, firstObservedAt, lastObservedAt } = yield* stored(34)
+        assert.deepStrictEqual([count, firstObservedAt, lastObservedAt], [2, instant(august(3)), instant(august(4))])
+      })
+    )
+
+    it.effect("lets the value count that was said last where two sources differ, and no repetition change it", () =>
+      Effect.gen(function* () {
+        const [a, b] = [{ source: "http://archive" }, { source: "http://telemetry" }]
+        const said = (value: string, more: object) => data(35, [observation(august(1), value)], more)
+        const whole = hours(0, 9)
+        yield* store(35, 0, [day(1), said("5", a), whole], [day(2), said("6", b), whole])
+        for (let n = 3; n < 9; n++)
+          yield* store(35, n, [day(n), said(n % 2 === 0 ? "6" : "5", n % 2 === 0 ? b : a), whole])
+        assert.deepStrictEqual(yield* history(35), [
+          [1, "5", 1, 2],
+          [1, "6", 2]
+        ])
+        yield* store(35, 9, [day(9), said("7", a), whole], [day(10), said("6", b), whole])
+        assert.deepStrictEqual((yield* history(35)).at(-1), [1, "7", 9])
+        // What the last one takes back, the other still says.
+        yield* store(35, 11, [day(11), data(35, [observation(august(2), "1")], a), whole])
+        assert.deepStrictEqual(
+          (yield* history(35)).filter(([, , , end]) => end === undefined),
+          [
+            [1, "6", 11],
+            [2, "1", 11]
+          ]
+        )
+      })
+    )
+
+    it.effect("keeps the same table however the documents of two sources come between each other", () =>
+      Effect.gen(function* () {
+        const whole = hours(0, 9)
+        const of = (council: number, source: string) =>
+          (
+            [
+              [1, "1", "2"],
+              [4, "1", "3"],
+              [6, "2", "3"]
+            ] as const
+          ).map(
+            ([seen, ...values]) =>
+              [
+                day(seen + (source === "http://b" ? 1 : 0)),
+                data(
+                  council,
+                  values.map((value, n) => observation(august(n + seen), value)),
+                  { source }
+                ),
+                whole
+              ] as const
+          )
+        const tables: Array<unknown> = []
+        for (const [council, order] of [
+          [36, [0, 3, 1, 4, 2, 5]],
+          [37, [0, 1, 2, 3, 4, 5]],
+          [38, [3, 4, 5, 0, 1, 2]]
+        ] as const) {
+          const all = [...of(council, "http://a"), ...of(council, "http://b")]
+          yield* store(council, 0, ...order.map((n) => all[n]!))
+          tables.push(yield* history(council), (yield* stored(council)).count)
+        }
+        assert.deepStrictEqual(tables.slice(2, 4), tables.slice(0, 2))
+        assert.deepStrictEqual(tables.slice(4), tables.slice(0, 2))
       })
     )
 

@@ -39,19 +39,21 @@ export const dataRecord = (options: {
   readonly siteName: string
   readonly measurementName: string
   readonly rows: ReadonlyArray<readonly [time: string, value: string]>
+  /** The server's address, where it is not the council's only one. */
+  readonly source?: string
 }): OutgoingRecord => {
-  const { at, councilId, measurementName, rows, siteName } = options
+  const { at, councilId, measurementName, rows, siteName, source = baseUrl(councilId) } = options
   const elements = rows.map(([time, value]) => `<E><T>${time}</T><I1>${value}</I1></E>`).join("\n")
   return recordOf(
     {
       type: "MEASUREMENT_DATA",
       councilId,
-      hilltopBaseUrl: baseUrl(councilId),
+      hilltopBaseUrl: source,
       at: formatInstant(at),
       siteName,
       measurementName,
       yearMonth: yearMonth(Date.parse(`${rows[0]?.[0]}+12:00`)),
-      hilltopUrl: baseUrl(councilId),
+      hilltopUrl: `${source}?Service=Hilltop&Request=GetData&Site=${encodeURIComponent(siteName)}&Measurement=${encodeURIComponent(measurementName)}&TimeInterval=P35D/now`,
       xml: `<Hilltop><Agency>A</Agency><Measurement SiteName="${siteName}"><DataSource Name="${measurementName}" NumItems="1"><TSType>StdSeries</TSType><ItemInfo ItemNumber="1"><ItemName>${measurementName}</ItemName></ItemInfo></DataSource><Data DateFormat="Calendar">${elements}</Data></Measurement></Hilltop>`
     },
     { item: "1", units: "l/s" }

@@ -24,6 +24,7 @@ interface SiteRow {
 interface SeriesRow {
   readonly id: number
   readonly units: string | null
+  readonly listed_units: string | null
   readonly first: number | null
   readonly last: number | null
   readonly count: number
@@ -67,13 +68,14 @@ const pgStored = Layer.effect(
           ),
           Effect.orDie
         ),
-      series: (councilId, siteName, measurementName) =>
+      series: (councilId, siteName, measurementName, { inUnits = "", item = 0, measurement = "" } = {}) =>
         Effect.gen(function* () {
           const [series] = yield* sql<SeriesRow>`
-            SELECT m.id, m.units, ${millis("m.first_observed_at")} AS first, ${millis("m.last_observed_at")} AS last,
+            SELECT m.id, m.units, m.listed_units, ${millis("m.first_observed_at")} AS first, ${millis("m.last_observed_at")} AS last,
               m.observation_count::int4 AS count
             FROM observation_sites_measurements m JOIN observation_sites s ON s.id = m.site_id
-            WHERE s.council_id = ${councilId} AND s.name = ${siteName} AND m.measurement_name = ${measurementName}`
+            WHERE s.council_id = ${councilId} AND s.name = ${siteName} AND m.measurement_name = ${measurementName}
+              AND m.measurement = ${measurement} AND m.item = ${item} AND m.in_units = ${inUnits}`
           if (series === undefined) return undefined
           const versions = yield* sql<VersionRow>`
             SELECT ${millis("observed_at")} AS at, value::text AS value, qualifier, quality,
@@ -81,6 +83,7 @@ const pgStored = Layer.effect(
             FROM observations WHERE series_id = ${series.id} ORDER BY observed_at, first_seen_at`
           return {
             units: series.units ?? undefined,
+            listedUnits: series.listed_units ?? undefined,
             firstObservedAt: series.first ?? undefined,
             lastObservedAt: series.last ?? undefined,
             count: series.count,
@@ -106,6 +109,7 @@ observationStoreSuite("observations in PostgreSQL", database)
 const anyMessage = fc.record({
   seenAt: fc.integer({ min: 0, max: 9 }),
   measurementName: fc.constantFrom("Flow", "Stage"),
+  source: fc.constantFrom(undefined, "http://a", "http://a", "http://b"),
   /** Steps before the first row and after the last that the document covers; undefined for one that does not say. */
   covers: fc.option(fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })), {
     nil: undefined,
@@ -131,7 +135,7 @@ type History = typeof anyHistory extends fc.Arbitrary<infer A> ? A : never
 const evening = Date.UTC(2026, 7, 29, 8)
 const momentOf = (step: number) => evening + step * 9 * 3_600_000
 const messagesOf = (councilId: number, { messages }: History): ReadonlyArray<StoreMessage> =>
-  messages.map(({ covers, measurementName, observations, seenAt }, offset) => ({
+  messages.map(({ covers, measurementName, observations, seenAt, source }, offset) => ({
     offset,
     seenAt: Date.UTC(2026, 9, 1) + seenAt,
     covers: covers && {
@@ -143,6 +147,7 @@ const messagesOf = (councilId: number, { messages }: History): ReadonlyArray<Sto
       councilId,
       siteName: "Site",
       measurementName,
+      ...(source === undefined ? {} : { source }),
       observations: observations.map(({ qualifier, quality, step, value }) => ({
         observedAt: new Date(momentOf(step)).toISOString(),
         value,

@@ -403,4 +403,52 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
       }),
     60_000
   )
+
+  it.effect(
+    "ends with the same values where two sources tell of one series, in whatever order it reads their documents",
+    () =>
+      Effect.gen(function* () {
+        yield* running
+        const of = (n: number) =>
+          ["http://archive.example/a.hts", "http://telemetry.example/t.hts"].map((source, index) =>
+            dataRecord({
+              councilId: 80,
+              at: Date.UTC(2026, 0, 10) + n * 60_000 + index * 1_000,
+              siteName: "Awa",
+              measurementName: "Flow",
+              source,
+              // Each has hours that the other has not, and they differ in some of those that both have.
+              rows: Array.from({ length: 40 }, (_, row) => {
+                const hour = n * 2 + row + index * 5
+                const time = new Date(Date.UTC(2025, 11, 30) + hour * 3_600_000).toISOString().slice(0, 19)
+                return [time, `${hour}.${(hour + index * n) % 4}`] as const
+              }).filter((_, row) => row % 39 === 0 || (row + n + index) % 6 > 0)
+            })
+          )
+        yield* send([0, 1, 2, 3, 4, 5].flatMap(of))
+        yield* settled
+        const sql = yield* PgClient.PgClient
+        const kept = Effect.all([
+          sql`
+            SELECT m.id, o.observed_at::text, o.value::text, o.first_seen_at::text, o.superseded_at::text
+            FROM observations o JOIN observation_sites_measurements m ON m.id = o.series_id
+              JOIN observation_sites s ON s.id = m.site_id AND s.council_id = 80
+            ORDER BY 1, 2, 4`,
+          sql`
+            SELECT m.id, observation_count::text, first_observed_at::text, last_observed_at::text
+            FROM observation_sites_measurements m JOIN observation_sites s ON s.id = m.site_id AND s.council_id = 80`
+        ])
+        const expected = yield* kept
+        assert.lengthOf(expected[1], 1)
+        assert.isAbove(expected[0].length, 60)
+        yield* sql`UPDATE observations SET value = value + 1 WHERE superseded_at IS NULL`
+        yield* rebuildObservations({ ...options, fresh: true })
+        assert.deepStrictEqual(yield* kept, expected)
+        // And goes on where it is.
+        yield* send(of(6))
+        yield* settled
+        assert.isAbove((yield* kept)[0].length, expected[0].length)
+      }),
+    60_000
+  )
 })
