@@ -218,7 +218,12 @@ const understood = Effect.fnUntraced(function* (
   const spoilt = seen.spoilt ?? 0
   const { digest, doubt, series, unchanged } = yield* newsOf(task, source, { ...answer, said, spoilt })
   const doubtful = doubt && doubted(task, doubt, answer.answeredAt)
-  if (doubtful !== undefined) return doubtful
+  if (doubtful !== undefined) {
+    // Series that a list has no more are shown at once: nothing is lost by that, unlike by believing it.
+    if (note !== undefined && task.requestType === "MEASUREMENTS_LIST" && doubt?.kind === "missing")
+      yield* noted(task, note)
+    return doubtful
+  }
   const queue = yield* HilltopQueue
   yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
   // A list is noted whether or not it is news, since what is wanted of it may have changed.

@@ -478,7 +478,7 @@ export const observationStoreSuite = <E>(name: string, stores: Layer.Layer<Obser
           const { store } = yield* ObservationStore
           const at = (offset: number, value: string): StoreMessage => ({
             offset,
-            message: data(36, [observation(august(offset), value)]),
+            message: data(71, [observation(august(offset), value)]),
             seenAt: day(1)
           })
           const keep = (log: string, partition: number, message: StoreMessage, formerTopic?: string) =>
