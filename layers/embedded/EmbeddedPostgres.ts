@@ -9,13 +9,13 @@ import { PgClient } from "@effect/sql-pg"
 import { Deferred, Duration, Effect, type FileSystem, type Path, Redacted, Schedule, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { randomUUID } from "node:crypto"
-import { createServer } from "node:net"
 import { resolve } from "node:path"
 import { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { findPostgresDirectory, openPostgresDirectory, passwordFile, superuser } from "./PostgresDirectory.ts"
 import { currentProcess } from "./SystemProcess.ts"
 import { findPostgresPrograms } from "./PostgresPrograms.ts"
 import { boundLog, launchServer, type ServerPlan } from "./PostgresServer.ts"
+import { freePort } from "./freePort.ts"
 
 export { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 
@@ -37,16 +37,6 @@ export interface EmbeddedPostgresOptions {
   readonly durable?: boolean
   readonly database?: string
 }
-
-/** Free at this moment. The server says so if it no longer is when it comes to it. */
-const freePort = Effect.callback<number>((resume) => {
-  const probe = createServer()
-  probe.once("error", (error) => resume(Effect.die(error)))
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 const ensureDatabase = Effect.fnUntraced(function* (url: Redacted.Redacted, database: string) {
   const sql = yield* PgClient.make({ url, maxConnections: 1 })

@@ -7,7 +7,6 @@
  */
 import { Data, Deferred, Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { createServer } from "node:net"
 import { resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { environment, run } from "../../layers/embedded/SystemProcess.ts"
@@ -64,16 +63,6 @@ export const startUntilLine = Effect.fnUntraced(function* (
     Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.fail(failed) })
   )
   return { handle, line }
-})
-
-/** A port of the loopback address that is free at this moment. */
-export const freePort = Effect.callback<number>((resume) => {
-  const probe = createServer()
-  probe.once("error", (error) => resume(Effect.die(error)))
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
 })
 
 /** What the process has in memory, in megabytes (10⁶ bytes): its own pages and the shared ones it uses. */

@@ -6,7 +6,8 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Schedule, Stream } from "effect"
 import { HttpClient } from "effect/http"
-import { BenchFailed, freePort, inRepository, startNode } from "./BenchProcess.ts"
+import { BenchFailed, inRepository, startNode } from "./BenchProcess.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 /** What `npm start` runs: V8 would give the young generation 134 MB, most of them to garbage. */
 export const serviceCommand = ["--max-semi-space-size=16", inRepository("scripts/penstock.ts"), "start"]

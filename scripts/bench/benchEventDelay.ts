@@ -11,11 +11,12 @@ import { HttpClient, HttpClientRequest } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { gsrnOf } from "../simulators/adapter/InventedNumbers.ts"
 import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory } from "./BenchPostgres.ts"
-import { BenchFailed, freePort, inRepository, startUntilLine } from "./BenchProcess.ts"
+import { BenchFailed, inRepository, startUntilLine } from "./BenchProcess.ts"
 import { type Figure, spread } from "./Figure.ts"
 import { milliseconds, takeTurns } from "./Measure.ts"
 import type { GroupResult } from "./Report.ts"
 import { startService } from "./ServiceProcess.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 const points = 2_000
 /** Events of one round, of which the median counts. */

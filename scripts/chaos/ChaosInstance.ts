@@ -6,7 +6,8 @@ import { HttpClient } from "effect/http"
 import { spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { environment } from "../../layers/embedded/SystemProcess.ts"
-import { freePort, root } from "../bench/BenchProcess.ts"
+import { root } from "../bench/BenchProcess.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 export class InstanceFailed extends Data.TaggedError("InstanceFailed")<{ readonly message: string }> {}
 

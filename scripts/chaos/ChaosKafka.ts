@@ -2,9 +2,9 @@
  * A Kafka with a proxy before it: the broker tells its clients to come to the proxy's port.
  */
 import { Effect } from "effect"
-import { freePort } from "../bench/BenchProcess.ts"
 import { startKafka } from "../kafka/KafkaBroker.ts"
 import { type TcpProxy, tcpProxy } from "../simulators/TcpProxy.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 export interface ChaosKafka {
   /** As `KAFKA_BROKERS` has it: the proxy. */

@@ -5,7 +5,8 @@ import { Effect, Path } from "effect"
 import { hasDocker, startInDocker } from "./dockerKafka.ts"
 import { findJava, startOnJava } from "./javaKafka.ts"
 import { kafkaJars } from "./kafkaJars.ts"
-import { freePort, type KafkaNodeOptions } from "./KafkaNode.ts"
+import type { KafkaNodeOptions } from "./KafkaNode.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 export interface KafkaBrokerOptions extends Pick<
   KafkaNodeOptions,

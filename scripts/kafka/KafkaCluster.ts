@@ -9,8 +9,9 @@ import { Deferred, Effect, Exit, FileSystem, Path, Scope } from "effect"
 import { dockerNetwork, hasDocker, startInDocker } from "./dockerKafka.ts"
 import { newClusterId, startOnJava } from "./javaKafka.ts"
 import { kafkaJars, KafkaNotPossible } from "./kafkaJars.ts"
-import { freePort, type KafkaNodeOptions, type StartedNode } from "./KafkaNode.ts"
+import type { KafkaNodeOptions, StartedNode } from "./KafkaNode.ts"
 import type { Quorum } from "./kafkaSettings.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 export interface KafkaClusterOptions {
   readonly brokers: number

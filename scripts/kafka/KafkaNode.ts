@@ -5,7 +5,6 @@
  * a node can be stopped or killed and come back with all it had.
  */
 import { Effect, FileSystem, Schedule } from "effect"
-import { createServer } from "node:net"
 import { KafkaNotPossible } from "./kafkaJars.ts"
 import type { Quorum } from "./kafkaSettings.ts"
 
@@ -32,15 +31,6 @@ export interface StartedNode {
   /** As a crash does; the end of the scope is left to wait for. */
   readonly kill: Effect.Effect<void>
 }
-
-/** A port that nobody listens at; between this look and the start somebody else may take one. */
-export const freePort = Effect.callback<number>((resume) => {
-  const probe = createServer()
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 /** The log that a node has written so far; nothing where there is none. */
 export const readLog = (log: string) =>

@@ -3,8 +3,9 @@ import { Effect, FileSystem, Option } from "effect"
 import { randomUUID } from "node:crypto"
 import { startTethered } from "../../layers/embedded/ServerTether.ts"
 import { kafkaJars, KafkaNotPossible, kafkaVersion, output } from "./kafkaJars.ts"
-import { freePort, type KafkaNodeOptions, readLog, type StartedNode, untilReady } from "./KafkaNode.ts"
+import { type KafkaNodeOptions, readLog, type StartedNode, untilReady } from "./KafkaNode.ts"
 import { heap, kafkaSettings } from "./kafkaSettings.ts"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 const logging = `Configuration:
   Appenders:

@@ -5,20 +5,13 @@
 import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 const path = `${process.env["PATH"]}:/usr/sbin`
 
 export const hasPgbouncer = spawnSync("pgbouncer", ["--version"], { env: { PATH: path } }).status === 0
-
-const freePort = Effect.callback<number>((resume) => {
-  const probe = createServer()
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 const answers = (port: number) =>
   Effect.callback<void, "not yet">((resume) => {

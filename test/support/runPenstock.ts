@@ -4,8 +4,8 @@
 import { Data, Effect, Schedule } from "effect"
 import { HttpClient } from "effect/http"
 import { type ChildProcess, spawn } from "node:child_process"
-import { createServer } from "node:net"
 import { resolve } from "node:path"
+import { freePort } from "../../layers/embedded/freePort.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 
@@ -17,14 +17,6 @@ export interface RunningPenstock {
   /** What it has written so far, to both streams. */
   readonly output: () => string
 }
-
-const freePort = Effect.callback<number>((resume) => {
-  const probe = createServer()
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
-  })
-})
 
 const ended = (child: ChildProcess) =>
   Effect.callback<void>((resume) => {
