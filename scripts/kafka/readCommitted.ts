@@ -6,6 +6,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { Data, Effect, FileSystem, Path } from "effect"
 import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { kafkaJars } from "./kafkaJars.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 
@@ -59,7 +60,7 @@ export const readCommitted = Effect.fnUntraced(
     const jars = yield* kafkaJars(path.resolve(".penstock/kafka"))
     const classPath = (yield* fs.readDirectory(jars)).filter((jar) => needed.test(jar)).map((jar) => `${jars}/${jar}`)
     const home = process.env["JAVA_HOME"]
-    const source = path.resolve(import.meta.dirname, "JavaConsumer.java")
+    const source = fileURLToPath(new URL("JavaConsumer.java", import.meta.url))
     const args = [...machine, "--class-path", classPath.join(path.sep === "/" ? ":" : ";"), source, brokers, ...topics]
     const lines = yield* run(home === undefined ? "java" : `${home}/bin/java`, args)
     return lines
