@@ -1,6 +1,6 @@
 /** A loop outlives whatever its passes and pauses do, and health sees how it goes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, HashMap, Logger, Ref } from "effect"
+import { Effect, Fiber, HashMap, Layer, Logger, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { Loops, repeatPass } from "../../src/running/Loop.ts"
 
@@ -38,7 +38,7 @@ describe("a loop goes on", () => {
       const { passes, state } = yield* passesAfter(first)
       assert.isAbove(passes, 30)
       assert.strictEqual(state.failuresInRow, 0)
-    }).pipe(Effect.provide(Loops.layer), Effect.provide(Logger.layer([])))
+    }).pipe(Effect.provide(Layer.merge(Loops.layer, Logger.layer([]))))
   )
 
   it.effect("until its own fiber is interrupted", () =>
