@@ -2,9 +2,9 @@
  * A connection to PostgreSQL that does not wait for ever. Dropped packets are noticed by neither side: without a deadline of its
  * own a statement would wait until TCP gives up, after a quarter of an hour.
  *
- * The deadline is Node's timer for sockets on which nothing moves. It destroys the socket while an answer is due, so that
+ * The deadline (`patience` in `sessionSettings.ts`) is Node's timer for sockets on which nothing moves. It destroys the socket while an answer is due, so that
  * whatever waits for one fails at once: statements, BEGIN and COMMIT, LISTEN, and those that were interrupted. Keep-alive finds
- * what is dead between statements. TCP_USER_TIMEOUT cannot be set from Node; the server sets its own (`sessionSettings.ts`).
+ * what is dead between statements. TCP_USER_TIMEOUT cannot be set from Node; the server sets its own.
  */
 import type { Redacted as Secret } from "effect"
 import { Redacted } from "effect"

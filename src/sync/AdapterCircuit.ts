@@ -7,7 +7,7 @@
 import { Cause, Clock, Effect, Exit, FiberSet, Latch, Metric, Option, Queue } from "effect"
 import { describe } from "../running/describe.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
-import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./CircuitState.ts"
+import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./circuitRule.ts"
 
 /** `answered`: it lives, whatever it said of one accounting point; `nothing`: it was not asked. */
 const classify = (exit: Exit.Exit<unknown, AdapterError>): "useful" | "unknown" | "invalid" | "failed" | "nothing" => {

@@ -1,6 +1,6 @@
 /** When an adapter is doubted, when it is left alone, and how long. */
 import { assert, describe, it } from "vitest"
-import { afterFailure, afterSilence, type CircuitState, closed, nextRoundIn } from "../../src/sync/CircuitState.ts"
+import { afterFailure, afterSilence, type CircuitState, closed, nextRoundIn } from "../../src/sync/circuitRule.ts"
 
 const failing = (...points: ReadonlyArray<string>) => points.reduce(afterFailure, closed)
 const ten = Array.from({ length: 10 }, (_, index) => String(index))
