@@ -7,7 +7,8 @@
  */
 import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream } from "effect"
 import { batched } from "../running/batched.ts"
-import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
+import type { ClaimedTask, FetchResult } from "../domain/FetchTask.ts"
+import type { Settlement } from "./Settlement.ts"
 import { repeatPass } from "../running/Loop.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"

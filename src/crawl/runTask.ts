@@ -13,7 +13,6 @@ import type {
   NewTask,
   ServerAnswer,
   SetAsideReason,
-  Settlement,
   TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
