@@ -5,8 +5,108 @@
  * freshness (see the closed forms in the literature), so jitter is ±5 %.
  */
 import { Duration, Effect, Random } from "effect"
-import type { Failure, RequestType } from "../domain/FetchTask.ts"
+import type { Failure, RequestType, TaskRun } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
+import { type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
+
+export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
+
+/** What one usable run saw. Failed runs are for `delayAfterFailure`; doubtful ones teach nothing. */
+export interface Look {
+  readonly requestType: RequestType
+  /** When the request was sent: the answer cannot tell of what came later. */
+  readonly at: Instant
+  /** Series: rows newer than all that was known. MEASUREMENTS_LIST: wanted series whose `To` moved. SITES_LIST: new sites. */
+  readonly added: number
+  /** Anything known before has changed or gone. */
+  readonly revised: boolean
+  /** Of the added rows the oldest, of all rows the newest (but for times well after now), and the usual distance of the newest rows. */
+  readonly firstAdded?: Instant | undefined
+  readonly newest?: Instant | undefined
+  readonly step?: number | undefined
+  /** LATEST: whether another series of the site leads this one (column `follows`), or how many follow this one. */
+  readonly follows?: boolean | undefined
+  readonly followers?: number | undefined
+  /** MEASUREMENT_DATA: the period that was asked for. */
+  readonly period?: { readonly from: Instant; readonly to: Instant } | undefined
+  /** MEASUREMENTS_LIST: what is kept of the LATEST tasks of the site, and the `To` that the list gives each. */
+  readonly siblings?: ReadonlyArray<Sibling> | undefined
+}
+
+export interface Sibling {
+  readonly id: number
+  readonly kept: string | undefined
+  readonly to?: Instant | undefined
+}
+
+export interface Decision {
+  /** At most 200 bytes of ASCII, for the next run. */
+  readonly kept: string
+  readonly due: Instant
+  /** What a person reads: "every 15 min, arrives 6–9 min late; next at 14:22" (NZST). */
+  readonly reason: string
+  /** Other tasks that are to be due no later than `at`. */
+  readonly wake: ReadonlyArray<Wake>
+  readonly lesson: Lesson
+}
+
+export type Wake =
+  /** The LATEST tasks that follow this one. */
+  | { readonly which: "followers"; readonly at: Instant }
+  /** LATEST tasks by id: those whose `To` has moved in the list. */
+  | { readonly which: "tasks"; readonly ids: ReadonlyArray<number>; readonly at: Instant }
+  /** The series' MEASUREMENT_DATA tasks whose period meets `from` to `to`. */
+  | { readonly which: "months"; readonly from: Instant; readonly to: Instant; readonly at: Instant }
+  /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
+  | { readonly which: "sameMonth"; readonly at: Instant }
+
+/** Chance in [-1, 1], the same for the same seed. */
+const chance = (seed: number): number => {
+  let x = Math.imul((seed | 0) ^ 0x9e3779b9, 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return ((x ^ (x >>> 16)) >>> 0) / 2147483648 - 1
+}
+
+export const decide = (kept: string | undefined, look: Look, _server: ServerKnowledge, seed: number): Decision => ({
+  kept: kept ?? "",
+  due: look.at + days(1) * (1 + 0.05 * chance(seed)),
+  reason: "not learnt yet",
+  wake: [],
+  lesson: { at: look.at }
+})
+
+/** The server after a batch of runs. Moves the price slowly so that the requests made meet `allowedPerDay`; undefined: no wish. */
+export const afterLooks = (
+  server: ServerKnowledge,
+  _lessons: ReadonlyArray<Lesson>,
+  _allowedPerDay: number | undefined,
+  _now: Instant
+): ServerKnowledge => server
+
+/** Of a site's LATEST tasks, who leads whom (by id); undefined = follows nobody. Decided at each MEASUREMENTS_LIST. */
+export const leaders = (
+  siblings: ReadonlyArray<{ readonly id: number; readonly kept: string | undefined }>
+): ReadonlyMap<number, number | undefined> => new Map(siblings.map(({ id }) => [id, undefined]))
+
+/** What a new series starts with, from those beside it. */
+export const inherited = (_siblings: ReadonlyArray<{ readonly kept: string | undefined }>): string | undefined =>
+  undefined
+
+/** What the history of runs, oldest first, says of a series that was crawled before this policy. */
+export const fromHistory = (_runs: ReadonlyArray<TaskRun>): string | undefined => undefined
+
+/** For the API. */
+export interface Estimate {
+  readonly periodSeconds?: number | undefined
+  /** Seconds from an observation's time to its arrival, nearly always. */
+  readonly arrivesAfterSeconds?: readonly [number, number] | undefined
+  readonly deliveriesPerDay?: number | undefined
+  readonly rowsPerDelivery?: number | undefined
+  readonly overdueSeconds?: number | undefined
+}
+
+/** The numbers of what is kept of a LATEST task; undefined where it is not one that can be read. */
+export const estimateOf = (_kept: string): Estimate | undefined => undefined
 
 const days = (n: number) => Duration.toMillis(Duration.days(n))
 const hours = (n: number) => Duration.toMillis(Duration.hours(n))
