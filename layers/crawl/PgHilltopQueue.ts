@@ -8,13 +8,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Cause, Clock, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
-import {
-  type ClaimedTask,
-  historyLength,
-  RequestType,
-  TaskDetails,
-  TaskRun
-} from "../../src/domain/FetchTask.ts"
+import { type ClaimedTask, historyLength, RequestType, TaskDetails, TaskRun } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
 import {
   HilltopQueue,
@@ -27,10 +21,18 @@ import {
 } from "../../src/crawl/HilltopQueue.ts"
 import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
 import { signalsOf } from "../../src/crawl/ServerPace.ts"
-import { lessonsOf, type Settlement, takesWake } from "../../src/crawl/Settlement.ts"
+import { keepable, lessonsOf, readable, type Settlement, takesWake } from "../../src/crawl/Settlement.ts"
 import { askedForAgain } from "./askedForAgain.ts"
 import { claimStatement } from "./claimStatement.ts"
-import { budgetOf, type DefaultLimits, isAsJudged, judge, type Judged, slotsGivenBack, slotsSettled } from "./hilltopServers.ts"
+import {
+  budgetOf,
+  type DefaultLimits,
+  isAsJudged,
+  judge,
+  type Judged,
+  slotsGivenBack,
+  slotsSettled
+} from "./hilltopServers.ts"
 import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
@@ -92,12 +94,6 @@ const decodeRun = Schema.decodeUnknownOption(TaskRun)
 /** Whatever cannot be read, written by hand, says nothing. */
 const runsIn = (history: unknown): ReadonlyArray<TaskRun> =>
   Array.isArray(history) ? history.flatMap((entry) => Option.toArray(decodeRun(entry))) : []
-
-/** What is kept of a series is text of ours; more of it is a fault, and not worth a settlement. */
-const mostKept = 200
-const keepable = (text: string | undefined): string =>
-  text === undefined || Buffer.byteLength(text) > mostKept ? "" : writable(text)
-const mostReason = 300
 
 const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask => ({
   id: row.id,
@@ -259,8 +255,8 @@ export const PgHilltopQueue = Layer.effect(
                 ${settlements.map(({ unavailable }) => unavailable ?? false)}::bool[],
                 ${settlements.map(({ run }) => entryOf(run))}::jsonb[],
                 ${settlements.map((each) => takesWake(each))}::bool[],
-                ${settlements.map(({ refresh }) => keepable(refresh?.kept))}::text[],
-                ${settlements.map(({ refresh }) => writable(refresh?.reason.slice(0, mostReason) ?? ""))}::text[])
+                ${settlements.map(({ refresh }) => keepable(refresh?.kept) ?? "")}::text[],
+                ${settlements.map(({ refresh }) => readable(refresh?.reason) ?? "")}::text[])
                 AS run (id, fence, attempts, delay, hash, digest, reason, unavailable, entry, takes_wake, refresh, why)
               CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
@@ -365,7 +361,7 @@ export const PgHilltopQueue = Layer.effect(
                 SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
                   ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
                   ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[],
-                  ${tasks.map(({ refresh }) => keepable(refresh))}::text[])
+                  ${tasks.map(({ refresh }) => keepable(refresh) ?? "")}::text[])
                   AS task (source_id, request_type, fetch_url, details, refresh)
               ), corrected AS (
                 UPDATE hilltop_fetch_tasks t SET details = wanted.details,

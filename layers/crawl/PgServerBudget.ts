@@ -31,11 +31,7 @@ export const PgServerBudget = Layer.effect(
               IS NOT DISTINCT FROM (wanted.rate, wanted.most, wanted.per_day))
           ON CONFLICT (origin) DO UPDATE
             SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent,
-              requests_per_day = excluded.requests_per_day`.pipe(
-          untilFree,
-          Effect.asVoid,
-          unavailable
-        ),
+              requests_per_day = excluded.requests_per_day`.pipe(untilFree, Effect.asVoid, unavailable),
       states: sql<ServerStates>`
         SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
           count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free

@@ -158,7 +158,10 @@ export const slotsSettled = (
     SELECT * FROM unnest(${texts(judged.map(({ origin }) => origin))}, ${column((h) => h.pace)}, ${column((h) => h.pacedAt)},
       ${column((h) => h.epoch)}, ${column((h) => h.failures)}, ${column((h) => h.pauses)}, ${column((h) => h.openUntil)},
       ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)},
-      ${sparse(texts, judged.map(({ knowledge }) => knowledge))})
+      ${sparse(
+        texts,
+        judged.map(({ knowledge }) => knowledge)
+      )})
       AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis, knowledge)
   ), touched AS (
     SELECT s.origin FROM hilltop_servers s

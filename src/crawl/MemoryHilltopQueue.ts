@@ -9,7 +9,7 @@ import { askForAgain, MemoryHilltop, type MemoryTask, originOf, serverOf } from 
 import { afterLooks, formatServer, parseServer } from "./RefreshPolicy.ts"
 import { allowedPerDay } from "./ServerBudget.ts"
 import { afterSignal, bucketSize, concurrencyOf, type ServerHealth, signalsOf } from "./ServerPace.ts"
-import { lessonsOf, type Settlement, takesWake, type Waking } from "./Settlement.ts"
+import { keepable, lessonsOf, readable, type Settlement, takesWake, type Waking } from "./Settlement.ts"
 
 const leaseMillis = Duration.toMillis(leaseTime)
 const isDue = (task: MemoryTask, now: number) =>
@@ -159,7 +159,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
                 unavailable: false,
                 previousHash: undefined,
                 previousDigest: undefined,
-                refresh: task.refresh,
+                refresh: keepable(task.refresh),
                 reason: undefined,
                 leader: undefined,
                 wakeAt: undefined,
@@ -251,8 +251,8 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
               if (task.nextFetchAt === task.dueAt) {
                 task.nextFetchAt = Math.min(now + Duration.toMillis(settlement.delay), wakeAt ?? Infinity)
               }
-              task.refresh = settlement.refresh?.kept ?? task.refresh
-              task.reason = settlement.refresh?.reason ?? task.reason
+              task.refresh = keepable(settlement.refresh?.kept) ?? task.refresh
+              task.reason = readable(settlement.refresh?.reason) ?? task.reason
               task.previousHash = settlement.hash ?? task.previousHash
               task.previousDigest = settlement.digest ?? task.previousDigest
               task.setAside ??= settlement.setAside

@@ -9,7 +9,13 @@ import type { Failure, RequestType, TaskRun } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
 
-export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
+export {
+  formatServer,
+  type Lesson,
+  parseServer,
+  type ServerKnowledge,
+  unknownServer
+} from "./refresh/ServerKnowledge.ts"
 
 /** What one usable run saw. Failed runs are for `delayAfterFailure`; doubtful ones teach nothing. */
 export interface Look {

@@ -43,6 +43,17 @@ export type Waking = { readonly after: number } & (
   | { readonly of: "requests"; readonly requests: ReadonlyArray<Omit<NewTask, "details" | "refresh">> }
 )
 
+/** What is kept is short text of ours; other text is a fault, which costs what was learnt and not the run. */
+const isKept = (text: string): boolean => /^[\x20-\x7e]{1,200}$/.test(text)
+/** Characters of a reason, which is for a person to read. */
+const longestReason = 300
+
+/** What is to be kept of a task, as far as it can be. */
+export const keepable = (text: string | undefined): string | undefined =>
+  text !== undefined && isKept(text) ? text : undefined
+export const readable = (reason: string | undefined): string | undefined =>
+  reason?.toWellFormed().replaceAll("\0", "").slice(0, longestReason)
+
 /** Whether news of another series that came while it ran still matters: not to a run that brought some, or failed. */
 export const takesWake = ({ attempts, run }: Settlement): boolean => attempts === 0 && !((run?.added ?? 0) > 0)
 

@@ -99,8 +99,11 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
 
 /** The policy, given all that is known of the task and its server. */
 const judgeOf = (task: ClaimedTask) =>
-  Effect.map(Random.nextInt, (seed) => (look: Look): Decision =>
-    decide(task.refresh ?? fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
+  Effect.map(
+    Random.nextInt,
+    (seed) =>
+      (look: Look): Decision =>
+        decide(task.refresh ?? fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
   )
 
 /** What is known of the answer, however far the run came; and how the run is judged that brings one. */
@@ -207,7 +210,12 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     const known = keptSeries(task)
     const lastObserved = known?.last === undefined ? [] : [known.last]
     const decision = seen.decided(lookOfSameRows(task, startedAt, known))
-    const same = { added: 0, revised: false, digest: withoutDoubts(task), ...(yield* consequences(task, source, decision)) }
+    const same = {
+      added: 0,
+      revised: false,
+      digest: withoutDoubts(task),
+      ...(yield* consequences(task, source, decision))
+    }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
   // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
@@ -268,7 +276,11 @@ const understood = Effect.fnUntraced(function* (
     seen.decided(
       "digest" in said && task.requestType === "MEASUREMENTS_LIST"
         ? lookOfMeasurements(answer.askedAt, keptList(task)?.extents, said, siblings)
-        : lookOfSites(answer.askedAt, added.reduce((sum, each) => sum + each, 0), unchanged)
+        : lookOfSites(
+            answer.askedAt,
+            added.reduce((sum, each) => sum + each, 0),
+            unchanged
+          )
     )
   return {
     kind: "good",

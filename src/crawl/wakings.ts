@@ -16,7 +16,12 @@ import { seriesNoted } from "./SiteNote.ts"
 /** Months that one run may wake, the latest ones: more of them have changed than a correction changes. */
 const mostMonths = 36
 
-const requestsOf = ({ htsUrl, id }: UsableSource, site: string, names: ReadonlyArray<string>, months: ReadonlyArray<string>) =>
+const requestsOf = (
+  { htsUrl, id }: UsableSource,
+  site: string,
+  names: ReadonlyArray<string>,
+  months: ReadonlyArray<string>
+) =>
   names
     .flatMap((name) => measurementDataUrls(htsUrl, site, name, months))
     .map((fetchUrl) => ({ sourceId: id, requestType: "MEASUREMENT_DATA" as const, fetchUrl }))
@@ -49,7 +54,11 @@ export const wakings = Effect.fnUntraced(function* (
           const period = askedPeriod(task.fetchUrl)
           if (site === undefined || period === undefined) return { of: "ids", ids: [], after }
           const names = (yield* namesAt(task.sourceId, site)).filter((name) => name !== measurement)
-          return { of: "requests", requests: requestsOf(source, site, names, monthsBetween(period.from, period.to)), after }
+          return {
+            of: "requests",
+            requests: requestsOf(source, site, names, monthsBetween(period.from, period.to)),
+            after
+          }
         }
       }
     })
