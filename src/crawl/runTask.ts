@@ -34,18 +34,15 @@ import { rawRecord } from "./rawRecord.ts"
 import { type Reading, readDocument } from "./readDocument.ts"
 import { sameNote } from "./SiteNote.ts"
 import {
-  decide,
   type Decision,
   delayAfterDoubt,
   delayAfterFailure,
   delayWhileUnavailable,
-  fromHistory,
-  inherited,
-  leaders,
   type Look,
   parseServer,
   unusableDelay
 } from "./RefreshPolicy.ts"
+import { RefreshRule, type Rule } from "./RefreshRule.ts"
 import type { Settlement } from "./Settlement.ts"
 import { answerOf } from "./serverAnswer.ts"
 import { isUnavailable } from "./unavailable.ts"
@@ -97,14 +94,13 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
   )
 })
 
-/** The policy, given all that is known of the task and its server. */
-const judgeOf = (task: ClaimedTask) =>
-  Effect.map(
-    Random.nextInt,
-    (seed) =>
-      (look: Look): Decision =>
-        decide(task.refresh ?? fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
-  )
+/** The rule, given all that is known of the task and its server. */
+const judgeOf = Effect.fnUntraced(function* (task: ClaimedTask) {
+  const rule = yield* RefreshRule
+  const seed = yield* Random.nextInt
+  return (look: Look): Decision =>
+    rule.decide(task.refresh ?? rule.fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
+})
 
 /** What is known of the answer, however far the run came; and how the run is judged that brings one. */
 interface Seen {
@@ -255,7 +251,9 @@ const understood = Effect.fnUntraced(function* (
   const latest = followUps.filter(({ requestType }) => requestType === "MEASUREMENT_DATA_LATEST")
   const asked = Array.chunksOf([...latest, ...latest.flatMap(qualified)], enqueuedAtOnce)
   const queued = (yield* Effect.forEach(asked, queue.find)).flat()
-  const wanted = withInherited(followUps, queued)
+  const rule = yield* RefreshRule
+  const refresh = rule.inherited(queued.map((each) => ({ kept: each.refresh })))
+  const wanted = refresh === undefined ? followUps : followUps.map((each) => beginningWith(refresh, each))
   const added = yield* Effect.forEach(Array.chunksOf(wanted, enqueuedAtOnce), queue.enqueue)
   // A list is noted whether or not it is news, since what is wanted of it may have changed.
   if (note !== undefined && (task.requestType === "MEASUREMENTS_LIST" || !unchanged)) yield* noted(task, note)
@@ -285,7 +283,7 @@ const understood = Effect.fnUntraced(function* (
   return {
     kind: "good",
     ...(yield* consequences(task, source, decision)),
-    follows: changedLeaders(queued),
+    follows: changedLeaders(rule, queued),
     result: unchanged ? "UNCHANGED" : "SUCCESS",
     hash: answer.hash,
     digest: withNotes(digest, { spoilt: unchanged ? notesIn(task.previousDigest).spoilt : spoilt > 0 }),
@@ -295,18 +293,11 @@ const understood = Effect.fnUntraced(function* (
 })
 
 /** New series begin with what those beside them have learnt. */
-const withInherited = (
-  followUps: ReadonlyArray<NewTask>,
-  queued: ReadonlyArray<QueuedTask>
-): ReadonlyArray<NewTask> => {
-  const refresh = inherited(queued.map((each) => ({ kept: each.refresh })))
-  return refresh === undefined
-    ? followUps
-    : followUps.map((task) => (task.requestType === "MEASUREMENT_DATA_LATEST" ? { ...task, refresh } : task))
-}
+const beginningWith = (refresh: string, task: NewTask): NewTask =>
+  task.requestType === "MEASUREMENT_DATA_LATEST" ? { ...task, refresh } : task
 
 /** Whom the series of a site follow from now on, where that is another one than before. */
-const changedLeaders = (queued: ReadonlyArray<QueuedTask>): Settlement["follows"] => {
+const changedLeaders = ({ leaders }: Rule, queued: ReadonlyArray<QueuedTask>): Settlement["follows"] => {
   if (queued.length === 0) return undefined
   const leading = leaders(queued.map(({ id, refresh }) => ({ id, kept: refresh })))
   return queued
