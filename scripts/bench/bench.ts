@@ -7,7 +7,7 @@
  * marked in the table; only a group that could not be measured makes the command fail.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
+import { Cause, Console, Data, type Duration, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
@@ -16,6 +16,7 @@ import { benchClaim } from "./benchClaim.ts"
 import { benchCrawl } from "./benchCrawl.ts"
 import { benchEventDelay } from "./benchEventDelay.ts"
 import { benchEvents } from "./benchEvents.ts"
+import { benchFreshnessCrawl } from "./benchFreshnessCrawl.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
@@ -45,7 +46,8 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   eventDelay: benchEventDelay,
   lookups: benchLookups,
   start: benchStart,
-  memory: benchMemory
+  memory: benchMemory,
+  freshnessCrawl: benchFreshnessCrawl
 }
 const groupNames = Object.keys(groups)
 
@@ -53,11 +55,13 @@ class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: st
 
 /** A group is cut off after this long: something hangs. */
 const patience = "5 minutes"
+/** Those that take longer, and run only when they are named. */
+const longer: Readonly<Record<string, Duration.Input>> = { freshnessCrawl: "60 minutes" }
 
 const measure = (name: string, group: BenchGroup) =>
   Effect.gen(function* () {
     yield* Console.error(`${name} …`)
-    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patience))
+    const result = yield* group.pipe(Effect.scoped, Effect.timeout(longer[name] ?? patience))
     yield* report(name, result)
   }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
 
@@ -70,7 +74,7 @@ const bench = Command.make(
     )
   },
   Effect.fnUntraced(function* ({ names }) {
-    const chosen = names.length === 0 ? groupNames : [...new Set(names)]
+    const chosen = names.length === 0 ? groupNames.filter((name) => !(name in longer)) : [...new Set(names)]
     const failed: Array<string> = []
     for (const name of chosen) {
       const exit = yield* Effect.exit(measure(name, groups[name]!))

@@ -22,7 +22,7 @@ import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { fromEpochMillis, isoText } from "../simulators/hilltop/WallTime.ts"
 import { makeWorld } from "../simulators/hilltop/World.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
-import { postgresVersion, settings } from "./BenchPostgres.ts"
+import { settings } from "./BenchPostgres.ts"
 import type { Figure } from "./Figure.ts"
 import { stepRules } from "./freshness/fixedRules.ts"
 import { policyRule } from "./freshness/policyRule.ts"
@@ -72,9 +72,16 @@ interface Run {
 }
 
 const services = Crawler.layer({ concurrency: 16, rawTopic }).pipe(
-  Layer.provideMerge(Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner)),
+  Layer.provideMerge(
+    Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner)
+  ),
   Layer.provide(
-    settings({ CRAWL_ALLOW_PRIVATE: "true", CRAWL_SERVER_RATE: "20", CRAWL_SERVER_CONCURRENCY: "8", CRAWL_TIMEOUT: "20 seconds" })
+    settings({
+      CRAWL_ALLOW_PRIVATE: "true",
+      CRAWL_SERVER_RATE: "20",
+      CRAWL_SERVER_CONCURRENCY: "8",
+      CRAWL_TIMEOUT: "20 seconds"
+    })
   ),
   Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
   Layer.provideMerge(SteppedDatabase),
@@ -105,18 +112,28 @@ const crawled = Effect.gen(function* () {
   const rows = yield* sql<{ url: string; type: string }>`
     SELECT fetch_url AS url, request_type AS type FROM hilltop_fetch_tasks
     WHERE request_type LIKE 'MEASUREMENT_DATA%' AND set_aside_at IS NULL ORDER BY id`
-  const named = rows.map(({ type, url }) => ({ type, site: askedSite(url) ?? "", measurement: askedMeasurement(url) ?? "" }))
+  const named = rows.map(({ type, url }) => ({
+    type,
+    site: askedSite(url) ?? "",
+    measurement: askedMeasurement(url) ?? ""
+  }))
   return named
     .filter(({ type }) => type === "MEASUREMENT_DATA_LATEST")
     .map(({ measurement, site }): CrawledSeries => ({
       site,
       measurement,
-      months: named.filter((one) => one.type === "MEASUREMENT_DATA" && one.site === site && one.measurement === measurement).length
+      months: named.filter(
+        (one) => one.type === "MEASUREMENT_DATA" && one.site === site && one.measurement === measurement
+      ).length
     }))
 })
 
 /** Days of the real service under a rule, with this wish for requests of each series and day. */
-const crawlUnder = Effect.fnUntraced(function* (rule: Rule | undefined, requestsADay: number | undefined, series: number) {
+const crawlUnder = Effect.fnUntraced(function* (
+  rule: Rule | undefined,
+  requestsADay: number | undefined,
+  series: number
+) {
   const program = Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const simulator = yield* HilltopSimulator
@@ -135,11 +152,20 @@ const crawlUnder = Effect.fnUntraced(function* (rule: Rule | undefined, requests
       // The budget of the server may leave a claim short: what is due still waits for the next step.
       if ((yield* crawler.runOnce) > 0) continue
       const due = yield* nextDue(end)
-      yield* stepTo(Math.min(end, Math.max(time.now() + step / 10, Math.ceil((due - worldStart) / step) * step + worldStart)))
+      yield* stepTo(
+        Math.min(end, Math.max(time.now() + step / 10, Math.ceil((due - worldStart) / step) * step + worldStart))
+      )
     }
     const list = yield* crawled
     const requests = yield* simulator.requestsBetween(worldStart, end)
-    const world = makeWorld({ seed, origin: fromEpochMillis(worldStart), historyDays, corrections: 0, councilCount: 1, sitesPerCouncil: sites })
+    const world = makeWorld({
+      seed,
+      origin: fromEpochMillis(worldStart),
+      historyDays,
+      corrections: 0,
+      councilCount: 1,
+      sitesPerCouncil: sites
+    })
     const delivered = deliveredWorld(world, world.councils[0]!, list, { days, measuredFromDay })
     return { score: scoreOfCrawl(delivered, list, requests), world: delivered } satisfies Run as Run
   }).pipe(Effect.provide(Layer.fresh(services)), Effect.scoped, inSteppedTime(worldStart))
@@ -148,7 +174,10 @@ const crawlUnder = Effect.fnUntraced(function* (rule: Rule | undefined, requests
 
 const inMinutes = ({ all }: Score) => all.mean / 60
 
-const simulated = (world: World, rule: (tasks: ReturnType<typeof tasksOf>, seed: number) => Parameters<typeof simulate>[2]) => {
+const simulated = (
+  world: World,
+  rule: (tasks: ReturnType<typeof tasksOf>, seed: number) => Parameters<typeof simulate>[2]
+) => {
   const tasks = tasksOf(world)
   return Array.from({ length: simulatedSeeds }, (_, n) => simulate(tasks, n + 1, rule(tasks, n + 1)))
 }
@@ -193,7 +222,7 @@ const measured = Effect.gen(function* () {
       }
     )
   }
-  return { figures, postgres: yield* Effect.succeed(undefined) } satisfies GroupResult
+  return { figures, postgres: undefined } satisfies GroupResult
 })
 
 export const benchFreshnessCrawl = measured

@@ -7,15 +7,15 @@
 import { Duration, Effect, Random } from "effect"
 import type { Failure, RequestType, TaskRun } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
-import { type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
+import { describeSeries } from "./refresh/describeSeries.ts"
+import { type NextLook, nextLook } from "./refresh/NextLook.ts"
+import { formatMonth, monthWait, parseMonth } from "./refresh/OldMonths.ts"
+import { afterGlance } from "./refresh/SeriesClock.ts"
+import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
+import { afterLessons, ageClass, type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
 
-export {
-  formatServer,
-  type Lesson,
-  parseServer,
-  type ServerKnowledge,
-  unknownServer
-} from "./refresh/ServerKnowledge.ts"
+export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
+export { inherited, leaders } from "./refresh/Together.ts"
 
 /** What one usable run saw. Failed runs are for `delayAfterFailure`; doubtful ones teach nothing. */
 export interface Look {
@@ -66,37 +66,94 @@ export type Wake =
   /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
   | { readonly which: "sameMonth"; readonly at: Instant }
 
-/** Chance in [-1, 1], the same for the same seed. */
-const chance = (seed: number): number => {
-  let x = Math.imul((seed | 0) ^ 0x9e3779b9, 0x85ebca6b)
+/** Chance in [-1, 1), the same for the same seed and moment. */
+export const chanceOf = (seed: number, at: number): number => {
+  let x = Math.imul((seed | 0) ^ (Math.floor(at / 1000) | 0), 0x9e3779b1)
+  x = Math.imul(x ^ (x >>> 15), 0x85ebca6b)
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
-  return ((x ^ (x >>> 16)) >>> 0) / 2147483648 - 1
+  return ((x ^ (x >>> 16)) >>> 0) / 2_147_483_648 - 1
 }
 
-export const decide = (kept: string | undefined, look: Look, _server: ServerKnowledge, seed: number): Decision => ({
-  kept: kept ?? "",
-  due: look.at + days(1) * (1 + 0.05 * chance(seed)),
-  reason: "not learnt yet",
+/** What one run teaches, and when the task is due again. The same for the same arguments. */
+export const decide = (kept: string | undefined, look: Look, server: ServerKnowledge, seed: number): Decision => {
+  const chance = chanceOf(seed, look.at)
+  switch (look.requestType) {
+    case "SITES_LIST":
+      return onlyDue(look.at, days(1) * (1 + 0.05 * chance), "once a day")
+    case "MEASUREMENTS_LIST":
+      return decideList(kept, look, server, chance)
+    case "MEASUREMENT_DATA":
+      return decideMonth(kept, look, server, chance)
+    case "MEASUREMENT_DATA_LATEST":
+      return decideLatest(kept, look, server, chance)
+  }
+}
+
+const onlyDue = (at: Instant, delay: number, reason: string): Decision => ({
+  kept: "",
+  due: at + delay,
+  reason,
   wake: [],
-  lesson: { at: look.at }
+  lesson: { at }
 })
+
+const decideLatest = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
+  const { state, ...decision } = decideSeries(parseSeries(kept), look, server, chance)
+  return { ...decision, kept: formatSeries(state), reason: describeSeries(state, decision.next, look.follows === true) }
+}
+
+/** The same of a LATEST task whose state was read already, with `chance` in [-1, 1): for who looks a million times. */
+export const decideSeries = (
+  before: SeriesState | undefined,
+  look: Look,
+  server: ServerKnowledge,
+  chance: number
+): Omit<Decision, "kept" | "reason"> & { readonly state: SeriesState; readonly next: NextLook } => {
+  const state = afterGlance(before, {
+    at: Math.round(look.at / 1000),
+    added: look.added,
+    newest: look.newest === undefined ? undefined : Math.round(look.newest / 1000),
+    step: look.step === undefined ? undefined : Math.round(look.step / 1000)
+  })
+  const followers = look.followers ?? 0
+  const next = nextLook(state, server.price, { followers, follows: look.follows === true }, chance)
+  return {
+    state,
+    next,
+    due: Math.max(look.at + 1000, Math.round(next.due * 1000)),
+    wake: followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at }] : [],
+    lesson: { at: look.at }
+  }
+}
+
+const decideList = (_kept: string | undefined, look: Look, _server: ServerKnowledge, chance: number): Decision =>
+  onlyDue(look.at, hours(12) * (1 + 0.05 * chance), "twice a day")
+
+const decideMonth = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
+  const { from, to } = look.period ?? { from: look.at, to: look.at }
+  const age = Math.max(1, Math.ceil((look.at - to) / days(30.44)))
+  const before = parseMonth(kept)
+  const wait = monthWait(server, age) * 1000 * (1 + 0.05 * chance)
+  const passed = before === undefined ? 0 : Math.min(400, (look.at - before) / days(1))
+  return {
+    kept: formatMonth(look.at),
+    due: look.at + wait,
+    reason: `a month ${age === 1 ? "just over" : `${age} months old`}: every ${Math.round(wait / days(1))} days`,
+    wake: look.revised && before !== undefined ? [{ which: "sameMonth", at: look.at }] : [],
+    lesson:
+      before === undefined || from >= to
+        ? { at: look.at }
+        : { at: look.at, month: { age: ageClass(age), days: passed, corrected: look.revised } }
+  }
+}
 
 /** The server after a batch of runs. Moves the price slowly so that the requests made meet `allowedPerDay`; undefined: no wish. */
 export const afterLooks = (
   server: ServerKnowledge,
-  _lessons: ReadonlyArray<Lesson>,
-  _allowedPerDay: number | undefined,
-  _now: Instant
-): ServerKnowledge => server
-
-/** Of a site's LATEST tasks, who leads whom (by id); undefined = follows nobody. Decided at each MEASUREMENTS_LIST. */
-export const leaders = (
-  siblings: ReadonlyArray<{ readonly id: number; readonly kept: string | undefined }>
-): ReadonlyMap<number, number | undefined> => new Map(siblings.map(({ id }) => [id, undefined]))
-
-/** What a new series starts with, from those beside it. */
-export const inherited = (_siblings: ReadonlyArray<{ readonly kept: string | undefined }>): string | undefined =>
-  undefined
+  lessons: ReadonlyArray<Lesson>,
+  allowedPerDay: number | undefined,
+  now: Instant
+): ServerKnowledge => afterLessons(server, lessons, allowedPerDay, now)
 
 /** What the history of runs, oldest first, says of a series that was crawled before this policy. */
 export const fromHistory = (_runs: ReadonlyArray<TaskRun>): string | undefined => undefined

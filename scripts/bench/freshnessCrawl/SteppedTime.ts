@@ -39,7 +39,9 @@ export const inSteppedTime =
       return program.pipe(Effect.provideService(Clock.Clock, stepped), Effect.provideService(SteppedTime, time))
     })
 
-const functions = (name: string) => `CREATE FUNCTION stepped.${name}() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+const functions = (
+  name: string
+) => `CREATE FUNCTION stepped.${name}() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
   RETURN (SELECT at FROM stepped.present)`
 
 /** A migrated database in that time. */

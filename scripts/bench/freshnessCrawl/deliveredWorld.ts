@@ -18,7 +18,15 @@ export interface CrawledSeries {
 }
 
 const kindOf = ({ arrival: { period }, end }: Series): SeriesClass =>
-  end < Infinity ? "dead" : period < hour ? "every 5 min" : period < day ? "batches" : period < 7 * day ? "daily" : "laboratory"
+  end < Infinity
+    ? "dead"
+    : period < hour
+      ? "every 5 min"
+      : period < day
+        ? "batches"
+        : period < 7 * day
+          ? "daily"
+          : "laboratory"
 
 /** Longer than that without a reading is an outage. */
 const outage = (period: number) => Math.max(hour, 3 * period)
@@ -39,7 +47,12 @@ const ofSeries = (series: Series, days: number) => {
     const rows = Array.from(rowsBetween(series, seen + 1, until, at), ({ time }) => time)
     if (rows.length > 0) {
       const gap = at - readAt
-      builder.add(at - start, rows.at(-1)! - start, rows.length, gap > outage(arrival.period) ? Math.round(gap / hour) : 0)
+      builder.add(
+        at - start,
+        rows.at(-1)! - start,
+        rows.length,
+        gap > outage(arrival.period) ? Math.round(gap / hour) : 0
+      )
       times.push(...rows.slice(0, 50))
     }
     seen = until

@@ -32,7 +32,8 @@ export const scoreOfCrawl = (
       next[index] = until
       const outage = Math.max(0, ...outageHours.subarray(before, until))
       for (let i = before; i < until; i++) {
-        if (times[i]! >= world.measuredFrom) score.delivered(index, kind, rows[i]!, at - times[i]!, outage, outageHours[i]!)
+        if (times[i]! >= world.measuredFrom)
+          score.delivered(index, kind, rows[i]!, at - times[i]!, outage, outageHours[i]!)
       }
       if (!measured) continue
       score.requests.latest++
@@ -60,7 +61,8 @@ export const scoreOfCrawl = (
   for (const [index, { deliveries, kind }] of world.series.entries()) {
     const { at: times, outageHours, rows } = deliveries
     for (let i = next[index]!; i < times.length; i++) {
-      if (times[i]! >= world.measuredFrom) score.delivered(index, classes.indexOf(kind), rows[i]!, end - times[i]!, 1, outageHours[i]!)
+      if (times[i]! >= world.measuredFrom)
+        score.delivered(index, classes.indexOf(kind), rows[i]!, end - times[i]!, 1, outageHours[i]!)
     }
   }
   return score
