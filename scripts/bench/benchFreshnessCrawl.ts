@@ -148,7 +148,13 @@ const crawlUnder = Effect.fnUntraced(function* (
       VALUES (${source!.councilId}, ${source!.htsUrl}, ${JSON.stringify(configuration)}::jsonb)`
     yield* checkSources
     const end = worldStart + days * day
+    let told = worldStart
     while (time.now() < end) {
+      if (time.now() >= told + 6 * hour) {
+        told += 6 * hour
+        const { requests } = yield* simulator.statistics
+        yield* Console.error(`    day ${((told - worldStart) / day).toFixed(2)}: ${requests} requests`)
+      }
       // The budget of the server may leave a claim short: what is due still waits for the next step.
       if ((yield* crawler.runOnce) > 0) continue
       const due = yield* nextDue(end)

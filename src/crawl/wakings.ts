@@ -15,6 +15,7 @@ import { seriesNoted } from "./SiteNote.ts"
 
 /** Months that one run may wake, the latest ones: more of them have changed than a correction changes. */
 const mostMonths = 36
+const aMonth = 31 * 86_400_000
 
 const requestsOf = (
   { htsUrl, id }: UsableSource,
@@ -45,7 +46,7 @@ export const wakings = Effect.fnUntraced(function* (
         case "tasks":
           return { of: "ids", ids: wake.ids, after }
         case "months": {
-          const months = monthsBetween(wake.from, wake.to).slice(-mostMonths)
+          const months = monthsBetween(Math.max(wake.from, wake.to - mostMonths * aMonth), wake.to)
           const names = measurement === undefined ? [] : [measurement]
           const requests = site === undefined ? [] : requestsOf(source, site, names, months)
           return { of: "requests", requests: requests.filter(({ fetchUrl }) => fetchUrl !== task.fetchUrl), after }
