@@ -85,7 +85,7 @@ const beforeTrying = Duration.millis(10)
 /** Beyond this many failures nothing changes; an operator may have written the greatest number there is. */
 const mostAttempts = 1_000_000
 
-const isServerFreeOf = (lease: string): string => `(${lease}.origin = ANY(ARRAY(SELECT origin FROM free_servers))
+const isServerFreeOf = (lease: string): string => `((${lease}.origin IN (SELECT origin FROM free_servers)) IS TRUE
   OR NOT EXISTS (SELECT FROM hilltop_servers s WHERE s.origin = ${lease}.origin))`
 
 const decodeDetails = Schema.decodeUnknownEffect(TaskDetails)
@@ -207,7 +207,7 @@ export const PgHilltopQueue = Layer.effect(
       )`
     /** What is not there any more, deleted by hand, is held by nobody. */
     const isFreeOf = (lease: string) =>
-      sql.literal(`(${lease}.task_id = ANY(ARRAY(SELECT id FROM free_tasks))
+      sql.literal(`((${lease}.task_id IN (SELECT id FROM free_tasks)) IS TRUE
           OR NOT EXISTS (SELECT FROM hilltop_fetch_tasks t WHERE t.id = ${lease}.task_id))
         AND ${isServerFreeOf(lease)}`)
 
@@ -262,7 +262,7 @@ export const PgHilltopQueue = Layer.effect(
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease
             ), ${freeLeases(judged)}, ended AS (
               DELETE FROM hilltop_fetch_leases l WHERE l.task_id = ANY(ARRAY(SELECT f.task_id FROM free_leases f
-                WHERE f.fence = ANY(ARRAY(SELECT fence FROM asked)) AND ${isFreeOf("f")})) RETURNING task_id, origin, wake_at
+                WHERE (f.fence IN (SELECT fence FROM asked)) IS TRUE AND ${isFreeOf("f")})) RETURNING task_id, origin, wake_at
             ), settled AS (
               UPDATE hilltop_fetch_tasks t SET takeovers = 0, attempts = run.attempts,
                 next_fetch_at = CASE WHEN t.next_fetch_at = run.due_at THEN least(

@@ -59,10 +59,10 @@ export const wakeStatement = (
       ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
     ), told AS (
       UPDATE hilltop_fetch_leases l SET wake_at = least(l.wake_at, woken.at) FROM woken
-      WHERE l.task_id = woken.id AND l.task_id = ANY(ARRAY(SELECT task_id FROM free_leases))
+      WHERE l.task_id = woken.id AND (l.task_id IN (SELECT task_id FROM free_leases)) IS TRUE
     ), brought_forward AS (
       UPDATE hilltop_fetch_tasks t SET next_fetch_at = woken.at FROM woken
-      WHERE t.id = woken.id AND t.id = ANY(ARRAY(SELECT id FROM free_tasks)) AND t.next_fetch_at > woken.at
+      WHERE t.id = woken.id AND (t.id IN (SELECT id FROM free_tasks)) IS TRUE AND t.next_fetch_at > woken.at
     )
     SELECT ((SELECT count(*) FROM woken JOIN hilltop_fetch_leases l ON l.task_id = woken.id) - (SELECT count(*) FROM free_leases)
       + (SELECT count(*) FROM woken JOIN hilltop_fetch_tasks t USING (id) WHERE ${mayBeWoken})
@@ -87,4 +87,4 @@ export const followStatement = (
     SELECT t.id FROM hilltop_fetch_tasks t WHERE t.id = ANY(ARRAY(SELECT id FROM said)) ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
   )
   UPDATE hilltop_fetch_tasks t SET follows = said.leader FROM said
-  WHERE t.id = said.id AND t.id = ANY(ARRAY(SELECT id FROM free_tasks)) AND t.follows IS DISTINCT FROM said.leader`
+  WHERE t.id = said.id AND (t.id IN (SELECT id FROM free_tasks)) IS TRUE AND t.follows IS DISTINCT FROM said.leader`

@@ -35,10 +35,10 @@ import { inSteppedTime, SteppedDatabase, SteppedTime, stepTo } from "./freshness
 import type { GroupResult } from "./Report.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
-const days = 4
-const measuredFromDay = 1.5
+const days = 3
+const measuredFromDay = 1
 const seed = 7
-const sites = 8
+const sites = 5
 const historyDays = 1
 const simulatedSeeds = 10
 const rawTopic = "hilltop_raw"
