@@ -8,10 +8,10 @@ import { Duration, Effect, Random } from "effect"
 import type { Failure, RequestType, TaskRun } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { describeSeries } from "./refresh/describeSeries.ts"
-import { nextLook } from "./refresh/NextLook.ts"
+import { type NextLook, nextLook } from "./refresh/NextLook.ts"
 import { formatMonth, monthWait, parseMonth } from "./refresh/OldMonths.ts"
 import { afterGlance } from "./refresh/SeriesClock.ts"
-import { formatSeries, parseSeries } from "./refresh/SeriesState.ts"
+import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
 import { afterLessons, ageClass, type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
 
 export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
@@ -67,7 +67,7 @@ export type Wake =
   | { readonly which: "sameMonth"; readonly at: Instant }
 
 /** Chance in [-1, 1), the same for the same seed and moment. */
-const chanceOf = (seed: number, at: number): number => {
+export const chanceOf = (seed: number, at: number): number => {
   let x = Math.imul((seed | 0) ^ (Math.floor(at / 1000) | 0), 0x9e3779b1)
   x = Math.imul(x ^ (x >>> 15), 0x85ebca6b)
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
@@ -98,25 +98,29 @@ const onlyDue = (at: Instant, delay: number, reason: string): Decision => ({
 })
 
 const decideLatest = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
-  const before = parseSeries(kept)
-  const glance = {
+  const { state, ...decision } = decideSeries(parseSeries(kept), look, server, chance)
+  return { ...decision, kept: formatSeries(state), reason: describeSeries(state, decision.next, look.follows === true) }
+}
+
+/** The same of a LATEST task whose state was read already, with `chance` in [-1, 1): for who looks a million times. */
+export const decideSeries = (
+  before: SeriesState | undefined,
+  look: Look,
+  server: ServerKnowledge,
+  chance: number
+): Omit<Decision, "kept" | "reason"> & { readonly state: SeriesState; readonly next: NextLook } => {
+  const state = afterGlance(before, {
     at: Math.round(look.at / 1000),
     added: look.added,
     newest: look.newest === undefined ? undefined : Math.round(look.newest / 1000),
     step: look.step === undefined ? undefined : Math.round(look.step / 1000)
-  }
-  const state = afterGlance(before, glance)
+  })
   const followers = look.followers ?? 0
   const next = nextLook(state, server.price, { followers, follows: look.follows === true }, chance)
-  const due = Math.max(look.at + 1000, Math.round(next.due * 1000))
   return {
-    get kept() {
-      return formatSeries(state)
-    },
-    due,
-    get reason() {
-      return describeSeries(state, next, look.follows === true)
-    },
+    state,
+    next,
+    due: Math.max(look.at + 1000, Math.round(next.due * 1000)),
     wake: followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at }] : [],
     lesson: { at: look.at }
   }
