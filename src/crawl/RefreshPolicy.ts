@@ -7,12 +7,13 @@
 import { Duration, Effect, Random } from "effect"
 import type { Failure, RequestType, TaskRun } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
-import { describeSeries } from "./refresh/describeSeries.ts"
+import { describeSeries, span } from "./refresh/describeSeries.ts"
 import { type NextLook, nextLook } from "./refresh/NextLook.ts"
 import { formatMonth, monthWait, parseMonth } from "./refresh/OldMonths.ts"
+import { readList, type Sibling } from "./refresh/SiteLists.ts"
 import { afterGlance } from "./refresh/SeriesClock.ts"
 import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
-import { afterLessons, ageClass, type Lesson, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
+import { afterLessons, ageClass, type Lesson, listsTell, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
 
 export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
 export { inherited, leaders } from "./refresh/Together.ts"
@@ -39,11 +40,7 @@ export interface Look {
   readonly siblings?: ReadonlyArray<Sibling> | undefined
 }
 
-export interface Sibling {
-  readonly id: number
-  readonly kept: string | undefined
-  readonly to?: Instant | undefined
-}
+export type { Sibling } from "./refresh/SiteLists.ts"
 
 export interface Decision {
   /** At most 200 bytes of ASCII, for the next run. */
@@ -116,7 +113,8 @@ export const decideSeries = (
     step: look.step === undefined ? undefined : Math.round(look.step / 1000)
   })
   const followers = look.followers ?? 0
-  const next = nextLook(state, server.price, { followers, follows: look.follows === true }, chance)
+  const company = { followers, follows: look.follows === true, listed: listsTell(server) }
+  const next = nextLook(state, server.price, company, chance)
   return {
     state,
     next,
@@ -126,8 +124,15 @@ export const decideSeries = (
   }
 }
 
-const decideList = (_kept: string | undefined, look: Look, _server: ServerKnowledge, chance: number): Decision =>
-  onlyDue(look.at, hours(12) * (1 + 0.05 * chance), "twice a day")
+const decideList = (_kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
+  const { behind, moved, truthful, wait } = readList(look.siblings ?? [], Math.round(look.at / 1000), server)
+  const decision = onlyDue(look.at, wait * 1000 * (1 + 0.05 * chance), `every ${span(wait)}, for what cannot be foreseen at the site`)
+  return {
+    ...decision,
+    wake: moved.length > 0 && listsTell(server) ? [{ which: "tasks", ids: moved, at: look.at }] : [],
+    lesson: { at: look.at, list: { truthful, behind } }
+  }
+}
 
 const decideMonth = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
   const { from, to } = look.period ?? { from: look.at, to: look.at }

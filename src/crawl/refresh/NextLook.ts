@@ -18,7 +18,11 @@ export interface NextLook {
 export interface Company {
   readonly followers: number
   readonly follows: boolean
+  /** The site's list tells of news, so that what cannot be foreseen is asked about itself as a precaution only. */
+  readonly listed: boolean
 }
+
+const precaution = ({ follows, listed }: Company): number => (listed ? 4 : follows ? 3 : 1)
 
 const hour = 3600
 const day = 86_400
@@ -41,13 +45,13 @@ export const valuesOf = ({ deliveries, rows }: SeriesState): number =>
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
 
-const byChance = (state: SeriesState, price: number, { followers, follows }: Company, chance: number): NextLook => {
+const byChance = (state: SeriesState, price: number, company: Company, chance: number): NextLook => {
   const valuesPerSecond = ((state.deliveries + 0.5) / state.during) * valuesOf(state)
-  const wait = Math.sqrt((2 * price) / (valuesPerSecond * (1 + followers)))
+  const wait = Math.sqrt((2 * price) / (valuesPerSecond * (1 + company.followers)))
   // The search for a period needs looks at random; later, jitter costs delay.
   const factor = state.gaps < 12 ? 1 + 0.5 * chance : 1 + 0.05 * chance
   return {
-    due: state.at + clamp((follows ? 3 : 1) * wait * factor, shortestWait, longestWait),
+    due: state.at + clamp(precaution(company) * wait * factor, shortestWait, longestWait),
     why: "by chance"
   }
 }
@@ -66,11 +70,10 @@ const byClock = (
   if (waited > windowEnd(window)) return overdue(state, clock, price, company, best)
   const values = valuesOf(state) * (1 + company.followers)
   const one = withinWindow(clock, waited, price, values, best)
-  if (waited > window.from) {
-    // A look within the window found nothing; it is another one, or the next delivery.
-    const at = one.first === undefined ? period + best : one.first
-    return { due: Math.max(state.at + shortestWait, expected + at), why: "in step" }
-  }
+  // A look within the window found nothing: another one, or together with later deliveries.
+  const within = waited > window.from
+  if (within && one.first !== undefined)
+    return { due: Math.max(state.at + shortestWait, expected + one.first), why: "in step" }
   const all = price * (1 + company.followers)
   const mean = meanLag(clock)
   let least = one.first === undefined ? Infinity : one.cost + price * company.followers
@@ -85,10 +88,10 @@ const byClock = (
       number = several
     }
   }
-  const inStep = (lag: number, places: number): NextLook => ({
-    due: clamp(anchor + places * period + lag, state.at + shortestWait, state.at + longestWait),
-    why: "in step"
-  })
+  const inStep = (lag: number, places: number): NextLook => {
+    const passed = Math.ceil((state.at + shortestWait - anchor - lag) / period)
+    return { due: Math.min(anchor + Math.max(places, passed) * period + lag, state.at + longestWait), why: "in step" }
+  }
   if (company.follows) return inStep(windowEnd(window) + 60, number)
   if (number === 1) return inStep(one.first!, 1)
   // Now and then within the window, to keep knowing it.
@@ -175,19 +178,25 @@ const withinWindow = (
 
 /**
  * It has not come. The chance that an outage ends falls as it lasts (about 0.6 in the time that it has lasted), and what it then
- * brings grows.
+ * brings grows. Values a second, as of a series by chance.
  */
+export const outageRate = (state: SeriesState, { anchor, period, window }: SeriesClock, at: number): number => {
+  const since = Math.max(60, at - (anchor + period + quantile(window, 0.5)))
+  return (0.6 * valuesOf(state) * (1 + (0.7 * since) / period)) / since
+}
+
 const overdue = (
   state: SeriesState,
-  { anchor, period, window }: SeriesClock,
+  clock: SeriesClock,
   price: number,
-  { followers, follows }: Company,
+  company: Company,
   best: number
 ): NextLook => {
-  const since = Math.max(60, state.at - (anchor + period + quantile(window, 0.5)))
-  const waiting = valuesOf(state) * (1 + followers) * (1 + (0.7 * since) / period)
+  const { anchor, period } = clock
+  const since = state.at - (anchor + period)
   const longest = since < 10 * day ? longestOverdue : clamp(since / 40, longestOverdue, longestWait)
-  const wait = clamp((follows ? 3 : 1) * Math.sqrt((2 * price * since) / (0.6 * waiting)), shortestWait, longest)
+  const rate = outageRate(state, clock, state.at) * (1 + company.followers)
+  const wait = clamp(precaution(company) * Math.sqrt((2 * price) / rate), shortestWait, longest)
   // At the next delivery's window, where that is near.
   const earliest = state.at + wait / 2
   const place = anchor + Math.ceil((earliest - best - anchor) / period) * period + best

@@ -4,7 +4,7 @@
  * By the square root rule over all months, scaled so that those of one series together are asked about as often as when every
  * month was asked for each 25 days: an age that is corrected a hundred times as often is looked at ten times as often.
  */
-import { ageClass, ageCount, correctionRate, type ServerKnowledge } from "./ServerKnowledge.ts"
+import { ageClass, ageCount, correctionRate, type ServerKnowledge, thrift } from "./ServerKnowledge.ts"
 
 const day = 86_400
 const usual = 25 * day
@@ -14,7 +14,7 @@ export const longestMonth = 90 * day
 /** Seconds. A month that still changes on its own is asked again when it is over. */
 export const monthWait = (server: ServerKnowledge, ageMonths: number): number => {
   const rate = correctionRate(server, ageClass(ageMonths))
-  return Math.min(longestMonth, Math.max(shortestMonth, usual * Math.sqrt(typicalRate(server) / rate)))
+  return Math.min(longestMonth, Math.max(shortestMonth, usual * thrift(server) * Math.sqrt(typicalRate(server) / rate)))
 }
 
 /** Months of each class in a usual history of three years. */

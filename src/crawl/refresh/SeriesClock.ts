@@ -4,7 +4,7 @@
  * Places on the grid of deliveries come from the rows' own times, so a look tells which delivery was the last one even where it
  * missed those before; only its lag must be learnt from looks.
  */
-import { learnArrival, uniformWindow, windowEnd } from "./ArrivalWindow.ts"
+import { bins, learnArrival, uniformWindow, windowEnd } from "./ArrivalWindow.ts"
 import { foundPeriod, noFits, withGap } from "./PeriodSearch.ts"
 import type { SeriesClock, SeriesState } from "./SeriesState.ts"
 
@@ -135,5 +135,8 @@ const followed = (before: SeriesState, clock: SeriesClock, state: SeriesState, g
     places > 1 && skipped > window.from && skipped < windowEnd(window)
       ? learnArrival(window, skipped, Infinity)
       : window
-  return { ...state, clock: { ...next, strays: 0, window: learnArrival(known, Math.max(before.at - place, late - 2 * period), late) } }
+  const learnt = learnArrival(known, Math.max(before.at - place, late - 2 * period), late)
+  // As wide as that, it says nothing.
+  if (learnt.width * bins > 1.5 * period) return forgotten(state, 0)
+  return { ...state, clock: { ...next, strays: 0, window: learnt } }
 }

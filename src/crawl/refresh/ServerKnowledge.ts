@@ -19,6 +19,9 @@ export interface ServerKnowledge {
   /** Since when requests are counted, and how many were made. */
   readonly since: Instant | undefined
   readonly made: number
+  /** How much of what documents said its lists knew as well, 0 to 1; and how many were compared. */
+  readonly truth: number
+  readonly compared: number
   /** By age of a month: corrections that looks found, and the days between looks. */
   readonly corrections: ReadonlyArray<number>
   readonly days: ReadonlyArray<number>
@@ -28,6 +31,8 @@ export interface ServerKnowledge {
 export interface Lesson {
   readonly at: Instant
   /** MEASUREMENT_DATA: class of age, days since it was looked at last, and whether it was corrected in between. */
+  /** MEASUREMENTS_LIST: series of which it knew as much as their documents, and less. */
+  readonly list?: { readonly truthful: number; readonly behind: number } | undefined
   readonly month?: { readonly age: number; readonly days: number; readonly corrected: boolean } | undefined
 }
 
@@ -46,16 +51,27 @@ export const unknownServer: ServerKnowledge = {
   price: 60,
   since: undefined,
   made: 0,
+  truth: 0.5,
+  compared: 0,
   corrections: unknownRates.map((rate) => rate * unknownDays),
   days: unknownRates.map(() => unknownDays)
 }
+
+/**
+ * By how much lists and months are asked about more seldom where requests are dear: they must not starve what is new. A quarter of a
+ * tight budget is the most that they take.
+ */
+export const thrift = ({ price }: ServerKnowledge): number => Math.min(2.4, Math.max(1, (price / 300) ** 0.25))
+
+/** Whether lists of this server can be trusted to show what is new. */
+export const listsTell = ({ compared, truth }: ServerKnowledge): boolean => compared >= 20 && truth > 0.97
 
 /** Corrections a day of one month of this age. */
 export const correctionRate = (server: ServerKnowledge, age: number): number =>
   Math.max(1e-5, (server.corrections[age] ?? 0) / (server.days[age] ?? unknownDays))
 
 /** The price moves this often, in milliseconds, and not by more than this factor. */
-const interval = 2 * 3_600_000
+const interval = 3 * 3_600_000
 const largestMove = 1.5
 /** Days of looks at months after which older ones count less. */
 const memory = 30_000
@@ -68,7 +84,12 @@ export const afterLessons = (
 ): ServerKnowledge => {
   const corrections = [...server.corrections]
   const days = [...server.days]
-  for (const { month } of lessons) {
+  let { compared, truth } = server
+  for (const { list, month } of lessons) {
+    for (let n = 0; list !== undefined && n < list.truthful + list.behind; n++) {
+      compared = Math.min(1000, compared + 1)
+      truth += ((n < list.truthful ? 1 : 0) - truth) / Math.min(compared + 1, 200)
+    }
     if (month === undefined || !(month.age >= 0 && month.age < ageCount)) continue
     days[month.age]! += month.days
     if (month.corrected) corrections[month.age]! += 1
@@ -77,12 +98,13 @@ export const afterLessons = (
       days[month.age] = memory
     }
   }
-  const counted = { ...server, corrections, days, made: server.made + lessons.length }
+  const counted = { ...server, compared, truth, corrections, days, made: server.made + lessons.length }
   if (server.since === undefined || server.since > now) return { ...counted, since: now }
   const passed = now - server.since
   if (passed < interval) return counted
   const allowed = allowedPerDay === undefined ? Infinity : (allowedPerDay * passed) / 86_400_000
-  const ratio = allowed > 0 ? counted.made / allowed : largestMove
+  // The root of it: half of what would be right at once, since looks follow the price with a delay.
+  const ratio = allowed > 0 ? Math.sqrt(counted.made / allowed) : largestMove
   const move = Math.min(largestMove, Math.max(1 / largestMove, ratio))
   return {
     ...counted,
@@ -98,6 +120,8 @@ const Kept = Schema.fromJsonString(
     price: Schema.Finite,
     since: Schema.optional(Schema.Finite),
     made: Schema.Finite,
+    truth: Schema.Finite,
+    compared: Schema.Finite,
     corrections: Numbers,
     days: Numbers
   })
@@ -105,12 +129,14 @@ const Kept = Schema.fromJsonString(
 const decode = Schema.decodeUnknownOption(Kept)
 
 /** As text for the queue to keep. */
-export const formatServer = ({ corrections, days, made, price, since }: ServerKnowledge): string => {
+export const formatServer = ({ compared, corrections, days, made, price, since, truth }: ServerKnowledge): string => {
   const short = (numbers: ReadonlyArray<number>) => numbers.map((one) => Number(one.toPrecision(5)))
   return JSON.stringify({
     price: Number(price.toPrecision(6)),
     ...(since === undefined ? {} : { since }),
     made,
+    truth: Number(truth.toPrecision(4)),
+    compared,
     corrections: short(corrections),
     days: short(days)
   })
@@ -120,13 +146,16 @@ export const formatServer = ({ corrections, days, made, price, since }: ServerKn
 export const parseServer = (text: string | undefined): ServerKnowledge =>
   Option.match(text === undefined ? Option.none() : decode(text), {
     onNone: () => unknownServer,
-    onSome: ({ corrections, days, made, price, since }) =>
+    onSome: ({ compared, corrections, days, made, price, since, truth }) =>
       price > 0 &&
       made >= 0 &&
+      truth >= 0 &&
+      truth <= 1 &&
+      compared >= 0 &&
       corrections.length === ageCount &&
       days.length === ageCount &&
       days.every((one) => one > 0) &&
       corrections.every((one) => one >= 0)
-        ? { price: Math.min(highestPrice, Math.max(leastPrice, price)), since, made, corrections, days }
+        ? { price: Math.min(highestPrice, Math.max(leastPrice, price)), since, made, truth, compared, corrections, days }
         : unknownServer
   })
