@@ -4,9 +4,10 @@
  * when nothing is due. Delays are from the moment at which the server first shows a value to the request that brings it.
  *
  * Beside each stands the simulation of `freshness` on the same deliveries, over ten seeds: what the service gains must lie
- * where the simulation says. A request takes no time in this world, and steps are of some seconds.
+ * where the simulation says. A request takes no time in this world, and steps are of some seconds. `BENCH_DAYS` makes it other than
+ * four days.
  */
-import { Console, Effect, Layer } from "effect"
+import { Config, Console, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../layers/crawl/PgHilltopSources.ts"
@@ -31,17 +32,21 @@ import { simulate, tasksOf } from "./freshness/simulate.ts"
 import { type World, worldStart } from "./freshness/World.ts"
 import { type CrawledSeries, deliveredWorld } from "./freshnessCrawl/deliveredWorld.ts"
 import { scoreOfCrawl } from "./freshnessCrawl/scoreOfCrawl.ts"
-import { inSteppedTime, SteppedDatabase, SteppedTime, stepTo } from "./freshnessCrawl/SteppedTime.ts"
+import { inSteppedTime, SteppedDatabase, SteppedTime, stepOn } from "./freshnessCrawl/SteppedTime.ts"
 import type { GroupResult } from "./Report.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
-const days = 3
-const measuredFromDay = 1
+const measuredFromDay = 0.75
 const seed = 7
 const sites = 5
 const historyDays = 1
 const simulatedSeeds = 10
 const rawTopic = "hilltop_raw"
+/** How many days are crawled, at least one. */
+const Days = Config.schema(
+  Schema.NumberFromString.pipe(Schema.decodeTo(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 })))),
+  "BENCH_DAYS"
+).pipe(Config.withDefault(4))
 /** Steps of time, in milliseconds: what is due within one is asked together. */
 const step = 5_000
 
@@ -98,15 +103,6 @@ const services = Crawler.layer({ concurrency: 16, rawTopic }).pipe(
   )
 )
 
-/** When something is due next; the last moment where nothing is before. */
-const nextDue = Effect.fnUntraced(function* (last: number) {
-  const sql = yield* SqlClient.SqlClient
-  const [row] = yield* sql<{ at: number | null }>`
-    SELECT (extract(epoch FROM min(next_fetch_at)) * 1000)::float8 AS at FROM hilltop_fetch_tasks t
-    WHERE set_aside_at IS NULL AND NOT EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id)`
-  return Math.min(last, row?.at ?? last)
-})
-
 const crawled = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const rows = yield* sql<{ url: string; type: string }>`
@@ -155,12 +151,8 @@ const crawlUnder = Effect.fnUntraced(function* (
         const { requests } = yield* simulator.statistics
         yield* Console.error(`    day ${((told - worldStart) / day).toFixed(2)}: ${requests} requests`)
       }
-      // The budget of the server may leave a claim short: what is due still waits for the next step.
-      if ((yield* crawler.runOnce) > 0) continue
-      const due = yield* nextDue(end)
-      yield* stepTo(
-        Math.min(end, Math.max(time.now() + step / 10, Math.ceil((due - worldStart) / step) * step + worldStart))
-      )
+      yield* crawler.runOnce
+      yield* stepOn(end, step)
     }
     const list = yield* crawled
     const requests = yield* simulator.requestsBetween(worldStart, end)

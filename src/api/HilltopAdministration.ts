@@ -54,23 +54,28 @@ export type SourceView = typeof SourceView.Type
 export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"])
 export type TaskStatus = typeof TaskStatus.Type
 
+const told = (description: string) => Schema.Finite.annotate({ description })
+
 /** What was learnt of when a series changes; what nothing is known of is left out. */
 export const RefreshEstimate = Schema.Struct({
-  /** Usual time between two deliveries. */
-  period_seconds: Schema.optionalKey(Schema.Finite),
-  /** From the time of an observation to its arrival at the server, at least and at most, nearly always. */
-  arrives_after_seconds: Schema.optionalKey(Schema.Tuple([Schema.Finite, Schema.Finite])),
-  deliveries_per_day: Schema.optionalKey(Schema.Finite),
-  rows_per_delivery: Schema.optionalKey(Schema.Finite),
-  /** For how long a delivery has not come that was expected. */
-  overdue_seconds: Schema.optionalKey(Schema.Finite)
+  period_seconds: Schema.optionalKey(told("Usual time between two deliveries")),
+  arrives_after_seconds: Schema.optionalKey(
+    Schema.Tuple([Schema.Finite, Schema.Finite]).annotate({
+      description: "From the time of an observation to its arrival at the server, at least and at most, nearly always"
+    })
+  ),
+  deliveries_per_day: Schema.optionalKey(told("Where they come at no fixed time")),
+  rows_per_delivery: Schema.optionalKey(told("Observations that come together")),
+  overdue_seconds: Schema.optionalKey(told("For how long a delivery has not come that was expected"))
 })
 
 export const RefreshView = Schema.Struct({
-  /** None where nothing can be told in numbers, as of lists. */
-  estimate: Schema.NullOr(RefreshEstimate),
-  /** Why it is asked next when it is, in words; times are those of Hilltop, NZST. */
-  reason: Schema.NullOr(Schema.String)
+  estimate: Schema.NullOr(RefreshEstimate).annotate({
+    description: "Null where nothing can be told in numbers, as of lists"
+  }),
+  reason: Schema.NullOr(Schema.String).annotate({
+    description: "Why it is asked next when it is, in words; times are those of Hilltop, NZST"
+  })
 })
 export type RefreshView = typeof RefreshView.Type
 
@@ -104,8 +109,9 @@ export const TaskView = Schema.Struct({
    * since its series only answers under another name.
    */
   set_aside_reason: Schema.NullOr(SetAsideReason),
-  /** What is known of when it changes, and why it is due when it is; null before anything is known. */
-  refresh: Schema.NullOr(RefreshView),
+  refresh: Schema.NullOr(RefreshView).annotate({
+    description: "What was learnt of when it changes, and why it is due when it is; null before anything is known."
+  }),
   /** The last 50 runs: when, with which result, and more. */
   history: Schema.Array(Schema.Json)
 })

@@ -70,10 +70,18 @@ export const SteppedDatabase = Layer.unwrap(
   })
 ).pipe(Layer.provide(Reactivity.layer), Layer.provideMerge(BenchPostgres.layer))
 
-/** Both go on to this moment. */
-export const stepTo = Effect.fnUntraced(function* (millis: number) {
+/**
+ * Both go on to the end of the step in which something is due next, but not beyond `end`. What is due and was not asked, since its
+ * server has had enough for now, is looked at again a tenth of a step later.
+ */
+export const stepOn = Effect.fnUntraced(function* (end: number, step: number) {
   const sql = yield* SqlClient.SqlClient
   const { set } = yield* SteppedTime
-  yield* sql`UPDATE stepped.present SET at = to_timestamp(${millis}::float8 / 1000)`
-  set(millis)
+  const [row] = yield* sql<{ now: number }>`
+    UPDATE stepped.present SET at = least(to_timestamp(${end}::float8 / 1000), greatest(at + ${step / 10} * interval '1 millisecond',
+      (SELECT to_timestamp(ceil(extract(epoch FROM min(next_fetch_at)) * 1000 / ${step}::float8) * ${step}::float8 / 1000)
+        FROM hilltop_fetch_tasks t WHERE set_aside_at IS NULL
+        AND NOT EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id))))
+    RETURNING (extract(epoch FROM at) * 1000)::float8 AS now`
+  set(row?.now ?? end)
 })
