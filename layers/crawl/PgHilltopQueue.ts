@@ -238,6 +238,10 @@ export const PgHilltopQueue = Layer.effect(
     /**
      * Two round trips: one reads the servers that were heard of, one writes all. A third, where runs wake others.
      *
+     * Plan of the one that writes (PostgreSQL 18, a generic one, at 1,000,000 tasks on 300 servers): index scans by primary key, but for
+     * one read of the small `hilltop_servers`. 32 settled: 1,120 buffers (1,090 before anything was known of tasks), half of them the
+     * UPDATE of the tasks.
+     *
      * A task that was woken while it ran is due by then, as its lease says: as its latest version says, not as this statement saw it.
      */
     const settleFree = (settlements: ReadonlyArray<Settlement>) => {

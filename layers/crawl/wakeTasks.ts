@@ -16,7 +16,10 @@ const spans = (sql: SqlClient.SqlClient, wakes: ReadonlyArray<Waking>): Statemen
  * Brings tasks forward, but those of `awake`, which have news of their own. One that runs now is due by its own settlement, which
  * is told by its lease. Returns how many of them others hold.
  *
- * Its parts `OFFSET 0` and `LIMIT 1` have each look-up done by its index, whatever the planner believes.
+ * Its parts `OFFSET 0` and `LIMIT 1` have each look-up done by its index, whatever the planner believes. Plan (PostgreSQL 18, a generic
+ * one; 1,000,000 tasks, of which 22,000 follow another one): index scans of the followers, the unique key and the two primary keys, 5 buffers for
+ * each address, 4 for each follower, and what is written; no sort but of the leases, and no scan of a table. 32 runs that wake 108 others
+ * by followers and addresses: 820 buffers.
  */
 export const wakeStatement = (
   sql: SqlClient.SqlClient,
@@ -59,7 +62,7 @@ export const wakeStatement = (
       ORDER BY t.id FOR NO KEY UPDATE SKIP LOCKED
     ), told AS (
       UPDATE hilltop_fetch_leases l SET wake_at = least(l.wake_at, woken.at) FROM woken
-      WHERE l.task_id = woken.id AND (l.task_id IN (SELECT task_id FROM free_leases)) IS TRUE
+      WHERE l.task_id = woken.id AND l.task_id = ANY(ARRAY(SELECT task_id FROM free_leases))
     ), brought_forward AS (
       UPDATE hilltop_fetch_tasks t SET next_fetch_at = woken.at FROM woken
       WHERE t.id = woken.id AND (t.id IN (SELECT id FROM free_tasks)) IS TRUE AND t.next_fetch_at > woken.at

@@ -130,6 +130,7 @@ const crawlUnder = Effect.fnUntraced(function* (
   requestsADay: number | undefined,
   series: number
 ) {
+  const days = yield* Days
   const program = Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const simulator = yield* HilltopSimulator
