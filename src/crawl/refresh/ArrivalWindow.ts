@@ -14,7 +14,7 @@ export interface ArrivalWindow {
   readonly width: number
   /** Adds up to one. */
   readonly mass: Float64Array
-  /** Arrivals that taught it; beyond `memory` they replace older ones. */
+  /** How much arrivals taught it: nothing where it was sure of the whole interval; beyond `memory` they replace older ones. */
   readonly seen: number
 }
 
@@ -76,7 +76,7 @@ export const learnArrival = (window: ArrivalWindow, low: number, high: number): 
   for (let i = 0; i < bins; i++) {
     mass[i] = (1 - leak * rate) * ((1 - rate) * wide.mass[i]! + (rate * parts[i]!) / sum) + (leak * rate) / bins
   }
-  return narrowed({ ...wide, mass, seen: Math.min(memory, wide.seen + 1) })
+  return narrowed({ ...wide, mass, seen: Math.min(memory, wide.seen + Math.max(0, 1 - inside)) })
 }
 
 /** Twice as wide, as often as it takes to reach an interval. */
@@ -95,7 +95,7 @@ const widened = (window: ArrivalWindow, low: number, high: number): ArrivalWindo
 
 /** Half as wide where nearly all lies within half of it. */
 const narrowed = (window: ArrivalWindow): ArrivalWindow => {
-  if (window.width < 2 * narrowest || window.seen < 3) return window
+  if (window.width < 2 * narrowest || window.seen < 2) return window
   const half = bins / 2
   let within = 0
   for (let i = 0; i < half; i++) within += window.mass[i]!
@@ -120,7 +120,7 @@ const most = base * base - 1
 const lagLength = 6
 
 /** Characters of a window as text. */
-export const windowLength = 2 * lagLength + 1 + 2 * bins
+export const windowLength = 2 * lagLength + 2 + 2 * bins
 
 const padded = (value: number, length: number): string => value.toString(base).padStart(length, "0")
 
@@ -128,7 +128,7 @@ const padded = (value: number, length: number): string => value.toString(base).p
 const lagZero = base ** lagLength / 2
 
 export const formatWindow = ({ from, mass, seen, width }: ArrivalWindow): string => {
-  let text = padded(Math.round(from) + lagZero, lagLength) + padded(width, lagLength) + padded(Math.min(35, seen), 1)
+  let text = padded(Math.round(from) + lagZero, lagLength) + padded(width, lagLength) + padded(Math.round(Math.min(memory, seen) * 50), 2)
   for (let i = 0; i < bins; i++) text += padded(Math.round(mass[i]! * most), 2)
   return text
 }
@@ -137,11 +137,11 @@ export const parseWindow = (text: string): ArrivalWindow | undefined => {
   if (text.length !== windowLength || !/^[0-9a-z]+$/.test(text)) return undefined
   const from = Number.parseInt(text.slice(0, lagLength), base) - lagZero
   const width = Number.parseInt(text.slice(lagLength, 2 * lagLength), base)
-  const seen = Number.parseInt(text[2 * lagLength]!, base)
+  const seen = Number.parseInt(text.slice(2 * lagLength, 2 * lagLength + 2), base) / 50
   const mass = new Float64Array(bins)
   let sum = 0
   for (let i = 0; i < bins; i++) {
-    const start = 2 * lagLength + 1 + 2 * i
+    const start = 2 * lagLength + 2 + 2 * i
     mass[i] = Number.parseInt(text.slice(start, start + 2), base)
     sum += mass[i]!
   }

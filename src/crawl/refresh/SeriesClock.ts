@@ -76,16 +76,18 @@ const count = (before: SeriesState, { added, at }: Glance, found: boolean) => {
 const searched = (before: SeriesState, state: SeriesState, gap: number): SeriesState => {
   const fits = withGap(before.fits, before.gaps, gap, state.step)
   const gaps = Math.min(before.gaps + 1, 1000)
+  // Of this delivery, the lag was no longer than its age now, and longer than it would have been old at the look before.
   const age = state.at - state.newest!
-  const ageBefore = before.at - before.newest!
+  const absent = before.at - state.newest!
   const youngest = before.gaps === 0 ? age : Math.min(before.youngest, age)
-  const oldest = before.gaps === 0 ? ageBefore : Math.max(before.oldest, ageBefore)
+  const oldest = before.gaps === 0 ? absent : Math.max(before.oldest, absent)
+  if (gaps > 60) return { ...state, ...unsearched, above: 0 }
   const period = foundPeriod(fits, gaps, state.step, state.above)
   const found = { ...state, fits, gaps, youngest, oldest }
   if (period === undefined) return found
-  // Just before a delivery the newest row is a period and a lag old, just after it only a lag.
-  const latest = youngest + 0.1 * period
-  const earliest = Math.min(Math.max(oldest - period, youngest - period), latest - 0.3 * period) - 0.1 * period
+  // Generous: looks will narrow it down.
+  const latest = Math.min(Math.max(youngest, oldest), youngest + 0.6 * period) + 0.15 * period
+  const earliest = youngest - 0.35 * period
   const clock = {
     period,
     anchor: state.newest!,
@@ -97,15 +99,9 @@ const searched = (before: SeriesState, state: SeriesState, gap: number): SeriesS
   return { ...found, clock }
 }
 
-const forgotten = (state: SeriesState, above: number): SeriesState => ({
-  ...state,
-  clock: undefined,
-  gaps: 0,
-  fits: noFits,
-  youngest: 0,
-  oldest: 0,
-  above
-})
+const unsearched = { clock: undefined, gaps: 0, fits: noFits, youngest: 0, oldest: 0 }
+
+const forgotten = (state: SeriesState, above: number): SeriesState => ({ ...state, ...unsearched, above })
 
 const followed = (before: SeriesState, clock: SeriesClock, state: SeriesState, gap: number): SeriesState => {
   const { anchor, period, window } = clock
@@ -127,7 +123,7 @@ const followed = (before: SeriesState, clock: SeriesClock, state: SeriesState, g
   const next = { ...clock, anchor: place + 0.2 * deviation, missed, off }
   const late = state.at - place
   // So late that it may be an outage's end: believed only when it is so again and again.
-  if (before.at - place > windowEnd(window) && clock.strays < 3 && late > windowEnd(window)) {
+  if (window.seen >= 4 && clock.strays < 2 && before.at - place > windowEnd(window)) {
     return { ...state, clock: { ...next, strays: clock.strays + 1 } }
   }
   const skipped = before.at - (anchor + period)

@@ -43,10 +43,12 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
       else truthful++
     }
     const has = seconds !== undefined && seconds > (state.newest ?? -Infinity) + 1
-    if (has) moved.push(id)
     const { clock } = state
+    // What comes in step with its clock is looked at when it is due.
+    if (clock !== undefined && at - clock.anchor - clock.period <= windowEnd(clock.window)) continue
+    if (has) moved.push(id)
     if (clock === undefined) rate += ((state.deliveries + 0.5) / state.during) * valuesOf(state)
-    else if (!has && at - clock.anchor - clock.period > windowEnd(clock.window)) rate += outageRate(state, clock, at)
+    else if (!has) rate += outageRate(state, clock, at)
   }
   const longest = longestList * thrift(server)
   const wait = rate > 0 && listsTell(server) ? Math.sqrt((2 * server.price) / rate) : longest

@@ -12,8 +12,8 @@ export interface Neighbour {
   readonly kept: string | undefined
 }
 
-/** Arrivals that must have been seen of both. */
-const acquainted = 6
+/** How much must be known of the arrivals of both, see `ArrivalWindow`. */
+const acquainted = 3
 
 /** By id, whom each follows; undefined where nobody. */
 export const leaders = (siblings: ReadonlyArray<Neighbour>): ReadonlyMap<number, number | undefined> => {
@@ -66,6 +66,6 @@ export const inherited = (siblings: ReadonlyArray<{ readonly kept: string | unde
   const [period, count] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [0, 0]
   if (count < 2 || 2 * count <= siblings.length) return undefined
   const model = known.find((state) => state!.clock!.period === period)!
-  const clock = { ...model.clock!, missed: 0.3, off: 0.3, window: { ...model.clock!.window, seen: 2 } }
+  const clock = { ...model.clock!, missed: 0.3, off: 0.3, window: { ...model.clock!.window, seen: 1 } }
   return formatSeries({ ...model, clock, deliveries: 1, during: period, rows: model.rows / Math.max(1, model.deliveries), gaps: 0, fits: noFits })
 }
