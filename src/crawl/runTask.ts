@@ -299,7 +299,7 @@ const beginningWith = (refresh: string, task: NewTask): NewTask =>
 /** Whom the series of a site follow from now on, where that is another one than before. */
 const changedLeaders = ({ leaders }: Rule, queued: ReadonlyArray<QueuedTask>): Settlement["follows"] => {
   if (queued.length === 0) return undefined
-  const leading = leaders(queued.map(({ id, refresh }) => ({ id, kept: refresh })))
+  const leading = leaders(queued.map(({ follows, id, refresh }) => ({ id, kept: refresh, follows })))
   return queued
     .filter(({ follows, id }) => leading.has(id) && leading.get(id) !== follows)
     .map(({ id }) => ({ id, leader: leading.get(id) }))
@@ -403,7 +403,9 @@ const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outc
   }
   const detail = withoutSecrets(outcome.detail, task.htsUrl)
   const attempts = task.attempts + 1
-  const failure = { task, hash: undefined, attempts, answer: seen.answer }
+  // It taught nothing, and was a request all the same.
+  const lesson = seen.answer === undefined ? undefined : { at: startedAt }
+  const failure = { task, hash: undefined, attempts, answer: seen.answer, lesson }
   if (outcome.kind === "replaced") {
     const delay = Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts))
     return { ...failure, run: { ...run, detail }, delay, setAside: outcome.reason } satisfies Settlement as Settlement

@@ -13,7 +13,7 @@ import { HilltopQueue } from "../../../src/crawl/HilltopQueue.ts"
 import { decide, estimateOf, fromHistory, parseServer } from "../../../src/crawl/RefreshPolicy.ts"
 import { ServerBudget } from "../../../src/crawl/ServerBudget.ts"
 import type { Settlement } from "../../../src/crawl/Settlement.ts"
-import type { NewTask } from "../../../src/domain/FetchTask.ts"
+import type { NewTask, TaskRun } from "../../../src/domain/FetchTask.ts"
 import { formatHilltopTime } from "../../../src/hilltop/Nzst.ts"
 import { settlementOf } from "../../crawl/settlementOf.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
@@ -154,8 +154,8 @@ describe("what is known, in the rows of the queue", () => {
     )
   })
 
-  // Half a minute of a telemetry series that was asked at its own step, as the version before kept it.
-  const runs = Array.from({ length: 50 }, (_, n) => {
+  // Four hours of a telemetry series, as the version before kept them.
+  const runs = Array.from({ length: 50 }, (_, n): TaskRun => {
     const at = Date.UTC(2026, 1, 20) + n * 300_000
     const newest = Math.floor((at - 420_000) / 900_000) * 900_000
     const added = newest > Math.floor((at - 720_000) / 900_000) * 900_000 ? 1 : 0
