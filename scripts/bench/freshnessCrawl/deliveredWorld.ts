@@ -70,10 +70,10 @@ export const deliveredWorld = (
   { days, measuredFromDay }: { readonly days: number; readonly measuredFromDay: number }
 ): World => {
   const sites = [...new Set(crawled.map(({ site }) => site))]
-  const series = crawled.flatMap(({ measurement, months, site }) => {
+  const series = crawled.map(({ measurement, months, site }) => {
     const found = hilltop.site(council, site)
     const resolved = found && hilltop.resolve(council, found, measurement, "StdSeries")
-    if (resolved?._tag !== "Found") return []
+    if (resolved?._tag !== "Found") throw new RangeError(`The simulated world has no ${measurement} at ${site}`)
     return { site: sites.indexOf(site), kind: kindOf(resolved.series), months, ...ofSeries(resolved.series, days) }
   })
   return { days, measuredFrom: measuredFromDay * day, sites: sites.length, series, corrections: [] }
