@@ -20,6 +20,12 @@ export class Delays {
   get mean(): number {
     return this.rows === 0 ? 0 : this.seconds / this.rows
   }
+  /** The share that waited no longer; NaN when there was none. */
+  shareWithin(seconds: number): number {
+    let sum = 0
+    for (let i = 0; i <= bin(seconds); i++) sum += this.bins[i]!
+    return sum / this.rows
+  }
   quantile(share: number): number {
     let left = share * this.rows
     for (let i = 0; i < 400; i++) if ((left -= this.bins[i]!) <= 0) return ofBin(i)

@@ -36,7 +36,7 @@ export const policyRule = (tasks: Tasks, seed: number, requestsADay: number | un
   const lead = (site: number) => {
     const members = seriesOfSite[site]!
     for (const id of members) followers[id]!.length = 0
-    for (const [id, leader] of leaders(members.map((id) => ({ id, kept: keptOf(id) })))) {
+    for (const [id, leader] of leaders(members.map((id) => ({ id, kept: keptOf(id), follows: follows[id]! < 0 ? undefined : follows[id] })))) {
       follows[id] = leader ?? -1
       if (leader !== undefined) followers[leader]!.push(id)
     }

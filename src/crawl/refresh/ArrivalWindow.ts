@@ -63,7 +63,8 @@ export const learnArrival = (window: ArrivalWindow, low: number, high: number): 
   const inside = massBetween(wide, low, high)
   // Not foreseen at all: the world has changed, and what was known counts for less.
   const surprise = inside < 0.03
-  const rate = Math.max(surprise ? 0.2 : 0, 1 / Math.min(wide.seen + 2, memory))
+  // Faster than an average at first, since what it begins with is only a guess.
+  const rate = Math.max(surprise ? 0.2 : 0, 1 / memory, 1.6 / (wide.seen + 2.2))
   const mass = new Float64Array(bins)
   const parts = new Float64Array(bins)
   let sum = 0
@@ -108,7 +109,7 @@ const narrowed = (window: ArrivalWindow): ArrivalWindow => {
       best = i
     }
   }
-  if (most < 0.985) return window
+  if (most < 0.95) return window
   const width = Math.floor(window.width / 2)
   const mass = new Float64Array(bins)
   for (let i = 0; i < bins; i++) mass[i] = window.mass[best + (i >> 1)]! / 2 / most

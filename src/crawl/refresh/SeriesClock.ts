@@ -123,7 +123,8 @@ const followed = (before: SeriesState, clock: SeriesClock, state: SeriesState, g
   const next = { ...clock, anchor: place + 0.2 * deviation, missed, off }
   const late = state.at - place
   // So late that it may be an outage's end: believed only when it is so again and again.
-  if (window.seen >= 4 && clock.strays < 2 && before.at - place > windowEnd(window)) {
+  const tooLate = before.at - place - windowEnd(window)
+  if (clock.strays < 2 && tooLate > (window.seen < 4 ? period / 2 : 0)) {
     return { ...state, clock: { ...next, strays: clock.strays + 1 } }
   }
   const skipped = before.at - (anchor + period)

@@ -10,6 +10,8 @@ import { formatSeries, parseSeries, type SeriesState } from "./SeriesState.ts"
 export interface Neighbour {
   readonly id: number
   readonly kept: string | undefined
+  /** Whom it follows now. Who leads goes on leading while that is possible: a change of roles leaves both with dues of the other's. */
+  readonly follows?: number | undefined
 }
 
 /** How much must be known of the arrivals of both, see `ArrivalWindow`. */
@@ -17,11 +19,15 @@ const acquainted = 3
 
 /** By id, whom each follows; undefined where nobody. */
 export const leaders = (siblings: ReadonlyArray<Neighbour>): ReadonlyMap<number, number | undefined> => {
+  const leading = new Set(siblings.map(({ follows }) => follows))
   const known = siblings.map(({ id, kept }) => ({ id, state: parseSeries(kept) }))
   const result = new Map<number, number | undefined>(siblings.map(({ id }) => [id, undefined]))
   const left = known
     .filter((one): one is { id: number; state: SeriesState } => isSteady(one.state))
-    .sort((a, b) => lagOf(b.state) - lagOf(a.state) || a.id - b.id)
+    .sort(
+      (a, b) =>
+        Number(leading.has(b.id)) - Number(leading.has(a.id)) || lagOf(b.state) - lagOf(a.state) || a.id - b.id
+    )
   const taken = new Set<number>()
   for (const leader of left) {
     if (taken.has(leader.id)) continue
