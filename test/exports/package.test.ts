@@ -1,8 +1,10 @@
-/** The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs. */
+/** The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs; and the examples. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Path } from "effect"
+import { Effect, FileSystem, Layer, Path, Redacted } from "effect"
 import manifest from "../../package.json" with { type: "json" }
-import { PackedPenstock, run } from "../support/packedPenstock.ts"
+import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
+import { PackedPenstock, place, run } from "../support/packedPenstock.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
 
 const program = `
 import { Effect, Layer } from "effect"
@@ -34,7 +36,9 @@ const tsconfig = {
   include: ["program.ts"]
 }
 
-layer(PackedPenstock.layer, { excludeTestServices: true, timeout: "3 minutes" })("the package", (it) => {
+const services = Layer.merge(PackedPenstock.layer, TestDatabase.layer)
+
+layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the package", (it) => {
   it.effect("has what was built, with types and source maps, and neither sources nor tests", () =>
     Effect.gen(function* () {
       const { files } = yield* PackedPenstock
@@ -63,7 +67,13 @@ layer(PackedPenstock.layer, { excludeTestServices: true, timeout: "3 minutes" })
         .map((file) => file.replace(/^dist\/(.*)\.js$/, "./$1"))
       const names = [...rooms.filter((name) => name !== "./package.json"), ...layers]
       const lines = names.map((name) => `await import(${JSON.stringify(name.replace(".", "penstock"))})`)
-      const { code, err } = yield* run(project, process.execPath, "--input-type=module", "--eval", lines.join("\n"))
+      const { code, err } = yield* run(
+        { cwd: project },
+        process.execPath,
+        "--input-type=module",
+        "--eval",
+        lines.join("\n")
+      )
       assert.strictEqual(err, "")
       assert.strictEqual(code, 0)
     })
@@ -75,12 +85,11 @@ layer(PackedPenstock.layer, { excludeTestServices: true, timeout: "3 minutes" })
       const system = yield* FileSystem.FileSystem
       const paths = yield* Path.Path
       const write = (name: string, text: string) => system.writeFileString(paths.join(project, name), text)
-      yield* write("package.json", JSON.stringify({ type: "module" }))
       yield* write("program.ts", program)
       yield* write("tsconfig.json", JSON.stringify(tsconfig))
-      const compiler = paths.join(project, "node_modules", "typescript", "bin", "tsc")
-      assert.deepInclude(yield* run(project, process.execPath, compiler, "-p", "."), { out: "", code: 0 })
-      const { code, out } = yield* run(project, process.execPath, "out/program.js")
+      const compiler = place("node_modules/typescript/bin/tsc")
+      assert.deepInclude(yield* run({ cwd: project }, process.execPath, compiler, "-p", "."), { out: "", code: 0 })
+      const { code, out } = yield* run({ cwd: project }, process.execPath, "out/program.js")
       assert.deepStrictEqual({ code, out }, { code: 0, out: "true function\n" })
     })
   )
@@ -88,8 +97,61 @@ layer(PackedPenstock.layer, { excludeTestServices: true, timeout: "3 minutes" })
   it.effect("has the command line", () =>
     Effect.gen(function* () {
       const { project } = yield* PackedPenstock
-      const { code, out } = yield* run(project, process.execPath, "node_modules/penstock/bin/penstock.js", "--version")
+      const { code, out } = yield* run(
+        { cwd: project },
+        process.execPath,
+        "node_modules/penstock/bin/penstock.js",
+        "--version"
+      )
       assert.deepStrictEqual({ code, out: out.trim() }, { code: 0, out: `penstock v${manifest.version}` })
+    })
+  )
+
+  /** The example's files in the project, as its `package.json` would have them beside an installed package. */
+  const put = Effect.fnUntraced(function* (example: string) {
+    const { project } = yield* PackedPenstock
+    const system = yield* FileSystem.FileSystem
+    const paths = yield* Path.Path
+    const directory = paths.join(project, example)
+    yield* system.copy(place(`examples/${example}`), directory)
+    return directory
+  })
+
+  it.effect("lets an example ask an adapter", () =>
+    Effect.gen(function* () {
+      const cwd = yield* put("adapter-client")
+      const simulator = yield* AdapterSimulator
+      const env = { ADAPTER_URL: simulator.url, ADAPTER_API_KEY: simulator.apiKey }
+      const { gsrn } = yield* simulator.point(0)
+      const known = yield* run({ cwd, env }, process.execPath, "ask.ts", gsrn)
+      assert.deepInclude(known, { err: "", code: 0 })
+      assert.match(known.out, /^\{"endUsers":\d+,"energySuppliers":\["\d{13}".*"meteringGridAreas":\["\d{2}Y/)
+      const refused = yield* run({ cwd, env: { ...env, ADAPTER_API_KEY: "wrong" } }, process.execPath, "ask.ts", gsrn)
+      assert.deepInclude(refused, { out: "refused: the adapter answered 401\n", code: 0 })
+    }).pipe(Effect.provide(AdapterSimulator.layer({ points: 10 })))
+  )
+
+  it.effect("lets an example answer as a module of an edge runtime", () =>
+    Effect.gen(function* () {
+      const cwd = yield* put("edge")
+      const { url } = yield* TestDatabase
+      const ask = `
+        const { default: module } = await import("./main.ts")
+        const ask = (path, key) => module.fetch(new Request("http://edge.test" + path, { headers: { authorization: "Bearer " + key } }))
+        console.log((await ask("/health/ready", "")).status, (await ask("/observation/site", "wrong")).status)
+        console.log(JSON.stringify(await (await ask("/observation/site", "0123456789abcdef")).json()))
+        await module.close()`
+      const env = {
+        DATABASE_URL: Redacted.value(url),
+        PENSTOCK_ROLES: "api",
+        READ_API_KEYS: "edge:0123456789abcdef",
+        LOG_LEVEL: "error"
+      }
+      const { code, err, out } = yield* run({ cwd, env }, process.execPath, "--input-type=module", "--eval", ask)
+      assert.deepStrictEqual(
+        { code, err, out },
+        { code: 0, err: "", out: '200 401\n{"items":[],"next_cursor":null}\n' }
+      )
     })
   )
 })

@@ -1,7 +1,4 @@
-/**
- * What `npm pack` gives, unpacked as npm would install it: in `node_modules` of an empty project, beside its dependencies, which
- * are those of this checkout.
- */
+/** What `npm pack` gives, installed by npm into an empty project. */
 import { Context, Effect, FileSystem, Layer, Path, Schema, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
@@ -11,9 +8,13 @@ export const place = (path: string) => fileURLToPath(new URL(`../../${path}`, im
 
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 
-/** Runs a program in `cwd` until it ends. */
-export const run = Effect.fnUntraced(function* (cwd: string, program: string, ...args: ReadonlyArray<string>) {
-  const child = yield* ChildProcess.make(program, args, { cwd })
+/** Runs a program until it ends; `env` adds to our own environment. */
+export const run = Effect.fnUntraced(function* (
+  where: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+  program: string,
+  ...args: ReadonlyArray<string>
+) {
+  const child = yield* ChildProcess.make(program, args, { ...where, extendEnv: true })
   const [out, err, code] = yield* Effect.all([text(child.stdout), text(child.stderr), child.exitCode], {
     concurrency: "unbounded"
   })
@@ -30,19 +31,16 @@ const install = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
   const project = yield* files.makeTempDirectoryScoped({ prefix: "penstock-package-" })
-  const modules = paths.join(project, "node_modules")
-  const home = paths.join(modules, "penstock")
-  yield* files.makeDirectory(home, { recursive: true })
-  const { code, err, out } = yield* run(place("."), "npm", "pack", "--json", "--pack-destination", project)
-  if (code !== 0) return yield* Effect.die(new Error(`npm pack failed: ${err}`))
+  const done = Effect.fnUntraced(function* (cwd: string, ...args: ReadonlyArray<string>) {
+    const { code, err, out } = yield* run({ cwd }, "npm", ...args)
+    return code === 0 ? out : yield* Effect.die(new Error(`npm ${args[0]} failed: ${err}`))
+  })
+  const out = yield* done(place("."), "pack", "--json", "--pack-destination", project)
   // What is built before it writes its own lines in front of the answer.
   const [packed] = yield* Schema.decodeUnknownEffect(Packed)(out.slice(out.indexOf("[\n")))
-  yield* run(project, "tar", "-xzf", packed.filename, "--strip-components=1", "-C", home)
-  for (const name of yield* files.readDirectory(place("node_modules"))) {
-    if (name !== "penstock" && name !== ".bin") {
-      yield* files.symlink(place(`node_modules/${name}`), paths.join(modules, name))
-    }
-  }
+  yield* files.writeFileString(paths.join(project, "package.json"), JSON.stringify({ type: "module" }))
+  const quick = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+  yield* done(project, "install", ...quick, packed.filename)
   return { project, files: packed.files.map(({ path }) => path) }
 })
 
