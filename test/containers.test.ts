@@ -24,14 +24,14 @@ const Compose = Schema.Struct({
 })
 
 /** What the containers themselves fix: where they listen, and where an embedded database would lie. */
-const fixed = ["HTTP_HOST", "HTTP_PORT", "PENSTOCK_DATA"]
+const fixed = new Set(["HTTP_HOST", "HTTP_PORT", "PENSTOCK_DATA"])
 
 describe("docker-compose.yml", () => {
   const text = read("docker-compose.yml")
   const { services, volumes } = Schema.decodeUnknownSync(Compose)(parse(text, { merge: true }))
 
   it("passes every setting on to the instances, and none that there is not", () => {
-    const passed = Object.keys(Settings).filter((name) => !fixed.includes(name))
+    const passed = Object.keys(Settings).filter((name) => !fixed.has(name))
     for (const name of ["answers", "works"]) {
       assert.sameMembers(Object.keys(services[name]?.environment ?? {}), passed)
     }
