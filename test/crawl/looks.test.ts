@@ -3,7 +3,7 @@
  * fetch, what is kept, whom it wakes.
  */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect } from "effect"
+import { Context, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { decide, type Decision, type Look, parseServer, type Wake } from "../../src/crawl/RefreshPolicy.ts"
 import { RefreshRule } from "../../src/crawl/RefreshRule.ts"
@@ -67,7 +67,7 @@ const ruled = <A, E, R>(body: Effect.Effect<A, E, R>) => {
     Effect.provideService(Ruled, one)
   )
 }
-const test = <E>(name: string, body: Effect.Effect<void, E, Ruled | import("effect").Scope.Scope>) =>
+const test = <E>(name: string, body: Effect.Effect<void, E, Ruled | Scope.Scope>) =>
   it.effect(name, () => ruled(Effect.andThen(TestClock.setTime(now), body)))
 
 const arranged = Effect.gen(function* () {
