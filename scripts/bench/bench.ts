@@ -7,8 +7,8 @@
  * marked in the table; only a group that could not be measured makes the command fail.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Data, type Duration, Effect, Exit, References, type Scope } from "effect"
-import { Argument, Command } from "effect/cli"
+import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
 import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
 import { benchArchive } from "./benchArchive.ts"
@@ -17,6 +17,7 @@ import { benchCrawl } from "./benchCrawl.ts"
 import { benchEventDelay } from "./benchEventDelay.ts"
 import { benchEvents } from "./benchEvents.ts"
 import { benchFreshnessCrawl } from "./benchFreshnessCrawl.ts"
+import { benchFreshness, type FreshnessSize } from "./benchFreshness.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
@@ -31,7 +32,7 @@ import { type GroupResult, report } from "./Report.ts"
 type BenchGroup = Effect.Effect<GroupResult, unknown, NodeServices.NodeServices | Scope.Scope>
 
 /** In the order in which they run. */
-const groups: Readonly<Record<string, BenchGroup>> = {
+const groupsWith = (size: FreshnessSize): Readonly<Record<string, BenchGroup>> => ({
   parse: benchParse,
   answers: benchAnswers,
   observations: benchObservations,
@@ -47,21 +48,25 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   lookups: benchLookups,
   start: benchStart,
   memory: benchMemory,
+  freshness: benchFreshness(size),
   freshnessCrawl: benchFreshnessCrawl
-}
-const groupNames = Object.keys(groups)
+})
+const shortRun: FreshnessSize = { seeds: 2, sites: 24, days: 35 }
+const groupNames = Object.keys(groupsWith(shortRun))
 
 class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: string }> {}
 
-/** A group is cut off after this long: something hangs. */
+/** A group is cut off after this long: something hangs. A simulation that was asked to be longer takes what it takes. */
 const patience = "5 minutes"
-/** Those that take longer, and run only when they are named. */
-const longer: Readonly<Record<string, Duration.Input>> = { freshnessCrawl: "60 minutes" }
+const patienceFor = (name: string, { seeds }: FreshnessSize) =>
+  name === "freshness" && seeds > shortRun.seeds ? "12 hours" : onlyNamed.has(name) ? "1 hour" : patience
+/** Groups that take longer than all others together. */
+const onlyNamed = new Set(["freshnessCrawl"])
 
-const measure = (name: string, group: BenchGroup) =>
+const measure = (name: string, group: BenchGroup, size: FreshnessSize) =>
   Effect.gen(function* () {
     yield* Console.error(`${name} …`)
-    const result = yield* group.pipe(Effect.scoped, Effect.timeout(longer[name] ?? patience))
+    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patienceFor(name, size)))
     yield* report(name, result)
   }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
 
@@ -71,13 +76,27 @@ const bench = Command.make(
     names: Argument.Literals("group", groupNames).pipe(
       Argument.variadic(),
       Argument.withDescription(`What to measure; all unless said: ${groupNames.join(", ")}`)
+    ),
+    seeds: Flag.Int("seeds").pipe(
+      Flag.withDefault(shortRun.seeds),
+      Flag.withDescription("Of freshness: how many councils are simulated")
+    ),
+    sites: Flag.Int("sites").pipe(
+      Flag.withDefault(shortRun.sites),
+      Flag.withDescription("Of freshness: sites of each, of five series")
+    ),
+    days: Flag.Int("days").pipe(
+      Flag.withDefault(shortRun.days),
+      Flag.withDescription("Of freshness: days of each, the first 15 for learning")
     )
   },
-  Effect.fnUntraced(function* ({ names }) {
-    const chosen = names.length === 0 ? groupNames.filter((name) => !(name in longer)) : [...new Set(names)]
+  Effect.fnUntraced(function* ({ days, names, seeds, sites }) {
+    const size = { seeds: Math.max(1, seeds), sites: Math.max(12, sites), days: Math.max(20, days) }
+    const groups = groupsWith(size)
+    const chosen = names.length === 0 ? groupNames.filter((name) => !onlyNamed.has(name)) : [...new Set(names)]
     const failed: Array<string> = []
     for (const name of chosen) {
-      const exit = yield* Effect.exit(measure(name, groups[name]!))
+      const exit = yield* Effect.exit(measure(name, groups[name]!, size))
       if (Exit.isFailure(exit)) failed.push(name)
     }
     if (failed.length > 0) return yield* new NotMeasured({ message: `Not measured: ${failed.join(", ")}` })

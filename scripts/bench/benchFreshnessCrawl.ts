@@ -241,13 +241,13 @@ const measured = Effect.gen(function* () {
       }),
     { concurrency: runs.length }
   )
-  const figures = policies.flatMap(({ delay, requests, simulated }): ReadonlyArray<Figure> => [
+  const figures = policies.flatMap(({ delay, requests, simulated }, n): ReadonlyArray<Figure> => [
     {
       name: `delay of the policy at ${requests} requests a series and day`,
       yardstick: `rules before at ${before!.requests}`,
       unit: "min",
       better: "lower",
-      targets: [{ of: "ratio", bound: 1 }],
+      targets: n === 0 ? [{ of: "ratio", bound: 1 }] : [],
       rounds: [{ figure: delay, yardstick: before!.delay }]
     },
     {
