@@ -31,18 +31,17 @@ export const benchFreshness = Effect.fnUntraced(function* ({ days, seeds, sites 
   yield* Console.log(`\n${tellComparison(rows)}\n`)
   yield* fs.makeDirectory(inRepository("bench/results"), { recursive: true })
   for (const [name, svg] of drawFigures(rows)) yield* fs.writeFileString(inRepository(`bench/results/${name}`), svg)
-  const figures = rates.map(
-    (rate): Figure => ({
-      name: `mean delay at ${rate} requests a series and day`,
-      yardstick: "the original's rules",
-      unit: "min",
-      better: "lower",
-      targets: [{ of: "figure", bound: rate === 59 ? 1.4 : rate === 19.6 ? 8.5 : 45 }],
-      rounds: Array.from({ length: seeds }, (_, n) => {
-        const of = (rule: Row["rule"]) => rows.find((row) => row.seed === n + 1 && row.rate === rate && row.rule === rule)!
-        return { figure: of("policy").mean, yardstick: of("original").mean }
-      })
+  const figures = rates.map((rate): Figure => ({
+    name: `mean delay at ${rate} requests a series and day`,
+    yardstick: "the original's rules",
+    unit: "min",
+    better: "lower",
+    targets: [{ of: "figure", bound: rate === 59 ? 1.4 : rate === 19.6 ? 8.5 : 45 }],
+    rounds: Array.from({ length: seeds }, (_, n) => {
+      const of = (rule: Row["rule"]) =>
+        rows.find((row) => row.seed === n + 1 && row.rate === rate && row.rule === rule)!
+      return { figure: of("policy").mean, yardstick: of("original").mean }
     })
-  )
+  }))
   return { figures, postgres: undefined } satisfies GroupResult
 })

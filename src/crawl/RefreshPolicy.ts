@@ -15,7 +15,13 @@ import { afterGlance } from "./refresh/SeriesClock.ts"
 import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
 import { afterLessons, ageClass, type Lesson, listsTell, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
 
-export { formatServer, type Lesson, parseServer, type ServerKnowledge, unknownServer } from "./refresh/ServerKnowledge.ts"
+export {
+  formatServer,
+  type Lesson,
+  parseServer,
+  type ServerKnowledge,
+  unknownServer
+} from "./refresh/ServerKnowledge.ts"
 export { inherited, leaders } from "./refresh/Together.ts"
 export { fromHistory } from "./refresh/SeriesHistory.ts"
 export { type Estimate, estimateOf } from "./refresh/Estimate.ts"
@@ -143,7 +149,11 @@ export const decideSeries = (
 
 const decideList = (_kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
   const { behind, moved, truthful, wait } = readList(look.siblings ?? [], Math.round(look.at / 1000), server)
-  const decision = onlyDue(look.at, wait * 1000 * (1 + 0.05 * chance), `every ${span(wait)}, for what cannot be foreseen at the site`)
+  const decision = onlyDue(
+    look.at,
+    wait * 1000 * (1 + 0.05 * chance),
+    `every ${span(wait)}, for what cannot be foreseen at the site`
+  )
   return {
     ...decision,
     wake: moved.length > 0 && listsTell(server) ? [{ which: "tasks", ids: moved, at: look.at }] : [],
@@ -176,4 +186,3 @@ export const afterLooks = (
   allowedPerDay: number | undefined,
   now: Instant
 ): ServerKnowledge => afterLessons(server, lessons, allowedPerDay, now)
-

@@ -25,12 +25,14 @@ export const drawFigures = (rows: ReadonlyArray<Row>): ReadonlyMap<string, strin
   const delays = rates.flatMap((rate) =>
     ruleNames.flatMap((rule) => {
       const { half, mean } = over(rows, rate, rule, (row) => row.mean)
-      return mean > 0.05 ? [{ rate, rule: labels[rule], mean, low: Math.max(0.05, mean - half), high: mean + half }] : []
+      return mean > 0.05
+        ? [{ rate, rule: labels[rule], mean, low: Math.max(0.05, mean - half), high: mean + half }]
+        : []
     })
   )
   const byRate = Plot.plot({
     ...frame,
-    document: document as unknown as Document,
+    document,
     height: 380,
     title: undefined,
     x: { type: "log", label: "requests a series and day", ticks: [...rates], tickFormat: String },
@@ -54,7 +56,7 @@ export const drawFigures = (rows: ReadonlyArray<Row>): ReadonlyMap<string, strin
   )
   const byClass = Plot.plot({
     ...frame,
-    document: document as unknown as Document,
+    document,
     height: 380,
     marginLeft: 110,
     x: { type: "log", label: "minutes, at 59 requests a series and day", grid: true, tickFormat: String },

@@ -36,7 +36,9 @@ export const policyRule = (tasks: Tasks, seed: number, requestsADay: number | un
   const lead = (site: number) => {
     const members = seriesOfSite[site]!
     for (const id of members) followers[id]!.length = 0
-    for (const [id, leader] of leaders(members.map((id) => ({ id, kept: keptOf(id), follows: follows[id]! < 0 ? undefined : follows[id] })))) {
+    for (const [id, leader] of leaders(
+      members.map((id) => ({ id, kept: keptOf(id), follows: follows[id]! < 0 ? undefined : follows[id] }))
+    )) {
       follows[id] = leader ?? -1
       if (leader !== undefined) followers[leader]!.push(id)
     }
@@ -76,7 +78,8 @@ export const policyRule = (tasks: Tasks, seed: number, requestsADay: number | un
   const states = new Array<SeriesState | undefined>(series.length)
   const latest = (task: number, seen: Seen) => {
     const look = lookOf(seen)
-    const state = counter++ % 20 === 0 && states[task] !== undefined ? parseSeries(formatSeries(states[task])) : states[task]
+    const state =
+      counter++ % 20 === 0 && states[task] !== undefined ? parseSeries(formatSeries(states[task])) : states[task]
     const decision = decideSeries(state, look, server, chanceOf(seed * 100_003 + task, look.at))
     states[task] = decision.state
     return decision

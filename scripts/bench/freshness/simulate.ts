@@ -108,7 +108,8 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
       for (let j = i; j < times.length && times[j]! <= at; j++) outage = Math.max(outage, outageHours[j]!)
       for (; i < times.length && times[i]! <= at; i++) {
         added += rows[i]!
-        if (times[i]! >= measuredFrom) score.delivered(task, kinds[task]!, rows[i]!, at - times[i]!, outage, outageHours[i]!)
+        if (times[i]! >= measuredFrom)
+          score.delivered(task, kinds[task]!, rows[i]!, at - times[i]!, outage, outageHours[i]!)
       }
       if (added > 0) newest[task] = deliveries.newest[i - 1]!
       next[task] = i

@@ -27,7 +27,11 @@ export const tellComparison = (rows: ReadonlyArray<Row>): string => {
   const fixed: ReadonlyArray<RuleName> = ["original", "before", "policy"]
   const byClass = rates.flatMap((rate) =>
     fixed.map((rule) =>
-      line([String(rate), rule, ...classes.map((_, index) => short(over(rows, rate, rule, (row) => row.byClass[index]!).mean))])
+      line([
+        String(rate),
+        rule,
+        ...classes.map((_, index) => short(over(rows, rate, rule, (row) => row.byClass[index]!).mean))
+      ])
     )
   )
   const rule = (n: number) => line(Array.from({ length: n }, () => "---"))

@@ -129,7 +129,10 @@ const padded = (value: number, length: number): string => value.toString(base).p
 const lagZero = base ** lagLength / 2
 
 export const formatWindow = ({ from, mass, seen, width }: ArrivalWindow): string => {
-  let text = padded(Math.min(2 * lagZero - 1, Math.max(0, Math.round(from) + lagZero)), lagLength) + padded(Math.min(2 * lagZero - 1, width), lagLength) + padded(Math.round(Math.min(memory, seen) * 50), 2)
+  let text =
+    padded(Math.min(2 * lagZero - 1, Math.max(0, Math.round(from) + lagZero)), lagLength) +
+    padded(Math.min(2 * lagZero - 1, width), lagLength) +
+    padded(Math.round(Math.min(memory, seen) * 50), 2)
   for (let i = 0; i < bins; i++) text += padded(Math.round(mass[i]! * most), 2)
   return text
 }

@@ -29,8 +29,16 @@ const day = 86_400
 /** Nothing is looked at more often, whatever its worth. */
 export const shortestWait = 30
 export const longestWait = 7 * day
-/** Within ten days of an outage. */
-const longestOverdue = 5.7 * hour
+/** Within the first ten days of an outage, and a little longer, since nobody knows its beginning well. */
+export const longestOverdue = 5.7 * hour
+const firstDays = 12 * day
+
+/** Of a series without a clock: whether it is silent for so long that it may have an outage, and not for much longer. */
+export const mayBeOut = ({ deliveries, during, newest }: SeriesState, at: number): boolean =>
+  newest !== undefined &&
+  deliveries >= 5 &&
+  at - newest < firstDays &&
+  at - newest > Math.min(2 * day, (6 * during) / deliveries)
 /** Deliveries that come outside of the window, or after an outage. */
 const missing = 0.03
 
@@ -51,18 +59,18 @@ const byChance = (state: SeriesState, price: number, company: Company, chance: n
   // The search for a period needs looks at random; later, jitter costs delay.
   const factor = state.gaps < 12 ? 1 + 0.5 * chance : 1 + 0.05 * chance
   return {
-    due: state.at + clamp(precaution(company) * wait * factor, shortestWait, longestWait),
+    due:
+      state.at +
+      clamp(
+        precaution(company) * wait * factor,
+        shortestWait,
+        !company.listed && mayBeOut(state, state.at) ? longestOverdue : longestWait
+      ),
     why: "by chance"
   }
 }
 
-const byClock = (
-  state: SeriesState,
-  clock: SeriesClock,
-  price: number,
-  company: Company,
-  chance: number
-): NextLook => {
+const byClock = (state: SeriesState, clock: SeriesClock, price: number, company: Company, chance: number): NextLook => {
   const { anchor, period, window } = clock
   const expected = anchor + period
   const waited = state.at - expected
@@ -124,7 +132,8 @@ const meanLag = ({ window }: SeriesClock): number => {
 
 const massAfter = ({ window }: SeriesClock, lag: number): number => {
   let sum = 0
-  for (let i = 0; i < bins; i++) sum += window.mass[i]! * clamp((window.from + (i + 1) * window.width - lag) / window.width, 0, 1)
+  for (let i = 0; i < bins; i++)
+    sum += window.mass[i]! * clamp((window.from + (i + 1) * window.width - lag) / window.width, 0, 1)
   return sum
 }
 
@@ -185,16 +194,10 @@ export const outageRate = (state: SeriesState, { anchor, period, window }: Serie
   return (0.6 * valuesOf(state) * (1 + (0.7 * since) / period)) / since
 }
 
-const overdue = (
-  state: SeriesState,
-  clock: SeriesClock,
-  price: number,
-  company: Company,
-  best: number
-): NextLook => {
+const overdue = (state: SeriesState, clock: SeriesClock, price: number, company: Company, best: number): NextLook => {
   const { anchor, period } = clock
   const since = state.at - (anchor + period)
-  const longest = since < 10 * day ? longestOverdue : clamp(since / 40, longestOverdue, longestWait)
+  const longest = since < firstDays ? longestOverdue : clamp(since / 40, longestOverdue, longestWait)
   const rate = outageRate(state, clock, state.at) * (1 + company.followers)
   const wait = clamp(precaution(company) * Math.sqrt((2 * price) / rate), shortestWait, longest)
   // At the next delivery's window, where that is near.

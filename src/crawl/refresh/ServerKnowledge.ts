@@ -156,6 +156,14 @@ export const parseServer = (text: string | undefined): ServerKnowledge =>
       days.length === ageCount &&
       days.every((one) => one > 0) &&
       corrections.every((one) => one >= 0)
-        ? { price: Math.min(highestPrice, Math.max(leastPrice, price)), since, made, truth, compared, corrections, days }
+        ? {
+            price: Math.min(highestPrice, Math.max(leastPrice, price)),
+            since,
+            made,
+            truth,
+            compared,
+            corrections,
+            days
+          }
         : unknownServer
   })

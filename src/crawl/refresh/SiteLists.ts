@@ -3,7 +3,7 @@
  * that nobody can foresee, by chance or in an outage. As long as lists of the server tell the truth.
  */
 import type { Instant } from "../../domain/Instant.ts"
-import { outageRate, valuesOf } from "./NextLook.ts"
+import { longestOverdue, mayBeOut, outageRate, valuesOf } from "./NextLook.ts"
 import { listsTell, type ServerKnowledge, thrift } from "./ServerKnowledge.ts"
 import { parseSeries } from "./SeriesState.ts"
 import { windowEnd } from "./ArrivalWindow.ts"
@@ -34,6 +34,7 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
   let truthful = 0
   let behind = 0
   let rate = 0
+  let longest = longestList * thrift(server)
   for (const { id, kept, to } of siblings) {
     const state = parseSeries(kept)
     if (state === undefined) continue
@@ -47,10 +48,10 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
     // What comes in step with its clock is looked at when it is due.
     if (clock !== undefined && at - clock.anchor - clock.period <= windowEnd(clock.window)) continue
     if (has) moved.push(id)
+    if (!has && (clock !== undefined || mayBeOut(state, at))) longest = Math.min(longest, longestOverdue)
     if (clock === undefined) rate += ((state.deliveries + 0.5) / state.during) * valuesOf(state)
     else if (!has) rate += outageRate(state, clock, at)
   }
-  const longest = longestList * thrift(server)
   const wait = rate > 0 && listsTell(server) ? Math.sqrt((2 * server.price) / rate) : longest
   return { moved, truthful, behind, wait: Math.min(longest, Math.max(shortestList, wait)) }
 }

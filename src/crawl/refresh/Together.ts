@@ -25,8 +25,7 @@ export const leaders = (siblings: ReadonlyArray<Neighbour>): ReadonlyMap<number,
   const left = known
     .filter((one): one is { id: number; state: SeriesState } => isSteady(one.state))
     .sort(
-      (a, b) =>
-        Number(leading.has(b.id)) - Number(leading.has(a.id)) || lagOf(b.state) - lagOf(a.state) || a.id - b.id
+      (a, b) => Number(leading.has(b.id)) - Number(leading.has(a.id)) || lagOf(b.state) - lagOf(a.state) || a.id - b.id
     )
   const taken = new Set<number>()
   for (const leader of left) {
@@ -73,5 +72,13 @@ export const inherited = (siblings: ReadonlyArray<{ readonly kept: string | unde
   if (count < 2 || 2 * count <= siblings.length) return undefined
   const model = known.find((state) => state!.clock!.period === period)!
   const clock = { ...model.clock!, missed: 0.3, off: 0.3, window: { ...model.clock!.window, seen: 1 } }
-  return formatSeries({ ...model, clock, deliveries: 1, during: period, rows: model.rows / Math.max(1, model.deliveries), gaps: 0, fits: noFits })
+  return formatSeries({
+    ...model,
+    clock,
+    deliveries: 1,
+    during: period,
+    rows: model.rows / Math.max(1, model.deliveries),
+    gaps: 0,
+    fits: noFits
+  })
 }

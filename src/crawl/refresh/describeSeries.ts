@@ -6,7 +6,8 @@ import type { SeriesState } from "./SeriesState.ts"
 
 const day = 86_400
 
-const number = (value: number): string => (value < 10 ? value.toFixed(1).replace(/\.0$/, "") : String(Math.round(value)))
+const number = (value: number): string =>
+  value < 10 ? value.toFixed(1).replace(/\.0$/, "") : String(Math.round(value))
 
 /** `15 min`, `3 h`, `2 days`. */
 export const span = (seconds: number): string => {
