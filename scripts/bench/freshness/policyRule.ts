@@ -24,7 +24,7 @@ export interface PolicyRule extends Rule {
 export const policyRule = (tasks: Tasks, seed: number, requestsADay: number | undefined): PolicyRule => {
   const { firstMonth, lists, monthOf, months, seriesOfMonth, seriesOfSite, world } = tasks
   const { series } = world
-  const kept = new Array<string | undefined>(months + monthOf.length)
+  const kept: Array<string | undefined> = Array.from({ length: months + monthOf.length })
   const follows = new Int32Array(series.length).fill(-1)
   const followers = series.map((): Array<number> => [])
   const allowed = requestsADay === undefined ? undefined : requestsADay * series.length
@@ -75,7 +75,7 @@ export const policyRule = (tasks: Tasks, seed: number, requestsADay: number | un
   }
 
   // As text, as the service keeps it, each twentieth time: that is nine tenths of the work, and loses nothing that matters.
-  const states = new Array<SeriesState | undefined>(series.length)
+  const states: Array<SeriesState | undefined> = Array.from({ length: series.length })
   const latest = (task: number, seen: Seen) => {
     const look = lookOf(seen)
     const state =

@@ -23,7 +23,7 @@ export const candidate = (index: number, step: number): number => (index === 0 ?
 const enough = 5
 const convincing = 0.8
 
-export const noFits: ReadonlyArray<number> = new Array<number>(candidateCount).fill(0.5)
+export const noFits: ReadonlyArray<number> = Array.from({ length: candidateCount }, () => 0.5)
 
 /** How well the candidates explain the gaps, with one more of them. */
 export const withGap = (

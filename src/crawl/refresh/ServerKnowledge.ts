@@ -86,9 +86,10 @@ export const afterLessons = (
   const days = [...server.days]
   let { compared, truth } = server
   for (const { list, month } of lessons) {
-    for (let n = 0; list !== undefined && n < list.truthful + list.behind; n++) {
+    const { behind, truthful } = list ?? { behind: 0, truthful: 0 }
+    for (let n = 0; n < truthful + behind; n++) {
       compared = Math.min(1000, compared + 1)
-      truth += ((n < list.truthful ? 1 : 0) - truth) / Math.min(compared + 1, 200)
+      truth += ((n < truthful ? 1 : 0) - truth) / Math.min(compared + 1, 200)
     }
     if (month === undefined || !(month.age >= 0 && month.age < ageCount)) continue
     days[month.age]! += month.days
