@@ -5,11 +5,11 @@
  */
 import { Effect, Layer, Logger, References } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { Otlp } from "effect/observability"
 import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { DiscreetOtlp } from "./DiscreetOtlp.ts"
+import { OtlpDelivery } from "./otlp/OtlpDelivery.ts"
+import { OtlpExport, otlpSettings } from "./otlp/OtlpExport.ts"
 import { Settings } from "./Settings.ts"
-import { version } from "./version.ts"
 
 const json = Logger.withConsoleLog(Logger.map(Logger.formatJson, blotPersonalNumbers))
 
@@ -37,14 +37,13 @@ const log = Layer.unwrap(
 )
 
 const otlp = Layer.unwrap(
-  Effect.map(Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config, (baseUrl) =>
-    baseUrl === undefined
+  Effect.map(otlpSettings, (settings) =>
+    settings === undefined
       ? Layer.empty
-      : Otlp.layer({
-          baseUrl,
-          resource: { serviceName: "penstock", serviceVersion: version },
-          loggerMergeWithExisting: true
-        }).pipe(Layer.provide([FetchHttpClient.layer, DiscreetOtlp]))
+      : OtlpExport(settings).pipe(
+          Layer.provide(DiscreetOtlp(settings.protocol)),
+          Layer.provide(OtlpDelivery(settings.delivery).pipe(Layer.provide(FetchHttpClient.layer)))
+        )
   )
 )
 

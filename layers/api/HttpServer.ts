@@ -8,7 +8,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Duration, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-import { BodyLimit } from "../../src/api/Boundary.ts"
+import { BodyLimit, WatchersUntraced } from "../../src/api/Boundary.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Settings } from "../Settings.ts"
 
@@ -83,7 +83,10 @@ export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
 
 /** Serves the routes on the server there is. */
 export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
-  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })), Layer.provide(BodyLimit))
+  drainFirst.pipe(
+    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })),
+    Layer.provide([BodyLimit, WatchersUntraced])
+  )
 
 /** Built after the server, so it is the first to hear of the end. */
 const drainFirst = Layer.effectDiscard(
