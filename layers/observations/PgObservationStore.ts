@@ -45,6 +45,7 @@ import {
 import { monthBounds } from "../../src/hilltop/Nzst.ts"
 import { tableOfMonth } from "./observationYears.ts"
 import { nothingCombined, strandStatements } from "./strandStatements.ts"
+import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
 import { type Cell, yearStatements } from "./yearStatements.ts"
@@ -365,7 +366,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
 
     /** Topics whose offsets have their name, so that it is asked once: whoever kept them under another one is gone. */
     const renamed = new Set<string>()
-    const store = Effect.fn("PgObservationStore.store")(
+    const store = Effect.fnUntraced(
       function* ({ formerTopic, messages, partition, topic }: StoreBatch) {
         if (formerTopic !== undefined && !renamed.has(topic)) yield* statements.renameOffsets(formerTopic, topic)
         const last = messages.at(-1)
@@ -388,7 +389,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       unhurried(sql, 30, 10),
       (stored, { formerTopic, topic }) =>
         Effect.tap(stored, () => Effect.sync(() => formerTopic !== undefined && renamed.add(topic))),
-      storeFailure
+      storeFailure,
+      spanWhereTraced("ObservationStore.store")
     )
 
     return ObservationStore.of({ store })

@@ -43,7 +43,7 @@ export class DatabasePlace extends Context.Service<
       const data = yield* Settings.PENSTOCK_DATA.config
       const { directory, psql, url } = yield* startEmbeddedPostgres({ directory: `${data}/postgres` })
       return DatabasePlace.of({ url, description: `embedded PostgreSQL, its data in ${directory}`, psql })
-    })
+    }).pipe(Effect.withTracerEnabled(false))
   ).pipe(Layer.provide(NodeServices.layer))
 }
 

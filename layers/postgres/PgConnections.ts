@@ -6,10 +6,11 @@
  * they lead to the same server, and the next statements would have to find out about each in turn.
  */
 import { PgClient, PgTypes } from "@effect/sql-pg"
-import { type Context, Effect, FiberSet, Metric, Pool, RcRef, type Scope } from "effect"
+import { type Context, Effect, FiberSet, Metric, Pool, RcRef, Result, type Scope } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { connectionFailure, isReadOnly, openSession, type PgSession, type SessionOptions } from "./PgSession.ts"
+import { databaseOf, placeOf } from "./PgSocket.ts"
 import { patience } from "./sessionSettings.ts"
 
 export interface ConnectionsOptions extends SessionOptions {
@@ -181,7 +182,7 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
     prepareTransactionControls: true,
     commit,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
-    spanAttributes: [["db.system.name", "postgresql"]]
+    spanAttributes: spanAttributesOf(options.url)
   })
   const sql: PgClient.PgClient = Object.assign(client, {
     [PgClient.TypeId]: PgClient.TypeId,
@@ -192,6 +193,17 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
   })
   return sql
 })
+
+/** Where a statement went, as traces tell it: the database by its name, the server by host and port, or by its socket. */
+const spanAttributesOf = (url: SessionOptions["url"]): ReadonlyArray<readonly [string, unknown]> => {
+  const system = ["db.system.name", "postgresql"] as const
+  const place = Result.try(() => placeOf(url))
+  if (Result.isFailure(place)) return [system]
+  const namespace = ["db.namespace", databaseOf(url)] as const
+  return "path" in place.success
+    ? [system, namespace, ["server.address", place.success.path]]
+    : [system, namespace, ["server.address", place.success.host], ["server.port", place.success.port]]
+}
 
 /** PostgreSQL answers ROLLBACK to the COMMIT of a transaction that a failure has ended. */
 const commit = (connection: Connection): Effect.Effect<void, SqlError.SqlError> =>

@@ -25,6 +25,12 @@ export const placeOf = (url: Secret.Redacted): NetConnectOpts => {
   return host.startsWith("/") ? { path: `${host}/.s.PGSQL.${number}` } : { host, port: number, noDelay: true }
 }
 
+/** The database that a `postgresql://` address names, or that of its user, as the client has it. */
+export const databaseOf = (url: Secret.Redacted): string => {
+  const { pathname, username } = new URL(Redacted.value(url))
+  return decodeURIComponent(pathname.slice(1)) || decodeURIComponent(username) || "postgres"
+}
+
 export class PgSocket {
   readonly #place: NetConnectOpts
   #socket: Socket | undefined

@@ -8,6 +8,7 @@
 import { Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
+import { currentTraceparent } from "../../src/running/traceContext.ts"
 import { formatPreciseInstant } from "../../src/domain/Instant.ts"
 import { furthestAhead, type ThinEvent } from "../../src/domain/ThinEvent.ts"
 import {
@@ -57,7 +58,11 @@ export const PgEventInbox = Layer.effect(
       AND (s.last_event_at IS NULL OR s.last_event_at < k.newest OR ${isNews("k.times")})`
 
     const recordBatch = SqlSchema.findOne({
-      Request: Schema.Struct({ gsrns: Schema.Array(Schema.String), times: Schema.Array(Schema.String) }),
+      Request: Schema.Struct({
+        gsrns: Schema.Array(Schema.String),
+        times: Schema.Array(Schema.String),
+        trace: Schema.UndefinedOr(Schema.String)
+      }),
       Result: Schema.Struct({
         known: Schema.Int,
         recorded: Schema.Int,
@@ -67,7 +72,7 @@ export const PgEventInbox = Layer.effect(
       // Rows are locked in the order of their ids, though no batch waits for another. `event_told_at` is the clock's time and not
       // the transaction's: a sync that began in between does not cover the event. An event that moves nothing forward makes its
       // row pending by taking back what was followed.
-      execute: ({ gsrns, times }) => sql`
+      execute: ({ gsrns, times, trace }) => sql`
         WITH event AS MATERIALIZED (
           SELECT gsrn, occurred_at, place - 1 AS place
           FROM unnest(${gsrns}::text[], ${times}::timestamptz[]) WITH ORDINALITY AS event (gsrn, occurred_at, place)
@@ -85,7 +90,7 @@ export const PgEventInbox = Layer.effect(
           ORDER BY s.accounting_point_id FOR NO KEY UPDATE OF s SKIP LOCKED
         ), moved AS (
           UPDATE flex.accounting_point_sync s SET last_event_at = greatest(s.last_event_at, h.newest),
-            event_told_at = clock_timestamp(),
+            event_told_at = clock_timestamp(), event_trace = ${trace ?? null}::text,
             event_seen_at = CASE WHEN s.last_event_at > s.synced_event_at THEN coalesce(s.event_seen_at, now()) ELSE now() END,
             event_times = (SELECT array_agg(recent.t) FROM (
               SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
@@ -117,10 +122,12 @@ export const PgEventInbox = Layer.effect(
         let left = events
         let known: number | undefined
         let recorded = 0
+        const trace = yield* currentTraceparent
         const recordLeft = Effect.suspend(() =>
           recordBatch({
             gsrns: left.map((event) => event.gsrn),
-            times: left.map((event) => formatPreciseInstant(event.occurredAt))
+            times: left.map((event) => formatPreciseInstant(event.occurredAt)),
+            trace
           })
         ).pipe(
           Effect.tap((done) =>

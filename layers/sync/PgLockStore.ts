@@ -40,6 +40,7 @@ const ClaimRow = Schema.Struct({
   earliest_start_date: Schema.NullOr(PlainDate),
   failures: Schema.Int,
   pending: Schema.Boolean,
+  event_trace: Schema.NullOr(Schema.String),
   lane: Schema.Int,
   due: Schema.NullOr(Schema.Number)
 })
@@ -137,7 +138,7 @@ export const PgLockStore = Layer.effect(
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
             ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
-            coalesce(s.last_event_at > s.synced_event_at, false) AS pending, p.lane, p.due`
+            coalesce(s.last_event_at > s.synced_event_at, false) AS pending, s.event_trace, p.lane, p.due`
       }
     })
 
@@ -187,7 +188,7 @@ export const PgLockStore = Layer.effect(
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
             ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
-            coalesce(s.last_event_at > s.synced_event_at, false) AS pending, 0 AS lane, NULL AS due`
+            coalesce(s.last_event_at > s.synced_event_at, false) AS pending, s.event_trace, 0 AS lane, NULL AS due`
       }
     })
 
@@ -259,7 +260,8 @@ export const PgLockStore = Layer.effect(
           .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
           .map((row): Claim => {
             const { accounting_point_id: accountingPointId, failures, pending: hasEvent } = row
-            return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, failures }
+            const ticket = { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, failures }
+            return hasEvent && row.event_trace !== null ? { ...ticket, eventTrace: row.event_trace } : ticket
           })
       },
       Effect.catchTag("SchemaError", Effect.die),

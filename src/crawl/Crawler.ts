@@ -5,10 +5,11 @@
  * when the queue was away), or lost to another instance after its lease ran out. Heartbeats prevent that; when they do not
  * get through, the run is given up before anybody else can begin it.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream } from "effect"
+import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream, type Tracer } from "effect"
 import { batched } from "../running/batched.ts"
 import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
 import { repeatPass } from "../running/Loop.ts"
+import { lookWhereTraced, noteWhereTraced, spanWhereTraced } from "../running/spanWhereTraced.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
 import type { HilltopClient } from "../hilltop/HilltopClient.ts"
@@ -112,7 +113,12 @@ export class Crawler extends Context.Service<
         // What has been run is settled even when interrupted then: it was fetched and published.
         const run = (task: ClaimedTask) =>
           Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) => record(settlement, restore))
+            Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) =>
+              Effect.andThen(
+                noteWhereTraced(() => resultOf(settlement)),
+                record(settlement, restore)
+              )
+            )
           ).pipe(
             Effect.catchTag("StoreUnavailable", () =>
               Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
@@ -121,14 +127,20 @@ export class Crawler extends Context.Service<
               )
             ),
             Effect.onInterrupt(() => Effect.ignore(queue.release([task]))),
-            Effect.provideContext(context)
+            Effect.provideContext(context),
+            spanWhereTraced(`runTask ${task.requestType}`, () => ({
+              attributes: { "penstock.task.id": task.id, "penstock.source.id": task.sourceId }
+            }))
           )
 
         return Crawler.of({
           run,
           runOnce: Effect.gen(function* () {
-            const tasks = yield* queue.claim(options.concurrency)
-            yield* Effect.forEach(tasks, run, { concurrency: "unbounded", discard: true })
+            const [tasks, claim] = yield* tracedClaim(queue.claim(options.concurrency))
+            yield* Effect.forEach(tasks, (task) => within(claim, run(task)), {
+              concurrency: "unbounded",
+              discard: true
+            })
             return tasks.length
           })
         })
@@ -146,14 +158,14 @@ export class Crawler extends Context.Service<
         const tasks = new Map<number, Held>()
         const woken = yield* Latch.make()
 
-        const start = (held: Held) => {
+        const start = (held: Held, claim: Tracer.Span | undefined) => {
           const { id } = held.task
           tasks.set(id, held)
           const ended = Effect.sync(() => {
             if (tasks.get(id) === held) tasks.delete(id)
             woken.openUnsafe()
           })
-          const run = Effect.raceFirst(crawler.run(held.task), untilLost(held))
+          const run = Effect.raceFirst(within(claim, crawler.run(held.task)), untilLost(held))
           return FiberMap.run(running, id, Effect.interruptible(Effect.ensuring(run, ended)))
         }
 
@@ -163,8 +175,8 @@ export class Crawler extends Context.Service<
           const free = options.concurrency - tasks.size
           if (free <= 0) return undefined
           const leaseEnd = yield* nextLeaseEnd
-          const claimed = yield* queue.claim(free)
-          yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }), { discard: true })
+          const [claimed, claim] = yield* tracedClaim(queue.claim(free))
+          yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }, claim), { discard: true })
           yield* Metric.update(inFlight, tasks.size)
           return claimed.length
         }).pipe(Effect.uninterruptible)
@@ -219,6 +231,22 @@ export class Crawler extends Context.Service<
 interface Held {
   readonly task: ClaimedTask
   leaseEnd: number
+}
+
+/** A claim that found tasks begins the trace that they go on in. */
+const tracedClaim = <E, R>(claim: Effect.Effect<ReadonlyArray<ClaimedTask>, E, R>) =>
+  lookWhereTraced(claim, ({ length }) =>
+    length === 0 ? undefined : { name: "claim Hilltop tasks", attributes: { "penstock.claim.size": length } }
+  )
+const within = <A, E, R>(claim: Tracer.Span | undefined, run: Effect.Effect<A, E, R>) =>
+  claim === undefined ? run : Effect.withParentSpan(run, claim)
+
+/** How a run ended, as its span tells it; a failure is no failure of the code, and is an error all the same. */
+const resultOf = ({ run }: Settlement) => {
+  if (run === undefined) return {}
+  const { bytes, result } = run
+  const failure = result === "SUCCESS" || result === "UNCHANGED" ? undefined : result
+  return { "penstock.run.result": result, "penstock.run.bytes": bytes, "error.type": failure }
 }
 
 const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))

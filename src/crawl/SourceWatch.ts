@@ -36,7 +36,7 @@ export const checkSources = Effect.gen(function* () {
     if (failure !== undefined) return yield* failure
   }
   return usable.length
-}).pipe(Effect.withSpan("SourceWatch.checkSources"))
+})
 
 const allWell: { readonly failures: ReadonlyArray<StoreUnavailable> } = { failures: [] }
 

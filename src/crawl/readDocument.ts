@@ -27,6 +27,7 @@ import { type SeriesRows, SeriesRowsDigest } from "../hilltop/SeriesRows.ts"
 import { XmlDigest } from "../hilltop/XmlDigest.ts"
 import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 import type { ListSaid } from "./ListDigest.ts"
+import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
 import { noteOfList, noteOfUnits, type SiteNote } from "./SiteNote.ts"
 
@@ -49,12 +50,12 @@ export interface Reading {
 }
 
 /** Reads the document as the answer to `task`, fetched at `now`. Fails as the parser does, or with `HilltopOtherSite`. */
-export const readDocument = Effect.fnUntraced(function* (
-  task: ClaimedTask,
-  source: UsableSource,
-  xml: string,
-  now: Instant
-) {
+export const readDocument = (task: ClaimedTask, source: UsableSource, xml: string, now: Instant) =>
+  read(task, source, xml, now).pipe(
+    spanWhereTraced("readDocument", () => ({ attributes: { "penstock.document.length": xml.length } }))
+  )
+
+const read = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, xml: string, now: Instant) {
   const common = {
     councilId: source.councilId,
     hilltopBaseUrl: hilltopBaseUrl(source.htsUrl),

@@ -55,7 +55,7 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
 )
 
 /** Runs `task` and tells how it went. Fails only when the queue itself is out of reach. */
-export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTopic: string) {
+export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const seen: Seen = {}
   return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(

@@ -10,6 +10,7 @@ import { describe } from "../running/describe.ts"
 import { beat, Loops, repeatPass } from "../running/Loop.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { type RecordBatch, TopicReader } from "./TopicReader.ts"
+import { tracedBatch } from "./tracedRecords.ts"
 
 export interface StageOptions {
   /** Also the name of the consumer group. */
@@ -45,7 +46,7 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
       Effect.timeout(longestBatch),
       Effect.ensuring(Effect.sync(() => running--)),
       Effect.tap(() => alive),
-      Effect.withSpan(name, { attributes: { partition: batch.partition, records: batch.records.length } })
+      tracedBatch(batch, name)
     )
   const onIdle = Effect.suspend(() => (running === 0 ? alive : Effect.void))
   const onStandstill = (partitions: ReadonlyArray<number>) => Effect.sync(() => void (still = partitions.length))

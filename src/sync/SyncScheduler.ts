@@ -14,6 +14,7 @@ import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import { tracedClaims } from "./tracedClaims.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface SyncOptions {
@@ -121,7 +122,7 @@ export class SyncScheduler extends Context.Service<
         }
         const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"], failing: number) {
           if (limit + failing === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
-          return yield* locks.claim({ limit, lanes, failing, deadAfter })
+          return yield* tracedClaims(locks.claim({ limit, lanes, failing, deadAfter }))
         })
 
         /**
@@ -158,7 +159,7 @@ export class SyncScheduler extends Context.Service<
             claimAndRun(claim(limit, "all", limit === 0 ? 0 : failing(limit)), spreadOut),
             Effect.sync(() => waiting.clear())
           )
-        }, Effect.withSpan("SyncScheduler.runOnce"))
+        })
 
         const followers = yield* FiberSet.make<SyncPass>()
         const room = yield* Latch.make(true)
