@@ -5,22 +5,24 @@
  * is left out.
  */
 const mostKnown = 1_000
-/** As the conventions bound it. */
-const longest = 255
+/** Of a statement that writes to more tables, the first and the last are named. */
+const mostNamed = 3
 const known = new Map<string, string | undefined>()
 
 const summarise = (text: string): string | undefined => {
-  const writes = text.matchAll(/(?<!\b(?:FOR|KEY|DO) )\b(INSERT INTO|UPDATE|DELETE FROM) ([a-z_][a-z_.0-9]*)/g)
+  const writes = text.matchAll(/(?<!\b(?:FOR|KEY|DO) )\b(INSERT INTO|UPDATE|DELETE FROM) "?([a-z_][a-z_.0-9]*)/g)
   const written = [...new Set([...writes].map(([, verb = "", table = ""]) => `${verb.split(" ")[0]} ${table}`))]
-  if (written.length > 0) return written.join(" ").slice(0, longest)
+  if (written.length > mostNamed) return `${written[0]} … ${written.at(-1)}`
+  if (written.length > 0) return written.join(" ")
   const items = new Set(
     [...text.matchAll(/([a-z_]+)(?: \([^()]*\))? AS (?:NOT )?(?:MATERIALIZED )?\(/g)].map(([, item]) => item)
   )
-  const read = [...text.matchAll(/\b(?:FROM|JOIN) ([a-z_][a-z_.0-9]*)(?![a-z_.0-9(])/g)].map(([, table]) => table)
+  const read = [
+    ...text.matchAll(/(?<!\b(?:DISTINCT|epoch) )\b(?:FROM|JOIN) "?([a-z_][a-z_.0-9]*)(?![a-z_.0-9(])/g)
+  ].map(([, table]) => table)
   const table = read.find((name) => !items.has(name))
-  const verb = /^\s*(?:WITH\b[\s\S]*?\b)?([A-Z]+)\b/.exec(text)?.[1]
-  if (verb === undefined) return undefined
-  return (table === undefined ? verb : `SELECT ${table}`).slice(0, longest)
+  const verb = /^\s*([A-Z]+)\b/.exec(text)?.[1]
+  return table === undefined ? verb : `SELECT ${table}`
 }
 
 /** None for what is no statement of ours. */
