@@ -36,7 +36,8 @@ const log = Layer.unwrap(
   })
 )
 
-const otlp = Layer.unwrap(
+/** Nothing of it is there, nor made, where no endpoint is set. */
+export const Otlp = Layer.unwrap(
   Effect.map(otlpSettings, (settings) =>
     settings === undefined
       ? Layer.empty
@@ -47,4 +48,4 @@ const otlp = Layer.unwrap(
   )
 )
 
-export const Telemetry = Layer.provideMerge(otlp, log)
+export const Telemetry = Layer.provideMerge(Otlp, log)
