@@ -15,7 +15,13 @@ import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { discreetUrl } from "./otlp/discreetUrl.ts"
 import { querySummary } from "./otlp/querySummary.ts"
 
-const withheld: ReadonlySet<string> = new Set(["url.path", "url.query", "user_agent.original", "exception.message"])
+const withheld: ReadonlySet<string> = new Set([
+  "url.path",
+  "url.query",
+  "client.address",
+  "user_agent.original",
+  "exception.message"
+])
 
 /** Frames, and the names of the errors beneath, without their messages. */
 const framesOf = (stack: string): string =>
@@ -46,6 +52,8 @@ const discreetAttributes = (attributes: ReadonlyArray<KeyValue>): Array<KeyValue
 
 const discreetly = (key: string, value: AnyValue): AnyValue => {
   if (key === "exception.stacktrace") return { stringValue: framesOf(value.stringValue ?? "") }
+  // As the settings name it: a name of digits is still its name.
+  if (key === "db.namespace") return value
   if (key === "url.full") return { stringValue: blotPersonalNumbers(discreetUrl(value.stringValue ?? "")) }
   return discreetValue(value)
 }

@@ -37,6 +37,8 @@ export const sampledTracer = (inner: Tracer.Tracer, sampling: Sampling): Tracer.
         return keeps(sampling, span.traceId) ? span : make(false)
       }
       const parent = options.parent.value
+      // What outlives the request that it was begun in goes on by itself, such as a reader that several share.
+      if (parent._tag === "Span" && parent.status._tag === "Ended" && !mayBegin(options)) return make(false)
       // Within the process it was decided when the trace began, or came in.
       const followed = parent._tag === "Span" || sampling.sampler.startsWith("parentbased_")
       return make(followed ? parent.sampled : keeps(sampling, parent.traceId))

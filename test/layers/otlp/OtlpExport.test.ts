@@ -159,6 +159,22 @@ describe("over OTLP", () => {
     })
   )
 
+  it.live("what goes on after its request has ended is in no trace", () =>
+    Effect.gen(function* () {
+      const call = Effect.withSpan(Effect.void, "call", { kind: "client" })
+      const spans = yield* sent(
+        {},
+        Effect.flatMap(spanWhereTraced("request")(Effect.andThen(call, Effect.currentSpan)), (ended) =>
+          Effect.withParentSpan(Effect.andThen(call, work("task")), ended)
+        ).pipe(Effect.orDie)
+      )
+      assert.sameMembers(
+        spans.map(({ name }) => name),
+        ["call", "request", "task"]
+      )
+    })
+  )
+
   it.live("an endpoint that goes is told once and one that is back is told once; nothing waits for it", () =>
     Effect.gen(function* () {
       const { answer, requests, spans, url } = yield* otlpCollector
