@@ -1,5 +1,3 @@
-import { createRequire } from "node:module"
-const require = createRequire(import.meta.url)
 /**
  * A collector on loopback: takes OTLP in JSON, and tells the spans that came, each with what its resource says of the service.
  */
@@ -115,13 +113,8 @@ export const otlpCollector = Effect.gen(function* () {
       return found === undefined ? Effect.fail("not there") : Effect.succeed(found)
     }).pipe(
       Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "60 seconds" })),
-      Effect.catch(
-        () => (
-          process.env["DUMP"] && require("node:fs").writeFileSync(process.env["DUMP"], JSON.stringify(spans)),
-          Effect.die(
-            new Error(`no span for: ${what}\n${[...new Set(spans.map(({ name }) => name))].sort().join("\n")}`)
-          )
-        )
+      Effect.catch(() =>
+        Effect.die(new Error(`no span for: ${what}\n${[...new Set(spans.map(({ name }) => name))].sort().join("\n")}`))
       )
     )
   return { url, requests, spans, answer, until }
