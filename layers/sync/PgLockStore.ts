@@ -36,6 +36,7 @@ const ClaimRow = Schema.Struct({
   business_id: Gsrn,
   version: Schema.Int,
   seen_event_at: Schema.NullOr(Moment),
+  event_came_at: Schema.NullOr(Moment),
   started_at: Schema.Finite,
   earliest_start_date: Schema.NullOr(PlainDate),
   failures: Schema.Int,
@@ -135,7 +136,8 @@ export const PgLockStore = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM picked p
           WHERE s.ctid = ANY(ARRAY(SELECT place FROM picked)) AND s.accounting_point_id = p.accounting_point_id
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
-            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("coalesce(s.event_seen_at, s.last_event_at)")} AS event_came_at,
+            ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, p.lane, p.due`
       }
@@ -185,7 +187,8 @@ export const PgLockStore = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM held
           WHERE s.accounting_point_id = held.accounting_point_id AND s.last_sync_start IS NULL
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
-            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("coalesce(s.event_seen_at, s.last_event_at)")} AS event_came_at,
+            ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, 0 AS lane, NULL AS due`
       }
@@ -259,7 +262,8 @@ export const PgLockStore = Layer.effect(
           .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
           .map((row): Claim => {
             const { accounting_point_id: accountingPointId, failures, pending: hasEvent } = row
-            return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, failures }
+            const eventCameAt = Number.isFinite(row.event_came_at) ? (row.event_came_at ?? undefined) : undefined
+            return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, eventCameAt, failures }
           })
       },
       Effect.catchTag("SchemaError", Effect.die),

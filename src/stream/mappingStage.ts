@@ -4,7 +4,8 @@
  * The mapped records and the group's offset are one transaction of the stream. A record that cannot be mapped, for
  * whatever reason, goes to the dead letters in that same transaction; only an interruption is not a reason.
  */
-import { Cause, Effect, Layer, Metric } from "effect"
+import { Cause, Effect, Layer } from "effect"
+import { counter } from "../running/Instrument.ts"
 import { describe } from "../running/describe.ts"
 import { toDeadLetter } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
@@ -22,20 +23,21 @@ export interface MappingOptions {
 /** Documents are large: a batch is bounded by its bytes long before this. */
 const maxRecords = 100
 
-const mapped = Metric.counter("penstock_stream_mapped_total", {
-  description: "messages of the raw topic that were mapped",
-  incremental: true
+const mapped = counter("penstock.stream.mapped", {
+  unit: "{record}",
+  description: "messages of the raw topic that were mapped"
 })
-const leftOut = Metric.counter("penstock_stream_rows_left_out_total", {
+const leftOut = counter("penstock.stream.rows_left_out", {
+  unit: "{row}",
   description: "rows without a number or a time, by reason",
-  incremental: true
+  labels: ["reason"]
 })
 
 const mapOne = Effect.fnUntraced(function* (record: TopicRecord, observationsTopic: string) {
   const { leftOut: rows, records } = yield* mapRecord(record, observationsTopic)
-  yield* Metric.update(mapped, 1)
+  yield* mapped.add(1)
   for (const [reason, count] of Object.entries(rows)) {
-    if (count > 0) yield* Metric.update(Metric.withAttributes(leftOut, { reason }), count)
+    if (count > 0) yield* leftOut.add(count, { reason })
   }
   return records
 })
