@@ -8,10 +8,12 @@ import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
 import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { DiscreetOtlp } from "./DiscreetOtlp.ts"
+import { lookAround } from "../src/running/Observed.ts"
+import { logLine } from "./jsonLog.ts"
 import { Settings } from "./Settings.ts"
 import { version } from "./version.ts"
 
-const json = Logger.withConsoleLog(Logger.map(Logger.formatJson, blotPersonalNumbers))
+const json = Logger.withConsoleLog(Logger.map(logLine, (line) => blotPersonalNumbers(JSON.stringify(line))))
 
 /** One line a message, for people: time, level, message, and what was annotated. */
 const pretty = Logger.withConsoleLog(
@@ -48,4 +50,18 @@ const otlp = Layer.unwrap(
   )
 )
 
-export const Telemetry = Layer.provideMerge(otlp, log)
+/** Metrics leave every ten seconds, as they are known then. */
+const betweenLooks = "10 seconds"
+
+/** Looks around for those metrics that go out by themselves; those who read `/metrics` have it done. */
+const looks = Layer.unwrap(
+  Effect.map(Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config, (endpoint) =>
+    endpoint === undefined
+      ? Layer.empty
+      : Layer.effectDiscard(
+          Effect.forkScoped(Effect.forever(Effect.andThen(lookAround, Effect.sleep(betweenLooks))))
+        )
+  )
+)
+
+export const Telemetry = Layer.mergeAll(otlp, looks).pipe(Layer.provideMerge(log))
