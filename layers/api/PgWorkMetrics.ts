@@ -1,15 +1,18 @@
 /**
  * What is due, of both flows and of the topics, as metrics: read when metrics are, by one statement beside that of health.
  *
- * Counts end at ten thousand: beyond that the age of the oldest tells more, and the tables hold millions. Everything is found at the
- * head of an index that a claim uses. At 3.3 million accounting points and 10 million tasks, all of them due: see the plan below.
+ * Counts end at five thousand: beyond that the age of the oldest tells more, and the tables hold millions. Everything is found at the
+ * head of an index that a claim uses; with all lanes full it is five thousand entries of each, some 1,000 buffers and 20 ms, however many
+ * millions there are.
  */
 import { Clock, Duration, Effect, HashMap, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { DueWork, type Waiting } from "../../src/api/DueWork.ts"
 import { gauge } from "../../src/running/Instrument.ts"
+import { describe } from "../../src/running/describe.ts"
 import { isStuck, Loops } from "../../src/running/Loop.ts"
 import { observe } from "../../src/running/Observed.ts"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 import { TopicReader } from "../../src/stream/TopicReader.ts"
 import { openLanes } from "../crawl/claimStatement.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
@@ -19,7 +22,7 @@ import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { readings } from "./readings.ts"
 
 /** Counted so far and no further. */
-const most = 10_000
+const most = 5_000
 
 const up = gauge("penstock.database.up", { unit: "{database}", description: "1 while the database answers, else 0" })
 const due = gauge("penstock.work.due", {
@@ -110,16 +113,18 @@ const laneSql = (within: number) =>
     })
     .join(", ")
 
-export const readWork = Effect.fnUntraced(function* (within: Duration.Duration) {
-  const sql = yield* SqlClient.SqlClient
-  const [row] = yield* asRow(sql`
+export const workStatement = (sql: SqlClient.SqlClient, within: Duration.Duration) => sql`
     SELECT (SELECT count(*)::int4 FROM (SELECT FROM ${openLanes(sql)}
         CROSS JOIN LATERAL (SELECT FROM hilltop_fetch_tasks t
           WHERE t.origin = lane.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
-            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() LIMIT ${most}::int4) due LIMIT ${most}::int4) some) AS hilltop,
+            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() LIMIT ${most}::int4) due LIMIT ${most}::int4) first) AS hilltop,
       s.usable, s.paused, s.problem, json_build_object(${sql.literal(laneSql(Duration.toSeconds(within)))}) AS lanes
     FROM (SELECT count(*) FILTER (WHERE NOT paused AND problem IS NULL)::int4 AS usable, count(*) FILTER (WHERE paused)::int4 AS paused,
-      count(*) FILTER (WHERE NOT paused AND problem IS NOT NULL)::int4 AS problem FROM hilltop_sources) s`).pipe(unavailable)
+      count(*) FILTER (WHERE NOT paused AND problem IS NOT NULL)::int4 AS problem FROM hilltop_sources) s`
+
+export const readWork = Effect.fnUntraced(function* (within: Duration.Duration) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* asRow(workStatement(sql, within)).pipe(unavailable)
   return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
 })
 
@@ -162,7 +167,12 @@ export const PgWorkMetrics = Layer.effectDiscard(
       Effect.andThen(Effect.all([ages, counts], { concurrency: 2, discard: true }), up.set(1)).pipe(
         // Of a database that hangs, what was known last is not known any more.
         Effect.timeout("1500 millis"),
-        Effect.catch(() => unknown)
+        Effect.catchCause((cause) =>
+          Effect.andThen(
+            sayOnce("metrics", Effect.logWarning("metrics: what is due could not be read", describe(cause))),
+            unknown
+          )
+        )
       )
     )
 

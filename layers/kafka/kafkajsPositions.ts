@@ -123,6 +123,8 @@ export const positionsOf = Effect.fnUntraced(function* (
   options: GroupOptions,
   { coordinator, partitions }: Membership
 ) {
+  yield* lost.show({ topic: options.topic })
+  yield* begunAnew.show({ topic: options.topic })
   if (partitions.length === 0) return new Map<number, Position>()
   const committed = yield* committedOffsets(coordinator, options, partitions)
   const firsts = yield* logEnds(cluster, options.topic, partitions, "first")

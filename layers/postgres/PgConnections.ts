@@ -79,7 +79,15 @@ const makeNews = (services: Context.Context<never>) => {
   }
 }
 
-const reasonOf = (session: PgSession | undefined, error: SqlError.SqlError | undefined): string =>
+const reasons = [
+  "no answer in time",
+  "an interrupted statement",
+  "the server only reads",
+  "no connection could be opened",
+  "the connection was lost"
+] as const
+
+const reasonOf = (session: PgSession | undefined, error: SqlError.SqlError | undefined): (typeof reasons)[number] =>
   session?.socket.missed === true
     ? "no answer in time"
     : error === undefined
@@ -150,6 +158,8 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
       )
     })
   if (options.observed === true) {
+    yield* givenUp.show(...reasons.map((reason) => ({ reason })))
+    yield* waitTime.show(labels)
     yield* observe(
       Effect.gen(function* () {
         const used = pool.state.usage

@@ -9,7 +9,7 @@ import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { SqlError } from "effect/sql"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import { sayOnce } from "../running/sayOnce.ts"
-import { noteEvents } from "./eventMetrics.ts"
+import { noteEvents, showEvents } from "./eventMetrics.ts"
 import { describe } from "../running/describe.ts"
 import { fromCloudEvent, fromPlainEvent, tooFarAhead, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
 import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
@@ -131,6 +131,7 @@ const events = HttpApiBuilder.group(
   Api,
   "events",
   Effect.fnUntraced(function* (handlers) {
+    yield* showEvents("http")
     const inbox = yield* EventInbox
     return handlers.handle(
       "record",

@@ -15,3 +15,7 @@ export const noteEvents = (source: "http" | "topic", { recorded, stale, unknown 
     ([outcome, number]) => events.add(number, { source, outcome }),
     { discard: true }
   )
+
+/** Shown before there are any. */
+export const showEvents = (source: "http" | "topic") =>
+  events.show(...["recorded", "stale", "unknown"].map((outcome) => ({ source, outcome })))

@@ -16,7 +16,7 @@ import {
   type ThinEvent,
   tooFarAhead
 } from "../domain/ThinEvent.ts"
-import { noteEvents } from "./eventMetrics.ts"
+import { noteEvents, showEvents } from "./eventMetrics.ts"
 import { toDeadLetter } from "../stream/DeadLetter.ts"
 import type { OutgoingRecord } from "../stream/KafkaSink.ts"
 import { runStage } from "../stream/runStage.ts"
@@ -110,7 +110,10 @@ export const recordBatch = Effect.fnUntraced(function* ({ records }: RecordBatch
 })
 
 export const eventStage = ({ eventTopic }: EventStageOptions) =>
-  runStage({ name: eventGroup, topic: eventTopic, maxRecords, maxBytes }, recordBatch)
+  Effect.andThen(
+    showEvents("topic"),
+    runStage({ name: eventGroup, topic: eventTopic, maxRecords, maxBytes }, recordBatch)
+  )
 
 /** The stage, for as long as the layer lives. */
 export const EventStage = (options: EventStageOptions) => Layer.effectDiscard(Effect.forkScoped(eventStage(options)))

@@ -16,7 +16,7 @@ import type { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, leaseTime } from "./HilltopQueue.ts"
 import type { HilltopSources } from "./HilltopSources.ts"
 import { runTask } from "./runTask.ts"
-import { noteClaimed, noteInFlight, noteRun, noteStates } from "./crawlMetrics.ts"
+import { noteClaimed, noteInFlight, noteRun, noteStates, showRuns } from "./crawlMetrics.ts"
 import { ServerBudget } from "./ServerBudget.ts"
 import { makeServerNews } from "./ServerNews.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
@@ -64,6 +64,7 @@ export class Crawler extends Context.Service<
     Layer.effect(
       Crawler,
       Effect.gen(function* () {
+        yield* showRuns
         const queue = yield* HilltopQueue
         const news = makeServerNews()
         const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue | HilltopSources>()

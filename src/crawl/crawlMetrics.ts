@@ -1,6 +1,6 @@
 /** Metrics of the crawl: what was claimed, how runs went, and how the servers answered, by the state they were in. */
 import { Effect } from "effect"
-import type { ClaimedTask, RequestType, Settlement } from "../domain/FetchTask.ts"
+import { type ClaimedTask, FetchResult, RequestType, type Settlement } from "../domain/FetchTask.ts"
 import { counter, gauge, histogram } from "../running/Instrument.ts"
 import type { ServerState, ServerStates } from "./ServerBudget.ts"
 
@@ -39,6 +39,18 @@ const size = histogram("penstock.crawl.fetch.size", {
   labels: ["server_state"],
   boundaries: [1_000, 10_000, 100_000, 1_000_000, 5_000_000, 20_000_000]
 })
+
+/** Shown before there are any. */
+export const showRuns = Effect.all(
+  [
+    claims.show(...RequestType.literals.map((request_type) => ({ request_type }))),
+    runs.show(...FetchResult.literals.map((result) => ({ result }))),
+    unavailable.show({}),
+    duration.show(...["answered", "busy", "failed"].map((answer) => ({ server_state: "free", answer }))),
+    size.show({ server_state: "free" })
+  ],
+  { discard: true }
+)
 
 export const noteClaimed = (tasks: ReadonlyArray<Pick<ClaimedTask, "requestType">>): Effect.Effect<void> =>
   Effect.forEach(

@@ -18,7 +18,7 @@ import {
   type LookupSubject,
   type Settlement
 } from "./LookupStore.ts"
-import { type AnswerSource, measured } from "./lookupMetrics.ts"
+import { type AnswerSource, measured, showLookups } from "./lookupMetrics.ts"
 import { answerWithin } from "./answerWithin.ts"
 import { SharedRefresh } from "./SharedRefresh.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
@@ -82,6 +82,7 @@ export class Lookup extends Context.Service<
     Layer.effect(
       Lookup,
       Effect.gen(function* () {
+        yield* showLookups
         const store = yield* LookupStore
         const adapter = yield* AdapterClient
         const shared = yield* SharedRefresh

@@ -1,6 +1,6 @@
 /** Metrics of lookups: what came of them, where the answer was taken from, and how long that took. */
 import { Cause, Clock, Effect, Exit, Option } from "effect"
-import { histogram, requestSeconds } from "../running/Instrument.ts"
+import { combinations, histogram, requestSeconds } from "../running/Instrument.ts"
 import type { LookupError } from "./Lookup.ts"
 
 /** `copy`: kept here and fresh; `fetched`: from the adapter; `stale`: kept here, since the adapter did not answer. */
@@ -46,3 +46,8 @@ export const measured = <A, R>(
       )
     )
   })
+
+/** Shown before there is any. */
+export const showLookups = duration.show(
+  ...combinations(["outcome", ["match", "mismatch"]], ["source", ["copy", "fetched", "stale"]])
+)

@@ -49,6 +49,20 @@ const optionsOf = <L extends string>({ description, unit }: InstrumentOptions<L>
   attributes: { ...labels, unit }
 })
 
+const showing =
+  <L extends string>(series: (labels: Labels<L>) => Metric.Metric<never, unknown>) =>
+  (...labels: ReadonlyArray<Labels<L>>): Effect.Effect<void> =>
+    Effect.suspend(() => Effect.forEach(labels, (each) => Metric.value(series(each)), { discard: true }))
+
+/** All combinations of these values. */
+export const combinations = <const A extends string, const B extends string>(
+  [first, firstValues]: readonly [A, ReadonlyArray<string>],
+  [second, secondValues]: readonly [B, ReadonlyArray<string>]
+): ReadonlyArray<Labels<A | B>> =>
+  firstValues.flatMap((one) =>
+    secondValues.map((other) => ({ [first]: one, [second]: other }) as Labels<A | B>)
+  )
+
 /** What only grows; without labels `add(n)` is enough. */
 export const counter = <const L extends string = never>(name: string, options: InstrumentOptions<L>) => {
   const series = seriesOf(options, (labels) =>
@@ -57,6 +71,8 @@ export const counter = <const L extends string = never>(name: string, options: I
   return {
     add: (amount: number, labels = {} as Labels<L>): Effect.Effect<void> =>
       Effect.suspend(() => Metric.update(series(labels), amount)),
+    /** Shows these series although nothing was counted yet: what grows from nothing is seen to grow. */
+    show: showing(series),
     series
   }
 }
@@ -98,6 +114,8 @@ export const histogram = <const L extends string = never>(
   return {
     record: (value: number, labels = {} as Labels<L>): Effect.Effect<void> =>
       Effect.suspend(() => Metric.update(series(labels), value)),
+    /** Shows these series although nothing was recorded yet. */
+    show: showing(series),
     series
   }
 }

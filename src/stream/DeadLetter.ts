@@ -22,6 +22,9 @@ const deadLetters = counter("penstock.stream.dead_letters", {
   labels: ["topic"]
 })
 
+/** Shown before there is any of the topic. */
+export const showDeadLetters = (topic: string) => deadLetters.show({ topic })
+
 /** The record as a dead letter, counted. */
 export const toDeadLetter = (record: TopicRecord, reason: string): Effect.Effect<OutgoingRecord> => {
   const { headers, key, offset, partition, topic, value } = record

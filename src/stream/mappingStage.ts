@@ -9,7 +9,7 @@ import { counter } from "../running/Instrument.ts"
 import { describe } from "../running/describe.ts"
 import { toDeadLetter } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
-import { mapRecord } from "./ObservationMapper.ts"
+import { mapRecord, nothingLeftOut } from "./ObservationMapper.ts"
 import { runStage } from "./runStage.ts"
 import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
 
@@ -63,7 +63,10 @@ export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, o
 })
 
 export const mappingStage = ({ observationsTopic, rawTopic }: MappingOptions) =>
-  runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+  Effect.andThen(
+    Effect.andThen(mapped.show({}), leftOut.show(...Object.keys(nothingLeftOut).map((reason) => ({ reason })))),
+    runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+  )
 
 /** The stage, for as long as the layer lives. */
 export const MappingStage = (options: MappingOptions) => Layer.effectDiscard(Effect.forkScoped(mappingStage(options)))

@@ -93,7 +93,10 @@ export const storeBatch = Effect.fnUntraced(function* (batch: RecordBatch) {
 })
 
 export const observationStage = ({ observationsTopic }: ObservationStageOptions) =>
-  runStage({ name: storeGroup, topic: observationsTopic, maxRecords, maxBytes }, storeBatch)
+  Effect.andThen(
+    stored.show({ what: "added" }, { what: "corrected" }, { what: "removed" }, { what: "overruled" }),
+    runStage({ name: storeGroup, topic: observationsTopic, maxRecords, maxBytes }, storeBatch)
+  )
 
 /** The stage, for as long as the layer lives. */
 export const ObservationStage = (options: ObservationStageOptions) =>

@@ -9,6 +9,7 @@ import { Cause, Clock, Effect } from "effect"
 import { describe } from "../running/describe.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { asStepOf, beat, Loops, repeatPass } from "../running/Loop.ts"
+import { showDeadLetters } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { type RecordBatch, TopicReader } from "./TopicReader.ts"
 
@@ -31,6 +32,7 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const loops = yield* Loops
+  yield* showDeadLetters(options.topic)
   /** Partitions that stand still: whatever is done in the others, these are not served. */
   let still = 0
   const alive = Effect.suspend(() => (still > 0 ? Effect.void : Effect.provideService(beat(name), Loops, loops)))

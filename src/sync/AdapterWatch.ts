@@ -35,8 +35,9 @@ export const unknownInRow = 10
 /** So many useless answers in a row are told, about two accounting points at least; or one for so long. */
 const uselessInRow = 3
 const uselessForOne = Duration.toMillis("1 minute")
-/** A single useless answer that nobody has asked about since says nothing of now. */
+/** A single useless answer says little, and those of a while ago nothing of now: somebody must have asked since. */
 const leastAsked = 2
+const askedWithin = Duration.toMillis("30 minutes")
 
 const duration = histogram("penstock.adapter.call.duration", {
   unit: "s",
@@ -69,6 +70,9 @@ export class AdapterWatch extends Context.Service<
   static readonly layer = Layer.effect(
     AdapterWatch,
     Effect.gen(function* () {
+      const outcomes = ["answered", "unknown", "unavailable", "deadline", "invalid", "refused"]
+      yield* duration.show(...outcomes.map((outcome) => ({ outcome })))
+      yield* heldBack.show({ reason: "budget" }, { reason: "circuit" })
       const unknown = new Set<string>()
       let trouble: Trouble | undefined
 
@@ -82,8 +86,9 @@ export class AdapterWatch extends Context.Service<
       })
       const useless = (point: string, outcome: Outcome) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          trouble ??= { since: now, calls: 0, points: new Set(), told: false }
+          trouble ??= { since: now, lastAt: now, calls: 0, points: new Set(), told: false }
           trouble.calls += 1
+          trouble.lastAt = now
           if (trouble.points.size < uselessInRow) trouble.points.add(point)
           const isTold =
             trouble.calls >= uselessInRow && (trouble.points.size > 1 || now - trouble.since >= uselessForOne)
@@ -104,7 +109,7 @@ export class AdapterWatch extends Context.Service<
           : useless(point, outcomeOf(exit))
       }
       const uselessFor = Effect.map(Clock.currentTimeMillis, (now) =>
-        trouble === undefined || trouble.calls < leastAsked ? 0 : now - trouble.since
+        trouble === undefined || trouble.calls < leastAsked || now - trouble.lastAt > askedWithin ? 0 : now - trouble.since
       )
       yield* observe(Effect.flatMap(uselessFor, (millis) => uselessTime.set(millis / 1000)))
 
@@ -133,6 +138,7 @@ export class AdapterWatch extends Context.Service<
 /** Useless answers in a row. */
 interface Trouble {
   readonly since: Instant
+  lastAt: Instant
   calls: number
   readonly points: Set<string>
   told: boolean

@@ -13,7 +13,7 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
-import { noteClaims, noteSync } from "./syncMetrics.ts"
+import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
@@ -60,6 +60,7 @@ export class SyncScheduler extends Context.Service<
     Layer.effect(
       SyncScheduler,
       Effect.gen(function* () {
+        yield* showSyncs
         const locks = yield* LockStore
         const instances = yield* Instances
         const { concurrency } = options

@@ -2,7 +2,7 @@
  * Metrics of the background sync: what was claimed, by which lane, what became of it, and how far the copy was behind an event.
  */
 import { Clock, Effect } from "effect"
-import { counter, delaySeconds, histogram } from "../running/Instrument.ts"
+import { combinations, counter, delaySeconds, histogram } from "../running/Instrument.ts"
 import type { Claim } from "./LockStore.ts"
 import type { ClaimEnd } from "./runClaims.ts"
 
@@ -26,6 +26,19 @@ export type Lane = "failing" | "event" | "never" | "longest"
 
 export const laneOf = ({ failures, hasEvent, version }: Pick<Claim, "failures" | "hasEvent" | "version">): Lane =>
   failures > 0 ? "failing" : hasEvent ? "event" : version === 0 ? "never" : "longest"
+
+const allLanes: ReadonlyArray<Lane> = ["event", "never", "longest", "failing"]
+const ends: ReadonlyArray<ClaimEnd> = ["changed", "unchanged", "superseded", "failed", "released"]
+
+/** Shown before there are any. */
+export const showSyncs = Effect.all(
+  [
+    claims.show(...allLanes.map((lane) => ({ lane }))),
+    syncs.show(...combinations(["outcome", ends], ["lane", allLanes])),
+    lag.show({})
+  ],
+  { discard: true }
+)
 
 export const noteClaims = (taken: ReadonlyArray<Claim>) =>
   Effect.forEach(Map.groupBy(taken, laneOf), ([lane, list]) => claims.add(list.length, { lane }), { discard: true })
