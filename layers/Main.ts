@@ -55,8 +55,8 @@ export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, Saxe
 /** What is found out by looking, whenever metrics are read. */
 const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
 
-/** The service, given how it answers over HTTP. */
-export const service = <E, R>(api: Layer.Layer<never, E, R>) =>
+/** The service, given how it answers over HTTP; what that offers is offered on. */
+export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
   Layer.mergeAll(api, Measured, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
     Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
