@@ -99,9 +99,7 @@ const plainMetrics = ({ resourceMetrics }: MetricsData): MetricsData => ({
       metrics: scope.metrics.map((metric) => ({
         ...metric,
         ...(metric.gauge === undefined ? {} : { gauge: { dataPoints: plainPoints(metric.gauge.dataPoints) } }),
-        ...(metric.sum === undefined
-          ? {}
-          : { sum: { ...metric.sum, dataPoints: plainPoints(metric.sum.dataPoints) } }),
+        ...(metric.sum === undefined ? {} : { sum: { ...metric.sum, dataPoints: plainPoints(metric.sum.dataPoints) } }),
         ...(metric.histogram === undefined
           ? {}
           : { histogram: { ...metric.histogram, dataPoints: plainPoints(metric.histogram.dataPoints) } })

@@ -57,7 +57,13 @@ const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
 
 /** The service, given how it answers over HTTP; what that offers is offered on. */
 export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
-  Layer.mergeAll(api, Measured, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
+  Layer.mergeAll(
+    api,
+    Measured,
+    inRole("sync", SyncRole),
+    inRole("crawl", CrawlRole),
+    inRole("stream", StreamRole)
+  ).pipe(
     Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),

@@ -58,9 +58,7 @@ const looks = Layer.unwrap(
   Effect.map(Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config, (endpoint) =>
     endpoint === undefined
       ? Layer.empty
-      : Layer.effectDiscard(
-          Effect.forkScoped(Effect.forever(Effect.andThen(lookAround, Effect.sleep(betweenLooks))))
-        )
+      : Layer.effectDiscard(Effect.forkScoped(Effect.forever(Effect.andThen(lookAround, Effect.sleep(betweenLooks)))))
   )
 )
 

@@ -30,7 +30,9 @@ const leastKeyLength = 16
 /** Told once, at the start; by the names of the keys. */
 const warnOfWeakKeys = Effect.fnUntraced(function* (keys: ReadonlyArray<GrantedKey>) {
   if (keys.length === 0) {
-    yield* Effect.logWarning("keys: no API key is configured, so nobody gets in (LOOKUP_API_KEYS, EVENT_API_KEYS, READ_API_KEYS, ADMIN_API_KEYS)")
+    yield* Effect.logWarning(
+      "keys: no API key is configured, so nobody gets in (LOOKUP_API_KEYS, EVENT_API_KEYS, READ_API_KEYS, ADMIN_API_KEYS)"
+    )
   }
   const short = keys.filter(({ key }) => Redacted.value(key).length < leastKeyLength)
   if (short.length === 0) return

@@ -93,10 +93,7 @@ const Row = Schema.Struct({
   usable: Schema.Int,
   paused: Schema.Int,
   problem: Schema.Int,
-  lanes: Schema.Record(
-    Schema.String,
-    Schema.Struct({ waiting: Schema.Int, seconds: Schema.NullOr(Schema.Finite) })
-  )
+  lanes: Schema.Record(Schema.String, Schema.Struct({ waiting: Schema.Int, seconds: Schema.NullOr(Schema.Finite) }))
 })
 const asRow = rowsAs(Row)
 const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))

@@ -59,7 +59,12 @@ export const PgServerBudget = Layer.effect(
           FROM hilltop_servers s) each
         WHERE state <> 'free' OR useless_seconds > 0 ORDER BY useless_seconds DESC, origin LIMIT 1000`).pipe(
         Effect.map((rows) =>
-          rows.map(({ origin, pace, state, useless_seconds: uselessSeconds }) => ({ origin, pace, state, uselessSeconds }))
+          rows.map(({ origin, pace, state, useless_seconds: uselessSeconds }) => ({
+            origin,
+            pace,
+            state,
+            uselessSeconds
+          }))
         ),
         unavailable
       )

@@ -66,7 +66,8 @@ const lagsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<Cons
     return { partition, fetchAt: at, records: range.next - at }
   })
 })
-const recordsOf = (lags: ReadonlyArray<{ readonly records: number }>) => lags.reduce((sum, { records }) => sum + records, 0)
+const recordsOf = (lags: ReadonlyArray<{ readonly records: number }>) =>
+  lags.reduce((sum, { records }) => sum + records, 0)
 
 const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
   const client = yield* KafkajsClient
@@ -123,7 +124,11 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
       look((cluster) =>
         Effect.gen(function* () {
           const lags = yield* lagsOf(cluster, of)
-          const oldestAt = yield* ages.oldest(cluster, of.topic, lags.filter(({ records }) => records > 0))
+          const oldestAt = yield* ages.oldest(
+            cluster,
+            of.topic,
+            lags.filter(({ records }) => records > 0)
+          )
           return { records: recordsOf(lags), oldestAt }
         })
       )

@@ -263,7 +263,14 @@ export const PgLockStore = Layer.effect(
           .map((row): Claim => {
             const { accounting_point_id: accountingPointId, failures, pending: hasEvent } = row
             const eventCameAt = Number.isFinite(row.event_came_at) ? (row.event_came_at ?? undefined) : undefined
-            return { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, eventCameAt, failures }
+            return {
+              ...ticketFrom(row.business_id, row),
+              accountingPointId,
+              receivedAt,
+              hasEvent,
+              eventCameAt,
+              failures
+            }
           })
       },
       Effect.catchTag("SchemaError", Effect.die),

@@ -93,7 +93,9 @@ export const recordBatch = Effect.fnUntraced(function* ({ records }: RecordBatch
   let usable = read.flat()
   const record = Effect.suspend(() => {
     const events = usable.flatMap(({ events }) => events)
-    return events.length === 0 ? Effect.void : Effect.flatMap(inbox.record(events), (receipt) => noteEvents("topic", receipt))
+    return events.length === 0
+      ? Effect.void
+      : Effect.flatMap(inbox.record(events), (receipt) => noteEvents("topic", receipt))
   })
   // Once more without the records that the store refused: time passes, so it refuses none of the others.
   yield* Effect.catchTag(

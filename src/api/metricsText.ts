@@ -67,7 +67,9 @@ const samplesOf = (name: string, metric: Metric.Metric.Snapshot, format: Exposit
     case "Counter":
       return [`${name}_total${labelsOf(attributes)} ${numberText(metric.state.count)}`]
     case "Gauge":
-      return Number.isNaN(metric.state.value) ? [] : [`${name}${labelsOf(attributes)} ${numberText(metric.state.value)}`]
+      return Number.isNaN(metric.state.value)
+        ? []
+        : [`${name}${labelsOf(attributes)} ${numberText(metric.state.value)}`]
     case "Frequency":
       return [...metric.state.occurrences].map(
         ([key, count]) => `${name}_total${labelsOf(attributes, ["key", key])} ${count}`
@@ -89,7 +91,11 @@ const samplesOf = (name: string, metric: Metric.Metric.Snapshot, format: Exposit
               value === undefined ? [] : [`${name}${labelsOf(attributes, ["quantile", String(quantile)])} ${value}`]
             )
       const { count, sum } = metric.state
-      return [...parts, `${name}_sum${labelsOf(attributes)} ${numberText(sum)}`, `${name}_count${labelsOf(attributes)} ${count}`]
+      return [
+        ...parts,
+        `${name}_sum${labelsOf(attributes)} ${numberText(sum)}`,
+        `${name}_count${labelsOf(attributes)} ${count}`
+      ]
     }
   }
 }

@@ -220,9 +220,6 @@ const untilLost = (held: Held): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const left = held.leaseEnd - Duration.toMillis(margin) - now
     return left <= 0
-      ? sayOnce(
-          "crawl: lease",
-          Effect.logWarning("crawl: leases could not be extended, so tasks are given up")
-        )
+      ? sayOnce("crawl: lease", Effect.logWarning("crawl: leases could not be extended, so tasks are given up"))
       : Effect.andThen(Effect.sleep(left), untilLost(held))
   })

@@ -54,7 +54,9 @@ export const makeServerNews = () => {
           return state === undefined ? [] : [[one.origin, state] as const]
         })
       )
-      const changes = [...new Set([...told.keys(), ...now.keys()])].filter((origin) => told.get(origin) !== now.get(origin))
+      const changes = [...new Set([...told.keys(), ...now.keys()])].filter(
+        (origin) => told.get(origin) !== now.get(origin)
+      )
       for (const origin of changes.slice(0, mostTold)) yield* lineOf(origin, now.get(origin))
       if (changes.length > mostTold) {
         const worse = changes.slice(mostTold).filter((origin) => now.has(origin)).length

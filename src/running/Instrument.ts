@@ -59,9 +59,7 @@ export const combinations = <const A extends string, const B extends string>(
   [first, firstValues]: readonly [A, ReadonlyArray<string>],
   [second, secondValues]: readonly [B, ReadonlyArray<string>]
 ): ReadonlyArray<Labels<A | B>> =>
-  firstValues.flatMap((one) =>
-    secondValues.map((other) => ({ [first]: one, [second]: other }) as Labels<A | B>)
-  )
+  firstValues.flatMap((one) => secondValues.map((other) => ({ [first]: one, [second]: other }) as Labels<A | B>))
 
 /** What only grows; without labels `add(n)` is enough. */
 export const counter = <const L extends string = never>(name: string, options: InstrumentOptions<L>) => {

@@ -41,13 +41,15 @@ export const toDeadLetter = (record: TopicRecord, reason: string): Effect.Effect
       source_offset: String(offset)
     }
   }
-  return deadLetters.add(1, { topic }).pipe(
-    Effect.andThen(
-      sayOnce(
-        `${topic} ${letter.headers?.["reason"]}`,
-        Effect.logWarning("a record was set aside", { topic, partition, offset, reason: letter.headers?.["reason"] })
-      )
-    ),
-    Effect.as(letter)
-  )
+  return deadLetters
+    .add(1, { topic })
+    .pipe(
+      Effect.andThen(
+        sayOnce(
+          `${topic} ${letter.headers?.["reason"]}`,
+          Effect.logWarning("a record was set aside", { topic, partition, offset, reason: letter.headers?.["reason"] })
+        )
+      ),
+      Effect.as(letter)
+    )
 }

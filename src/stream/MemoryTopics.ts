@@ -132,7 +132,10 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
         const waiting = positionsOf(group, topic).flatMap((position, partition) =>
           logOf(topic, partition).slice(position.next)
         )
-        return { records: waiting.length, oldestAt: waiting.length === 0 ? undefined : Math.min(...waiting.map(({ at }) => at)) }
+        return {
+          records: waiting.length,
+          oldestAt: waiting.length === 0 ? undefined : Math.min(...waiting.map(({ at }) => at))
+        }
       }),
     lag: ({ topic, group }) =>
       Effect.map(readerUp, () =>

@@ -32,11 +32,7 @@ const stored = counter("penstock.observations", {
 })
 
 const count = (outcome: StoreOutcome) =>
-  Effect.forEach(
-    Object.entries(outcome),
-    ([what, values]) => stored.add(values, { what }),
-    { discard: true }
-  )
+  Effect.forEach(Object.entries(outcome), ([what, values]) => stored.add(values, { what }), { discard: true })
 
 interface Readable {
   readonly record: TopicRecord

@@ -178,7 +178,9 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
 
   // A rebuild takes hours, in which a server may be started again.
   const swapping = attempt.pipe(
-    Effect.tapError((error) => sayOnce("rebuild", Effect.logWarning("rebuild: interrupted, and goes on", describe(Cause.fail(error))))),
+    Effect.tapError((error) =>
+      sayOnce("rebuild", Effect.logWarning("rebuild: interrupted, and goes on", describe(Cause.fail(error))))
+    ),
     Effect.retry({
       schedule: Schedule.spaced("1 second"),
       times: 60,

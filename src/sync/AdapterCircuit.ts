@@ -67,16 +67,14 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
     const mine = ++investigation
     const isOurs = () => state.phase !== "closed" && mine === investigation
     while (isOurs()) {
-      const asked = yield* on
-        .probe(circuit)
-        .pipe(
-          Effect.tap(() => Effect.sync(() => (probeTold = false))),
-          Effect.catchCause((cause) => {
-            const line = probeTold ? Effect.void : Effect.logError("adapter: no probe could be made", describe(cause))
-            probeTold = true
-            return Effect.as(line, undefined)
-          })
-        )
+      const asked = yield* on.probe(circuit).pipe(
+        Effect.tap(() => Effect.sync(() => (probeTold = false))),
+        Effect.catchCause((cause) => {
+          const line = probeTold ? Effect.void : Effect.logError("adapter: no probe could be made", describe(cause))
+          probeTold = true
+          return Effect.as(line, undefined)
+        })
+      )
       if (!isOurs()) return
       const first = state.phase === "doubted"
       state = afterSilence(state)
@@ -130,7 +128,8 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   const circuit: AdapterCircuit = {
     client: asking((gsrn, validFrom, within) =>
       Effect.flatMap(isOpen, (leave) =>
-        leave ? Effect.andThen(noteHeldBack("circuit"), Effect.fail(paused())) : probing.fetch(gsrn, validFrom, within))
+        leave ? Effect.andThen(noteHeldBack("circuit"), Effect.fail(paused())) : probing.fetch(gsrn, validFrom, within)
+      )
     ),
     probing,
     admits: Effect.andThen(

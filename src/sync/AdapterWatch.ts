@@ -109,7 +109,9 @@ export class AdapterWatch extends Context.Service<
           : useless(point, outcomeOf(exit))
       }
       const uselessFor = Effect.map(Clock.currentTimeMillis, (now) =>
-        trouble === undefined || trouble.calls < leastAsked || now - trouble.lastAt > askedWithin ? 0 : now - trouble.since
+        trouble === undefined || trouble.calls < leastAsked || now - trouble.lastAt > askedWithin
+          ? 0
+          : now - trouble.since
       )
       yield* observe(Effect.flatMap(uselessFor, (millis) => uselessTime.set(millis / 1000)))
 

@@ -87,7 +87,8 @@ export class SyncScheduler extends Context.Service<
             const claims = yield* claimProbes
             const tried = yield* Effect.forEach(
               claims,
-              (claim) => permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim), AdapterClient, probing))),
+              (claim) =>
+                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim), AdapterClient, probing))),
               { concurrency: "unbounded" }
             ).pipe(Effect.onInterrupt(() => Effect.ignore(locks.release(claims))))
             // Unless anybody was answered, the failures are the adapter's, and are held against no accounting point.
@@ -116,9 +117,7 @@ export class SyncScheduler extends Context.Service<
         }).pipe(Effect.uninterruptible)
 
         const sync = (claim: Claim, loop: LoopName) => {
-          const run = permits.withPermit(
-            asSync(loop)(Effect.tap(syncOrRecord(claim), (end) => noteSync(claim, end)))
-          )
+          const run = permits.withPermit(asSync(loop)(Effect.tap(syncOrRecord(claim), (end) => noteSync(claim, end))))
           const inTurn =
             claim.failures > 0
               ? Effect.provideService(retryPermits.withPermit(run), BudgetPatience, patienceAfterFailure)

@@ -110,7 +110,14 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
   Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
-      Layer.mergeAll(stores, client, Loops.layer, AdapterWatch.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
+      Layer.mergeAll(
+        stores,
+        client,
+        Loops.layer,
+        AdapterWatch.layer,
+        Draining.layer,
+        Layer.succeed(ApiKeys, digestApiKeys(keys))
+      )
     )
   )
 

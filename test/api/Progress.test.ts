@@ -60,7 +60,9 @@ it("Without an adapter no accounting point is due", () => {
 
 const over = (due: Ref.Ref<Effect.Effect<Waiting, StoreUnavailable>>) =>
   Progress.layer(options).pipe(
-    Layer.provideMerge(Layer.mergeAll(Loops.layer, DueWork.layerMemory(due), AdapterClient.layerNone, AdapterWatch.layer))
+    Layer.provideMerge(
+      Layer.mergeAll(Loops.layer, DueWork.layerMemory(due), AdapterClient.layerNone, AdapterWatch.layer)
+    )
   )
 
 it.effect("A database that does not answer is an obstacle, and is waited for two seconds", () =>
@@ -87,7 +89,20 @@ it.effect("Loops that stand still are named before what is overdue", () =>
     yield* Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const { states } = yield* Loops
-      yield* Ref.set(states, HashMap.make(["sync", { dueBy: now - 1, failuresInRow: 0, failingSince: undefined, told: undefined, patience: 60_000, steps: HashMap.empty() }]))
+      yield* Ref.set(
+        states,
+        HashMap.make([
+          "sync",
+          {
+            dueBy: now - 1,
+            failuresInRow: 0,
+            failingSince: undefined,
+            told: undefined,
+            patience: 60_000,
+            steps: HashMap.empty()
+          }
+        ])
+      )
       assert.deepStrictEqual(yield* (yield* Progress).obstacles, ["sync", "topic records"])
     }).pipe(Effect.provide(over(due)))
   })

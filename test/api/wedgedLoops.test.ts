@@ -139,7 +139,7 @@ const service = Layer.mergeAll(
   MappingStage({ rawTopic, observationsTopic }),
   ObservationStage({ observationsTopic }),
   EventStage({ eventTopic }),
-  PgInstances.pipe(Layer.provide(statements))
+  Layer.effectDiscard(Layer.build(PgInstances.pipe(Layer.provide(statements))))
 ).pipe(
   Layer.provideMerge(Progress.layer({ ...syncOptions, useless: Duration.minutes(10) })),
   Layer.provide([queue, sources, locks, reader, observations, inbox, adapter, hilltop, scanner, Instances.layerMemory]),
@@ -188,7 +188,14 @@ const start = Effect.gen(function* () {
 const pass = (seconds: number) =>
   Effect.forEach(
     Array.from({ length: seconds }),
-    () => Effect.andThen(records, Effect.andThen(TestClock.adjust("1 second"), Effect.promise(() => new Promise(setImmediate)))),
+    () =>
+      Effect.andThen(
+        records,
+        Effect.andThen(
+          TestClock.adjust("1 second"),
+          Effect.promise(() => new Promise(setImmediate))
+        )
+      ),
     { discard: true }
   )
 

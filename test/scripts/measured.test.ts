@@ -25,9 +25,9 @@ interface Rule {
   readonly expr: string
   readonly annotations: { readonly summary: string; readonly runbook: string }
 }
-const rules = (parse(textOf("ops/prometheus.rules.yaml")) as { groups: ReadonlyArray<{ rules: ReadonlyArray<Rule> }> }).groups.flatMap(
-  (group) => group.rules
-)
+const rules = (
+  parse(textOf("ops/prometheus.rules.yaml")) as { groups: ReadonlyArray<{ rules: ReadonlyArray<Rule> }> }
+).groups.flatMap((group) => group.rules)
 interface Panel {
   readonly title: string
   readonly targets?: ReadonlyArray<{ readonly expr: string }>
@@ -49,9 +49,9 @@ const answers = Effect.gen(function* () {
   const adapter = yield* standIn((request, response) => {
     const gsrn = /accounting_point\/(\d+)/.exec(request.url ?? "")?.[1] ?? ""
     if (gsrn === gsrnOf(2)) return response.writeHead(503).end()
-    response.writeHead(200, { "content-type": "application/json" }).end(
-      JSON.stringify({ gsrn, energy_supplier: [], metering_grid_area: [], ...timelines })
-    )
+    response
+      .writeHead(200, { "content-type": "application/json" })
+      .end(JSON.stringify({ gsrn, energy_supplier: [], metering_grid_area: [], ...timelines }))
   })
   const hilltop = yield* standIn((_, response) => response.writeHead(500).end("down"))
   const collected: Array<{ readonly path: string; readonly body: string }> = []
@@ -113,7 +113,9 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
               .filter((one) => Object.entries(labels).every(([key, wanted]) => one.labels[key] === wanted))
               .reduce((sum, one) => sum + one.value, 0)
           const lookups = "penstock_lookup_duration_seconds_count"
-          const expected: ReadonlyArray<readonly [string, Readonly<Record<string, string>>, (value: number) => boolean]> = [
+          const expected: ReadonlyArray<
+            readonly [string, Readonly<Record<string, string>>, (value: number) => boolean]
+          > = [
             [lookups, { outcome: "match", source: "fetched" }, (n) => n === 1],
             [lookups, { outcome: "match", source: "copy" }, (n) => n === 1],
             [lookups, { outcome: "adapter_failed" }, (n) => n === 2],
@@ -128,7 +130,9 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
             ["penstock_database_up", {}, (n) => n === 1],
             ["v8js_gc_duration_seconds_count", {}, (n) => n > 0]
           ]
-          return expected.filter(([name, labels, is]) => !is(value(name, labels))).map(([name, labels]) => `${name} ${JSON.stringify(labels)} is ${value(name, labels)}`)
+          return expected
+            .filter(([name, labels, is]) => !is(value(name, labels)))
+            .map(([name, labels]) => `${name} ${JSON.stringify(labels)} is ${value(name, labels)}`)
         }
         let text = ""
         yield* Effect.repeat(
@@ -160,7 +164,10 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
           })
         )
         assert.deepStrictEqual(missing, [])
-        assert.strictEqual(samples.length, new Set(samples.map((one) => `${one.name} ${JSON.stringify(one.labels)}`)).size)
+        assert.strictEqual(
+          samples.length,
+          new Set(samples.map((one) => `${one.name} ${JSON.stringify(one.labels)}`)).size
+        )
         assert.isTrue([...typesIn(text)].every(([name, type]) => type !== "counter" || name.endsWith("_total")))
 
         const open = yield* metrics(
@@ -175,7 +182,9 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
 
         // The same metrics leave over OTLP, under OpenTelemetry's names and with their units.
         const exported = () =>
-          collected.filter(({ path }) => path === "/v1/metrics").flatMap(({ body }): ReadonlyArray<Exported> => metricsIn(body))
+          collected
+            .filter(({ path }) => path === "/v1/metrics")
+            .flatMap(({ body }): ReadonlyArray<Exported> => metricsIn(body))
         yield* Effect.repeat(Effect.sync(exported), {
           schedule: Schedule.spaced("500 millis"),
           until: (all) => all.some(({ name }) => name === "penstock.work.oldest.age")
@@ -189,7 +198,80 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
         const plain = (name: string) => name.replace(/_(?:seconds|bytes|ratio)$/, "")
         const told = new Set([...openTypes.keys()].map(plain))
         const over = new Set([...units.keys()].map((name) => plain(name.replaceAll(".", "_"))))
-        assert.deepStrictEqual([...told].filter((name) => !over.has(name)), [])
+        assert.deepStrictEqual(
+          [...told].filter((name) => !over.has(name)),
+          []
+        )
+      }).pipe(Effect.scoped),
+    120_000
+  )
+
+  it.effect(
+    "that is asked nothing but lookups, of an adapter that fails, says so once, in health and in the metrics, and once that it is over",
+    () =>
+      Effect.gen(function* () {
+        const { url: database } = yield* TestDatabase
+        // What another test left behind is nobody's trouble here.
+        yield* SqlClient.SqlClient.use((sql) => sql`UPDATE hilltop_sources SET paused = true`)
+        let isDown = true
+        const adapter = yield* standIn((request, response) => {
+          if (isDown) return response.writeHead(503).end()
+          const gsrn = /accounting_point\/(\d+)/.exec(request.url ?? "")?.[1] ?? ""
+          response
+            .writeHead(200, { "content-type": "application/json" })
+            .end(JSON.stringify({ gsrn, energy_supplier: [], metering_grid_area: [], ...timelines }))
+        })
+        const run = Effect.gen(function* () {
+          const penstock = yield* runPenstock({
+            DATABASE_URL: Redacted.value(database),
+            PENSTOCK_ROLES: "api",
+            ADAPTER_URL: adapter.url,
+            LOOKUP_API_KEYS: `caller:${keys.lookup}`,
+            HEALTH_PATIENCE: "2 seconds"
+          })
+          const lookup = (n: number) =>
+            HttpClientRequest.post(`${penstock.url}/controllable_unit/lookup`).pipe(
+              HttpClientRequest.bearerToken(keys.lookup),
+              HttpClientRequest.bodyJsonUnsafe({ end_user: "987654321", accounting_point: gsrnOf(n) }),
+              HttpClient.execute,
+              Effect.map(({ status }) => status)
+            )
+          const read = (path: string) =>
+            Effect.flatMap(HttpClient.get(`${penstock.url}${path}`), (response) =>
+              Effect.map(response.text, (text) => ({ text, status: response.status }))
+            )
+          assert.strictEqual((yield* read("/health/progress")).status, 200)
+          const failing = yield* Effect.andThen(lookup(11), Effect.andThen(lookup(12), read("/health/progress"))).pipe(
+            Effect.repeat({ schedule: Schedule.spaced("200 millis"), until: ({ status }) => status === 503 }),
+            Effect.timeout("30 seconds")
+          )
+          assert.match(failing.text, /no progress in: adapter \(nothing useful for 0 min\)/)
+          const useless = (text: string) =>
+            samplesIn(text).find(({ name }) => name === "penstock_adapter_useless_time_seconds")?.value ?? 0
+          assert.isAbove(useless((yield* read("/metrics")).text), 2)
+          isDown = false
+          assert.strictEqual(yield* lookup(11), 200)
+          assert.strictEqual((yield* read("/health/progress")).status, 200)
+          return penstock
+        })
+        const penstock = yield* Effect.scoped(run)
+        const lines = penstock
+          .output()
+          .split("\n")
+          .filter((line) => line.startsWith("{"))
+          .map((line) => JSON.parse(line) as { readonly message: string; readonly level: string })
+        const told = lines.map(({ level, message }) => `${level} ${message}`)
+        assert.deepStrictEqual(
+          told.filter((line) => line.includes("adapter:")).map((line) => line.replace(/\d+ s$/, "n s")),
+          ["WARN adapter: answers nothing useful", "INFO adapter: gives useful answers again, after n s"]
+        )
+        assert.deepStrictEqual(
+          told.filter((line) => line.includes("drain")),
+          [
+            "INFO http: draining begun: this instance takes no new requests and ends those in flight",
+            "INFO http: drained: no request is in flight any more"
+          ]
+        )
       }).pipe(Effect.scoped),
     120_000
   )
@@ -203,13 +285,17 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
         rules.map(({ alert }) => alert)
       )
       for (const section of sections) {
-        for (const part of ["**What it means.**", "**What to look at.**", "**What to do.**"]) assert.include(section, part)
+        for (const part of ["**What it means.**", "**What to look at.**", "**What to do.**"])
+          assert.include(section, part)
       }
       for (const { alert, annotations } of rules) {
         assert.strictEqual(annotations.runbook, `docs/alerts.md#${alert.toLowerCase()}`)
       }
       for (const [, anchor = ""] of text.matchAll(/\]\(#([a-z]+)\)/g)) {
-        assert.isTrue(rules.some(({ alert }) => alert.toLowerCase() === anchor), anchor)
+        assert.isTrue(
+          rules.some(({ alert }) => alert.toLowerCase() === anchor),
+          anchor
+        )
       }
     })
   )

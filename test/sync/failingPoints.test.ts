@@ -27,20 +27,23 @@ const world = Effect.fnUntraced(function* (count: number, script: Failing, chang
   const asked: Array<number> = []
   const adapter = Layer.effect(
     AdapterClient,
-    AdapterWatch.useSync(({ watched }) => watched({
-      configured: true,
-      fetch: (gsrn) =>
-        Effect.suspend(() => {
-          const index = indexes.get(gsrn)!
-          asked.push(index)
-          if (script.fails(index)) return Effect.delay(Effect.fail(script.failure ?? down), script.after ?? "20 millis")
-          const timelines = { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] }
-          return Effect.delay(
-            Effect.succeed({ gsrn, timelines, entityTypes: new Map(), location: undefined }),
-            "20 millis"
-          )
-        })
-    }))
+    AdapterWatch.useSync(({ watched }) =>
+      watched({
+        configured: true,
+        fetch: (gsrn) =>
+          Effect.suspend(() => {
+            const index = indexes.get(gsrn)!
+            asked.push(index)
+            if (script.fails(index))
+              return Effect.delay(Effect.fail(script.failure ?? down), script.after ?? "20 millis")
+            const timelines = { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] }
+            return Effect.delay(
+              Effect.succeed({ gsrn, timelines, entityTypes: new Map(), location: undefined }),
+              "20 millis"
+            )
+          })
+      })
+    )
   ).pipe(Layer.provideMerge(AdapterWatch.layer))
   const options: SyncOptions = {
     interval: Duration.seconds(5),
@@ -199,7 +202,10 @@ describe("an adapter that is down", () => {
         yield* pass(540)
         assert.isAtMost(asked.length, mostInTenMinutes)
         if (count > 10) assert.strictEqual(yield* gauge, 1)
-        const useless = Effect.provideContext(AdapterWatch.use(({ uselessFor }) => uselessFor), context)
+        const useless = Effect.provideContext(
+          AdapterWatch.use(({ uselessFor }) => uselessFor),
+          context
+        )
         assert.isAtLeast(yield* useless, 595_000)
         // Nothing is held against those that were not asked, nor twice against those that were.
         assert.isAtMost(points.filter(({ failures }) => failures > 0).length, Math.min(count, 26))

@@ -44,12 +44,15 @@ layer(TestDatabase.layer, { excludeTestServices: true, timeout: 60_000 })("due w
         SELECT (SELECT min(id) FROM hilltop_sources), 'MEASUREMENT_DATA', 'http://one.example.nz/a.hts?n=' || n FROM generate_series(1, 24000) n`
       yield* sql`VACUUM ANALYZE flex.accounting_point_sync`
       yield* sql`VACUUM ANALYZE hilltop_fetch_tasks`
-      const [plan] = yield* sql<{ "QUERY PLAN": unknown }>`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${workStatement(sql, Duration.hours(24))}`
+      const [plan] = yield* sql<{
+        "QUERY PLAN": unknown
+      }>`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${workStatement(sql, Duration.hours(24))}`
       const read = scansIn(JSON.stringify(plan))
       assert.deepStrictEqual(read, [])
       const row = yield* readWork(Duration.hours(24))
       assert.strictEqual(row.hilltop, 5_000)
-      for (const lane of ["event", "never", "longest", "failing"]) assert.strictEqual(row.lanes[lane]?.waiting, 5_000, lane)
+      for (const lane of ["event", "never", "longest", "failing"])
+        assert.strictEqual(row.lanes[lane]?.waiting, 5_000, lane)
       assert.closeTo(row.lanes["event"]?.seconds ?? 0, 3 * 3600, 60)
       assert.closeTo(row.lanes["longest"]?.seconds ?? 0, 2 * 86_400, 60)
       assert.closeTo(row.lanes["failing"]?.seconds ?? 0, 3600, 60)
