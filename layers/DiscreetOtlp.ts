@@ -9,6 +9,7 @@
 import { Layer } from "effect"
 import { OtlpSerialization } from "effect/observability"
 import type { AnyValue, KeyValue } from "effect/observability/OtlpResource"
+import type { MetricsData } from "effect/observability/OtlpMetrics"
 import type { LogsData } from "effect/observability/OtlpLogger"
 import type { TraceData } from "effect/observability/OtlpTracer"
 import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
@@ -116,6 +117,31 @@ const discreetLogs = ({ resourceLogs }: LogsData): LogsData => ({
   }))
 })
 
+/** The unit is told of the metric, so it is no label of each value; and what is not known now is left out, as it is at `/metrics`. */
+const plainPoints = <P extends { readonly attributes?: ReadonlyArray<KeyValue>; readonly asDouble?: number | null }>(
+  points: ReadonlyArray<P>
+): Array<P> =>
+  points
+    .filter(({ asDouble }) => !Number.isNaN(asDouble))
+    .map((point) => ({ ...point, attributes: (point.attributes ?? []).filter(({ key }) => key !== "unit") }))
+
+const plainMetrics = ({ resourceMetrics }: MetricsData): MetricsData => ({
+  resourceMetrics: resourceMetrics.map((resource) => ({
+    ...resource,
+    scopeMetrics: resource.scopeMetrics.map((scope) => ({
+      ...scope,
+      metrics: scope.metrics.map((metric) => ({
+        ...metric,
+        ...(metric.gauge === undefined ? {} : { gauge: { dataPoints: plainPoints(metric.gauge.dataPoints) } }),
+        ...(metric.sum === undefined ? {} : { sum: { ...metric.sum, dataPoints: plainPoints(metric.sum.dataPoints) } }),
+        ...(metric.histogram === undefined
+          ? {}
+          : { histogram: { ...metric.histogram, dataPoints: plainPoints(metric.histogram.dataPoints) } })
+      }))
+    }))
+  }))
+})
+
 /** As OTLP over HTTP takes it. The labels of metrics are our own words. */
 export const DiscreetOtlp = (protocol: "http/json" | "http/protobuf") =>
   Layer.effect(
@@ -123,6 +149,6 @@ export const DiscreetOtlp = (protocol: "http/json" | "http/protobuf") =>
     OtlpSerialization.OtlpSerialization.useSync(({ logs, metrics, traces }) => ({
       traces: (data) => traces(discreetTraces(data)),
       logs: (data) => logs(discreetLogs(data)),
-      metrics
+      metrics: (data) => metrics(plainMetrics(data))
     }))
   ).pipe(Layer.provide(protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf))

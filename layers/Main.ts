@@ -11,7 +11,9 @@ import { Database } from "./postgres/Database.ts"
 import { PgAccountingPointCopies } from "./lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "./lookup/PgControllableUnits.ts"
-import { PgDueWork } from "./api/PgDueWork.ts"
+import { ChosenDueWork } from "./api/KafkaDueWork.ts"
+import { PgWorkMetrics } from "./api/PgWorkMetrics.ts"
+import { ProcessMetrics } from "./ProcessMetrics.ts"
 import { PgEventInbox } from "./sync/PgEventInbox.ts"
 import { PgHilltopAdministration } from "./api/PgHilltopAdministration.ts"
 import { PgHilltopQueue } from "./crawl/PgHilltopQueue.ts"
@@ -33,7 +35,6 @@ const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
   PgAccountingPointStore,
   PgControllableUnits,
-  PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
   PgHilltopQueue,
@@ -51,9 +52,19 @@ const Stores = Layer.mergeAll(
 /** Who is asked. */
 export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
+/** What is found out by looking, whenever metrics are read. */
+const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
+
 /** The service, given how it answers over HTTP; what that offers is offered on. */
 export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
-  Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
+  Layer.mergeAll(
+    api,
+    Measured,
+    inRole("sync", SyncRole),
+    inRole("crawl", CrawlRole),
+    inRole("stream", StreamRole)
+  ).pipe(
+    Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
     Layer.provideMerge(Loops.layer)

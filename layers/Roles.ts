@@ -40,7 +40,8 @@ const Watch = Layer.unwrap(
     const progress = Progress.layer({
       interval: yield* Settings.SYNC_INTERVAL.config,
       within: yield* Settings.SYNC_WITHIN.config,
-      deadAfter: yield* Settings.SYNC_DEAD_AFTER.config
+      deadAfter: yield* Settings.SYNC_DEAD_AFTER.config,
+      useless: yield* Settings.HEALTH_PATIENCE.config
     })
     return Layer.merge(progress, Draining.layer)
   })

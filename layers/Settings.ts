@@ -470,6 +470,11 @@ export const Settings = {
     "1000",
     "milliseconds between two batches of log lines"
   ),
+  HEALTH_PATIENCE: setting(
+    duration("HEALTH_PATIENCE", "10 minutes"),
+    "`10 minutes`",
+    "how long the adapter or a Hilltop server may answer nothing that can be used before `/health/progress` says so"
+  ),
   LOG_LEVEL: setting(
     {
       config: Config.schema(Schema.Literals(logLevels.map((level) => level.toLowerCase())), "LOG_LEVEL").pipe(

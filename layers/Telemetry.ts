@@ -9,9 +9,11 @@ import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { DiscreetOtlp } from "./DiscreetOtlp.ts"
 import { OtlpDelivery } from "./otlp/OtlpDelivery.ts"
 import { OtlpExport, otlpSettings } from "./otlp/OtlpExport.ts"
+import { lookAround } from "../src/running/Observed.ts"
+import { logLine } from "./jsonLog.ts"
 import { Settings } from "./Settings.ts"
 
-const json = Logger.withConsoleLog(Logger.map(Logger.formatJson, blotPersonalNumbers))
+const json = Logger.withConsoleLog(Logger.map(logLine, (line) => blotPersonalNumbers(JSON.stringify(line))))
 
 /** One line a message, for people: time, level, message, and what was annotated. */
 const pretty = Logger.withConsoleLog(
@@ -36,12 +38,20 @@ const log = Layer.unwrap(
   })
 )
 
+/** Metrics leave as they are known then. */
+const betweenLooks = "10 seconds"
+
+/** Looks around for those metrics that go out by themselves; those who read `/metrics` have it done. */
+const looks = Layer.effectDiscard(
+  Effect.forkScoped(Effect.forever(Effect.andThen(lookAround, Effect.sleep(betweenLooks))))
+)
+
 /** Nothing of it is there, nor made, where no endpoint is set. */
 export const Otlp = Layer.unwrap(
   Effect.map(otlpSettings, (settings) =>
     settings === undefined
       ? Layer.empty
-      : OtlpExport(settings).pipe(
+      : Layer.merge(OtlpExport(settings), settings.addresses.metrics === undefined ? Layer.empty : looks).pipe(
           Layer.provide(DiscreetOtlp(settings.protocol)),
           Layer.provide(OtlpDelivery(settings.delivery).pipe(Layer.provide(FetchHttpClient.layer)))
         )

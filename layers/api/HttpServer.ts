@@ -87,13 +87,24 @@ export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
 export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
   drainFirst.pipe(
     Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })),
+    Layer.provideMerge(drainedLast),
     Layer.provide([BodyLimit, WatchersUntraced])
   )
+
+/** Built before the routes are served, so it is the last to hear of the end. */
+const drainedLast = Layer.effectDiscard(
+  Effect.addFinalizer(() => Effect.logInfo("http: drained: no request is in flight any more"))
+)
 
 /** Built after the server, so it is the first to hear of the end. */
 const drainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
     const draining = yield* Draining
-    yield* Effect.addFinalizer(() => draining.begin)
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        draining.begin,
+        Effect.logInfo("http: draining begun: this instance takes no new requests and ends those in flight")
+      )
+    )
   })
 )

@@ -14,7 +14,7 @@ import {
   type ServerHealth,
   type ServerSignal
 } from "../../src/crawl/ServerPace.ts"
-import { millisOf } from "../postgres/epochNumbers.ts"
+import { millisOf, secondsSince } from "../postgres/epochNumbers.ts"
 import { float8s, rowsAs, texts } from "../postgres/statementArrays.ts"
 
 /** Limits where no source says otherwise. */
@@ -61,7 +61,8 @@ const HealthRow = Schema.Struct({
   cool_down_until: Schema.NullOr(Schema.Number),
   answers: Schema.Number,
   recent_millis: Schema.Number,
-  usual_millis: Schema.Number
+  usual_millis: Schema.Number,
+  useless_since: Schema.NullOr(Schema.Number)
 })
 const asHealth = rowsAs(HealthRow)
 
@@ -70,7 +71,14 @@ const mostInARow = 1_000_000
 
 /** All that the rule reads and writes, as text; claims change none of it. */
 const version = `ROW(s.origin, s.pace, s.paced_at, s.epoch, s.failures, s.pauses, s.open_until, s.cool_down_until, s.answers,
-  s.recent_millis, s.usual_millis)::text`
+  s.recent_millis, s.usual_millis, s.useless_since)::text`
+
+/** For how long the server of the row `s` has answered nothing that can be used; 0 where nobody wants to ask it. */
+export const uselessSeconds = (s: string): string =>
+  `CASE WHEN ${s}.useless_since IS NOT NULL AND isfinite(${s}.useless_since) AND EXISTS (
+    SELECT FROM hilltop_lanes lane JOIN hilltop_sources source ON source.id = lane.source_id
+    WHERE lane.origin = ${s}.origin AND NOT source.paused AND source.problem IS NULL)
+    THEN greatest(0, ${secondsSince(`${s}.useless_since`)}) ELSE 0 END::float8`
 
 /** A server as it will be after its answers, if nobody judges it meanwhile. */
 export interface Judged {
@@ -89,7 +97,8 @@ export const judge = Effect.fnUntraced(function* (
   const rows = yield* asHealth(sql`
     SELECT s.origin, ${sql.literal(version)} AS version, ${millis("now()")} AS now, s.pace, ${millis("s.paced_at")} AS paced_at,
       s.epoch::float8 AS epoch, s.failures, s.pauses, ${millis("s.open_until")} AS open_until,
-      ${millis("s.cool_down_until")} AS cool_down_until, s.answers::float8 AS answers, s.recent_millis, s.usual_millis
+      ${millis("s.cool_down_until")} AS cool_down_until, s.answers::float8 AS answers, s.recent_millis, s.usual_millis,
+      ${millis("s.useless_since")} AS useless_since
     FROM hilltop_servers s WHERE s.origin = ANY(${[...heard.keys()]}::text[])`)
   return rows.flatMap((row) => {
     const signal = heard.get(row.origin)
@@ -104,7 +113,8 @@ export const judge = Effect.fnUntraced(function* (
       coolDownUntil: row.cool_down_until ?? undefined,
       answers: row.answers,
       recentMillis: row.recent_millis,
-      usualMillis: row.usual_millis
+      usualMillis: row.usual_millis,
+      uselessSince: row.useless_since ?? undefined
     }
     return signal === undefined
       ? []
@@ -132,8 +142,10 @@ export const slotsSettled = (
   ), judged AS (
     SELECT * FROM unnest(${texts(judged.map(({ origin }) => origin))}, ${column((h) => h.pace)}, ${column((h) => h.pacedAt)},
       ${column((h) => h.epoch)}, ${column((h) => h.failures)}, ${column((h) => h.pauses)}, ${column((h) => h.openUntil)},
-      ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)})
-      AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis)
+      ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)},
+      ${column((h) => h.uselessSince)})
+      AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis,
+        useless_since)
   ), touched AS (
     SELECT s.origin FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM judged)) AND ${isAsJudged(sql, judged)}
@@ -146,7 +158,8 @@ export const slotsSettled = (
       open_until = CASE WHEN judged.origin IS NULL THEN s.open_until ELSE to_timestamp(judged.open_until / 1000) END,
       cool_down_until = coalesce(to_timestamp(judged.cool_down_until / 1000), s.cool_down_until),
       answers = coalesce(judged.answers, s.answers), recent_millis = coalesce(judged.recent_millis, s.recent_millis),
-      usual_millis = coalesce(judged.usual_millis, s.usual_millis)
+      usual_millis = coalesce(judged.usual_millis, s.usual_millis),
+      useless_since = CASE WHEN judged.origin IS NULL THEN s.useless_since ELSE to_timestamp(judged.useless_since / 1000) END
     FROM touched LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin) WHERE s.origin = touched.origin
   )`
 }

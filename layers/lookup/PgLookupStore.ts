@@ -19,6 +19,7 @@ import {
 import { batched } from "../../src/running/batched.ts"
 import { type ControllableUnitId, Gsrn } from "../../src/domain/Identifiers.ts"
 import { claimPattern } from "../../src/domain/isClaimedBy.ts"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 import { describe } from "../../src/running/describe.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { onceFree } from "../postgres/heldRows.ts"
@@ -409,4 +410,7 @@ export const PgLookupStore = Layer.effect(
 )
 
 const warnUnmarked = (error: LockTimeout | StoreUnavailable) =>
-  Effect.logWarning("lookup: an accounting point could not be marked as relevant", describe(Cause.fail(error)))
+  sayOnce(
+    "lookup: not marked",
+    Effect.logWarning("lookup: an accounting point could not be marked as relevant", describe(Cause.fail(error)))
+  )

@@ -52,7 +52,7 @@ const pool = Layer.unwrap(
   Effect.gen(function* () {
     const { url } = yield* DatabasePlace
     const connections = yield* Settings.DATABASE_POOL.config
-    return connectionsTo({ url, applicationName, maxConnections: connections - 1 })
+    return connectionsTo({ url, applicationName, maxConnections: connections - 1, observed: true })
   })
 )
 

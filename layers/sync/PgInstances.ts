@@ -4,6 +4,7 @@
  */
 import { Duration, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 import { repeatPass } from "../../src/running/Loop.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
@@ -47,13 +48,16 @@ export const PgInstances = Layer.effect(
         WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
       inBriefTransaction(sql),
       Effect.catchIf(isLockTimeout, () =>
-        Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+        sayOnce(
+          "instances: held",
+          Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+        )
       ),
       plain,
       Effect.andThen(readStanding)
     )
     yield* Effect.addFinalizer(() => Effect.ignore(sql`DELETE FROM penstock_instances WHERE id = ${id}`))
-    yield* repeatPass({ name: "instances", patience: "2 minutes" }, announce, () => Effect.sleep(announceEvery)).pipe(
+    yield* repeatPass({ name: "instances", pauses: announceEvery }, announce, () => Effect.sleep(announceEvery)).pipe(
       Effect.forkScoped
     )
     return Instances.of({

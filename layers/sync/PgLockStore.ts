@@ -36,6 +36,7 @@ const ClaimRow = Schema.Struct({
   business_id: Gsrn,
   version: Schema.Int,
   seen_event_at: Schema.NullOr(Moment),
+  event_came_at: Schema.NullOr(Moment),
   started_at: Schema.Finite,
   earliest_start_date: Schema.NullOr(PlainDate),
   failures: Schema.Int,
@@ -136,7 +137,8 @@ export const PgLockStore = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM picked p
           WHERE s.ctid = ANY(ARRAY(SELECT place FROM picked)) AND s.accounting_point_id = p.accounting_point_id
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
-            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("coalesce(s.event_seen_at, s.last_event_at)")} AS event_came_at,
+            ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, s.event_trace, p.lane, p.due`
       }
@@ -186,7 +188,8 @@ export const PgLockStore = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_sync_start = clock_timestamp() FROM held
           WHERE s.accounting_point_id = held.accounting_point_id AND s.last_sync_start IS NULL
           RETURNING s.accounting_point_id, s.business_id, s.version::float8 AS version,
-            ${micros("s.last_event_at")} AS seen_event_at, ${micros("s.last_sync_start")} AS started_at,
+            ${micros("s.last_event_at")} AS seen_event_at, ${micros("coalesce(s.event_seen_at, s.last_event_at)")} AS event_came_at,
+            ${micros("s.last_sync_start")} AS started_at,
             ${earliestStartDate} AS earliest_start_date, s.failures,
             coalesce(s.last_event_at > s.synced_event_at, false) AS pending, s.event_trace, 0 AS lane, NULL AS due`
       }
@@ -260,7 +263,15 @@ export const PgLockStore = Layer.effect(
           .sort((a, b) => a.lane - b.lane || (a.due ?? 0) - (b.due ?? 0))
           .map((row): Claim => {
             const { accounting_point_id: accountingPointId, failures, pending: hasEvent } = row
-            const ticket = { ...ticketFrom(row.business_id, row), accountingPointId, receivedAt, hasEvent, failures }
+            const eventCameAt = Number.isFinite(row.event_came_at) ? (row.event_came_at ?? undefined) : undefined
+            const ticket = {
+              ...ticketFrom(row.business_id, row),
+              accountingPointId,
+              receivedAt,
+              hasEvent,
+              eventCameAt,
+              failures
+            }
             return hasEvent && row.event_trace !== null ? { ...ticket, eventTrace: row.event_trace } : ticket
           })
       },

@@ -8,6 +8,8 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { SqlError } from "effect/sql"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import { sayOnce } from "../running/sayOnce.ts"
+import { noteEvents, showEvents } from "./eventMetrics.ts"
 import { describe } from "../running/describe.ts"
 import { fromCloudEvent, fromPlainEvent, tooFarAhead, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
 import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
@@ -35,7 +37,10 @@ export const storeUnavailable = (error: StoreUnavailable) =>
   isLockTimeout(error.cause)
     ? refuse("database-unavailable", "somebody else is changing this at the moment", { "retry-after": 1 })
     : Effect.andThen(
-        Effect.logWarning("http: the database could not be used", describe(Cause.fail(error))),
+        sayOnce(
+          "http: database",
+          Effect.logWarning("http: the database could not be used", describe(Cause.fail(error)))
+        ),
         refuse("database-unavailable", "the database cannot be used at this moment", { "retry-after": 5 })
       )
 
@@ -126,6 +131,7 @@ const events = HttpApiBuilder.group(
   Api,
   "events",
   Effect.fnUntraced(function* (handlers) {
+    yield* showEvents("http")
     const inbox = yield* EventInbox
     return handlers.handle(
       "record",
@@ -133,7 +139,7 @@ const events = HttpApiBuilder.group(
         function* ({ payload }) {
           const batch: ReadonlyArray<AnyEvent> = Array.isArray(payload) ? payload : [payload]
           const told = batch.map(thinEvent)
-          return yield* inbox.record(told)
+          return yield* Effect.tap(inbox.record(told), (receipt) => noteEvents("http", receipt))
         },
         Effect.catchTags({
           EventsInFuture: ({ places: [first = 0] }) => refuse("malformed-request", `[${first}]: ${tooFarAhead}`),

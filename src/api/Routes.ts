@@ -8,13 +8,13 @@
 import { Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import { AccountingPointHandlers } from "./AccountingPointHandlers.ts"
 import { Api, version, WatchApi } from "./Api.ts"
 import { Authorization } from "./ApiKeys.ts"
 import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InTime } from "./InTime.ts"
+import { MetricsRoute } from "./MetricsRoute.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
@@ -46,7 +46,7 @@ const withBoundary = <E, R>(table: Layer.Layer<RouteTable>, routes: Layer.Layer<
 /** The page at `/docs` carries its script with it; nothing is loaded from elsewhere. */
 export const Routes = withBoundary(
   RouteTable.layer(Api, ["/", "/docs", "/metrics", "/openapi.json"]),
-  Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
+  Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), MetricsRoute)
 )
 
 /** The routes of an instance that does not serve the API: its health and its metrics. */
@@ -54,6 +54,6 @@ export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
     HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
-    PrometheusMetrics.layerHttp()
+    MetricsRoute
   )
 )

@@ -5,9 +5,10 @@
  * when the queue was away), or lost to another instance after its lease ran out. Heartbeats prevent that; when they do not
  * get through, the run is given up before anybody else can begin it.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream, type Tracer } from "effect"
+import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Stream, type Tracer } from "effect"
+import { sayOnce } from "../running/sayOnce.ts"
 import { batched } from "../running/batched.ts"
-import type { ClaimedTask, FetchResult, Settlement } from "../domain/FetchTask.ts"
+import type { ClaimedTask, Settlement } from "../domain/FetchTask.ts"
 import { repeatPass } from "../running/Loop.ts"
 import { lookWhereTraced, noteWhereTraced, spanWhereTraced } from "../running/spanWhereTraced.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
@@ -16,7 +17,9 @@ import type { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, leaseTime } from "./HilltopQueue.ts"
 import type { HilltopSources } from "./HilltopSources.ts"
 import { runTask } from "./runTask.ts"
-import { ServerBudget, type ServerStates } from "./ServerBudget.ts"
+import { noteClaimed, noteInFlight, noteRun, noteStates, showRuns } from "./crawlMetrics.ts"
+import { ServerBudget } from "./ServerBudget.ts"
+import { makeServerNews } from "./ServerNews.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface CrawlOptions {
@@ -38,29 +41,14 @@ const betweenClaims = Duration.millis(10)
  */
 const longestIdle = 250
 const shortestIdle = 12.5
+/** While all places are taken, until one is free. */
+const longestPauseOfClaims = Duration.seconds(30)
 /** A queue that is there but refuses what a document leads to would else have its server asked again and again. */
 const beforeGivingBack = Duration.seconds(5)
 /** Between two tries to settle a task whose row somebody else holds, in milliseconds. */
 const [shortestPause, longestPause] = [50, 2_000]
 /** Settlements of one statement. */
 const mostSettled = 500
-
-const runs = (result: FetchResult) => Metric.withAttributes(runsTotal, { result })
-const runsTotal = Metric.counter("penstock_crawl_runs_total", {
-  description: "Runs of Hilltop tasks by result",
-  incremental: true
-})
-
-const unavailableTotal = Metric.counter("penstock_crawl_unavailable_total", {
-  description: "Runs whose server has had no data for so long that they are repeated once a month",
-  incremental: true
-})
-
-const servers = (state: keyof ServerStates) => Metric.withAttributes(serversByState, { state })
-const serversByState = Metric.gauge("penstock_crawl_servers", {
-  description: "Hilltop servers by how they are asked: open, cooling, slowed or free"
-})
-const inFlight = Metric.gauge("penstock_crawl_in_flight", { description: "Hilltop tasks that this instance runs" })
 
 export class Crawler extends Context.Service<
   Crawler,
@@ -69,13 +57,17 @@ export class Crawler extends Context.Service<
     readonly runOnce: Effect.Effect<number, StoreUnavailable>
     /** Runs one claimed task to its end; never fails, since every end is recorded or given back. */
     readonly run: (task: ClaimedTask) => Effect.Effect<void>
+    /** How the servers are doing, as this instance has seen it. */
+    readonly news: ReturnType<typeof makeServerNews>
   }
 >()("penstock/crawl/Crawler") {
   static readonly layer = (options: CrawlOptions) =>
     Layer.effect(
       Crawler,
       Effect.gen(function* () {
+        yield* showRuns
         const queue = yield* HilltopQueue
+        const news = makeServerNews()
         const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue | HilltopSources>()
         const settle = yield* batched({
           name: "Crawler.settle",
@@ -103,10 +95,7 @@ export class Crawler extends Context.Service<
               )
             }
             return unsettled === undefined && settlement.run !== undefined
-              ? Effect.andThen(
-                  Metric.update(runs(settlement.run.result), 1),
-                  settlement.unavailable === true ? Metric.update(unavailableTotal, 1) : Effect.void
-                )
+              ? noteRun(settlement, news.stateOf(settlement.task.server.origin))
               : Effect.void
           })
 
@@ -121,7 +110,10 @@ export class Crawler extends Context.Service<
             )
           ).pipe(
             Effect.catchTag("StoreUnavailable", () =>
-              Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
+              sayOnce(
+                "crawl: queue away",
+                Effect.logWarning("crawl: the queue was away, so tasks are given back")
+              ).pipe(
                 Effect.andThen(Effect.sleep(beforeGivingBack)),
                 Effect.andThen(Effect.ignore(queue.release([task])))
               )
@@ -134,9 +126,11 @@ export class Crawler extends Context.Service<
           )
 
         return Crawler.of({
+          news,
           run,
           runOnce: Effect.gen(function* () {
             const [tasks, claim] = yield* tracedClaim(queue.claim(options.concurrency))
+            yield* noteClaimed(tasks)
             yield* Effect.forEach(tasks, (task) => within(claim, run(task)), {
               concurrency: "unbounded",
               discard: true
@@ -176,19 +170,20 @@ export class Crawler extends Context.Service<
           if (free <= 0) return undefined
           const leaseEnd = yield* nextLeaseEnd
           const [claimed, claim] = yield* tracedClaim(queue.claim(free))
+          yield* noteClaimed(claimed)
           yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }, claim), { discard: true })
-          yield* Metric.update(inFlight, tasks.size)
+          yield* noteInFlight(tasks.size)
           return claimed.length
         }).pipe(Effect.uninterruptible)
 
         let idle = shortestIdle
-        yield* repeatPass({ name: "crawl", patience: "2 minutes" }, claimAndStart, (claimed) => {
+        yield* repeatPass({ name: "crawl", pauses: longestPauseOfClaims }, claimAndStart, (claimed) => {
           if (claimed !== undefined && claimed > 0) {
             idle = shortestIdle
             return Effect.sleep(betweenClaims)
           }
           idle = Math.min(idle * 2, longestIdle)
-          const patience = claimed === undefined ? Duration.seconds(30) : Duration.millis(idle)
+          const patience = claimed === undefined ? longestPauseOfClaims : Duration.millis(idle)
           return Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(
             Effect.asVoid
           )
@@ -208,19 +203,16 @@ export class Crawler extends Context.Service<
             else if (tasks.get(each.task.id) === each) yield* FiberMap.remove(running, each.task.id)
           }
         })
-        yield* repeatPass({ name: "crawl-heartbeat", patience: "2 minutes" }, heartbeat, () =>
+        yield* repeatPass({ name: "crawl-heartbeat", pauses: heartbeatEvery }, heartbeat, () =>
           Effect.sleep(heartbeatEvery)
         ).pipe(Effect.forkScoped)
 
         const takeOver = Effect.gen(function* () {
           yield* queue.takeOver
-          const states = yield* budget.states
-          yield* Metric.update(servers("open"), states.open)
-          yield* Metric.update(servers("cooling"), states.cooling)
-          yield* Metric.update(servers("slowed"), states.slowed)
-          yield* Metric.update(servers("free"), states.free)
+          yield* noteStates(yield* budget.states)
+          yield* crawler.news.look(yield* budget.troubled)
         })
-        yield* repeatPass({ name: "crawl-takeover", patience: "2 minutes" }, takeOver, () =>
+        yield* repeatPass({ name: "crawl-takeover", pauses: takeOverEvery }, takeOver, () =>
           Effect.sleep(takeOverEvery)
         ).pipe(Effect.forkScoped)
       })
@@ -256,6 +248,6 @@ const untilLost = (held: Held): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const left = held.leaseEnd - Duration.toMillis(margin) - now
     return left <= 0
-      ? Effect.logWarning("crawl: a lease could not be extended, so a task is given up")
+      ? sayOnce("crawl: lease", Effect.logWarning("crawl: leases could not be extended, so tasks are given up"))
       : Effect.andThen(Effect.sleep(left), untilLost(held))
   })

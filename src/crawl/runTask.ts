@@ -17,6 +17,7 @@ import type {
   TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
+import { sayOnce } from "../running/sayOnce.ts"
 import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
@@ -81,7 +82,10 @@ export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic:
       Cause.hasInterrupts(cause) || Option.isSome(Cause.findErrorOption(cause))
         ? Effect.failCause(cause)
         : Effect.as(
-            Effect.logError("crawl: a task failed in a way nobody foresaw", describe(cause)),
+            sayOnce(
+              `crawl: ${describe(cause)}`,
+              Effect.logError("crawl: a task failed in a way nobody foresaw", describe(cause))
+            ),
             failed("UNKNOWN_ERROR", describe(cause))
           )
     ),
@@ -277,7 +281,10 @@ const noted = Effect.fnUntraced(
     if (before === undefined || !sameNote(before, note)) yield* sources.note(sourceId, siteName, note)
   },
   Effect.catchTag("StoreUnavailable", (failure) =>
-    Effect.logWarning("crawl: what a document leaves in doubt was not noted", describe(Cause.fail(failure)))
+    sayOnce(
+      "crawl: not noted",
+      Effect.logWarning("crawl: what a document leaves in doubt was not noted", describe(Cause.fail(failure)))
+    )
   )
 )
 

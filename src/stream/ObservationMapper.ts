@@ -31,7 +31,7 @@ export interface Mapped {
   readonly leftOut: SkippedRows
 }
 
-const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
+export const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
 
 /**
  * Characters of JSON that one message may hold: a month of 1-second data is 150 MB and comes as several messages of the

@@ -32,6 +32,8 @@ export interface Claim extends FetchTicket {
   readonly receivedAt: bigint
   /** Whether an event was pending. */
   readonly hasEvent: boolean
+  /** When the last event came in; nothing where none did, or that is no time. */
+  readonly eventCameAt?: number | undefined
   /** Failed attempts in a row so far. */
   readonly failures: number
   /** The `traceparent` of the request or the record that told the latest of its pending events, where that was traced. */

@@ -25,6 +25,7 @@ import { Progress } from "../../src/api/Progress.ts"
 import { Routes } from "../../src/api/Routes.ts"
 import { SharedRefresh } from "../../src/lookup/SharedRefresh.ts"
 import { type AccountingPointAnswer, entityTypeOf } from "../../src/domain/AccountingPoint.ts"
+import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { AdapterClient, type AdapterError } from "../../src/sync/AdapterClient.ts"
 import { ServicePool } from "../support/stranger.ts"
@@ -75,7 +76,8 @@ const adapter = Layer.unwrap(
 export const progressOptions = {
   interval: Duration.minutes(5),
   within: Duration.hours(24),
-  deadAfter: Duration.minutes(10)
+  deadAfter: Duration.minutes(10),
+  useless: Duration.minutes(10)
 }
 export const lookupOptions = { maxAge: Duration.hours(2), staleWithin: Duration.hours(24) }
 
@@ -108,7 +110,14 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
   Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
-      Layer.mergeAll(stores, client, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
+      Layer.mergeAll(
+        stores,
+        client,
+        Loops.layer,
+        AdapterWatch.layer,
+        Draining.layer,
+        Layer.succeed(ApiKeys, digestApiKeys(keys))
+      )
     )
   )
 

@@ -41,7 +41,7 @@ const operations: ReadonlyArray<readonly [method: string, path: string, scope: S
 ]
 
 const counted = (method: string, route: string, status: number) =>
-  `http_server_requests_total{method="${method}",route="${route}",status="${status}"}`
+  `http_server_request_duration_seconds_count{http_request_method="${method}",http_route="${route}",http_response_status_code="${status}"}`
 
 it.layer(layer, { excludeTestServices: true })("every request", (it) => {
   describe("needs a key", () => {

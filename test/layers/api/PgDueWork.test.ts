@@ -149,4 +149,28 @@ it.layer(layer, { excludeTestServices: true })("due work", (it) => {
       assert.deepStrictEqual(yield* waiting, nothingWaits)
     }).pipe(emptied)
   )
+
+  it.effect("names servers that answer nothing useful while somebody wants to ask them, longest first", () =>
+    Effect.gen(function* () {
+      const sql = yield* sqlClient
+      const useless = Effect.map(
+        Effect.flatMap(DueWork, (due) => due.waiting),
+        ({ uselessServers = [] }) => uselessServers.map(({ origin, seconds }) => [origin, minutes(seconds)])
+      )
+      for (const name of ["a", "b", "c"]) {
+        yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration)
+          VALUES (1, ${`http://${name}.nz/x.hts`}, '{"measurementNames": ["Flow"]}')`
+      }
+      yield* sql`INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
+        SELECT id, 'SITES_LIST', hts_url || '?Service=Hilltop' FROM hilltop_sources`
+      yield* sql`UPDATE hilltop_servers SET useless_since = now() - interval '20 minutes' WHERE origin = 'http://a.nz'`
+      yield* sql`UPDATE hilltop_servers SET useless_since = now() - interval '30 minutes' WHERE origin = 'http://b.nz'`
+      assert.deepStrictEqual(yield* useless, [
+        ["http://b.nz", 30],
+        ["http://a.nz", 20]
+      ])
+      yield* sql`UPDATE hilltop_sources SET paused = true WHERE hts_url LIKE '%b.nz%'`
+      assert.deepStrictEqual(yield* useless, [["http://a.nz", 20]])
+    }).pipe(emptied)
+  )
 })
