@@ -18,8 +18,11 @@ import { Instances } from "../../src/sync/Instances.ts"
 import { LockStore } from "../../src/sync/LockStore.ts"
 import { batchSize, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { refresh } from "../../src/sync/synchronize.ts"
-import { type Cell, print, printJson, printTable } from "./output.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { Json } from "./globalFlags.ts"
+import { answer, type Cell, printJson, printTable } from "./output.ts"
+import { ProgressBar } from "./ProgressBar.ts"
+import { CommandFailed, UsageError } from "./told.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 /** To the second below an hour, else to the minute. */
 const span = (seconds: number): string => {
@@ -30,13 +33,13 @@ const since = (what: string, seconds: number | null) => (seconds === null ? "" :
 
 const status = Command.make(
   "status",
-  { json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object"), Flag.withDefault(false)) },
-  Effect.fnUntraced(function* ({ json }) {
+  {},
+  Effect.fnUntraced(function* () {
     const within = yield* Settings.SYNC_WITHIN.config
     const fresh = yield* readFreshness(within)
     const failures = yield* countFailures
     const instances = yield* readInstances
-    if (json) {
+    if (yield* Json) {
       const failing = Object.fromEntries(failures.map(({ kind, points }) => [kind, points]))
       return yield* printJson([{ ...fresh, failing, instances }])
     }
@@ -62,7 +65,7 @@ const decodeGsrn = (text: string) =>
   Schema.decodeEffect(Gsrn)(text).pipe(
     Effect.mapError(
       () =>
-        new CommandFailed({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
+        new UsageError({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
     )
   )
 
@@ -73,7 +76,8 @@ const refreshOne = Effect.fnUntraced(
     if (accountingPointId === undefined) {
       return yield* new CommandFailed({ message: "No accounting point with this GSRN is kept here." })
     }
-    yield* print(yield* refresh(gsrn))
+    const outcome = yield* refresh(gsrn)
+    yield* answer([outcome], { outcome })
   },
   Effect.catchTags({
     AccountingPointUnknown: () =>
@@ -88,16 +92,19 @@ const refreshOne = Effect.fnUntraced(
 /** Where the service gives back what its adapter has no slot for, and takes it up later, a command waits for its turn. */
 const PatientAdapter = Layer.effect(
   AdapterClient,
-  Effect.map(AdapterClient, ({ configured, fetch }) =>
-    AdapterClient.of({
+  Effect.gen(function* () {
+    const { configured, fetch } = yield* AdapterClient
+    const { show } = yield* ProgressBar
+    let answered = 0
+    return AdapterClient.of({
       configured,
       fetch: (gsrn, validFrom) =>
         Effect.retry(fetch(gsrn, validFrom), {
           while: (error) => error._tag === "AdapterFailure" && error.kind === "paused",
           schedule: Schedule.jittered(Schedule.spaced("1 second"))
-        })
+        }).pipe(Effect.ensuring(Effect.suspend(() => show({ what: "Asks the adapter", done: ++answered }))))
     })
-  )
+  })
 ).pipe(Layer.provide(BudgetedAdapter))
 
 const runPass = Effect.gen(function* () {
@@ -118,9 +125,8 @@ const runPass = Effect.gen(function* () {
   }).pipe(Layer.provide(Instances.layerMemory))
   const pass = yield* SyncScheduler.use(({ runOnce }) => runOnce).pipe(Effect.provide(scheduler))
   const { changed, claimed, failed, released, superseded, unchanged } = pass
-  yield* print(
-    `${claimed} claimed of ${relevant} relevant: ${changed} changed, ${unchanged} unchanged, ${superseded} superseded, ${failed} failed, ${released} given back`
-  )
+  const text = `${claimed} claimed of ${relevant} relevant: ${changed} changed, ${unchanged} unchanged, ${superseded} superseded, ${failed} failed, ${released} given back`
+  yield* answer([text], { relevant, claimed, changed, unchanged, superseded, failed, released })
 })
 
 const run = Command.make(
