@@ -67,7 +67,7 @@ const pool = Layer.unwrap(
 const applicationName = `penstock ${version}`
 
 /** Two sessions at once are served by two processes, unless a pooler changes them from one transaction to the next. */
-const refuseSharedSessions = Effect.gen(function* () {
+export const refuseSharedSessions = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const processOf = yield* Effect.map(sql.reserve, (connection) =>
     Effect.map(connection.executeUnprepared("SELECT pg_backend_pid() AS pid", [], undefined), ([row]) => row.pid)

@@ -39,7 +39,7 @@ export const requirePort = (host: string, port: number) =>
     })
   })
 
-/** The directory, or what is there above it, must be one and be writable. Makes nothing. */
+/** The directory, or what is there above it, must be one and be writable; tried by making one, which is removed again. */
 export const requireWritable = Effect.fnUntraced(function* (directory: string, name: string) {
   const [fs, path] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const wanted = path.resolve(directory)
@@ -54,7 +54,10 @@ export const requireWritable = Effect.fnUntraced(function* (directory: string, n
     onFailure: () => false
   })
   if (!isDirectory) return yield* refuse(`${there} is not a directory`)
-  yield* Effect.mapError(fs.access(there, { writable: true }), () =>
+  const next = wanted === there ? undefined : path.join(there, path.relative(there, wanted).split(path.sep)[0] ?? "")
+  const trial = next ?? path.join(there, `.penstock-${process.pid}`)
+  // Not with all that is above it: Node never comes back from that in a file system such as /proc.
+  yield* Effect.mapError(Effect.andThen(fs.makeDirectory(trial), fs.remove(trial, { recursive: true })), () =>
     refuse(`${there} is not this user's to write, or its file system is read-only`)
   )
 })

@@ -106,9 +106,12 @@ const inWords = <E>(
 }
 
 /** On standard error, and settled before anything else is tried. */
-export const asCommand = <A, E, R>(command: Effect.Effect<A, E, R>) =>
-  checkSettings.pipe(
-    Effect.andThen(command),
+const asCommand = <A, E, R>(command: Effect.Effect<A, E, R>) =>
+  Effect.andThen(checkSettings, withLogAndBar(command))
+
+/** As a command, whatever the settings are. */
+export const withLogAndBar = <A, E, R>(command: Effect.Effect<A, E, R>) =>
+  command.pipe(
     Effect.provide(ProgressBar.layer),
     Effect.provide(CommandLog),
     Effect.provideService(Console.Console, { ...console, log: console.error })
