@@ -7,18 +7,18 @@ import { createServer } from "node:net"
 import { Settings } from "../../layers/Settings.ts"
 import { CommandFailed } from "./told.ts"
 
-const listenFault = (host: string, port: number, code: string): string => {
+const listenFault = (host: string, port: number, code: string, by: string): string => {
   switch (code) {
     case "EADDRINUSE":
-      return `Port ${port} is taken. Stop who listens there, or choose another one (HTTP_PORT).`
+      return `Port ${port} is taken. Stop who listens there, or choose another one (${by}).`
     case "EACCES":
-      return `Port ${port} may not be opened by this user. Choose one above 1023 (HTTP_PORT).`
+      return `Port ${port} may not be opened by this user. Choose one above 1023 (${by}).`
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return `${host} is no address of this machine (HTTP_HOST).`
     default:
-      return `${host}:${port} cannot be listened at (${code}; HTTP_HOST, HTTP_PORT).`
+      return `${host}:${port} cannot be listened at (${code}; HTTP_HOST, ${by}).`
   }
 }
 
@@ -26,14 +26,14 @@ const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "unknown"
 
 /** What the failure of a server that wanted to listen means. */
-export const cannotListen = (host: string, port: number, cause: unknown) =>
-  new CommandFailed({ message: listenFault(host, port, codeOf(cause)) })
+export const cannotListen = (host: string, port: number, cause: unknown, by = "HTTP_PORT") =>
+  new CommandFailed({ message: listenFault(host, port, codeOf(cause), by) })
 
-/** Listens for a moment, as the service will. */
-export const requirePort = (host: string, port: number) =>
+/** Listens for a moment, as the service will. `by` says what another port is chosen by. */
+export const requirePort = (host: string, port: number, by = "HTTP_PORT") =>
   Effect.callback<void, CommandFailed>((resume) => {
     const probe = createServer()
-    probe.once("error", (error) => resume(Effect.fail(cannotListen(host, port, error))))
+    probe.once("error", (error) => resume(Effect.fail(cannotListen(host, port, error, by))))
     probe.listen({ host, port }, () => {
       probe.close(() => resume(Effect.void))
     })

@@ -9,7 +9,7 @@ import { HilltopAdministration, SourceRegistration, SourceView } from "../../src
 import { Json } from "./globalFlags.ts"
 import { answer, print, printJson, printTable } from "./output.ts"
 import { CommandFailed, UsageError } from "./told.ts"
-import { withDatabase, withMigratedDatabase } from "./withDatabase.ts"
+import { databaseIsThere, withDatabase, withMigratedDatabase } from "./withDatabase.ts"
 
 const onSources = <A, E, R>(command: Effect.Effect<A, E, R>) =>
   withDatabase(Effect.provide(command, PgHilltopAdministration))
@@ -86,8 +86,9 @@ const add = Command.make(
         Effect.fail(new CommandFailed({ message: `Council ${council} has a source with this address already.` }))
       )
     )
-    // The first thing a new operator may do; so it makes the database.
-    const { id } = yield* withMigratedDatabase(Effect.provide(added, PgHilltopAdministration))
+    const command = Effect.provide(added, PgHilltopAdministration)
+    // What a new operator does first: an embedded database that is not there yet is made.
+    const { id } = (yield* databaseIsThere) ? yield* withDatabase(command) : yield* withMigratedDatabase(command)
     yield* answer([String(id)], { id })
   })
 ).pipe(

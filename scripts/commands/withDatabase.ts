@@ -41,6 +41,12 @@ export const embeddedExists = Effect.gen(function* () {
   return (yield* isThere(`${directory}/PG_VERSION`)) || (yield* isThere(`${directory}/data/PG_VERSION`))
 })
 
+/** Whether a database was named, or an embedded one is there. */
+export const databaseIsThere = Effect.gen(function* () {
+  const given = yield* Effect.orElseSucceed(Settings.DATABASE_URL.config, () => undefined)
+  return given !== undefined || (yield* embeddedExists)
+}).pipe(Effect.provide(NodeServices.layer))
+
 const runningOr = <E>(otherwise: Place<E>) =>
   Layer.unwrap(
     Effect.gen(function* () {
@@ -73,7 +79,7 @@ export const placeBesideService = Layer.unwrap(
 
 /** Nothing is made, no directory either. */
 const refuseToMake = Effect.gen(function* () {
-  if ((yield* Settings.DATABASE_URL.config) !== undefined || (yield* embeddedExists)) return
+  if (yield* databaseIsThere) return
   return yield* new CommandFailed({
     message:
       `There is no database in ${yield* embeddedDirectory}, and this command makes none. DATABASE_URL or PENSTOCK_DATA ` +
@@ -88,8 +94,10 @@ const sayWhich = Effect.gen(function* () {
 })
 
 /** Warnings and worse, unless LOG_LEVEL or --log-level say otherwise, on standard error: standard output is for results. */
-export const CommandLog = Telemetry.pipe(
-  Layer.provide(ConfigProvider.layerAdd(ConfigProvider.fromEnvRecord({ LOG_LEVEL: "warn" })))
+const CommandLog = Telemetry.pipe(
+  Layer.provide(ConfigProvider.layerAdd(ConfigProvider.fromEnvRecord({ LOG_LEVEL: "warn" }))),
+  // The command itself says what is wrong with the settings.
+  Layer.catch(() => Layer.empty)
 )
 
 /** Failures of the database in words; the cause may hold values, and is not shown. */
