@@ -102,7 +102,7 @@ export const screenOf =
       ...figures.map((text) => ({ text })),
       { text: "" }
     ]
-    const foot: ReadonlyArray<ScreenLine> = [{ text: `${noted}. All addresses, calls and keys: ${addresses.file}` }]
+    const foot: ReadonlyArray<ScreenLine> = [{ text: `More calls, and the keys: ${addresses.file}  (${noted})` }]
     const { calls, psql } = addresses
     const shortest = [...calls, ...(psql === undefined ? [] : [psql])].toSorted((a, b) => a.length - b.length)
     let left = rows - [...head, ...foot].reduce((sum, line) => sum + rowsOf(line, columns), 0)

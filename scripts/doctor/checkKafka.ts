@@ -109,7 +109,8 @@ const connected = Effect.fnUntraced(function* (cluster: KafkaCluster) {
   }
   const replication = yield* Settings.KAFKA_REPLICATION.config
   if (replication > nodes.length) {
-    const what = `KAFKA_REPLICATION is ${replication}, and there are ${nodes.length} brokers`
+    const count = nodes.length === 1 ? "there is 1 broker" : `there are ${nodes.length} brokers`
+    const what = `KAFKA_REPLICATION is ${replication}, and ${count}`
     findings.push(failed("kafka replication", what, `lower KAFKA_REPLICATION to ${nodes.length}, or add brokers`))
   }
   const names = {
