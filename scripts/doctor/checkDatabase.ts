@@ -18,23 +18,26 @@ import { clockFinding, failed, type Finding, ok } from "./Finding.ts"
 interface Facts {
   readonly number: string
   readonly version: string
-  readonly most: number
-  readonly others: number
+  /** Connections that are left for Penstock, what it has now among them. */
+  readonly room: number
   readonly makesSchemas: boolean
   readonly makesTables: boolean
   readonly schema: string | null
 }
 
 const facts = `
+  WITH other AS (
+    SELECT usename, datname FROM pg_stat_activity
+    WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_backend_pid()
+      AND coalesce(application_name, '') NOT LIKE 'penstock %')
   SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version,
-    (SELECT min(n)::float8 FROM (VALUES
-      (current_setting('max_connections')::int4 - current_setting('superuser_reserved_connections')::int4
-        - coalesce(current_setting('reserved_connections', true), '0')::int4),
-      ((SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)),
-      ((SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()))) AS limits (n)) AS most,
-    (SELECT count(*)::float8 FROM pg_stat_activity
-      WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_backend_pid()
-        AND coalesce(application_name, '') NOT LIKE 'penstock %') AS others,
+    least(
+      current_setting('max_connections')::int4 - current_setting('superuser_reserved_connections')::int4
+        - coalesce(current_setting('reserved_connections', true), '0')::int4 - (SELECT count(*) FROM other),
+      (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)
+        - (SELECT count(*) FROM other WHERE usename = current_user),
+      (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+        - (SELECT count(*) FROM other WHERE datname = current_database()))::float8 AS room,
     has_database_privilege(current_database(), 'CREATE') AS "makesSchemas",
     coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS "makesTables", current_schema() AS schema`
 
@@ -87,8 +90,8 @@ const tablesOf = Effect.fnUntraced(function* (url: Redacted.Redacted, found: Fac
   return [rightsOf(url, found), ok("database tables", what)]
 })
 
-const connectionsOf = ({ most, others }: Facts, pool: number): Finding => {
-  const room = Math.max(0, most - others)
+const connectionsOf = (facts: Facts, pool: number): Finding => {
+  const room = Math.max(0, facts.room)
   if (room < pool) {
     return failed(
       "database connections",

@@ -406,6 +406,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("penstock on an embedde
         [1]
       )
       assert.isFalse(yield* fs.exists(`${home}/postgres/postmaster.pid`), "and stops what it started")
-    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")),
+    180_000
   )
 })

@@ -89,7 +89,8 @@ await withOwnKafka("penstock doctor and Kafka", () => {
         )
         const { kafka } = yield* doctor(login("penstock"))
         assert.match(kafka, /^FAIL +kafka topic observations: 3 partitions, and its keys are spread over 64$/m)
-      }).pipe(Effect.scoped)
+      }).pipe(Effect.scoped),
+      240_000
     )
   })
 })
