@@ -21,6 +21,8 @@ const asUnits = rowsAs(Schema.Struct({ units: Schema.Int }))
 /** Controllable units that are not terminated. */
 export const countUnits = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const [row] = yield* asUnits(sql`SELECT count(*)::int4 AS units FROM flex.controllable_unit WHERE status <> 'terminated'`)
+  const [row] = yield* asUnits(
+    sql`SELECT count(*)::int4 AS units FROM flex.controllable_unit WHERE status <> 'terminated'`
+  )
   return row?.units ?? 0
 })

@@ -119,9 +119,7 @@ export const unusable = (cause: SqlError.SqlError) =>
   })
 
 /** The migrations that were applied when the database was opened. */
-export class Migrated extends Context.Service<Migrated, ReadonlyArray<string>>()(
-  "penstock/layers/postgres/Migrated"
-) {}
+export class Migrated extends Context.Service<Migrated, ReadonlyArray<string>>()("penstock/layers/postgres/Migrated") {}
 
 /** The database at a place, migrated. */
 export const databaseAt = <E, R>(place: Layer.Layer<DatabasePlace, E, R>) =>

@@ -32,7 +32,8 @@ const watched = Effect.gen(function* () {
   const watcher = yield* MigrationWatcher
   const all = yield* Migrator.fromRecord(migrations)
   return all.map(
-    ([id, name, load]) => [id, name, Effect.map(load, (step) => Effect.andThen(watcher(nameOf(id, name)), step))] as const
+    ([id, name, load]) =>
+      [id, name, Effect.map(load, (step) => Effect.andThen(watcher(nameOf(id, name)), step))] as const
   )
 })
 

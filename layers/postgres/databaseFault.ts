@@ -3,6 +3,7 @@
  * message, which may hold values.
  */
 import type { Redacted } from "effect"
+import { Result } from "effect"
 import type { SqlError } from "effect/sql"
 import { isReadOnly, sqlStateOf } from "./PgSession.ts"
 import { addressOf } from "./PgSocket.ts"
@@ -25,13 +26,11 @@ const messageOf = ({ reason }: SqlError.SqlError): string =>
   `${reason.message ?? ""} ${reason.cause instanceof Error ? reason.cause.message : ""}`
 
 /** An address that cannot be read has no parts; whatever is wrong with it is told without it. */
-const partsOf = (url: Redacted.Redacted) => {
-  try {
-    return addressOf(url)
-  } catch {
-    return { server: "its address", host: "its host", database: "its database", user: "its user" }
-  }
-}
+const partsOf = (url: Redacted.Redacted) =>
+  Result.getOrElse(
+    Result.try(() => addressOf(url)),
+    () => ({ server: "its address", host: "its host", database: "its database", user: "its user" })
+  )
 
 /** What the failure of the first statement, or of any other, says of the database at the address. */
 export const databaseFault = (error: SqlError.SqlError, url: Redacted.Redacted): DatabaseFault => {
@@ -67,7 +66,8 @@ export const databaseFault = (error: SqlError.SqlError, url: Redacted.Redacted):
     case "28000":
       return {
         problem: `PostgreSQL at ${server} does not let user ${user} in: no such role, or no line of pg_hba.conf for it`,
-        remedy: "check the user in DATABASE_URL, its right to log in, pg_hba.conf, and whether TLS is demanded (?sslmode=require)"
+        remedy:
+          "check the user in DATABASE_URL, its right to log in, pg_hba.conf, and whether TLS is demanded (?sslmode=require)"
       }
     case "3D000":
       return {
@@ -77,7 +77,8 @@ export const databaseFault = (error: SqlError.SqlError, url: Redacted.Redacted):
     case "53300":
       return {
         problem: `PostgreSQL at ${server} has no connection left`,
-        remedy: "raise max_connections (or the limit of the role or database), lower DATABASE_POOL, or end other clients"
+        remedy:
+          "raise max_connections (or the limit of the role or database), lower DATABASE_POOL, or end other clients"
       }
     case "57P03":
       return { problem: `PostgreSQL at ${server} is starting up or shutting down`, remedy: "try again in a moment" }
@@ -90,7 +91,8 @@ export const databaseFault = (error: SqlError.SqlError, url: Redacted.Redacted):
   if (/TLS|SSL/.test(message)) {
     return {
       problem: `PostgreSQL at ${server} and Penstock do not agree on TLS`,
-      remedy: "set ?sslmode=require or ?sslmode=disable in DATABASE_URL, as the server has it; NODE_EXTRA_CA_CERTS adds a certificate"
+      remedy:
+        "set ?sslmode=require or ?sslmode=disable in DATABASE_URL, as the server has it; NODE_EXTRA_CA_CERTS adds a certificate"
     }
   }
   if (/time|deadline|within/i.test(message)) {

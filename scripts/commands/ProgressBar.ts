@@ -64,9 +64,16 @@ const makeBar = Effect.fnUntraced(function* (screen: Screen) {
     if (drawn) screen.write("\r\u001b[K")
     drawn = false
   })
-  const line = (text: string) => Effect.andThen(clear, Effect.sync(() => void screen.write(`${text}\n`)))
+  const line = (text: string) =>
+    Effect.andThen(
+      clear,
+      Effect.sync(() => void screen.write(`${text}\n`))
+    )
   if (screen.isTTY !== true) return ProgressBar.of({ show: () => Effect.void, hide: Effect.void, line })
-  const hide = Effect.andThen(Effect.sync(() => void (step = undefined)), clear)
+  const hide = Effect.andThen(
+    Effect.sync(() => void (step = undefined)),
+    clear
+  )
   const draw = Effect.map(Clock.currentTimeMillis, (now) => {
     if (step === undefined || now - startedAt < quiet) return
     // Not to the last column, where some terminals begin a new line.

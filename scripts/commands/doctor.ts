@@ -83,24 +83,27 @@ export const doctor = Command.make(
       Flag.withDefault(leastRoom / gigabytes)
     )
   },
-  Effect.fnUntraced(function* ({ room: least }) {
-    const usable = yield* check("settings", settings)
-    const rest = usable.every(({ state }) => state === "ok")
-      ? [
-          yield* check("api keys", checkKeys),
-          yield* check("database", database),
-          yield* check("disk", room(least * gigabytes)),
-          yield* check("kafka", checkKafka),
-          yield* check("adapter", checkAdapter),
-          yield* check("telemetry", checkOtlp)
-        ].flat()
-      : []
-    const faults = [...usable, ...rest].filter(({ state }) => state === "failed").length
-    if (faults > 0) {
-      const what = faults === 1 ? "One thing" : `${faults} things`
-      return yield* new CommandFailed({ message: `${what} must be mended before the service can work.` })
-    }
-  }, (command) => withLogAndBar(Effect.provide(command, NodeServices.layer)))
+  Effect.fnUntraced(
+    function* ({ room: least }) {
+      const usable = yield* check("settings", settings)
+      const rest = usable.every(({ state }) => state === "ok")
+        ? [
+            yield* check("api keys", checkKeys),
+            yield* check("database", database),
+            yield* check("disk", room(least * gigabytes)),
+            yield* check("kafka", checkKafka),
+            yield* check("adapter", checkAdapter),
+            yield* check("telemetry", checkOtlp)
+          ].flat()
+        : []
+      const faults = [...usable, ...rest].filter(({ state }) => state === "failed").length
+      if (faults > 0) {
+        const what = faults === 1 ? "One thing" : `${faults} things`
+        return yield* new CommandFailed({ message: `${what} must be mended before the service can work.` })
+      }
+    },
+    (command) => withLogAndBar(Effect.provide(command, NodeServices.layer))
+  )
 ).pipe(
   Command.withDescription("Check the settings and whether every dependency can be used; says what to do"),
   Command.withExamples([

@@ -64,8 +64,7 @@ const status = Command.make(
 const decodeGsrn = (text: string) =>
   Schema.decodeEffect(Gsrn)(text).pipe(
     Effect.mapError(
-      () =>
-        new UsageError({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
+      () => new UsageError({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
     )
   )
 

@@ -110,7 +110,8 @@ const run = Command.make(
   Effect.fnUntraced(function* ({ id }) {
     const administration = yield* HilltopAdministration
     const task = yield* administration.runTask(id)
-    if (task === undefined) return yield* new CommandFailed({ message: `There is no task ${id}. \`penstock task list\` shows them.` })
+    if (task === undefined)
+      return yield* new CommandFailed({ message: `There is no task ${id}. \`penstock task list\` shows them.` })
     const source = yield* administration.findSource(task.source_id)
     const paused = source?.paused === true
     const lines = [

@@ -54,9 +54,7 @@ const isTold = (cause: Cause.Cause<unknown>): boolean =>
 
 /** Says what went wrong, if nobody has said it. */
 export const tellFailure = <A, E, R>(command: Effect.Effect<A, E, R>) =>
-  Effect.tapCause(command, (cause) =>
-    isTold(cause) ? Effect.void : Console.error(blotPersonalNumbers(tell(cause)))
-  )
+  Effect.tapCause(command, (cause) => (isTold(cause) ? Effect.void : Console.error(blotPersonalNumbers(tell(cause)))))
 
 /** An interrupt is a clean end: supervisors and people stop a service that way. `penstock` alone is answered with its help. */
 export const exitCode = <A, E>(exit: Exit.Exit<A, E>): number => {

@@ -114,8 +114,7 @@ const inWords = <E>(
 }
 
 /** On standard error, and settled before anything else is tried. */
-const asCommand = <A, E, R>(command: Effect.Effect<A, E, R>) =>
-  Effect.andThen(checkSettings, withLogAndBar(command))
+const asCommand = <A, E, R>(command: Effect.Effect<A, E, R>) => Effect.andThen(checkSettings, withLogAndBar(command))
 
 /** As a command, whatever the settings are. */
 export const withLogAndBar = <A, E, R>(command: Effect.Effect<A, E, R>) =>
@@ -126,7 +125,7 @@ export const withLogAndBar = <A, E, R>(command: Effect.Effect<A, E, R>) =>
   )
 
 const described = <A, E, R>(command: Effect.Effect<A, E, R>) =>
-  Effect.catch(sqlDefectsToFailures(Effect.andThen(sayWhich, command)), inWords)
+  sqlDefectsToFailures(Effect.andThen(sayWhich, command)).pipe(Effect.catch(inWords))
 
 const opening = ProgressBar.use(({ show }) => show({ what: "Opens the database" }))
 const opened = ProgressBar.use(({ hide }) => hide)

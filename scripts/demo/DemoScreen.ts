@@ -78,10 +78,22 @@ export const progressLines = (progress: DemoProgress): ReadonlyArray<string> => 
     ),
     `Hilltop (simulated councils), ${number(progress.sources)} sources`,
     row("asked", progress.serversAsked, "requests to the servers"),
-    row("kept", hilltop.observations, `observations of ${number(hilltop.series)} series at ${number(hilltop.sites)} sites`),
+    row(
+      "kept",
+      hilltop.observations,
+      `observations of ${number(hilltop.series)} series at ${number(hilltop.sites)} sites`
+    ),
     row("topics", hilltop.raw, `documents, ${number(hilltop.mapped)} messages; ${number(hilltop.set_aside)} set aside`),
-    row("fetched", hilltop.fetched, `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} answered with an error`),
-    row("due", hilltop.due, `wait for their budgets, ${number(hilltop.in_flight)} in flight; next other in ${seconds(hilltop.next_seconds)}`)
+    row(
+      "fetched",
+      hilltop.fetched,
+      `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} answered with an error`
+    ),
+    row(
+      "due",
+      hilltop.due,
+      `wait for their budgets, ${number(hilltop.in_flight)} in flight; next other in ${seconds(hilltop.next_seconds)}`
+    )
   ]
 }
 

@@ -19,7 +19,9 @@ const areFree = (port: number) =>
   )
 
 const newPort: Effect.Effect<number> = Effect.flatMap(freePort, (port) =>
-  Effect.flatMap(port > 65_000 ? Effect.succeed(false) : areFree(port), (free) => (free ? Effect.succeed(port) : newPort))
+  Effect.flatMap(port > 65_000 ? Effect.succeed(false) : areFree(port), (free) =>
+    free ? Effect.succeed(port) : newPort
+  )
 )
 
 /** The port of the first Hilltop server: the one of last time, unless somebody has it now. */

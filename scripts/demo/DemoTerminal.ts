@@ -37,7 +37,9 @@ export const openScreen = Effect.gen(function* () {
         drawn.push(line.whole === true ? line.text : fit(line.text, columns))
       }
       // A line that fills its last row leaves the cursor there: what would clear the rest of the row would clear its end.
-      const cleared = drawn.map((text) => (CliOutput.displayWidth(text) % columns === 0 && text !== "" ? text : `${text}\u001b[K`))
+      const cleared = drawn.map((text) =>
+        CliOutput.displayWidth(text) % columns === 0 && text !== "" ? text : `${text}\u001b[K`
+      )
       out.write(`\u001b[H${cleared.join("\r\n")}\u001b[J`)
     })
 })

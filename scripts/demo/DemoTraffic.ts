@@ -60,7 +60,8 @@ export const addSources = Effect.fnUntraced(function* (url: string, keys: DemoKe
   const { items } = (yield* Effect.orDie(listed.json)) as { items: ReadonlyArray<ListedSource> }
   const known = new Map<number, number>()
   for (const { council_id, id, paused } of items) {
-    if (!known.has(council_id) && world.sources.some(({ councilId }) => councilId === council_id)) known.set(council_id, id)
+    if (!known.has(council_id) && world.sources.some(({ councilId }) => councilId === council_id))
+      known.set(council_id, id)
     else if (!paused) yield* call(HttpClientRequest.delete(`${url}/hilltop/source/${id}`), keys.admin, [204])
   }
   for (const { councilId, htsUrl, measurementNames } of world.sources) {

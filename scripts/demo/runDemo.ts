@@ -169,5 +169,8 @@ export const runDemo = Effect.fnUntraced(function* (options: DemoOptions) {
     yield* run(options, hilltopPort, showing, (seen, noted) => {
       last = { seen, noted }
     }).pipe(Effect.provide(Layer.merge(simulators(hilltopPort), NodeHttpClient.layerUndici)))
-  }).pipe(Effect.scoped, Effect.onExit(() => leave))
+  }).pipe(
+    Effect.scoped,
+    Effect.onExit(() => leave)
+  )
 })

@@ -3,7 +3,8 @@
  * is made or migrated.
  */
 import { PgConnection } from "@effect/sql-pg"
-import { Clock, Duration, Effect, Redacted } from "effect"
+import type { Redacted } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { DatabasePlace, refuseSharedSessions } from "../../layers/postgres/Database.ts"
@@ -167,4 +168,3 @@ export const checkDatabase = Effect.gen(function* () {
 /** What stands in for an embedded database that is not there yet. */
 export const noDatabaseYet = (directory: string): Finding =>
   ok("database", `none yet; \`penstock start\` makes one in ${directory}`)
-

@@ -43,10 +43,18 @@ const refused = Effect.fnUntraced(function* ({ kind }: KafkaFailure) {
     return failed("kafka", `the brokers do not take the login as ${mechanism} (${kind})`, login)
   }
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(kind)) {
-    return failed("kafka", `the brokers' certificate is not trusted (${kind})`, "name its issuer in NODE_EXTRA_CA_CERTS")
+    return failed(
+      "kafka",
+      `the brokers' certificate is not trusted (${kind})`,
+      "name its issuer in NODE_EXTRA_CA_CERTS"
+    )
   }
   if (ssl && /EPROTO|SSL|ECONNRESET|ConnectionClosed|NoAnswer/.test(kind)) {
-    return failed("kafka", `the brokers take connections, and do not answer in TLS (${kind})`, "KAFKA_SSL=false where they speak plain text")
+    return failed(
+      "kafka",
+      `the brokers take connections, and do not answer in TLS (${kind})`,
+      "KAFKA_SSL=false where they speak plain text"
+    )
   }
   return failed(
     "kafka",
@@ -58,7 +66,11 @@ const refused = Effect.fnUntraced(function* ({ kind }: KafkaFailure) {
 })
 
 const authorization = (what: string, kind: string): Finding =>
-  failed(`kafka ${what}`, `the login may not use it (${kind})`, `let it with an ACL (kafka-acls.sh --add --allow-principal …)`)
+  failed(
+    `kafka ${what}`,
+    `the login may not use it (${kind})`,
+    `let it with an ACL (kafka-acls.sh --add --allow-principal …)`
+  )
 
 const checkTopic = (cluster: KafkaCluster, topic: string, partitions: number) =>
   Effect.gen(function* () {

@@ -30,7 +30,13 @@ export const checkRoom = Effect.fnUntraced(function* (directory: string, least: 
   if (room === undefined) return []
   const found = `${bytesText(room.free)} of ${bytesText(room.of)} free at ${directory}`
   if (room.free < least) {
-    return [failed("disk", `${found}, and ${bytesText(least)} are wanted`, "make room, or choose another disk (PENSTOCK_DATA)")]
+    return [
+      failed(
+        "disk",
+        `${found}, and ${bytesText(least)} are wanted`,
+        "make room, or choose another disk (PENSTOCK_DATA)"
+      )
+    ]
   }
   if (room.free < room.of / 20) return [warning("disk", found, "make room before PostgreSQL has to stop")]
   return [ok("disk", found)]
@@ -47,10 +53,18 @@ export const checkKeys = Effect.gen(function* () {
   )
   const findings: Array<Finding> = []
   if (short.length > 0) {
-    findings.push(warning("api keys", `shorter than 16 characters: ${short.join(", ")}`, "choose longer ones: openssl rand -base64 24"))
+    findings.push(
+      warning(
+        "api keys",
+        `shorter than 16 characters: ${short.join(", ")}`,
+        "choose longer ones: openssl rand -base64 24"
+      )
+    )
   }
   if (missing.length > 0) {
-    findings.push(warning("api keys", `none in ${missing.join(", ")}: nobody gets in there`, "set name:key for each caller"))
+    findings.push(
+      warning("api keys", `none in ${missing.join(", ")}: nobody gets in there`, "set name:key for each caller")
+    )
   }
   return findings.length > 0 ? findings : [ok("api keys", "one or more of each kind, none of them short")]
 })

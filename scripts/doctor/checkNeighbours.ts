@@ -24,12 +24,16 @@ const send = (request: HttpClientRequest.HttpClientRequest, patience: Duration.D
     Effect.scoped,
     Effect.mapError((error) => {
       const code = codeBeneath(error)
-      return new Unanswered({ why: whyUnreached(new URL(request.url).host, code) ?? `no answer (${code ?? "unknown"})` })
+      return new Unanswered({
+        why: whyUnreached(new URL(request.url).host, code) ?? `no answer (${code ?? "unknown"})`
+      })
     }),
     Effect.timeoutOrElse({
       duration: patience,
       orElse: () =>
-        Effect.fail(new Unanswered({ why: `${new URL(request.url).host} did not answer within ${Duration.format(patience)}` }))
+        Effect.fail(
+          new Unanswered({ why: `${new URL(request.url).host} did not answer within ${Duration.format(patience)}` })
+        )
     })
   )
 
@@ -44,7 +48,11 @@ const adapterFinding = (answer: Answer, hasKey: boolean, bare: number | undefine
         ? failed(check, "refuses ADAPTER_API_KEY (401)", "set the key that the adapter knows")
         : failed(check, "asks for a key (401), and ADAPTER_API_KEY is not set", "set ADAPTER_API_KEY")
     case 403:
-      return failed(check, "knows ADAPTER_API_KEY and does not allow it this (403)", "let the adapter give the key the right to read accounting points")
+      return failed(
+        check,
+        "knows ADAPTER_API_KEY and does not allow it this (403)",
+        "let the adapter give the key the right to read accounting points"
+      )
     case 404:
       if (bare === 401 || bare === 403) return ok(check, "answers and takes ADAPTER_API_KEY")
       return warning(
@@ -63,7 +71,11 @@ const adapterFinding = (answer: Answer, hasKey: boolean, bare: number | undefine
   if (answer.status >= 300 && answer.status < 400) {
     return failed(check, `leads elsewhere (${answer.status})`, "set ADAPTER_URL to where it leads; it is not followed")
   }
-  return failed(check, `does not take the request (${answer.status})`, "check the path in ADAPTER_URL, and the contract in the README")
+  return failed(
+    check,
+    `does not take the request (${answer.status})`,
+    "check the path in ADAPTER_URL, and the contract in the README"
+  )
 }
 
 export const checkAdapter = Effect.gen(function* () {
@@ -80,7 +92,10 @@ export const checkAdapter = Effect.gen(function* () {
     HttpClientRequest.acceptJson
   )
   return yield* Effect.gen(function* () {
-    const answer = yield* send(key === undefined ? request : HttpClientRequest.bearerToken(request, Redacted.value(key)), patience)
+    const answer = yield* send(
+      key === undefined ? request : HttpClientRequest.bearerToken(request, Redacted.value(key)),
+      patience
+    )
     const bare = answer.status === 404 && key !== undefined ? (yield* send(request, patience)).status : undefined
     const clock = answer.date === undefined ? NaN : Date.parse(answer.date) - (yield* Clock.currentTimeMillis)
     // A Date header has whole seconds, and was written before it was read.
@@ -96,16 +111,21 @@ export const checkAdapter = Effect.gen(function* () {
 export const checkOtlp = Effect.gen(function* () {
   const url = yield* Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config
   if (url === undefined) return []
-  const request = HttpClientRequest.bodyJsonUnsafe(
-    HttpClientRequest.post(`${url.replace(/\/+$/, "")}/v1/traces`),
-    { resourceSpans: [] }
-  )
+  const request = HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post(`${url.replace(/\/+$/, "")}/v1/traces`), {
+    resourceSpans: []
+  })
   const remedy = "check OTEL_EXPORTER_OTLP_ENDPOINT: it is the collector's port for HTTP (4318), without /v1/traces"
   return yield* send(request, Duration.seconds(5)).pipe(
     Effect.map(({ status }): ReadonlyArray<Finding> => {
       if (status < 300) return [ok("telemetry", "the collector takes it")]
       if (status === 401 || status === 403) {
-        return [failed("telemetry", `the collector refuses us (${status})`, "it wants headers: see OTEL_EXPORTER_OTLP_HEADERS")]
+        return [
+          failed(
+            "telemetry",
+            `the collector refuses us (${status})`,
+            "it wants headers: see OTEL_EXPORTER_OTLP_HEADERS"
+          )
+        ]
       }
       return [failed("telemetry", `what answers there is no collector of OTLP over HTTP (${status})`, remedy)]
     }),

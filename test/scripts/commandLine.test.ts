@@ -82,22 +82,24 @@ layer(services, { excludeTestServices: true })("the command line", (it) => {
     })
   )
 
-  it.effect("makes no database where there is none, nor a directory, and says where it looked", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const home = `${yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })}/nothing`
-      const ran = yield* Effect.forEach(
-        commands,
-        (line) => runCommand({ PENSTOCK_DATA: home, ADAPTER_URL: "http://127.0.0.1:1" }, ...words(line)),
-        atOnce
-      )
-      for (const [index, { code, err, out }] of ran.entries()) {
-        assert.deepStrictEqual([code, out], [1, ""], commands[index])
-        assert.match(err, new RegExp(`^There is no database in ${home}/postgres, and this command makes none\\.`))
-        assert.include(err, "`penstock migrate`")
-      }
-      assert.isFalse(yield* fs.exists(home))
-    }),
+  it.effect(
+    "makes no database where there is none, nor a directory, and says where it looked",
+    () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const home = `${yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })}/nothing`
+        const ran = yield* Effect.forEach(
+          commands,
+          (line) => runCommand({ PENSTOCK_DATA: home, ADAPTER_URL: "http://127.0.0.1:1" }, ...words(line)),
+          atOnce
+        )
+        for (const [index, { code, err, out }] of ran.entries()) {
+          assert.deepStrictEqual([code, out], [1, ""], commands[index])
+          assert.match(err, new RegExp(`^There is no database in ${home}/postgres, and this command makes none\\.`))
+          assert.include(err, "`penstock migrate`")
+        }
+        assert.isFalse(yield* fs.exists(home))
+      }),
     patience
   )
 
@@ -133,44 +135,46 @@ layer(services, { excludeTestServices: true })("the command line", (it) => {
     })
   )
 
-  it.effect("prints JSON for programs, whichever command it is, and the flag may stand anywhere", () =>
-    Effect.gen(function* () {
-      const { url } = yield* TestDatabase
-      const run = (line: string) => runCommand({ DATABASE_URL: url }, ...words(line))
-      const added = yield* run("--json source add --council 7 --url https://h/j.hts --measurement Flow --paused")
-      const [source] = jsonLines(added.out)
-      const id = Number(source?.["id"])
-      assert.isAbove(id, 0)
-      const sql = yield* SqlClient.SqlClient
-      yield* sql`
+  it.effect(
+    "prints JSON for programs, whichever command it is, and the flag may stand anywhere",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* TestDatabase
+        const run = (line: string) => runCommand({ DATABASE_URL: url }, ...words(line))
+        const added = yield* run("--json source add --council 7 --url https://h/j.hts --measurement Flow --paused")
+        const [source] = jsonLines(added.out)
+        const id = Number(source?.["id"])
+        assert.isAbove(id, 0)
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`
         INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at)
         VALUES (${id}, 'SITES_LIST', 'https://h/j.hts?1', now())`
-      const outs = yield* Effect.forEach(
-        [
-          `source list --json`,
-          `source --json resume ${id}`,
-          `source pause ${id} --json`,
-          "task list --json",
-          "task run 1 --json",
-          "sync status --json",
-          "purge --not-relevant-for 90days --json",
-          "migrate --json",
-          "topic replay --json",
-          "doctor --json"
-        ],
-        (line) => Effect.map(run(line), ({ code, out }) => ({ line, code, objects: jsonLines(out) })),
-        atOnce
-      )
-      for (const { code, line, objects } of outs) {
-        assert.strictEqual(code, 0, line)
-        assert.isNotEmpty(objects, line)
-      }
-      const byLine = new Map(outs.map(({ line, objects }) => [line, objects]))
-      assert.deepStrictEqual(byLine.get(`source --json resume ${id}`), [{ id, paused: false, problem: null }])
-      assert.deepInclude(byLine.get("purge --not-relevant-for 90days --json")?.[0], { dryRun: false, endUsers: 0 })
-      assert.deepInclude(byLine.get("migrate --json")?.[0], { step: latestStep, applied: [] })
-      assert.deepStrictEqual(byLine.get("topic replay --json"), [{ documents: 0 }])
-    }),
+        const outs = yield* Effect.forEach(
+          [
+            `source list --json`,
+            `source --json resume ${id}`,
+            `source pause ${id} --json`,
+            "task list --json",
+            "task run 1 --json",
+            "sync status --json",
+            "purge --not-relevant-for 90days --json",
+            "migrate --json",
+            "topic replay --json",
+            "doctor --json"
+          ],
+          (line) => Effect.map(run(line), ({ code, out }) => ({ line, code, objects: jsonLines(out) })),
+          atOnce
+        )
+        for (const { code, line, objects } of outs) {
+          assert.strictEqual(code, 0, line)
+          assert.isNotEmpty(objects, line)
+        }
+        const byLine = new Map(outs.map(({ line, objects }) => [line, objects]))
+        assert.deepStrictEqual(byLine.get(`source --json resume ${id}`), [{ id, paused: false, problem: null }])
+        assert.deepInclude(byLine.get("purge --not-relevant-for 90days --json")?.[0], { dryRun: false, endUsers: 0 })
+        assert.deepInclude(byLine.get("migrate --json")?.[0], { step: latestStep, applied: [] })
+        assert.deepStrictEqual(byLine.get("topic replay --json"), [{ documents: 0 }])
+      }),
     patience
   )
 
@@ -213,8 +217,7 @@ layer(NodeServices.layer, { excludeTestServices: true })("penstock start and dem
         [runCommand(settings, "start"), runCommand({}, "demo", "--port", String(port), "--data", home)],
         atOnce
       )
-      const sentence = (by: string) =>
-        `Port ${port} is taken. Stop who listens there, or choose another one (${by}).\n`
+      const sentence = (by: string) => `Port ${port} is taken. Stop who listens there, or choose another one (${by}).\n`
       assert.deepInclude(service, { out: "", err: sentence("HTTP_PORT"), code: 1 })
       assert.deepInclude(demo, { out: "", err: sentence("--port"), code: 1 })
       assert.isFalse(yield* fs.exists(home))

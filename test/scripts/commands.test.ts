@@ -378,35 +378,40 @@ layer(services, { excludeTestServices: true })("penstock topic tail", (it) => {
 })
 
 layer(NodeServices.layer, { excludeTestServices: true })("penstock on an embedded database", (it) => {
-  it.effect("uses the embedded one of a running service and says so, and starts it when nobody runs it", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const home = yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })
-      // As root the server runs as another user, who must be able to pass.
-      yield* fs.chmod(home, 0o711)
-      const command = (...args: ReadonlyArray<string>) => runWith({ PENSTOCK_DATA: home }, ...args)
-      const which = (...args: ReadonlyArray<string>) =>
-        Effect.map(runCommand({ PENSTOCK_DATA: home }, ...args), ({ database }) => database)
-      const add = command("source", "add", "--council", "1", "--url", "https://h/a.hts", "--measurement", "Flow")
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const { directory } = yield* startEmbeddedPostgres({ directory: `${home}/postgres`, durable: false })
-          const lockFile = fs.readFileString(`${directory}/postmaster.pid`)
-          const before = yield* lockFile
-          assert.strictEqual((yield* command("migrate")).code, 0)
-          assert.deepStrictEqual(yield* add, succeeded("1\n"))
-          assert.strictEqual(yield* lockFile, before, "the service keeps its server")
-          const running = `embedded PostgreSQL of the running service, its data in ${home}/postgres`
-          assert.deepStrictEqual(yield* Effect.all([which("task", "list"), which("migrate")], atOnce), [running, running])
-        })
-      )
-      const listed = yield* command("source", "list", "--json")
-      assert.deepStrictEqual(
-        jsonLines(listed.out).map(({ id }) => id),
-        [1]
-      )
-      assert.isFalse(yield* fs.exists(`${home}/postgres/postmaster.pid`), "and stops what it started")
-    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")),
+  it.effect(
+    "uses the embedded one of a running service and says so, and starts it when nobody runs it",
+    () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const home = yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })
+        // As root the server runs as another user, who must be able to pass.
+        yield* fs.chmod(home, 0o711)
+        const command = (...args: ReadonlyArray<string>) => runWith({ PENSTOCK_DATA: home }, ...args)
+        const which = (...args: ReadonlyArray<string>) =>
+          Effect.map(runCommand({ PENSTOCK_DATA: home }, ...args), ({ database }) => database)
+        const add = command("source", "add", "--council", "1", "--url", "https://h/a.hts", "--measurement", "Flow")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { directory } = yield* startEmbeddedPostgres({ directory: `${home}/postgres`, durable: false })
+            const lockFile = fs.readFileString(`${directory}/postmaster.pid`)
+            const before = yield* lockFile
+            assert.strictEqual((yield* command("migrate")).code, 0)
+            assert.deepStrictEqual(yield* add, succeeded("1\n"))
+            assert.strictEqual(yield* lockFile, before, "the service keeps its server")
+            const running = `embedded PostgreSQL of the running service, its data in ${home}/postgres`
+            assert.deepStrictEqual(yield* Effect.all([which("task", "list"), which("migrate")], atOnce), [
+              running,
+              running
+            ])
+          })
+        )
+        const listed = yield* command("source", "list", "--json")
+        assert.deepStrictEqual(
+          jsonLines(listed.out).map(({ id }) => id),
+          [1]
+        )
+        assert.isFalse(yield* fs.exists(`${home}/postgres/postmaster.pid`), "and stops what it started")
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")),
     180_000
   )
 })

@@ -32,7 +32,8 @@ const unitsIn = Effect.fnUntraced(function* (data: string) {
   const url = yield* Effect.flatMap(findRunningPostgres(`${data}/postgres`), Effect.fromOption)
   return yield* withConnection(
     url,
-    (sql) => sql<Unit>`SELECT business_id::text AS id, accounting_point_id AS point FROM flex.controllable_unit ORDER BY id`
+    (sql) =>
+      sql<Unit>`SELECT business_id::text AS id, accounting_point_id AS point FROM flex.controllable_unit ORDER BY id`
   )
 })
 
@@ -52,7 +53,10 @@ layer(services, { excludeTestServices: true })("the demo in a terminal", (it) =>
         const run = Effect.fnUntraced(function* () {
           const port = yield* freePort
           const terminal = yield* inTerminal({}, ["demo", "--data", data, "--port", String(port)])
-          const { isAlternate, lines, scrolled } = yield* untilShown(terminal, /, (?:[2-9]\d|\d{3}) controllable units\n/)
+          const { isAlternate, lines, scrolled } = yield* untilShown(
+            terminal,
+            /, (?:[2-9]\d|\d{3}) controllable units\n/
+          )
           assert.isTrue(isAlternate)
           assert.strictEqual(scrolled, 0, "nothing was pushed out of sight")
           assert.match(lines[0] ?? "", /^Penstock's demo\. Ctrl-C ends it\. +\d+ s since the start$/)

@@ -64,9 +64,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
   const role = Effect.fnUntraced(function* (options: string) {
     const sql = yield* SqlClient.SqlClient
     const name = `doctor_${randomUUID().replaceAll("-", "")}`
-    yield* Effect.acquireRelease(
-      sql.unsafe(`CREATE ROLE ${name} PASSWORD 'secret-of-the-role' ${options}`),
-      () => Effect.orDie(Effect.andThen(sql.unsafe(`DROP OWNED BY ${name}`), sql.unsafe(`DROP ROLE ${name}`)))
+    yield* Effect.acquireRelease(sql.unsafe(`CREATE ROLE ${name} PASSWORD 'secret-of-the-role' ${options}`), () =>
+      Effect.orDie(Effect.andThen(sql.unsafe(`DROP OWNED BY ${name}`), sql.unsafe(`DROP ROLE ${name}`)))
     )
     const url = yield* urlWith((address) => {
       address.username = name
@@ -130,11 +129,13 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       const { name, url } = yield* role("NOLOGIN")
       const [password, database, login] = yield* Effect.all(
         [
-          Effect.flatMap(urlWith((address) => void (address.password = "wrong")), (DATABASE_URL) =>
-            doctor({ DATABASE_URL })
+          Effect.flatMap(
+            urlWith((address) => void (address.password = "wrong")),
+            (DATABASE_URL) => doctor({ DATABASE_URL })
           ),
-          Effect.flatMap(urlWith((address) => void (address.pathname = "/nowhere")), (DATABASE_URL) =>
-            doctor({ DATABASE_URL })
+          Effect.flatMap(
+            urlWith((address) => void (address.pathname = "/nowhere")),
+            (DATABASE_URL) => doctor({ DATABASE_URL })
           ),
           doctor({ DATABASE_URL: url })
         ],
@@ -332,7 +333,10 @@ layer(Layer.merge(TestDatabase.empty, NodeServices.layer), { excludeTestServices
         const address = new URL(Redacted.value(url))
         address.username = name
         address.password = "p"
-        const [lacking, owner] = yield* Effect.all([doctor({ DATABASE_URL: address.href }), doctor({ DATABASE_URL: url })], atOnce)
+        const [lacking, owner] = yield* Effect.all(
+          [doctor({ DATABASE_URL: address.href }), doctor({ DATABASE_URL: url })],
+          atOnce
+        )
         assertFault(
           lacking,
           "database rights",

@@ -29,7 +29,14 @@ export const inTerminal = (
       const command = quoted([process.execPath, place("scripts/penstock.ts"), ...args])
       const child = spawn(
         "script",
-        ["--quiet", "--return", "--flush", "--command", `stty cols ${columns} rows ${rows}; exec ${command}`, "/dev/null"],
+        [
+          "--quiet",
+          "--return",
+          "--flush",
+          "--command",
+          `stty cols ${columns} rows ${rows}; exec ${command}`,
+          "/dev/null"
+        ],
         {
           stdio: ["pipe", "pipe", "inherit"],
           env: {
@@ -70,7 +77,8 @@ export const screenAfter = (written: string, { columns = 80, rows = 24 } = {}) =
       down()
     }
     const line = screen.lines[screen.row] ?? ""
-    screen.lines[screen.row] = line.slice(0, screen.column).padEnd(screen.column) + character + line.slice(screen.column + 1)
+    screen.lines[screen.row] =
+      line.slice(0, screen.column).padEnd(screen.column) + character + line.slice(screen.column + 1)
     screen.column += 1
   }
   const down = () => {
@@ -91,7 +99,7 @@ export const screenAfter = (written: string, { columns = 80, rows = 24 } = {}) =
     else if (piece === "\u001b[J") {
       screen.lines[screen.row] = (screen.lines[screen.row] ?? "").slice(0, screen.column)
       for (let row = screen.row + 1; row < rows; row++) screen.lines[row] = ""
-    } else if (/^\u001b\[\?25[hl]$/.test(piece)) continue
+    } else if (piece === "\u001b[?25h" || piece === "\u001b[?25l") continue
     else if (piece.startsWith("\u001b")) throw new Error(`an unknown order to the terminal: ${JSON.stringify(piece)}`)
     else put(piece)
   }
