@@ -9,12 +9,14 @@ import { Cause, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { describe } from "../../src/running/describe.ts"
+import { checkContract } from "../doctor/checkContract.ts"
 import { checkDatabase, noDatabaseYet } from "../doctor/checkDatabase.ts"
 import { checkKafka } from "../doctor/checkKafka.ts"
 import { bytesText, checkKeys, checkRoom, leastRoom } from "../doctor/checkMachine.ts"
 import { checkAdapter, checkOtlp } from "../doctor/checkNeighbours.ts"
 import { failed, type Finding, ok } from "../doctor/Finding.ts"
 import { requireWritable } from "./beforeStart.ts"
+import { decodeGsrn } from "./gsrnFlag.ts"
 import { Json } from "./globalFlags.ts"
 import { print, printJson } from "./output.ts"
 import { ProgressBar } from "./ProgressBar.ts"
@@ -72,6 +74,40 @@ const settings = checkSettings.pipe(
   )
 )
 
+/** Fails when anything did, with how many there are to mend, and what for. */
+const failOn = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>, before: string) {
+  const faults = findings.filter(({ state }) => state === "failed").length
+  if (faults === 0) return
+  const what = faults === 1 ? "One thing" : `${faults} things`
+  return yield* new CommandFailed({ message: `${what} must be mended before ${before}.` })
+})
+
+const adapter = Command.make(
+  "adapter",
+  {
+    gsrn: Flag.String("gsrn").pipe(
+      Flag.withDescription("An accounting point that the adapter knows"),
+      Flag.withMetavar("GSRN")
+    )
+  },
+  Effect.fnUntraced(function* ({ gsrn }) {
+    const known = yield* decodeGsrn(gsrn)
+    yield* checkSettings
+    const contract = check("the adapter", checkContract(known))
+    yield* Effect.flatMap(withLogAndBar(contract), (findings) => failOn(findings, "the adapter keeps the contract"))
+  })
+).pipe(
+  Command.withDescription(
+    "Try whether the adapter keeps the contract, with one accounting point; says what it does wrong"
+  ),
+  Command.withExamples([
+    {
+      command: "ADAPTER_URL=http://localhost:9000 ADAPTER_API_KEY=… penstock doctor adapter --gsrn 707057500000000001",
+      description: "While an adapter is being written"
+    }
+  ])
+)
+
 const gigabytes = 1_000_000_000
 
 export const doctor = Command.make(
@@ -109,5 +145,6 @@ export const doctor = Command.make(
   Command.withExamples([
     { command: "penstock doctor", description: "Before a first start, or when something is wrong" },
     { command: "penstock doctor --json | jq 'select(.state != \"ok\")'", description: "Only what is not well" }
-  ])
+  ]),
+  Command.withSubcommands([adapter])
 )

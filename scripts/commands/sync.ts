@@ -4,7 +4,7 @@
  * Shows counts, never whose they are. A pass from here takes the share of one instance, as `PENSTOCK_ROLES=sync` would, but
  * all at once and without announcing itself, so that the others keep theirs.
  */
-import { Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { BudgetedAdapter } from "../../layers/sync/BudgetedAdapter.ts"
 import { countFailures, readFreshness } from "../../layers/sync/copyCounts.ts"
@@ -12,16 +12,17 @@ import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore
 import { readInstances } from "../../layers/sync/PgInstances.ts"
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { Gsrn } from "../../src/domain/Identifiers.ts"
+import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { Instances } from "../../src/sync/Instances.ts"
 import { LockStore } from "../../src/sync/LockStore.ts"
 import { batchSize, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { refresh } from "../../src/sync/synchronize.ts"
 import { Json } from "./globalFlags.ts"
+import { decodeGsrn } from "./gsrnFlag.ts"
 import { answer, type Cell, printJson, printTable } from "./output.ts"
 import { ProgressBar } from "./ProgressBar.ts"
-import { CommandFailed, UsageError } from "./told.ts"
+import { CommandFailed } from "./told.ts"
 import { withDatabase } from "./withDatabase.ts"
 
 /** To the second below an hour, else to the minute. */
@@ -59,14 +60,6 @@ const status = Command.make(
     yield* printTable(["accounting points", "", ""], rows)
   }, withDatabase)
 ).pipe(Command.withDescription("Show what is fresh, late, pending and failing, and which instances are alive"))
-
-/** Text as typed may be anything, a personal number as well: it is not repeated. */
-const decodeGsrn = (text: string) =>
-  Schema.decodeEffect(Gsrn)(text).pipe(
-    Effect.mapError(
-      () => new UsageError({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
-    )
-  )
 
 /** Only what is kept is refreshed: a copy is made for a lookup or a controllable unit, not from here. */
 const refreshOne = Effect.fnUntraced(

@@ -119,8 +119,7 @@ const asCommand = <A, E, R>(command: Effect.Effect<A, E, R>) => Effect.andThen(c
 /** As a command, whatever the settings are. */
 export const withLogAndBar = <A, E, R>(command: Effect.Effect<A, E, R>) =>
   command.pipe(
-    Effect.provide(ProgressBar.layer),
-    Effect.provide(CommandLog),
+    Effect.provide(Layer.merge(ProgressBar.layer, CommandLog)),
     Effect.provideService(Console.Console, { ...console, log: console.error })
   )
 

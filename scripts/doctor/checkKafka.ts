@@ -93,7 +93,8 @@ const checkTopic = (cluster: KafkaCluster, topic: string, partitions: number) =>
   )
 
 const checkGroup = (cluster: KafkaCluster, group: string) =>
-  ask(() => cluster.findGroupCoordinator({ groupId: group, coordinatorType: 0 })).pipe(
+  ask(() => cluster.findControllerBroker()).pipe(
+    Effect.flatMap((node) => ask(() => node.findGroupCoordinator({ groupId: group, coordinatorType: 0 }))),
     Effect.map((): ReadonlyArray<Finding> => []),
     Effect.catchTag("KafkaFailure", ({ kind }) =>
       Effect.succeed(

@@ -4,7 +4,7 @@
  */
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Schedule } from "effect"
+import { Data, Effect, FileSystem, Layer, Schedule } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { freePort } from "../../layers/embedded/freePort.ts"
 import { hasTerminal, inTerminal, screenAfter, type Terminal } from "../support/inTerminal.ts"
@@ -12,11 +12,15 @@ import { jsonLines, runCommand } from "../support/runCommand.ts"
 
 const sleepless = { schedule: Schedule.upTo(Schedule.spaced("200 millis"), { duration: "100 seconds" }) }
 
+class NotShown extends Data.TaggedError("NotShown")<{ readonly message: string }> {}
+
 /** Waits until the screen says so, and answers the screen. */
 const untilShown = (terminal: Terminal, wanted: RegExp) =>
   Effect.suspend(() => {
     const seen = screenAfter(terminal.written())
-    return wanted.test(seen.lines.join("\n")) ? Effect.succeed(seen) : Effect.fail(new Error(seen.lines.join("\n")))
+    return wanted.test(seen.lines.join("\n"))
+      ? Effect.succeed(seen)
+      : Effect.fail(new NotShown({ message: seen.lines.join("\n") }))
   }).pipe(Effect.retry(sleepless))
 
 interface Unit {
