@@ -95,7 +95,8 @@ await withOwnKafka("penstock doctor and Kafka", () => {
           const sasl = { mechanism: "plain", username: "penstock", password: Redacted.make(logins.penstock) } as const
           yield* Effect.gen(function* () {
             const cluster = yield* (yield* KafkajsClient).open
-            const node = yield* ask(() => cluster.findControllerBroker())
+            yield* ask(() => cluster.refreshMetadata())
+          const node = yield* ask(() => cluster.findControllerBroker())
             const observations = { topic: "observations", numPartitions: 3, replicationFactor: 1, configEntries: [] }
             yield* ask(() => node.createTopics({ topics: [observations], timeout: 5_000 }))
           }).pipe(
