@@ -11,6 +11,7 @@ import { Effect, Layer } from "effect"
 import { CliConfig, Command, GlobalFlag } from "effect/cli"
 import { version } from "../layers/version.ts"
 import { demo } from "./commands/demo.ts"
+import { disk } from "./commands/disk.ts"
 import { doctor } from "./commands/doctor.ts"
 import { flagsAsSettings, Json, LogLevel, ShellCompletions } from "./commands/globalFlags.ts"
 import { migrate } from "./commands/migrate.ts"
@@ -24,7 +25,7 @@ import { topic } from "./commands/topic.ts"
 
 const penstock = Command.make("penstock").pipe(
   Command.withDescription("Keeps local copies of data mastered elsewhere, fresh, complete and polite to the source"),
-  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic, purge]),
+  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic, disk, purge]),
   Command.provide(flagsAsSettings),
   Command.withGlobalFlags([Json, LogLevel, ShellCompletions]),
   Command.withExamples([

@@ -16,7 +16,7 @@ export const bytesText = (bytes: number): string => {
 }
 
 /** Of the file system of a directory, or of the one that it will be made in. */
-const freeAt = (directory: string): Effect.Effect<{ readonly free: number; readonly of: number } | undefined> =>
+export const freeAt = (directory: string): Effect.Effect<{ readonly free: number; readonly of: number } | undefined> =>
   Effect.tryPromise(() => statfs(directory)).pipe(
     Effect.map(({ bavail, blocks, bsize }) => ({ free: bavail * bsize, of: blocks * bsize })),
     Effect.catch(() => (dirname(directory) === directory ? Effect.succeed(undefined) : freeAt(dirname(directory))))

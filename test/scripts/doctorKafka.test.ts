@@ -96,7 +96,7 @@ await withOwnKafka("penstock doctor and Kafka", () => {
           yield* Effect.gen(function* () {
             const cluster = yield* (yield* KafkajsClient).open
             yield* ask(() => cluster.refreshMetadata())
-          const node = yield* ask(() => cluster.findControllerBroker())
+            const node = yield* ask(() => cluster.findControllerBroker())
             const observations = { topic: "observations", numPartitions: 3, replicationFactor: 1, configEntries: [] }
             yield* ask(() => node.createTopics({ topics: [observations], timeout: 5_000 }))
           }).pipe(
