@@ -63,7 +63,10 @@ layer(services, { excludeTestServices: true })("the README's blocks", (it) => {
         { concurrency: 3 }
       )
       const existing = groups.flatMap(([name, text]) =>
-        text === "" ? [name] : namesUnder("SUBCOMMANDS", text).map((sub) => `${name} ${sub}`)
+        text === ""
+          ? [name]
+          : // One that has a command beneath it and does something itself.
+            [...(name === "doctor" ? [name] : []), ...namesUnder("SUBCOMMANDS", text).map((sub) => `${name} ${sub}`)]
       )
       // In a row such as "`source add`, `list`" the later words are of the first one's group.
       const listed = firstCells(yield* readReadme, "`npx penstock").flatMap((cell) => {
