@@ -2,13 +2,15 @@
  * How the command line behaves whichever command it is: what was typed wrong, a database that is not there, another version's, a
  * port that is taken, a directory that cannot be written.
  */
-import { NodeServices } from "@effect/platform-node"
+import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Redacted, References } from "effect"
+import { Effect, FileSystem, Layer, Redacted, References, Schedule, Stream } from "effect"
+import { HttpClient } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { createServer } from "node:http"
+import { freePort } from "../../layers/embedded/freePort.ts"
 import { latestStep } from "../../layers/postgres/Migrations.ts"
-import { jsonLines, runCommand } from "../support/runCommand.ts"
+import { jsonLines, runCommand, startCommand } from "../support/runCommand.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const words = (line: string) =>
@@ -37,6 +39,7 @@ const commands = [
 const services = Layer.mergeAll(
   TestDatabase.layer,
   NodeServices.layer,
+  NodeHttpClient.layerUndici,
   Layer.succeed(References.MinimumLogLevel, "Error")
 )
 
@@ -178,19 +181,36 @@ layer(services, { excludeTestServices: true })("the command line", (it) => {
     patience
   )
 
-  it.effect("logs as much as --log-level says, the service as well", () =>
-    Effect.gen(function* () {
-      const { url } = yield* TestDatabase
-      const [quiet, loud] = yield* Effect.all(
-        [
-          runCommand({ DATABASE_URL: url }, "migrate"),
-          runCommand({ DATABASE_URL: url, LOG_FORMAT: "json" }, "migrate", "--log-level", "debug")
-        ],
-        atOnce
-      )
-      assert.strictEqual(quiet.err, "")
-      assert.include(loud.err, "Migrations complete")
-    })
+  it.effect(
+    "logs as much as --log-level says, the service as well",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* TestDatabase
+        const [quiet, loud] = yield* Effect.all(
+          [
+            runCommand({ DATABASE_URL: url }, "migrate"),
+            runCommand({ DATABASE_URL: url, LOG_FORMAT: "json" }, "migrate", "--log-level", "debug")
+          ],
+          atOnce
+        )
+        assert.strictEqual(quiet.err, "")
+        assert.include(loud.err, "Migrations complete")
+        const levels = Effect.fnUntraced(function* (level: string) {
+          const port = yield* freePort
+          const settings = { DATABASE_URL: url, HTTP_HOST: "127.0.0.1", HTTP_PORT: String(port), PENSTOCK_ROLES: "api" }
+          const service = yield* startCommand(settings, "start", "--json", "--log-level", level)
+          yield* HttpClient.get(`http://127.0.0.1:${port}/health/ready`).pipe(
+            Effect.scoped,
+            Effect.retry(Schedule.upTo(Schedule.spaced("100 millis"), { duration: "50 seconds" }))
+          )
+          yield* service.kill({ killSignal: "SIGTERM" })
+          const out = yield* Stream.mkString(Stream.decodeText(service.stdout))
+          return new Set(jsonLines(out).map((line) => String(line["level"]).toLowerCase()))
+        }, Effect.scoped)
+        assert.isTrue((yield* levels("debug")).has("debug"))
+        assert.isFalse((yield* levels("error")).has("info"))
+      }),
+    patience
   )
 })
 

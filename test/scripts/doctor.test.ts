@@ -15,6 +15,8 @@ import { standIn } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const atOnce = { concurrency: 3 } as const
+/** For up to ten processes, on a machine that has more to do. */
+const patience = 180_000
 
 interface Finding {
   readonly state: string
@@ -121,7 +123,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       assertFault(protocol, "database", /does not speak PostgreSQL's protocol/, /port in DATABASE_URL/)
       assertFault(nothing, "database", /takes the connection and does not answer/, /host and port in DATABASE_URL/)
       for (const { out } of [host, port, protocol, nothing]) assert.notInclude(out, "secret")
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("tells a wrong password from a missing database and from a role that may not log in", () =>
@@ -144,7 +147,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       assertFault(password, "database", /refuses the password of user penstock/, /user and password in DATABASE_URL/)
       assertFault(database, "database", /has no database nowhere$/, /CREATE DATABASE "nowhere" OWNER "penstock"/)
       assertFault(login, "database", new RegExp(`does not let user ${name} in`), /pg_hba\.conf/)
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("names the rights that are missing, and how to grant them", () =>
@@ -163,7 +167,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       const connect = yield* doctor({ DATABASE_URL: url })
       yield* sql`GRANT CONNECT ON DATABASE ${sql(database)} TO PUBLIC`
       assertFault(connect, "database", new RegExp(`user ${name} lacks a right`), /grant CONNECT/)
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("says that a database only reads", () =>
@@ -172,7 +177,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       const { name, url } = yield* role("LOGIN")
       yield* sql.unsafe(`ALTER ROLE ${name} SET default_transaction_read_only = on`)
       assertFault(yield* doctor({ DATABASE_URL: url }), "database", /only reads/, /primary/)
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("says that a server is too old", () =>
@@ -189,7 +195,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       )
       const DATABASE_URL = yield* urlWith((address) => void (address.port = String(old)))
       assertFault(yield* doctor({ DATABASE_URL }), "database", /^PostgreSQL 13\.\d+, and Penstock needs 15/, /upgrade/)
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("says that there are too few connections", () =>
@@ -208,7 +215,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       assertFault(small, "database connections", what, /max_connections.*DATABASE_POOL/)
       assert.strictEqual(smaller.of.get("database connections")?.found, "room for 5: 1 instance with DATABASE_POOL=4")
       assertFault(full, "database", /has no connection left$/, /DATABASE_POOL/)
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("says by how much the clocks differ", () =>
@@ -252,7 +260,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       yield* faults.set({ outage: "hang" })
       assertFault(yield* ask({ ADAPTER_TIMEOUT: "1 second" }), "adapter", /did not answer within 1s$/, /ADAPTER_URL/)
       yield* faults.set({})
-    })
+    }),
+    patience
   )
 
   it.effect("tries the collector of telemetry", () =>
@@ -280,7 +289,8 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       assertFault(closed, "telemetry", /refuses us \(401\)$/, /OTEL_EXPORTER_OTLP_HEADERS/)
       assertFault(away, "telemetry", /^nobody listens at 127\.0\.0\.1:1$/, /OTEL_EXPORTER_OTLP_ENDPOINT/)
       assert.include(paths, "POST /good/v1/traces")
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped),
+    patience
   )
 
   it.effect("looks at the disk of an embedded database that is not there yet, and makes none", () =>
