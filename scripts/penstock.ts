@@ -20,7 +20,7 @@ import { source } from "./commands/source.ts"
 import { start } from "./commands/start.ts"
 import { sync } from "./commands/sync.ts"
 import { task } from "./commands/task.ts"
-import { exitCode, presenter, tellFailure } from "./commands/told.ts"
+import { exitCode, presentation, tellFailure } from "./commands/told.ts"
 import { topic } from "./commands/topic.ts"
 
 const penstock = Command.make("penstock").pipe(

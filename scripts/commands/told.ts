@@ -2,7 +2,7 @@
  * How a command ends that could not do what it was asked: a sentence on standard error, and 1; or 2 where what was typed makes
  * no sense. The help is shown to whoever asks for it.
  */
-import { Cause, Console, Data, Effect, Exit, Option, Runtime } from "effect"
+import { Cause, Console, Data, Effect, Exit, Layer, Option, Runtime } from "effect"
 import { CliError, CliOutput } from "effect/cli"
 import { blotPersonalNumbers } from "../../src/domain/PersonalNumber.ts"
 import { describe } from "../../src/running/describe.ts"
@@ -25,8 +25,15 @@ const sentence = (message: string): string =>
     .replace(/(Did you mean .*)$/, "$1?")
     .replace(/([^.?!])$/, "$1.")
 
-/** Help for whoever asks for it; a fault in one line, and where the help is. */
-export const presenter = CliOutput.layerPresenter({
+const plain = CliOutput.defaultFormatter()
+
+/** Effect's help, with the blank line that it leaves out between subcommands and examples. */
+const formatter = CliOutput.layer({
+  ...plain,
+  formatHelpDoc: (doc) => plain.formatHelpDoc(doc).replace(/(?<!\n)\n(\S*EXAMPLES)/, "\n\n$1")
+})
+
+const presenter = CliOutput.layerPresenter({
   present: (event) => {
     if (event._tag === "InvalidInvocation") {
       const lines = event.errors.map(({ message }) => sentence(message))
@@ -40,6 +47,9 @@ export const presenter = CliOutput.layerPresenter({
     return CliOutput.defaultPresenter.present(event)
   }
 })
+
+/** Help for whoever asks for it; a fault in one line, and where the help is. */
+export const presentation = Layer.merge(formatter, presenter)
 
 /** What a person is told of a failure: the message of a failure that is foreseen, the whole cause of any other. */
 const tell = (cause: Cause.Cause<unknown>): string =>
