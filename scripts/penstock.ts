@@ -36,7 +36,11 @@ const penstock = Command.make("penstock").pipe(
 
 Command.run(penstock, { version }).pipe(
   Effect.provide(
-    Layer.mergeAll(NodeServices.layer, presenter, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
+    Layer.mergeAll(
+      NodeServices.layer,
+      presentation,
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
+    )
   ),
   tellFailure,
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
