@@ -12,7 +12,7 @@ import { type Context, Effect, FiberSet, Pool, RcRef, Result, type Scope } from 
 import { SqlClient, SqlError } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { connectionFailure, isReadOnly, openSession, type PgSession, type SessionOptions } from "./PgSession.ts"
-import { databaseOf, placeOf } from "./PgSocket.ts"
+import { addressOf, placeOf } from "./PgSocket.ts"
 import { patience } from "./sessionSettings.ts"
 
 export interface ConnectionsOptions extends SessionOptions {
@@ -256,7 +256,7 @@ const spanAttributesOf = (url: SessionOptions["url"]): ReadonlyArray<readonly [s
   const system = ["db.system.name", "postgresql"] as const
   const place = Result.try(() => placeOf(url))
   if (Result.isFailure(place)) return [system]
-  const namespace = ["db.namespace", databaseOf(url)] as const
+  const namespace = ["db.namespace", addressOf(url).database] as const
   return "path" in place.success
     ? [system, namespace, ["server.address", place.success.path]]
     : [system, namespace, ["server.address", place.success.host], ["server.port", place.success.port]]
