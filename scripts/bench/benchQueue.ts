@@ -12,7 +12,7 @@ import { SqlClient } from "effect/sql"
 import { Database } from "../../layers/postgres/Database.ts"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
-import { BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchPostgres, postgresVersion, settings, withoutDeadlines } from "./BenchPostgres.ts"
 import type { Figure } from "./Figure.ts"
 import { perSecond, takeTurns } from "./Measure.ts"
 import type { GroupResult } from "./Report.ts"
@@ -23,7 +23,9 @@ const loops = 4
 const servers = 16
 
 /** What the last round left is tidied up before the next one, for all. */
-const tidyUp = SqlClient.SqlClient.use((sql) => Effect.andThen(sql`VACUUM (ANALYZE)`, sql`CHECKPOINT`))
+const tidyUp = Effect.flatMap(BenchPostgres, ({ url }) =>
+  SqlClient.SqlClient.use((sql) => Effect.andThen(sql`VACUUM (ANALYZE)`, sql`CHECKPOINT`)).pipe(withoutDeadlines(url))
+)
 
 const penstock = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient

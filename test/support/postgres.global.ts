@@ -2,8 +2,9 @@
  * Before the first test file: one PostgreSQL for the whole run, and in it one migrated template of which every file
  * clones its own database (TestDatabase.ts). After the last: both are gone.
  *
- * Runs in vitest's own process, so what the test files need is handed over as plain text. TEST_DATABASE_URL names
- * another server to use, with a role that may create databases: to test other versions of PostgreSQL.
+ * Runs in vitest's own process, so what the test files need is handed over as plain text. For other versions of PostgreSQL
+ * than the embedded one, PENSTOCK_TEST_POSTGRES names the directory of their programs, or TEST_DATABASE_URL a server that
+ * runs, with a role that may create databases.
  */
 import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
@@ -16,6 +17,7 @@ import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts
 import { runMigrations } from "../../layers/postgres/Migrations.ts"
 import { currentProcess, isAlive } from "../../layers/embedded/SystemProcess.ts"
 import { urlOfDatabase, withConnection } from "./adminConnection.ts"
+import { startOtherPostgres } from "./otherPostgres.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -48,7 +50,10 @@ const makeHome = Effect.gen(function* () {
 })
 
 const startOwnServer = Effect.gen(function* () {
-  const server = yield* startEmbeddedPostgres({ directory: `${yield* makeHome}/postgres`, durable: false })
+  const directory = `${yield* makeHome}/postgres`
+  const programs = yield* Config.option(Config.NonEmptyString("PENSTOCK_TEST_POSTGRES"))
+  if (Option.isSome(programs)) return yield* startOtherPostgres(programs.value, directory)
+  const server = yield* startEmbeddedPostgres({ directory, durable: false })
   return urlOfDatabase(server.url, "postgres")
 })
 
