@@ -50,7 +50,7 @@ const currentOf = (history: ReadonlyArray<Version> | undefined) =>
 const changesOf = (
   before: ReadonlyMap<number, ReadonlyArray<Version>>,
   after: ReadonlyMap<number, ReadonlyArray<Version>>
-) => {
+): { deleted: ReadonlyArray<Version>; written: ReadonlyArray<Version>; combined: Combined } => {
   const deleted: Array<Version> = []
   const written: Array<Version> = []
   const [added, removed]: [Array<number>, Array<number>] = [[], []]
@@ -64,7 +64,7 @@ const changesOf = (
     else if (old !== undefined && current === undefined) removed.push(at)
     else if (old !== undefined && current !== undefined && !sameValue(old, current)) corrected++
   }
-  return { deleted, written, combined: { added, corrected, removed } satisfies Combined as Combined }
+  return { deleted, written, combined: { added, corrected, removed } }
 }
 
 /** `name` is the table of the year. */
