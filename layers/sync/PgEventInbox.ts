@@ -67,6 +67,10 @@ export const PgEventInbox = Layer.effect(
       // Rows are locked in the order of their ids, though no batch waits for another. `event_told_at` is the clock's time and not
       // the transaction's: a sync that began in between does not cover the event. An event that moves nothing forward makes its
       // row pending by taking back what was followed.
+      //
+      // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 26 buffers an event, of which 4 find
+      // the accounting point, 6 find and lock its row, 4 find it again, and 12 write its new version and index entries. The rows
+      // that are not held are told by a hashed set: compared one by one they were half a million comparisons.
       execute: ({ gsrns, times }) => sql`
         WITH event AS MATERIALIZED (
           SELECT gsrn, occurred_at, place - 1 AS place
@@ -106,7 +110,7 @@ export const PgEventInbox = Layer.effect(
         )
         SELECT known, recorded, (SELECT places FROM ahead) AS ahead,
           ARRAY(SELECT k.gsrn FROM known k JOIN flex.accounting_point_sync s ON s.accounting_point_id = k.id
-            WHERE k.id <> ALL (ARRAY(SELECT accounting_point_id FROM held)) AND ${isWanted}) AS held,
+            WHERE (k.id IN (SELECT accounting_point_id FROM held)) IS NOT TRUE AND ${isWanted}) AS held,
           CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
             'turn', floor(1000000 * random())::int4,
             'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
