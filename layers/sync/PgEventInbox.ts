@@ -45,7 +45,7 @@ export const PgEventInbox = Layer.effect(
 
     const skew = sql.literal(`interval '${Duration.toMillis(yield* Settings.EVENT_CLOCK_SKEW.config)} milliseconds'`)
 
-    /** Whether one of `times` is none that was told before; `s` is the sync row. */
+    /** Whether one of `times` is news by the rule of `eventNews`, but for those after the last; `s` is the sync row. */
     const isNews = (times: string) =>
       sql`EXISTS (SELECT FROM unnest(${sql.literal(times)}) AS t WHERE t > s.last_event_at - ${skew} AND CASE
         WHEN t <> s.last_event_at THEN t <> ALL (coalesce(s.event_times, '{}'))
