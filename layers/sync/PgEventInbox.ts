@@ -70,7 +70,8 @@ export const PgEventInbox = Layer.effect(
       //
       // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 26 buffers an event, of which 4 find
       // the accounting point, 6 find and lock its row, 4 find it again, and 12 write its new version and index entries. The rows
-      // that are not held are told by a hashed set: compared one by one they were half a million comparisons.
+      // that are not held are told by a hashed set: compared one by one they were half a million comparisons. Times are remembered
+      // only where there are any within the skew, which there hardly are.
       execute: ({ gsrns, times }) => sql`
         WITH event AS MATERIALIZED (
           SELECT gsrn, occurred_at, place - 1 AS place
@@ -91,10 +92,11 @@ export const PgEventInbox = Layer.effect(
           UPDATE flex.accounting_point_sync s SET last_event_at = greatest(s.last_event_at, h.newest),
             event_told_at = clock_timestamp(),
             event_seen_at = CASE WHEN s.last_event_at > s.synced_event_at THEN coalesce(s.event_seen_at, now()) ELSE now() END,
-            event_times = (SELECT array_agg(recent.t) FROM (
-              SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
-              WHERE t > greatest(s.last_event_at, h.newest) - ${skew} AND t <> greatest(s.last_event_at, h.newest)
-              ORDER BY t DESC LIMIT ${sql.literal(String(rememberedTimes))}) recent),
+            event_times = CASE WHEN s.last_event_at > h.newest - ${skew} OR cardinality(h.times) > 1 THEN (
+              SELECT array_agg(recent.t) FROM (
+                SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
+                WHERE t > greatest(s.last_event_at, h.newest) - ${skew} AND t <> greatest(s.last_event_at, h.newest)
+                ORDER BY t DESC LIMIT ${sql.literal(String(rememberedTimes))}) recent) END,
             synced_event_at = CASE WHEN s.last_event_at >= h.newest
               THEN least(s.synced_event_at, s.last_event_at - interval '1 microsecond') ELSE s.synced_event_at END,
             next_attempt_at = CASE WHEN s.failures > 0
