@@ -8,7 +8,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Config, Effect, Exit, FileSystem, Layer, Option, Redacted, References, Scope } from "effect"
+import { Config, Console, Effect, Exit, FileSystem, Layer, Option, Redacted, References, Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { statfs } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -68,9 +68,18 @@ const makeTemplate = Effect.fnUntraced(function* (server: Redacted.Redacted, tem
   yield* withConnection(server, (sql) => sql`ALTER DATABASE ${sql(template)} ALLOW_CONNECTIONS false`)
 })
 
+const tellVersion = Effect.fnUntraced(function* (server: Redacted.Redacted) {
+  const [row] = yield* withConnection(
+    server,
+    (sql) => sql<{ version: string }>`SELECT current_setting('server_version') AS version`
+  )
+  yield* Console.log(`PostgreSQL ${row?.version}`)
+})
+
 const prepare = Effect.gen(function* () {
   const given = yield* Config.option(Config.Redacted("TEST_DATABASE_URL"))
   const postgresUrl = yield* Option.match(given, { onNone: () => startOwnServer, onSome: Effect.succeed })
+  yield* tellVersion(postgresUrl)
   // On a server that others use as well, another run may be under way.
   const templateDatabase = Option.isNone(given) ? "penstock_template" : `penstock_template_${randomUUID()}`
   yield* makeTemplate(postgresUrl, templateDatabase)
