@@ -144,7 +144,8 @@ export const PgLockStore = Layer.effect(
       }
     })
 
-    // Each at a random place of an index, which it is the next of. Of a million rows: 2 ms, and only in doubt.
+    // Each at a random place of an index, which it is the next of. Only in doubt. 9 of a million rows: 1 ms, 240 buffers, by index
+    // scans that stop at the first row; half of that is for locking and writing.
     const probeRows = SqlSchema.findAll({
       Request: Schema.Struct({ proven: Schema.Int, untried: Schema.Int }),
       Result: Schema.Unknown,
@@ -297,6 +298,7 @@ export const PgLockStore = Layer.effect(
 
       claimProbes: (request) => claimsFrom(probeRows(request)),
 
+      // 350 of a million rows, 10,000 of them failing: index scans without a sort, 6,000 buffers, as many as a claim of them.
       hasten: (most) =>
         sql`
           UPDATE flex.accounting_point_sync SET next_attempt_at = now() WHERE accounting_point_id = ANY (ARRAY(

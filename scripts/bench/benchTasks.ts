@@ -11,7 +11,7 @@ import { Database } from "../../layers/postgres/Database.ts"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import type { ClaimedTask, Settlement } from "../../src/domain/FetchTask.ts"
-import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, settings, withoutDeadlines } from "./BenchPostgres.ts"
 import { BenchFailed } from "./BenchProcess.ts"
 import { type Figure, spread } from "./Figure.ts"
 import { inventTasks } from "./InventedTasks.ts"
@@ -50,7 +50,7 @@ const openSide = Effect.fnUntraced(function* (name: string, tasks: number) {
   const context = yield* Layer.build(
     Layer.fresh(PgHilltopQueue.pipe(Layer.provideMerge(Database), Layer.provide(options)))
   )
-  yield* Effect.provideContext(inventTasks(tasks), context)
+  yield* withoutDeadlines(url.href)(inventTasks(tasks))
   const sql = Context.get(context, SqlClient.SqlClient)
   const queue = Context.get(context, HilltopQueue)
 

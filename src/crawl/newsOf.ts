@@ -125,7 +125,7 @@ const newsOfData = Effect.fnUntraced(function* (
   source: UsableSource,
   rows: SeriesRows,
   { answeredAt, askedAt, hash, spoilt }: Answer
-) {
+): Effect.fn.Return<News> {
   const length = askedWindow(task.fetchUrl)
   const windowFrom = length === undefined ? undefined : answeredAt - length
   const about = { header: rows.header, context: context(task, source), closed: isClosed(task, askedAt) }
@@ -146,7 +146,7 @@ const newsOfData = Effect.fnUntraced(function* (
     series: { ...change, count: rows.count },
     doubt:
       known === undefined || known.count === 0 || change.unchanged ? undefined : doubtOfData(task, known, rows, spoilt)
-  } satisfies News as News
+  }
 })
 
 const doubtOfData = (
