@@ -16,13 +16,14 @@ import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InTime } from "./InTime.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
 import { RouteTable } from "./RouteTable.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
-  Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
+  Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 
 /** Where everything is, for people who open the address of the service. */
@@ -53,7 +54,7 @@ export const Routes = withBoundary(
 export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
-    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
+    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide([KnownQuery.layer, Validation.layer])),
     PrometheusMetrics.layerHttp()
   )
 )
