@@ -34,7 +34,7 @@ const FoundRow = Schema.Struct({
   ...TaskRow.fields,
   site_name: Schema.String,
   measurement_name: Schema.String,
-  due_micros: Schema.Finite
+  due_micros: Schema.Number
 })
 const foundFrom = ({ due_micros: _, measurement_name, site_name, ...row }: typeof FoundRow.Type): FoundTask => ({
   ...taskFrom(row),
@@ -44,7 +44,8 @@ const foundFrom = ({ due_micros: _, measurement_name, site_name, ...row }: typeo
 
 /** Where a page ended. */
 const ById = Schema.Struct({ id: Schema.Int })
-const ByDue = Schema.Struct({ due: Schema.Finite, id: Schema.Int })
+/** A task that an operator put before all others or off for ever has no number for its time. */
+const ByDue = Schema.Struct({ due: Schema.Union([Schema.Finite, Schema.Literals(["infinity", "-infinity"])]), id: Schema.Int })
 const ByName = Schema.Struct({ source: Schema.Int, site: Schema.String, measurement: Schema.String, id: Schema.Int })
 
 const cursorCodec = <S extends Schema.Codec<unknown, unknown>>(schema: S) => {
@@ -179,7 +180,11 @@ export const PgTaskSearch = Layer.effect(
       const after =
         cursor === undefined
           ? sql.literal("true")
-          : sql`(next_fetch_at, id) > (to_timestamp(0) + ${cursor.due}::float8 * interval '1 microsecond', ${cursor.id}::int8)`
+          : sql`(next_fetch_at, id) > (${
+              typeof cursor.due === "string"
+                ? sql.literal(`'${cursor.due}'::timestamptz`)
+                : sql`to_timestamp(0) + ${cursor.due}::float8 * interval '1 microsecond'`
+            }, ${cursor.id}::int8)`
       const sources = sourcesOf(query)
       const rows = yield* foundBy(sql`
         WITH head AS MATERIALIZED (
@@ -197,7 +202,9 @@ export const PgTaskSearch = Layer.effect(
           ${sources === undefined ? sql.literal("") : sql`WHERE lane.source_id = ANY(${sources})`}
           ORDER BY due.next_fetch_at, due.id LIMIT ${query.limit + 1})
         SELECT ${columns(query.history)} FROM hilltop_fetch_tasks t WHERE id IN (SELECT id FROM head) ORDER BY next_fetch_at, id`)
-      return pageOf(rows, query.limit, ({ due_micros, id }) => byDue.write({ due: due_micros, id }))
+      return pageOf(rows, query.limit, ({ due_micros, id }) => 
+        byDue.write({ due: Number.isFinite(due_micros) ? due_micros : due_micros > 0 ? "infinity" : "-infinity", id })
+      )
     })
 
     /** By source, site and measurement: from the names that fit to their tasks. */
@@ -253,7 +260,7 @@ export const PgTaskSearch = Layer.effect(
     const few = (condition: Statement.Fragment) =>
       Effect.map(
         asCount(
-          sql`SELECT count(*)::int4 AS n FROM (SELECT FROM hilltop_fetch_tasks WHERE ${condition} LIMIT ${fewTasks + 1}) some`
+          sql`SELECT count(*)::int4 AS n FROM (SELECT FROM hilltop_fetch_tasks WHERE ${condition} LIMIT ${fewTasks + 1}) few`
         ),
         ([row]) => (row?.n ?? 0) <= fewTasks
       )
