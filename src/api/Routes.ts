@@ -19,10 +19,19 @@ import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
+import { OverviewHandlers } from "./OverviewHandlers.ts"
 import { RouteTable } from "./RouteTable.ts"
+import { TopicHandlers } from "./TopicHandlers.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
+  Layer.provide([
+    AccountingPointHandlers,
+    HilltopHandlers,
+    ObservationHandlers,
+    OverviewHandlers,
+    TopicHandlers,
+    HealthHandlers
+  ]),
   Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 
