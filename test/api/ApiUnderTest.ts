@@ -21,6 +21,7 @@ import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministratio
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
+import { PgObservationViews } from "../../layers/observations/PgObservationViews.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
 import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
 import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
@@ -110,6 +111,7 @@ const stores = Layer.mergeAll(
   PgLockStore,
   PgLookupStore,
   PgObservationArchive,
+  PgObservationViews,
   PgReadiness,
   PgTaskSearch,
   PgTrialBudget,
