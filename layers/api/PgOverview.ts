@@ -40,8 +40,9 @@ const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
 /** Up to a bound. */
 const counted = (from: string, condition: string) =>
   `(SELECT count(*)::int4 FROM (SELECT FROM ${from} WHERE ${condition} LIMIT ${most + 1}) head)`
-/** Seconds, of a time that may be none. */
-const age = (moment: string) => `greatest(-1e12, least(1e12, ${secondsSince(moment)}))`
+/** Seconds, of a time that may be for ever, or not there at all. */
+const age = (moment: string) =>
+  `CASE WHEN ${moment} IS NOT NULL THEN greatest(-1e12, least(1e12, ${secondsSince(moment)})) END`
 
 const bounded = (n: number): Count => (n > most ? { value: most, is: "at_least" } : { value: n, is: "exact" })
 
