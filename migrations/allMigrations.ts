@@ -14,6 +14,7 @@ import series from "./0018_series.ts"
 import unavailableTasks from "./0019_unavailable_tasks.ts"
 import uselessServers from "./0021_useless_servers.ts"
 import eventTrace from "./0022_event_trace.ts"
+import page from "./0023_page.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -25,7 +26,8 @@ export const migrations = {
   "0018_series": series,
   "0019_unavailable_tasks": unavailableTasks,
   "0021_useless_servers": uselessServers,
-  "0022_event_trace": eventTrace
+  "0022_event_trace": eventTrace,
+  "0023_page": page
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -23,8 +23,8 @@ export interface ProgressOptions {
 }
 
 /** What waits, by kind. */
-type Kind = Exclude<keyof Waiting, "uselessServers">
-type Bounds = Readonly<Record<Kind, Duration.Duration>>
+export type WorkKind = Exclude<keyof Waiting, "uselessServers">
+type Bounds = Readonly<Record<WorkKind, Duration.Duration>>
 
 /** What is taken up at once, or by the next look, may wait so long: a restart and a slow upstream are over by then. */
 const prompt = Duration.minutes(10)
@@ -41,7 +41,7 @@ export const boundsOf = ({ deadAfter, interval, within }: Omit<ProgressOptions, 
   }
 }
 
-const names: Readonly<Record<Kind, string>> = {
+const names: Readonly<Record<WorkKind, string>> = {
   event: "accounting point events",
   sync: "accounting points",
   abandonedSync: "abandoned syncs",
@@ -50,11 +50,11 @@ const names: Readonly<Record<Kind, string>> = {
   record: "topic records"
 }
 
-const ofAccountingPoints: ReadonlySet<Kind> = new Set(["event", "sync", "abandonedSync"])
+const ofAccountingPoints: ReadonlySet<WorkKind> = new Set(["event", "sync", "abandonedSync"])
 
 /** The kinds of work whose oldest has waited for longer than its bound, by name. */
 export const overdue = (waiting: Waiting, bounds: Bounds, adapterConfigured: boolean): ReadonlyArray<string> =>
-  (Object.keys(names) as ReadonlyArray<Kind>)
+  (Object.keys(names) as ReadonlyArray<WorkKind>)
     .filter((kind) => adapterConfigured || !ofAccountingPoints.has(kind))
     .filter((kind) => (waiting[kind] ?? 0) > Duration.toSeconds(bounds[kind]))
     .map((kind) => names[kind])

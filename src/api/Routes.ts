@@ -16,13 +16,23 @@ import { HealthHandlers } from "./HealthHandlers.ts"
 import { InTime } from "./InTime.ts"
 import { MetricsRoute } from "./MetricsRoute.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
+import { OverviewHandlers } from "./OverviewHandlers.ts"
 import { RouteTable } from "./RouteTable.ts"
+import { TopicHandlers } from "./TopicHandlers.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
-  Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
+  Layer.provide([
+    AccountingPointHandlers,
+    HilltopHandlers,
+    ObservationHandlers,
+    OverviewHandlers,
+    TopicHandlers,
+    HealthHandlers
+  ]),
+  Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 
 /** Where everything is, for people who open the address of the service. */
@@ -53,7 +63,10 @@ export const Routes = withBoundary(
 export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
-    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
+    HttpApiBuilder.layer(WatchApi).pipe(
+      Layer.provide(HealthHandlers),
+      Layer.provide([KnownQuery.layer, Validation.layer])
+    ),
     MetricsRoute
   )
 )

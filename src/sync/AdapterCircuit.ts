@@ -10,6 +10,7 @@ import { gauge } from "../running/Instrument.ts"
 import { observe } from "../running/Observed.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
 import { noteHeldBack, toldBy } from "./AdapterWatch.ts"
+import { AdapterTally } from "./AdapterTally.ts"
 import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./circuitRule.ts"
 
 export interface AdapterCircuit {
@@ -47,6 +48,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   readonly close: Effect.Effect<void>
 }) {
   const client = yield* AdapterClient
+  const tally = yield* AdapterTally
   const fibers = yield* FiberSet.make<void>()
   const decided = yield* Latch.make(true)
   const leftAlone = yield* Latch.make(false)
@@ -62,6 +64,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       nextProbe.set(state.phase === "open" ? Math.max(0, probeAt - now) / 1000 : undefined)
     )
   )
+  yield* tally.circuit("closed")
 
   const investigate = Effect.gen(function* () {
     const mine = ++investigation
@@ -90,6 +93,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       }
       const seconds = nextRoundIn(state, asked)
       probeAt = (yield* Clock.currentTimeMillis) + seconds * 1000
+      yield* tally.circuit("open", probeAt)
       yield* Effect.sleep(seconds * 1000)
     }
   })
@@ -109,13 +113,14 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       const { phase } = state
       state = told === "failed" ? afterFailure(state, point) : closed
       if (state.phase === phase) return Effect.void
+      const tallied = tally.circuit(state.phase)
       if (state.phase === "doubted") {
         decided.closeUnsafe()
-        return Effect.asVoid(FiberSet.run(fibers, investigate))
+        return Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, investigate)))
       }
       decided.openUnsafe()
       leftAlone.closeUnsafe()
-      return phase === "open" ? Effect.asVoid(FiberSet.run(fibers, noteRecovery)) : Effect.void
+      return phase === "open" ? Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, noteRecovery))) : tallied
     })
 
   const asking = (fetch: AdapterClient["Service"]["fetch"]) =>
