@@ -7,6 +7,7 @@ COPY layers layers
 COPY migrations migrations
 COPY scripts scripts
 COPY src src
+COPY web web
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \

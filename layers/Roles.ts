@@ -17,6 +17,7 @@ import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
+import { WebFiles } from "./page/WebFiles.ts"
 import { type Role, Settings } from "./Settings.ts"
 
 /** The first layer if this instance has the role, else the second. */
@@ -46,14 +47,14 @@ const Watch = Layer.unwrap(
   })
 )
 
-/** What the routes need besides the stores: lookups, keys, and what watches over the instance. */
+/** What the routes need besides the stores: lookups, keys, the page, and what watches over the instance. */
 export const ApiPrograms = Layer.unwrap(
   Effect.gen(function* () {
     const lookup = Lookup.layer({
       maxAge: yield* Settings.LOOKUP_MAX_AGE.config,
       staleWithin: yield* Settings.SYNC_WITHIN.config
     })
-    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch)))
+    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch, WebFiles)))
   })
 )
 

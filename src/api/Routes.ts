@@ -6,11 +6,10 @@
  * problems.
  */
 import { Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { AccountingPointHandlers } from "./AccountingPointHandlers.ts"
-import { Api, version, WatchApi } from "./Api.ts"
+import { Api, WatchApi } from "./Api.ts"
 import { Authorization } from "./ApiKeys.ts"
 import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
@@ -18,25 +17,12 @@ import { InTime } from "./InTime.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
+import { pagePaths, PageRoutes } from "./PageRoutes.ts"
 import { RouteTable } from "./RouteTable.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
   Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
-)
-
-/** Where everything is, for people who open the address of the service. */
-const entrance = HttpRouter.add(
-  "GET",
-  "/",
-  HttpServerResponse.jsonUnsafe({
-    name: "penstock",
-    version,
-    docs: "/docs",
-    openapi: "/openapi.json",
-    health: { live: "/health/live", ready: "/health/ready", progress: "/health/progress" },
-    metrics: "/metrics"
-  })
 )
 
 /** Lets requests to these routes pass the boundary; the table has the methods of each. */
@@ -45,8 +31,8 @@ const withBoundary = <E, R>(table: Layer.Layer<RouteTable>, routes: Layer.Layer<
 
 /** The page at `/docs` carries its script with it; nothing is loaded from elsewhere. */
 export const Routes = withBoundary(
-  RouteTable.layer(Api, ["/", "/docs", "/metrics", "/openapi.json"]),
-  Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
+  RouteTable.layer(Api, [...pagePaths, "/docs", "/metrics", "/openapi.json"]),
+  Layer.mergeAll(api, PageRoutes, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
 )
 
 /** The routes of an instance that does not serve the API: its health and its metrics. */

@@ -18,6 +18,7 @@ import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
+import { WebFiles } from "../../layers/page/WebFiles.ts"
 import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Lookup } from "../../src/lookup/Lookup.ts"
@@ -108,7 +109,7 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
   Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
-      Layer.mergeAll(stores, client, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
+      Layer.mergeAll(stores, client, WebFiles, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
     )
   )
 
