@@ -1,7 +1,6 @@
 /**
- * Places on one grid, NZTM2000, in metres, so that sites of all councils can be drawn on one map.
- *
- * Degrees are projected (GRS80, to a metre); the older grid NZMG is moved, which is right to a kilometre, less than a dot.
+ * Where degrees lie on the grid NZTM2000, in metres: the map is drawn on it, since that is how New Zealand looks to those who know
+ * it. The formulas of a transverse Mercator projection on GRS80, right to a metre.
  */
 const semiMajor = 6_378_137
 const flattening = 1 / 298.257_222_101
@@ -47,8 +46,3 @@ export const fromDegrees = (latitude: number, longitude: number): Place => {
           nu * Math.tan(phi) * (a ** 2 / 2 + ((5 - t + 9 * c + 4 * c * c) * a ** 4) / 24 + ((61 - 58 * t) * a ** 6) / 720))
   }
 }
-
-export const fromNzmg = (easting: number, northing: number): Place => ({
-  easting: easting - 910_000,
-  northing: northing - 561_500
-})
