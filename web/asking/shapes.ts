@@ -116,7 +116,11 @@ export interface ReadingGroup {
 export interface Streams {
   readonly kafka: boolean
   readonly groups: ReadonlyArray<ReadingGroup>
-  readonly dead_letters: ReadonlyArray<{ readonly topic: string; readonly count: number; readonly not_redriven: number }>
+  readonly dead_letters: ReadonlyArray<{
+    readonly topic: string
+    readonly count: number
+    readonly not_redriven: number
+  }>
   readonly problem: string | null
 }
 

@@ -31,7 +31,8 @@ export const useAnswer = <A>(path: string | undefined): Answer<A> => {
       (value) => setState({ path, value, asking: false }),
       (failure: unknown) => {
         if (stop.signal.aborted) return
-        const known = failure instanceof Unanswered ? failure : new Unanswered("refused", 0, "the answer is not readable")
+        const known =
+          failure instanceof Unanswered ? failure : new Unanswered("refused", 0, "the answer is not readable")
         setState((before) => ({ ...before, path, failure: known, asking: false }))
       }
     )

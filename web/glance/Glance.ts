@@ -53,7 +53,13 @@ const FlowCard = ({ flow, known }: { readonly flow: Flow; readonly known: Overvi
       <${Badge} tone=${tone} word=${wordOf[flow.colour]} />
     </div>
     <p class="sentence">${flow.sentence}</p>
-    ${advice.length === 0 ? null : html`<ul class="small soft">${advice.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`}
+    ${
+      advice.length === 0
+        ? null
+        : html`<ul class="small soft">
+            ${advice.map((line) => html`<li key=${line}>${line}</li>`)}
+          </ul>`
+    }
     <${Figures} all=${figuresOf(known, flow.flow)} />
   </article>`
 }
@@ -63,16 +69,19 @@ const Instances = ({ known }: { readonly known: Overview }) =>
     ${several(known.instances.length, "instance")} of version ${known.version}:${" "}
     ${known.instances
       .map(({ roles, running_seconds }) => `${roles.join(", ")} for ${durationText(running_seconds)}`)
-      .join("; ")}. As of <${Moment} at=${known.at} />.
+      .join("; ")}.
+    As of <${Moment} at=${known.at} />.
   </p>`
 
 export const Glance = () => {
   const known = useCell(overview)
   return html`
     <h2>At a glance</h2>
-    ${known === undefined
-      ? html`<p class="empty" role="status">Asking the service…</p>`
-      : html`${known.flows.map((flow) => html`<${FlowCard} key=${flow.flow} flow=${flow} known=${known} />`)}
-          <${Instances} known=${known} />`}
+    ${
+      known === undefined
+        ? html`<p class="empty" role="status">Asking the service…</p>`
+        : html`${known.flows.map((flow) => html`<${FlowCard} key=${flow.flow} flow=${flow} known=${known} />`)}
+            <${Instances} known=${known} />`
+    }
   `
 }

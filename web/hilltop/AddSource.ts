@@ -38,13 +38,16 @@ const registrationOf = (draft: Draft) => ({
 const TrialResult = ({ trial }: { readonly trial: Trial }) =>
   html`<div role="status" class=${`said tone-${trial.answers ? "good" : "bad"}`}>
     <p><strong>${trial.answers ? "It " : "It does not answer: "}${trial.sentence}.</strong></p>
-    ${trial.measurements.length === 0 || !trial.answers
-      ? null
-      : html`<ul>
-          ${trial.measurements.map(
-            ({ name, problem, sites }) => html`<li key=${name}>${name}: ${sites === null ? (problem ?? "not known") : `${sites} sites`}</li>`
-          )}
-        </ul>`}
+    ${
+      trial.measurements.length === 0 || !trial.answers
+        ? null
+        : html`<ul>
+            ${trial.measurements.map(
+              ({ name, problem, sites }) =>
+                html`<li key=${name}>${name}: ${sites === null ? (problem ?? "not known") : `${sites} sites`}</li>`
+            )}
+          </ul>`
+    }
   </div>`
 
 export const AddSource = ({ close }: { readonly close: () => void }) => {
@@ -89,7 +92,13 @@ export const AddSource = ({ close }: { readonly close: () => void }) => {
         </label>
         <label class="grow">
           Address of the Hilltop file
-          <input type="url" required placeholder="https://…/data.hts" value=${draft.address} onInput=${set("address")} />
+          <input
+            type="url"
+            required
+            placeholder="https://…/data.hts"
+            value=${draft.address}
+            onInput=${set("address")}
+          />
         </label>
       </div>
       <label>
@@ -114,12 +123,14 @@ export const AddSource = ({ close }: { readonly close: () => void }) => {
       ${trying.said?.good === false ? html`<${Said} said=${trying.said} />` : null}
       <${Said} said=${saving.said} />
       <div class="buttons">
-        ${isSaved
-          ? html`<button type="button" class="main" onClick=${close}>Done</button>`
-          : tried === undefined
-            ? html`<button class="main" disabled=${busy}>${trying.busy ? "Asking the server…" : "Try it"}</button>`
-            : html`<button class="main" disabled=${busy}>${tried.answers ? "Save" : "Save all the same"}</button>
-                <button type="button" disabled=${busy} onClick=${tryIt}>Try again</button>`}
+        ${
+          isSaved
+            ? html`<button type="button" class="main" onClick=${close}>Done</button>`
+            : tried === undefined
+              ? html`<button class="main" disabled=${busy}>${trying.busy ? "Asking the server…" : "Try it"}</button>`
+              : html`<button class="main" disabled=${busy}>${tried.answers ? "Save" : "Save all the same"}</button>
+                  <button type="button" disabled=${busy} onClick=${tryIt}>Try again</button>`
+        }
       </div>
     </form>
   <//>`

@@ -11,13 +11,15 @@ export const HilltopSection = () => {
   const hilltop = useCell(overview, (known) => known?.hilltop)
   return html`
     <h2>Hilltop</h2>
-    ${hilltop === undefined
-      ? html`<p class="empty" role="status">Asking the service…</p>`
-      : html`
-          <${ServerTable} hilltop=${hilltop} />
-          <${SourceTable} hilltop=${hilltop} />
-          <${SetAside} hilltop=${hilltop} />
-        `}
+    ${
+      hilltop === undefined
+        ? html`<p class="empty" role="status">Asking the service…</p>`
+        : html`
+            <${ServerTable} hilltop=${hilltop} />
+            <${SourceTable} hilltop=${hilltop} />
+            <${SetAside} hilltop=${hilltop} />
+          `
+    }
     <${TaskSearch} />
   `
 }

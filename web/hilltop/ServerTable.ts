@@ -12,9 +12,11 @@ const State = ({ server }: { readonly server: Server }) => {
   const [tone, word] = serverStates[server.state]
   return html`<${Badge} tone=${tone} word=${word} />
     ${server.reason === null ? null : html`<div class="small">${server.reason}</div>`}
-    ${server.asked_again_at === null
-      ? null
-      : html`<div class="small soft">asked again <${Moment} at=${server.asked_again_at} /></div>`}`
+    ${
+      server.asked_again_at === null
+        ? null
+        : html`<div class="small soft">asked again <${Moment} at=${server.asked_again_at} /></div>`
+    }`
 }
 
 const columns = [
@@ -45,11 +47,14 @@ const columns = [
 ]
 
 export const ServerTable = ({ hilltop }: { readonly hilltop: Hilltop }) =>
-  html`<${Card} title="Servers" aside=${
-    hilltop.servers_total > hilltop.servers.length
-      ? `the worst ${hilltop.servers.length} of ${integer(hilltop.servers_total)}`
-      : several(hilltop.servers_total, "server")
-  }>
+  html`<${Card}
+    title="Servers"
+    aside=${
+      hilltop.servers_total > hilltop.servers.length
+        ? `the worst ${hilltop.servers.length} of ${integer(hilltop.servers_total)}`
+        : several(hilltop.servers_total, "server")
+    }
+  >
     <${DataTable}
       name="Servers"
       rows=${hilltop.servers}

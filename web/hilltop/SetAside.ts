@@ -26,7 +26,7 @@ export const SetAside = ({ hilltop }: { readonly hilltop: Hilltop }) => {
   const redrive = () =>
     action.run(async () => {
       let redriven = 0
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const done = await ask<{ readonly redriven: number; readonly more: boolean }>("hilltop/task/redrive", {
           as: "admin",
           method: "POST",
@@ -52,7 +52,9 @@ export const SetAside = ({ hilltop }: { readonly hilltop: Hilltop }) => {
           cell: ({ reason }: Group) =>
             reason === "lost" && isAdmin
               ? html`<button type="button" disabled=${action.busy} onClick=${redrive}>Re-drive all</button>`
-              : html`<span class="small soft">${reason === "lost" ? "re-driven by an admin" : "goes on by itself when that ends"}</span>`
+              : html`<span class="small soft"
+                  >${reason === "lost" ? "re-driven by an admin" : "goes on by itself when that ends"}</span
+                >`
         }
       ]}
     />

@@ -15,11 +15,13 @@ import { addressOf } from "../shell/route.ts"
 import { AddSource } from "./AddSource.ts"
 
 const State = ({ source }: { readonly source: SourceSummary }) =>
-  html`${source.paused
-    ? html`<${Badge} tone="rest" word="paused" />`
-    : source.problem === null
-      ? html`<${Badge} tone="good" word="asked" />`
-      : html`<${Badge} tone="late" word="problem" />`}
+  html`${
+    source.paused
+      ? html`<${Badge} tone="rest" word="paused" />`
+      : source.problem === null
+        ? html`<${Badge} tone="good" word="asked" />`
+        : html`<${Badge} tone="late" word="problem" />`
+  }
   ${source.problem === null ? null : html`<div class="small">${source.problem}</div>`}`
 
 export const SourceTable = ({ hilltop }: { readonly hilltop: Hilltop }) => {
@@ -64,14 +66,19 @@ export const SourceTable = ({ hilltop }: { readonly hilltop: Hilltop }) => {
         ]
       : [])
   ]
-  return html`<${Card} title="Sources" aside=${html`
-    <span>${
-      hilltop.sources_total > hilltop.sources.length
-        ? `${hilltop.sources.length} of ${integer(hilltop.sources_total)}, those with a problem first`
-        : several(hilltop.sources_total, "source")
-    }</span>
-    ${isAdmin ? html`<button type="button" onClick=${() => setAdding(true)}>Add a source…</button>` : null}
-  `}>
+  return html`<${Card}
+    title="Sources"
+    aside=${html`
+      <span
+        >${
+          hilltop.sources_total > hilltop.sources.length
+            ? `${hilltop.sources.length} of ${integer(hilltop.sources_total)}, those with a problem first`
+            : several(hilltop.sources_total, "source")
+        }</span
+      >
+      ${isAdmin ? html`<button type="button" onClick=${() => setAdding(true)}>Add a source…</button>` : null}
+    `}
+  >
     <${Said} said=${action.said} />
     <${DataTable}
       name="Sources"

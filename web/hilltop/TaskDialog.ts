@@ -37,22 +37,32 @@ const Why = ({ task }: { readonly task: TaskDetail }) => {
   return html`
     <p>
       <${Badge} tone=${tone} word=${word} />
-      ${task.set_aside_reason === null
-        ? html` next <${Moment} at=${task.next_fetch_at} />`
-        : html` ${setAsideReasons[task.set_aside_reason] ?? task.set_aside_reason}, since <${Moment} at=${task.set_aside_at} />`}
+      ${
+        task.set_aside_reason === null
+          ? html` next <${Moment} at=${task.next_fetch_at} />`
+          : html` ${setAsideReasons[task.set_aside_reason] ?? task.set_aside_reason}, since
+              <${Moment} at=${task.set_aside_at} />`
+      }
     </p>
-    ${task.unavailable_since === null
-      ? null
-      : html`<p class="small">Its server has had no data for it since <${Moment} at=${task.unavailable_since} />: asked about once a month.</p>`}
+    ${
+      task.unavailable_since === null
+        ? null
+        : html`<p class="small">
+            Its server has had no data for it since <${Moment} at=${task.unavailable_since} />: asked about once a
+            month.
+          </p>`
+    }
     <${Refresh} refresh=${task.refresh} />
     ${task.source?.paused ? html`<p class="small">Its source is paused.</p>` : null}
     ${task.source?.problem == null ? null : html`<p class="small">Its source has a problem: ${task.source.problem}</p>`}
-    ${server === undefined || task.server === null
-      ? null
-      : html`<p class="small">
-          Its server ${task.server.origin}: <${Badge} tone=${server[0]} word=${server[1]} /> ${task.server.reason}
-          ${task.server.asked_again_at === null ? null : html`, asked again <${Moment} at=${task.server.asked_again_at} />`}
-        </p>`}
+    ${
+      server === undefined || task.server === null
+        ? null
+        : html`<p class="small">
+            Its server ${task.server.origin}: <${Badge} tone=${server[0]} word=${server[1]} /> ${task.server.reason}
+            ${task.server.asked_again_at === null ? null : html`, asked again <${Moment} at=${task.server.asked_again_at} />`}
+          </p>`
+    }
   `
 }
 
@@ -62,7 +72,15 @@ const runColumns = [
   { head: "notes", cell: (run: Run) => html`<span class="small">${notesOf(run)}</span>` }
 ]
 
-export const TaskDialog = ({ changed, close, id }: { readonly id: number; readonly changed: () => void; readonly close: () => void }) => {
+export const TaskDialog = ({
+  changed,
+  close,
+  id
+}: {
+  readonly id: number
+  readonly changed: () => void
+  readonly close: () => void
+}) => {
   const isAdmin = useCell(session, ({ keys }) => keys?.admin !== undefined)
   const { again, failure, value } = useAnswer<TaskDetail>(`hilltop/task/${id}`)
   const action = useAction()
@@ -75,33 +93,60 @@ export const TaskDialog = ({ changed, close, id }: { readonly id: number; readon
     })
   return html`<${Dialog} title=${`Task ${id}`} close=${close}>
     <${Failure} failure=${failure} />
-    ${value === undefined
-      ? html`<p class="empty">Asking the service…</p>`
-      : html`
-          <${Why} task=${value} />
-          <pre tabindex="0" aria-label="Address that is asked">${value.fetch_url}</pre>
-          <${Figures}
-            all=${[
-              { label: requestTypes[value.request_type] ?? value.request_type, value: value.site_name ?? `source ${value.source_id}`, note: value.measurement_name ?? undefined },
-              { label: "failed in a row", value: integer(value.attempts) },
-              { label: "last runs", value: html`<${RunStrip} runs=${value.history} />` }
-            ]}
-          />
-          ${isAdmin
-            ? html`<div class="buttons">
-                <button type="button" class="main" disabled=${action.busy} onClick=${() => act("run", "It is due now, and runs as soon as its server may be asked.")}>
-                  Run now
-                </button>
-                ${value.status === "set_aside"
-                  ? html`<button type="button" disabled=${action.busy} onClick=${() => act("redrive", "Re-driven: it is due again.")}>Re-drive</button>`
-                  : null}
-                <button type="button" onClick=${again}>Look again</button>
-              </div>`
-            : null}
-          <${Said} said=${action.said} />
-          <div class="scroll" tabindex="0" role="region" aria-label="Runs, newest first">
-            <${DataTable} name="Runs" rows=${value.history.toReversed()} keyOf=${({ at }: Run) => at} empty="It has never run." columns=${runColumns} />
-          </div>
-        `}
+    ${
+      value === undefined
+        ? html`<p class="empty">Asking the service…</p>`
+        : html`
+            <${Why} task=${value} />
+            <pre tabindex="0" aria-label="Address that is asked">${value.fetch_url}</pre>
+            <${Figures}
+              all=${[
+                {
+                  label: requestTypes[value.request_type] ?? value.request_type,
+                  value: value.site_name ?? `source ${value.source_id}`,
+                  note: value.measurement_name ?? undefined
+                },
+                { label: "failed in a row", value: integer(value.attempts) },
+                { label: "last runs", value: html`<${RunStrip} runs=${value.history} />` }
+              ]}
+            />
+            ${
+              isAdmin
+                ? html`<div class="buttons">
+                    <button
+                      type="button"
+                      class="main"
+                      disabled=${action.busy}
+                      onClick=${() => act("run", "It is due now, and runs as soon as its server may be asked.")}
+                    >
+                      Run now
+                    </button>
+                    ${
+                      value.status === "set_aside"
+                        ? html`<button
+                            type="button"
+                            disabled=${action.busy}
+                            onClick=${() => act("redrive", "Re-driven: it is due again.")}
+                          >
+                            Re-drive
+                          </button>`
+                        : null
+                    }
+                    <button type="button" onClick=${again}>Look again</button>
+                  </div>`
+                : null
+            }
+            <${Said} said=${action.said} />
+            <div class="scroll" tabindex="0" role="region" aria-label="Runs, newest first">
+              <${DataTable}
+                name="Runs"
+                rows=${value.history.toReversed()}
+                keyOf=${({ at }: Run) => at}
+                empty="It has never run."
+                columns=${runColumns}
+              />
+            </div>
+          `
+    }
   <//>`
 }

@@ -13,6 +13,7 @@ import { Moment } from "../parts/Moment.ts"
 import { countText } from "../parts/numbers.ts"
 import { RunStrip } from "../parts/RunStrip.ts"
 import { Failure } from "../parts/Said.ts"
+import { SearchText } from "../parts/SearchText.ts"
 import { choose, route } from "../shell/route.ts"
 import { TaskDialog } from "./TaskDialog.ts"
 import { requestTypes, taskStates } from "./taskState.ts"
@@ -20,7 +21,15 @@ import { requestTypes, taskStates } from "./taskState.ts"
 const pageSize = 50
 const filters = ["status", "type", "source", "council", "name"] as const
 
-const Select = ({ all, label, name }: { readonly label: string; readonly name: string; readonly all: Readonly<Record<string, string>> }) => {
+const Select = ({
+  all,
+  label,
+  name
+}: {
+  readonly label: string
+  readonly name: string
+  readonly all: Readonly<Record<string, string>>
+}) => {
   const chosen = useCell(route, ({ query }) => query[name] ?? "")
   return html`<label>
     ${label}
@@ -28,22 +37,6 @@ const Select = ({ all, label, name }: { readonly label: string; readonly name: s
       <option value="">all</option>
       ${Object.entries(all).map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}
     </select>
-  </label>`
-}
-
-/** Typed text is taken when it has rested, so that not every letter is a search. */
-const Text = ({ label, name, type = "search" }: { readonly label: string; readonly name: string; readonly type?: string }) => {
-  const chosen = useCell(route, ({ query }) => query[name] ?? "")
-  const [typed, setTyped] = useState(chosen)
-  useEffect(() => setTyped(chosen), [chosen])
-  useEffect(() => {
-    if (typed === chosen) return undefined
-    const timer = setTimeout(() => choose({ [name]: typed }), 350)
-    return () => clearTimeout(timer)
-  }, [typed, chosen])
-  return html`<label class=${type === "search" ? "grow" : ""}>
-    ${label}
-    <input type=${type} min="0" maxlength="100" value=${typed} onInput=${(event: Event) => setTyped((event.target as HTMLInputElement).value)} />
   </label>`
 }
 
@@ -85,16 +78,23 @@ export const TaskSearch = () => {
     withQuery("hilltop/task", { ...chosen, limit: pageSize, history: 50, cursor: cursors.at(-1) })
   )
   const open = query["task"] === undefined ? undefined : Number(query["task"])
-  return html`<${Card} title="Tasks" aside=${html`
-    <span>${total === undefined ? "" : `${countText(total)} in all`}</span>
-    <button type="button" onClick=${again} disabled=${asking}>Look again</button>
-  `}>
+  return html`<${Card}
+    title="Tasks"
+    aside=${html`
+      <span>${total === undefined ? "" : `${countText(total)} in all`}</span>
+      <button type="button" onClick=${again} disabled=${asking}>Look again</button>
+    `}
+  >
     <form class="filters" role="search" aria-label="Tasks" onSubmit=${(event: Event) => event.preventDefault()}>
-      <${Text} label="Site or measurement" name="name" />
-      <${Select} label="State" name="status" all=${Object.fromEntries(Object.entries(taskStates).map(([status, [, word]]) => [status, word]))} />
+      <${SearchText} label="Site or measurement" name="name" />
+      <${Select}
+        label="State"
+        name="status"
+        all=${Object.fromEntries(Object.entries(taskStates).map(([status, [, word]]) => [status, word]))}
+      />
       <${Select} label="Kind" name="type" all=${requestTypes} />
-      <${Text} label="Source" name="source" type="number" />
-      <${Text} label="Council" name="council" type="number" />
+      <${SearchText} label="Source" name="source" type="number" />
+      <${SearchText} label="Council" name="council" type="number" />
     </form>
     <${Failure} failure=${failure} />
     <div aria-busy=${String(asking)}>
@@ -107,7 +107,13 @@ export const TaskSearch = () => {
       />
     </div>
     <div class="buttons">
-      <button type="button" disabled=${cursors.length === 0} onClick=${() => setCursors((before) => before.slice(0, -1))}>Earlier</button>
+      <button
+        type="button"
+        disabled=${cursors.length === 0}
+        onClick=${() => setCursors((before) => before.slice(0, -1))}
+      >
+        Earlier
+      </button>
       <button
         type="button"
         disabled=${value?.next_cursor == null}
@@ -116,8 +122,10 @@ export const TaskSearch = () => {
         Further
       </button>
     </div>
-    ${open === undefined || !Number.isSafeInteger(open)
-      ? null
-      : html`<${TaskDialog} key=${open} id=${open} changed=${again} close=${() => choose({ task: undefined })} />`}
+    ${
+      open === undefined || !Number.isSafeInteger(open)
+        ? null
+        : html`<${TaskDialog} key=${open} id=${open} changed=${again} close=${() => choose({ task: undefined })} />`
+    }
   <//>`
 }

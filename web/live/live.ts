@@ -77,7 +77,9 @@ const followWith = (keys: Keys): (() => void) => {
       })
       if (response.status === 401 || response.status === 403) return signOut(expired)
       if (!response.ok || response.body === null) {
-        return rest(response.status === 503 ? "the service cannot answer now" : `the service answered ${response.status}`)
+        return rest(
+          response.status === 503 ? "the service cannot answer now" : `the service answered ${response.status}`
+        )
       }
       await readEvents(
         response.body,

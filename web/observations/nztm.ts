@@ -37,12 +37,13 @@ export const fromDegrees = (latitude: number, longitude: number): Place => {
   const a = radians((longitude < 0 ? longitude + 360 : longitude) - originLongitude) * Math.cos(phi)
   return {
     easting:
-      falseEasting +
-      scale * nu * (a + ((1 - t + c) * a ** 3) / 6 + ((5 - 18 * t + t * t + 72 * c) * a ** 5) / 120),
+      falseEasting + scale * nu * (a + ((1 - t + c) * a ** 3) / 6 + ((5 - 18 * t + t * t + 72 * c) * a ** 5) / 120),
     northing:
       falseNorthing +
       scale *
         (meridian(phi) +
-          nu * Math.tan(phi) * (a ** 2 / 2 + ((5 - t + 9 * c + 4 * c * c) * a ** 4) / 24 + ((61 - 58 * t) * a ** 6) / 720))
+          nu *
+            Math.tan(phi) *
+            (a ** 2 / 2 + ((5 - t + 9 * c + 4 * c * c) * a ** 4) / 24 + ((61 - 58 * t) * a ** 6) / 720))
   }
 }

@@ -17,7 +17,7 @@ export interface DataTableProps<Row> {
   readonly isChosen?: (row: Row) => boolean
 }
 
-export const DataTable = <Row,>({ columns, empty, isChosen, keyOf, name, rows }: DataTableProps<Row>) =>
+export const DataTable = <Row>({ columns, empty, isChosen, keyOf, name, rows }: DataTableProps<Row>) =>
   rows.length === 0
     ? html`<p class="empty">${empty}</p>`
     : html`<div class="table" role="region" aria-label=${name} tabindex="0">
@@ -37,7 +37,8 @@ export const DataTable = <Row,>({ columns, empty, isChosen, keyOf, name, rows }:
               (row) =>
                 html`<tr key=${keyOf(row)} aria-selected=${isChosen?.(row) ? "true" : undefined}>
                   ${columns.map(
-                    ({ cell, head, isNumber }) => html`<td key=${head} class=${isNumber ? "number" : ""}>${cell(row)}</td>`
+                    ({ cell, head, isNumber }) =>
+                      html`<td key=${head} class=${isNumber ? "number" : ""}>${cell(row)}</td>`
                   )}
                 </tr>`
             )}

@@ -19,7 +19,12 @@ export const RunStrip = ({ runs }: { readonly runs: ReadonlyArray<Run> }) => {
     ? html`<span class="soft">never run</span>`
     : html`<span class="strip" role="img" aria-label=${`last ${runs.length} runs: ${told}`}>
         ${runs.map(
-          (run, index) => html`<i key=${index} data-run=${kindOf(run)} title=${`${run.result} · ${absoluteText(Date.parse(run.at))}`}></i>`
+          (run, index) =>
+            html`<i
+              key=${index}
+              data-run=${kindOf(run)}
+              title=${`${run.result} · ${absoluteText(Date.parse(run.at))}`}
+            ></i>`
         )}
       </span>`
 }

@@ -7,12 +7,17 @@ import { html } from "../parts/html.ts"
 import { Moment } from "../parts/Moment.ts"
 import { decimal, durationText, millis } from "../parts/numbers.ts"
 
-const states: Readonly<Record<AdapterState["circuit"]["state"], readonly [tone: Tone, word: string, meaning: string]>> = {
-  closed: ["good", "asked as usual", "Calls go through."],
-  doubted: ["late", "in doubt", "Many fail in a row: others are asked, to tell whose failures they are."],
-  open: ["bad", "left alone", "It fails for everybody. A few calls are let through now and then; the first answer ends it."],
-  unknown: ["rest", "not known", "No instance that syncs has told within half a minute."]
-}
+const states: Readonly<Record<AdapterState["circuit"]["state"], readonly [tone: Tone, word: string, meaning: string]>> =
+  {
+    closed: ["good", "asked as usual", "Calls go through."],
+    doubted: ["late", "in doubt", "Many fail in a row: others are asked, to tell whose failures they are."],
+    open: [
+      "bad",
+      "left alone",
+      "It fails for everybody. A few calls are let through now and then; the first answer ends it."
+    ],
+    unknown: ["rest", "not known", "No instance that syncs has told within half a minute."]
+  }
 
 export const AdapterCard = ({ adapter }: { readonly adapter: AdapterState }) => {
   if (!adapter.configured) {
@@ -41,8 +46,10 @@ export const AdapterCard = ({ adapter }: { readonly adapter: AdapterState }) => 
         { label: "slowest", value: millis(adapter.slowest_millis) }
       ]}
     />
-    ${adapter.told_seconds_ago === null
-      ? null
-      : html`<p class="small soft">Told ${durationText(adapter.told_seconds_ago)} before this snapshot.</p>`}
+    ${
+      adapter.told_seconds_ago === null
+        ? null
+        : html`<p class="small soft">Told ${durationText(adapter.told_seconds_ago)} before this snapshot.</p>`
+    }
   <//>`
 }

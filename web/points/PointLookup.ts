@@ -48,16 +48,18 @@ export const PointLookup = () => {
     </form>
     ${chosen !== "" && !isGsrn(chosen) ? html`<p class="said tone-late" role="alert">A GSRN has 18 digits, the first of them not 0.</p>` : null}
     <${Failure} failure=${chosen === "" ? undefined : failure} />
-    ${value === undefined || failure !== undefined || chosen === ""
-      ? null
-      : html`<${Figures}
-          all=${[
-            { label: "last synced", value: html`<${Moment} at=${value.sync.last_synced_at} none="never" />` },
-            { label: "last event", value: html`<${Moment} at=${value.sync.last_event_at} none="none" />` },
-            { label: "version", value: integer(value.sync.version) },
-            { label: "failures in a row", value: integer(value.sync.failures) },
-            { label: "next attempt", value: html`<${Moment} at=${value.sync.next_attempt_at} none="as it comes" />` }
-          ]}
-        />`}
+    ${
+      value === undefined || failure !== undefined || chosen === ""
+        ? null
+        : html`<${Figures}
+            all=${[
+              { label: "last synced", value: html`<${Moment} at=${value.sync.last_synced_at} none="never" />` },
+              { label: "last event", value: html`<${Moment} at=${value.sync.last_event_at} none="none" />` },
+              { label: "version", value: integer(value.sync.version) },
+              { label: "failures in a row", value: integer(value.sync.failures) },
+              { label: "next attempt", value: html`<${Moment} at=${value.sync.next_attempt_at} none="as it comes" />` }
+            ]}
+          />`
+    }
   <//>`
 }

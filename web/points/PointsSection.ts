@@ -57,14 +57,20 @@ const Lanes = ({ points }: { readonly points: Points }) =>
 
 export const PointsSection = () => {
   const points = useCell(overview, (known) => known?.accounting_points)
-  if (points === undefined) return html`<h2>Accounting points</h2><p class="empty" role="status">Asking the service…</p>`
+  if (points === undefined)
+    return html`<h2>Accounting points</h2>
+      <p class="empty" role="status">Asking the service…</p>`
   return html`
     <h2>Accounting points</h2>
     <section class="card" aria-label="In figures">
       <${Figures}
         all=${[
           { label: "kept fresh", value: countText(points.relevant) },
-          { label: `synced within ${durationText(points.within_seconds)}`, value: freshShare(points), note: countText(points.fresh) },
+          {
+            label: `synced within ${durationText(points.within_seconds)}`,
+            value: freshShare(points),
+            note: countText(points.fresh)
+          },
           { label: "later than that", value: countText(points.late) },
           { label: "never synced", value: countText(points.never_synced) }
         ]}

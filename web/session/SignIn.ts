@@ -49,7 +49,8 @@ export const SignIn = ({ ended }: { readonly ended: string | undefined }) => {
   return html`<section class="card sign-in" aria-labelledby="sign-in">
     <h2 id="sign-in">Sign in</h2>
     <p class="soft">
-      A read key opens this page; an admin key shows the actions too. Both are kept for this tab only, and forgotten when it is closed.
+      A read key opens this page; an admin key shows the actions too. Both are kept for this tab only, and forgotten
+      when it is closed.
     </p>
     ${ended === undefined ? null : html`<p class="said tone-late" role="alert">${ended}</p>`}
     <form class="stack" onSubmit=${submit}>

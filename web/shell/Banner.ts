@@ -7,8 +7,7 @@ import { Moment } from "../parts/Moment.ts"
 export const Banner = () => {
   const { detail, nextTryAt, state } = useCell(liveState)
   const at = useCell(overview, (known) => known?.at)
-  const shown =
-    at === undefined ? null : html`<span>What is shown is of <${Moment} at=${at} />.</span>`
+  const shown = at === undefined ? null : html`<span>What is shown is of <${Moment} at=${at} />.</span>`
   const said =
     state === "away"
       ? html`<div data-tone="bad">

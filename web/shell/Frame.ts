@@ -54,10 +54,15 @@ export const Frame = () => {
   }, [section])
 
   return html`
-    <a class="skip" href="#main" onClick=${(event: Event) => {
-      event.preventDefault()
-      main.current?.focus()
-    }}>To the content</a>
+    <a
+      class="skip"
+      href="#main"
+      onClick=${(event: Event) => {
+        event.preventDefault()
+        main.current?.focus()
+      }}
+      >To the content</a
+    >
     <${Header} isSignedIn=${isSignedIn} section=${section} />
     ${isSignedIn ? html`<${Banner} />` : null}
     <main id="main" tabindex="-1" ref=${main}>

@@ -38,19 +38,23 @@ export const Header = ({ isSignedIn, section }: { readonly isSignedIn: boolean; 
   return html`<header class="top">
     <div class="top-inner">
       <h1 class="brand"><img src=${icon} alt="" />Penstock</h1>
-      ${isSignedIn
-        ? html`<nav aria-label="Sections">
-              <ul class="links">
-                ${sections.map(
-                  (one) =>
-                    html`<li key=${one}>
-                      <a href=${addressOf(one)} aria-current=${one === section ? "page" : undefined}>${sectionNames[one]}</a>
-                    </li>`
-                )}
-              </ul>
-            </nav>
-            <${Who} />`
-        : null}
+      ${
+        isSignedIn
+          ? html`<nav aria-label="Sections">
+                <ul class="links">
+                  ${sections.map(
+                    (one) =>
+                      html`<li key=${one}>
+                        <a href=${addressOf(one)} aria-current=${one === section ? "page" : undefined}
+                          >${sectionNames[one]}</a
+                        >
+                      </li>`
+                  )}
+                </ul>
+              </nav>
+              <${Who} />`
+          : null
+      }
     </div>
   </header>`
 }

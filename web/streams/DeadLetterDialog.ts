@@ -32,29 +32,33 @@ export const DeadLetterDialog = ({ changed, close, offset, topic }: DeadLetterDi
     })
   return html`<${Dialog} title=${`Dead letter ${offset} of ${topic}`} close=${close}>
     <${Failure} failure=${failure} />
-    ${value === undefined
-      ? html`<p class="empty">Asking the service…</p>`
-      : html`
-          <p class="said tone-bad">${value.reason}</p>
-          <p class="small soft">
-            Set aside <${Moment} at=${value.set_aside_at} />, from partition ${value.source_partition ?? "–"}, offset
-            ${" "}${value.source_offset ?? "–"}; ${bytes(value.value_bytes)}.
-            ${value.redriven_at === null ? "Not re-driven." : html`Re-driven <${Moment} at=${value.redriven_at} /> by ${value.redriven_by}.`}
-          </p>
-          ${isAdmin
-            ? html`<div class="buttons">
-                <button type="button" class="main" disabled=${action.busy} onClick=${redrive}>
-                  ${value.redriven_at === null ? "Re-drive" : "Re-drive again"}
-                </button>
-              </div>`
-            : null}
-          <${Said} said=${action.said} />
-          <h4>Key</h4>
-          <pre tabindex="0" aria-label="Key">${value.key ?? "none"}</pre>
-          <h4>Record${value.value_cut ? ", its first 100,000 characters" : ""}</h4>
-          <pre tabindex="0" aria-label="Record">${value.value ?? "empty"}</pre>
-          <h4>Headers</h4>
-          <pre tabindex="0" aria-label="Headers">${JSON.stringify(value.headers, null, 2)}</pre>
-        `}
+    ${
+      value === undefined
+        ? html`<p class="empty">Asking the service…</p>`
+        : html`
+            <p class="said tone-bad">${value.reason}</p>
+            <p class="small soft">
+              Set aside <${Moment} at=${value.set_aside_at} />, from partition ${value.source_partition ?? "–"}, offset
+              ${" "}${value.source_offset ?? "–"}; ${bytes(value.value_bytes)}.
+              ${value.redriven_at === null ? "Not re-driven." : html`Re-driven <${Moment} at=${value.redriven_at} /> by ${value.redriven_by}.`}
+            </p>
+            ${
+              isAdmin
+                ? html`<div class="buttons">
+                    <button type="button" class="main" disabled=${action.busy} onClick=${redrive}>
+                      ${value.redriven_at === null ? "Re-drive" : "Re-drive again"}
+                    </button>
+                  </div>`
+                : null
+            }
+            <${Said} said=${action.said} />
+            <h4>Key</h4>
+            <pre tabindex="0" aria-label="Key">${value.key ?? "none"}</pre>
+            <h4>Record${value.value_cut ? ", its first 100,000 characters" : ""}</h4>
+            <pre tabindex="0" aria-label="Record">${value.value ?? "empty"}</pre>
+            <h4>Headers</h4>
+            <pre tabindex="0" aria-label="Headers">${JSON.stringify(value.headers, null, 2)}</pre>
+          `
+    }
   <//>`
 }

@@ -29,7 +29,9 @@ const columnsFor = (open: (offset: number) => void) => [
   {
     head: "re-driven",
     cell: ({ redriven_at, redriven_by }: DeadLetter) =>
-      redriven_at === null ? "not yet" : html`<${Moment} at=${redriven_at} />${redriven_by === null ? "" : ` by ${redriven_by}`}`
+      redriven_at === null
+        ? "not yet"
+        : html`<${Moment} at=${redriven_at} />${redriven_by === null ? "" : ` by ${redriven_by}`}`
   }
 ]
 
@@ -44,7 +46,7 @@ const OfTopic = ({ topic }: { readonly topic: Streams["dead_letters"][number] })
   const redrive = () =>
     action.run(async () => {
       let redriven = 0
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const done = await ask<{ readonly redriven: number; readonly more: boolean }>("topic/dead_letter/redrive", {
           as: "admin",
           method: "POST",
@@ -58,12 +60,17 @@ const OfTopic = ({ topic }: { readonly topic: Streams["dead_letters"][number] })
     })
   return html`
     <div class="card-head">
-      <h4><span class="mono">${topic.topic}</span>: ${several(topic.count, "record")}, ${integer(topic.not_redriven)} not re-driven</h4>
+      <h4>
+        <span class="mono">${topic.topic}</span>: ${several(topic.count, "record")}, ${integer(topic.not_redriven)} not
+        re-driven
+      </h4>
       <div class="buttons small">
         <button type="button" onClick=${again}>Look again</button>
-        ${isAdmin && topic.not_redriven > 0
-          ? html`<button type="button" disabled=${action.busy} onClick=${redrive}>Re-drive all</button>`
-          : null}
+        ${
+          isAdmin && topic.not_redriven > 0
+            ? html`<button type="button" disabled=${action.busy} onClick=${redrive}>Re-drive all</button>`
+            : null
+        }
       </div>
     </div>
     <${Said} said=${action.said} />
@@ -75,28 +82,46 @@ const OfTopic = ({ topic }: { readonly topic: Streams["dead_letters"][number] })
       empty=${value === undefined ? "Asking the service…" : "None."}
       columns=${columnsFor((offset) => choose({ topic: topic.topic, offset: String(offset) }))}
     />
-    ${cursors.length === 0 && value?.next_cursor == null
-      ? null
-      : html`<div class="buttons">
-          <button type="button" disabled=${cursors.length === 0} onClick=${() => setCursors((before) => before.slice(0, -1))}>Newer</button>
-          <button type="button" disabled=${value?.next_cursor == null} onClick=${() => setCursors((before) => [...before, value?.next_cursor ?? ""])}>Older</button>
-        </div>`}
-    ${open === undefined
-      ? null
-      : html`<${DeadLetterDialog}
-          topic=${topic.topic}
-          offset=${Number(open)}
-          changed=${again}
-          close=${() => choose({ topic: undefined, offset: undefined })}
-        />`}
+    ${
+      cursors.length === 0 && value?.next_cursor == null
+        ? null
+        : html`<div class="buttons">
+            <button
+              type="button"
+              disabled=${cursors.length === 0}
+              onClick=${() => setCursors((before) => before.slice(0, -1))}
+            >
+              Newer
+            </button>
+            <button
+              type="button"
+              disabled=${value?.next_cursor == null}
+              onClick=${() => setCursors((before) => [...before, value?.next_cursor ?? ""])}
+            >
+              Older
+            </button>
+          </div>`
+    }
+    ${
+      open === undefined
+        ? null
+        : html`<${DeadLetterDialog}
+            topic=${topic.topic}
+            offset=${Number(open)}
+            changed=${again}
+            close=${() => choose({ topic: undefined, offset: undefined })}
+          />`
+    }
   `
 }
 
 export const DeadLetters = ({ streams }: { readonly streams: Streams }) => {
   const topics = streams.dead_letters.filter(({ count }) => count > 0)
   return html`<${Card} title="Dead letters">
-    ${topics.length === 0
-      ? html`<p class="empty">None: every record could be used.</p>`
-      : topics.map((topic) => html`<${OfTopic} key=${topic.topic} topic=${topic} />`)}
+    ${
+      topics.length === 0
+        ? html`<p class="empty">None: every record could be used.</p>`
+        : topics.map((topic) => html`<${OfTopic} key=${topic.topic} topic=${topic} />`)
+    }
   <//>`
 }

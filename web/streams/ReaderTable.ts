@@ -48,7 +48,11 @@ export const ReaderTable = ({ streams }: { readonly streams: Streams }) =>
         { head: "reader", cell: ({ group }: ReadingGroup) => html`<span class="mono">${group}</span>` },
         { head: "state", cell: (group: ReadingGroup) => html`<${State} group=${group} />` },
         { head: "records behind", isNumber: true, cell: ({ records_behind }: ReadingGroup) => integer(records_behind) },
-        { head: "oldest unread", isNumber: true, cell: ({ oldest_unread_seconds }: ReadingGroup) => durationOr(oldest_unread_seconds) },
+        {
+          head: "oldest unread",
+          isNumber: true,
+          cell: ({ oldest_unread_seconds }: ReadingGroup) => durationOr(oldest_unread_seconds)
+        },
         { head: "partitions", cell: (group: ReadingGroup) => html`<${Partitions} group=${group} />` }
       ]}
     />

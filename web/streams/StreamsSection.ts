@@ -9,8 +9,10 @@ export const StreamsSection = () => {
   const streams = useCell(overview, (known) => known?.streams)
   return html`
     <h2>Streams</h2>
-    ${streams === undefined
-      ? html`<p class="empty" role="status">Asking the service…</p>`
-      : html`<${ReaderTable} streams=${streams} /><${DeadLetters} streams=${streams} />`}
+    ${
+      streams === undefined
+        ? html`<p class="empty" role="status">Asking the service…</p>`
+        : html`<${ReaderTable} streams=${streams} /><${DeadLetters} streams=${streams} />`
+    }
   `
 }
