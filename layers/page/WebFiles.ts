@@ -97,13 +97,15 @@ const compress = (text: string, encoding: Encoding): Promise<Uint8Array> =>
       : Promise.resolve(new TextEncoder().encode(text))
 
 const encodingFor = (accepted: string): Encoding => {
-  const names = accepted
-    .toLowerCase()
-    .split(",")
-    .map((part) => part.replaceAll(/\s/g, ""))
-    .filter((part) => !/;q=0(?:\.0*)?$/.test(part))
-    .map((part) => part.split(";")[0])
-  return names.includes("br") ? "br" : names.includes("gzip") ? "gzip" : undefined
+  const names = new Set(
+    accepted
+      .toLowerCase()
+      .split(",")
+      .map((part) => part.replaceAll(/\s/g, ""))
+      .filter((part) => !/;q=0(?:\.0*)?$/.test(part))
+      .map((part) => part.split(";")[0])
+  )
+  return names.has("br") ? "br" : names.has("gzip") ? "gzip" : undefined
 }
 
 export const WebFiles = Layer.effect(

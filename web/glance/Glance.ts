@@ -2,7 +2,7 @@
 import type { Flow, Overview } from "../asking/shapes.ts"
 import { overview } from "../live/live.ts"
 import { useCell } from "../live/Cell.ts"
-import { Badge, signs, type Tone } from "../parts/Badge.ts"
+import { Badge, type Tone } from "../parts/Badge.ts"
 import { type Figure, Figures } from "../parts/Figures.ts"
 import { html } from "../parts/html.ts"
 import { Moment } from "../parts/Moment.ts"
@@ -23,8 +23,13 @@ const titles: Readonly<Record<Flow["flow"], readonly [title: string, section: Se
 const figuresOf = ({ accounting_points, hilltop, observations, streams }: Overview, flow: Flow["flow"]) => {
   const all: Readonly<Record<Flow["flow"], ReadonlyArray<Figure>>> = {
     accounting_points: [
-      { label: "kept fresh", value: countText(accounting_points.relevant) },
-      { label: `synced within ${durationText(accounting_points.within_seconds)}`, value: freshShare(accounting_points) }
+      { label: "accounting points", value: countText(accounting_points.relevant) },
+      {
+        label: `synced within ${durationText(accounting_points.within_seconds)}`,
+        value: freshShare(accounting_points)
+      },
+      { label: "later than that", value: countText(accounting_points.late) },
+      { label: "never synced", value: countText(accounting_points.never_synced) }
     ],
     hilltop: [
       { label: "servers", value: integer(hilltop.servers_total) },
@@ -47,7 +52,6 @@ const FlowCard = ({ flow, known }: { readonly flow: Flow; readonly known: Overvi
   const tone = toneOf[flow.colour]
   const advice = adviceFor(flow.causes)
   return html`<article class=${`card flow tone-${tone}`} data-flow=${flow.flow} data-colour=${flow.colour}>
-    <span class="sign" aria-hidden="true">${signs[tone]}</span>
     <div class="card-head">
       <h3><a href=${addressOf(section)}>${title}</a></h3>
       <${Badge} tone=${tone} word=${wordOf[flow.colour]} />
@@ -56,7 +60,7 @@ const FlowCard = ({ flow, known }: { readonly flow: Flow; readonly known: Overvi
     ${
       advice.length === 0
         ? null
-        : html`<ul class="small soft">
+        : html`<ul class="advice small soft" aria-label="What to do">
             ${advice.map((line) => html`<li key=${line}>${line}</li>`)}
           </ul>`
     }

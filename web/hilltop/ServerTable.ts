@@ -23,7 +23,7 @@ const columns = [
   { head: "server", cell: ({ origin }: Server) => html`<span class="mono">${origin}</span>` },
   { head: "state", cell: (server: Server) => html`<${State} server=${server} />` },
   {
-    head: "pace, requests a second",
+    head: "requests a second",
     isNumber: true,
     cell: ({ pace, requests_per_second }: Server) =>
       pace < 1
@@ -41,7 +41,7 @@ const columns = [
     cell: ({ recent_millis, usual_millis }: Server) => `${millis(recent_millis)} (${millis(usual_millis)})`
   },
   { head: "due", isNumber: true, cell: ({ due }: Server) => countText(due) },
-  { head: "latest by", isNumber: true, cell: ({ late_seconds }: Server) => durationOr(late_seconds) },
+  { head: "oldest due", isNumber: true, cell: ({ late_seconds }: Server) => durationOr(late_seconds) },
   { head: "failing", isNumber: true, cell: ({ failing }: Server) => countText(failing) },
   { head: "tasks", isNumber: true, cell: ({ tasks }: Server) => countText(tasks) }
 ]

@@ -32,6 +32,7 @@ export const Corrections = ({ range, series }: { readonly series: Series; readon
     <${Failure} failure=${failure} />
     <div class="scroll" tabindex="0" role="region" aria-label="Corrections">
       <${DataTable}
+        isCompact
         name="Corrections"
         rows=${value?.items ?? []}
         keyOf=${({ first_seen_at, observed_at }: ObservationVersion) => `${observed_at} ${first_seen_at}`}

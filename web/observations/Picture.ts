@@ -16,6 +16,16 @@ const colours = () => {
   return { line: of("chart-1"), band: of("chart-band"), ink: of("ink-soft"), grid: of("line") }
 }
 
+/** Least seconds between two labels, and how they are written: the day below the hour, the year below the day. */
+const timeLabels: uPlot.Axis.Values = [
+  [31_536_000, "{YYYY}", null, null, null, null, null, null, 1],
+  [2_419_200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [86_400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [3600, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1]
+]
+
 const optionsFor = (
   plot: Plot,
   width: number,
@@ -45,7 +55,10 @@ const optionsFor = (
           : { min: Date.parse(plot.from) / 1000, max: Date.parse(plot.to) / 1000 })
       }
     },
-    axes: [axis, { ...axis, size: 60, label: plot.series.units ?? "", labelFont: "12px system-ui, sans-serif" }],
+    axes: [
+      { ...axis, values: timeLabels },
+      { ...axis, size: 60, label: plot.series.units ?? "", labelFont: "12px system-ui, sans-serif" }
+    ],
     series: [
       {},
       { stroke: line, width: 1.5, points: { show: oneByOne, size: 5, fill: line } },

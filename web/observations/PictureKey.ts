@@ -15,7 +15,7 @@ const qualitiesOf = ({ quality }: Plot): string => {
 
 export const PictureKey = ({ plot }: { readonly plot: Plot }) => {
   const [gaps, censored, corrected, qualities] = [gapsOf(plot), censoredOf(plot), correctedOf(plot), qualitiesOf(plot)]
-  return html`<ul class="small soft" aria-label="What the picture shows">
+  return html`<ul class="key small soft" aria-label="What the picture shows">
     <li>${several(plot.values, "value")} in this part of the series. ${thinnedText(plot)} Times are NZST (+12:00).</li>
     ${gaps === 0 ? null : html`<li>▨ ${several(gaps, "gap")}, hatched: longer than values are usually apart.</li>`}
     ${censored === 0 ? null : html`<li>▽ ${integer(censored)} censored: the truth is below or above what could be measured.</li>`}

@@ -34,8 +34,8 @@ export const ValueTable = ({ range, series, title }: ValueTableProps) => {
     const stop = new AbortController()
     readRows(csvPath(series.id, range, { limit: pageSize + 1, cursor }), stop.signal).then(
       (read) => {
-        setRows(read)
         setFailure(undefined)
+        return setRows(read)
       },
       (cause: unknown) => {
         if (!stop.signal.aborted && cause instanceof Unanswered) setFailure(cause)
@@ -50,6 +50,7 @@ export const ValueTable = ({ range, series, title }: ValueTableProps) => {
     <${Failure} failure=${failure} />
     <div class="scroll" tabindex="0" role="region" aria-label=${`Values of ${title}`}>
       <${DataTable}
+        isCompact
         name=${`Values of ${title}`}
         rows=${shown}
         keyOf=${({ observedAt }: ValueRow) => observedAt}

@@ -20,7 +20,7 @@ export const useSites = (filter: {
   useEffect(() => {
     const stop = new AbortController()
     const read = async () => {
-      let sites: ReadonlyArray<Site> = []
+      const sites: Array<Site> = []
       for (let cursor: string | undefined | null; cursor !== null;) {
         const page: Page<Site> = await ask<Page<Site>>(
           withQuery("observation/site", { ...filter, limit: 1000, cursor }),
@@ -28,10 +28,10 @@ export const useSites = (filter: {
             signal: stop.signal
           }
         )
-        sites = [...sites, ...page.items]
+        sites.push(...page.items)
         cursor = sites.length >= most ? null : page.next_cursor
         if (stop.signal.aborted) return
-        setFound({ sites, complete: cursor === null, failure: undefined })
+        setFound({ sites: [...sites], complete: cursor === null, failure: undefined })
       }
     }
     read().catch((failure: unknown) => {

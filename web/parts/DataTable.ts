@@ -1,4 +1,7 @@
-/** A table that scrolls sideways where it does not fit, with a name for those who hear it. */
+/**
+ * A table that scrolls sideways where it does not fit; on a phone each row is a list of its own, unless it is compact. The roles keep
+ * it a table for those who hear it, however it is laid out.
+ */
 import { type Content, html } from "./html.ts"
 
 export interface Column<Row> {
@@ -15,30 +18,36 @@ export interface DataTableProps<Row> {
   readonly keyOf: (row: Row) => string | number
   readonly empty: string
   readonly isChosen?: (row: Row) => boolean
+  /** Of few short columns and many rows. */
+  readonly isCompact?: boolean
 }
 
-export const DataTable = <Row>({ columns, empty, isChosen, keyOf, name, rows }: DataTableProps<Row>) =>
+const classOf = <Row>({ isNumber }: Column<Row>): string | undefined => (isNumber ? "number" : undefined)
+
+export const DataTable = <Row>({ columns, empty, isChosen, isCompact, keyOf, name, rows }: DataTableProps<Row>) =>
   rows.length === 0
     ? html`<p class="empty">${empty}</p>`
-    : html`<div class="table" role="region" aria-label=${name} tabindex="0">
-        <table>
-          <caption class="unseen">
-            ${name}
-          </caption>
-          <thead>
-            <tr>
+    : html`<div class=${isCompact ? "table compact" : "table"} role="region" aria-label=${name} tabindex="0">
+        <table role="table" aria-label=${name}>
+          <thead role="rowgroup">
+            <tr role="row">
               ${columns.map(
-                ({ head, isNumber }) => html`<th key=${head} scope="col" class=${isNumber ? "number" : ""}>${head}</th>`
+                (column) =>
+                  html`<th key=${column.head} role="columnheader" scope="col" class=${classOf(column)}>
+                    ${column.head}
+                  </th>`
               )}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             ${rows.map(
               (row) =>
-                html`<tr key=${keyOf(row)} aria-selected=${isChosen?.(row) ? "true" : undefined}>
+                html`<tr key=${keyOf(row)} role="row" aria-selected=${isChosen?.(row) ? "true" : undefined}>
                   ${columns.map(
-                    ({ cell, head, isNumber }) =>
-                      html`<td key=${head} class=${isNumber ? "number" : ""}>${cell(row)}</td>`
+                    (column) =>
+                      html`<td key=${column.head} role="cell" data-head=${column.head} class=${classOf(column)}>
+                        <div>${column.cell(row)}</div>
+                      </td>`
                   )}
                 </tr>`
             )}

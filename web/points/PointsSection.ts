@@ -65,7 +65,7 @@ export const PointsSection = () => {
     <section class="card" aria-label="In figures">
       <${Figures}
         all=${[
-          { label: "kept fresh", value: countText(points.relevant) },
+          { label: "accounting points", value: countText(points.relevant) },
           {
             label: `synced within ${durationText(points.within_seconds)}`,
             value: freshShare(points),

@@ -50,7 +50,7 @@ export const Frame = () => {
     if (shown.current === section) return
     shown.current = section
     scrollTo(0, 0)
-    main.current?.focus()
+    main.current?.focus({ preventScroll: true })
   }, [section])
 
   return html`

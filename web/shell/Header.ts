@@ -28,7 +28,7 @@ const Who = () => {
     <button type="button" class="quiet" aria-pressed=${String(absolute)} onClick=${() => showsAbsolute.set(!absolute)}>
       Exact times
     </button>
-    <span>${hasAdmin ? "admin" : "read only"}</span>
+    <span class="role">${hasAdmin ? "admin" : "read only"}</span>
     <button type="button" class="quiet" onClick=${() => signOut()}>Sign out</button>
   </div>`
 }
