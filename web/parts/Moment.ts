@@ -2,6 +2,7 @@
  * A moment, relative to now (`3 h ago`, `in 40 s`), with the absolute time on pointing at it; or the other way round, for the whole
  * page, as the reader likes.
  */
+import { h } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { useCell, makeCell } from "../live/Cell.ts"
 import { clockAhead } from "../live/live.ts"
@@ -52,11 +53,10 @@ export const Moment = ({ at, none = "–" }: { readonly at: string | number | nu
   const relative = useRelative(moment)
   if (!Number.isFinite(moment)) return html`<span>${none}</span>`
   const exact = absoluteText(moment)
-  return html`<time datetime=${new Date(moment).toISOString()} title=${absolute ? relative : exact}>
-    ${absolute ? exact : relative}
-  </time>`
+  // Not as a template, whose blanks would stand between the time and a full stop.
+  return h(
+    "time",
+    { dateTime: new Date(moment).toISOString(), title: absolute ? relative : exact },
+    absolute ? exact : relative
+  )
 }
-
-/** Seconds that pass, told at the last snapshot. */
-export const Since = ({ seconds }: { readonly seconds: number | null }) =>
-  seconds === null ? html`<span>–</span>` : html`<span class="number">${durationText(seconds)}</span>`

@@ -53,6 +53,11 @@ export const Frame = () => {
     main.current?.focus({ preventScroll: true })
   }, [section])
 
+  // On a phone the links do not all fit.
+  useEffect(() => {
+    document.querySelector("nav [aria-current=page]")?.scrollIntoView({ inline: "center", block: "nearest" })
+  }, [section, isSignedIn])
+
   return html`
     <a
       class="skip"
