@@ -23,6 +23,8 @@ import { PgObservationArchive } from "./observations/PgObservationArchive.ts"
 import { PgObservationStore } from "./observations/PgObservationStore.ts"
 import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
+import { PgTaskSearch } from "./api/PgTaskSearch.ts"
+import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
 import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
@@ -45,6 +47,8 @@ const Stores = Layer.mergeAll(
   PgObservationStore,
   PgReadiness,
   PgServerBudget,
+  PgTaskSearch,
+  PgTrialBudget,
   ChosenTopics
 )
 

@@ -12,6 +12,7 @@ import eventTimes from "./0016_event_times.ts"
 import mismatchLimit from "./0017_mismatch_limit.ts"
 import series from "./0018_series.ts"
 import unavailableTasks from "./0019_unavailable_tasks.ts"
+import page from "./0022_page.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -21,7 +22,8 @@ export const migrations = {
   "0016_event_times": eventTimes,
   "0017_mismatch_limit": mismatchLimit,
   "0018_series": series,
-  "0019_unavailable_tasks": unavailableTasks
+  "0019_unavailable_tasks": unavailableTasks,
+  "0022_page": page
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -21,6 +21,7 @@ import { tooSlow } from "./InTime.ts"
 import { ControllableUnits } from "../lookup/ControllableUnits.ts"
 import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "../lookup/Lookup.ts"
 import type { LookupSubject } from "../lookup/LookupStore.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { refuse } from "./Problems.ts"
 import { registerUnit } from "../lookup/registerUnit.ts"
@@ -117,7 +118,7 @@ const lookup = HttpApiBuilder.group(
       )
     )
   })
-).pipe(builtWith(Lookup, Authorization, Validation))
+).pipe(builtWith(Lookup, Authorization, KnownQuery, Validation))
 
 type AnyEvent = typeof PlainEvent.Type | typeof CloudEvent.Type
 const thinEvent = (event: AnyEvent) => ("subject" in event ? fromCloudEvent(event) : fromPlainEvent(event))

@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { accountingPointGroups } from "./AccountingPointApi.ts"
 import { hilltopGroups } from "./HilltopApi.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { observationGroups } from "./ObservationApi.ts"
 import { problems } from "./Problems.ts"
@@ -30,7 +31,7 @@ const health = HttpApiGroup.make("health").add(
     success: HealthStatus("progressing"),
     error: problems[503]
   }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
-)
+).middleware(KnownQuery)
 
 /**
  * What an instance without the role `api` answers: only requests about its health. Of the same name, so one set of handlers

@@ -8,6 +8,7 @@ import { Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effec
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { formatInstant, parseInstant } from "../domain/Instant.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { InTime } from "./InTime.ts"
 import { NzstInstant, SiteView, SiteWithSeries } from "./ObservationArchive.ts"
 import { PageOf, windowQuery } from "./paging.ts"
@@ -62,7 +63,8 @@ const sites = HttpApiGroup.make("observationSites")
       error: [problems[404], problems[503]]
     }).annotateMerge(OpenApi.annotations({ summary: "Read a site with its series" }))
   )
-  .annotate(RequiredScope, "read")
+  .annotate(RequiredScope, ["read"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
@@ -92,7 +94,8 @@ const series = HttpApiGroup.make("observationSeries")
       })
     )
   )
-  .annotate(RequiredScope, "read")
+  .annotate(RequiredScope, ["read"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 

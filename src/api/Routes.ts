@@ -15,6 +15,7 @@ import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InTime } from "./InTime.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
 import { pagePaths, PageRoutes } from "./PageRoutes.ts"
@@ -22,7 +23,7 @@ import { RouteTable } from "./RouteTable.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
   Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
-  Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
+  Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 
 /** Lets requests to these routes pass the boundary; the table has the methods of each. */
@@ -39,7 +40,7 @@ export const Routes = withBoundary(
 export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
-    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
+    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide([KnownQuery.layer, Validation.layer])),
     PrometheusMetrics.layerHttp()
   )
 )

@@ -19,6 +19,10 @@ import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
 import { WebFiles } from "../../layers/page/WebFiles.ts"
+import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
+import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
+import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
 import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Lookup } from "../../src/lookup/Lookup.ts"
@@ -102,7 +106,11 @@ const stores = Layer.mergeAll(
   PgLockStore,
   PgLookupStore,
   PgObservationArchive,
-  PgReadiness
+  PgReadiness,
+  PgTaskSearch,
+  PgTrialBudget,
+  UndiciHilltopClient,
+  SaxesXmlScanner
 )
 
 const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>

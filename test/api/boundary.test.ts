@@ -225,7 +225,7 @@ it.layer(layer, { excludeTestServices: true })("every request", (it) => {
     Effect.gen(function* () {
       const api = yield* ApiUnderTest
       const known = gsrnOf(17)
-      yield* ask(`/accounting_point/${known}?person=01019012345`, {
+      yield* ask(`/accounting_point/${known}`, {
         key: keyOf("read"),
         headers: { "x-request-id": "the-one" }
       })
