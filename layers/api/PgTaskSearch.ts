@@ -45,7 +45,10 @@ const foundFrom = ({ due_micros: _, measurement_name, site_name, ...row }: typeo
 /** Where a page ended. */
 const ById = Schema.Struct({ id: Schema.Int })
 /** A task that an operator put before all others or off for ever has no number for its time. */
-const ByDue = Schema.Struct({ due: Schema.Union([Schema.Finite, Schema.Literals(["infinity", "-infinity"])]), id: Schema.Int })
+const ByDue = Schema.Struct({
+  due: Schema.Union([Schema.Finite, Schema.Literals(["infinity", "-infinity"])]),
+  id: Schema.Int
+})
 const ByName = Schema.Struct({ source: Schema.Int, site: Schema.String, measurement: Schema.String, id: Schema.Int })
 
 const cursorCodec = <S extends Schema.Codec<unknown, unknown>>(schema: S) => {
@@ -54,9 +57,7 @@ const cursorCodec = <S extends Schema.Codec<unknown, unknown>>(schema: S) => {
   const decode = Schema.decodeUnknownEffect(text, { onExcessProperty: "error" })
   return {
     read: (cursor: string | undefined) =>
-      cursor === undefined
-        ? Effect.succeed(undefined)
-        : Effect.mapError(decode(cursor), () => new CursorUnknown()),
+      cursor === undefined ? Effect.succeed(undefined) : Effect.mapError(decode(cursor), () => new CursorUnknown()),
     write: (value: S["Type"]) => Schema.encodeSync(text as unknown as Schema.Codec<S["Type"], string>)(value)
   }
 }
@@ -202,7 +203,7 @@ export const PgTaskSearch = Layer.effect(
           ${sources === undefined ? sql.literal("") : sql`WHERE lane.source_id = ANY(${sources})`}
           ORDER BY due.next_fetch_at, due.id LIMIT ${query.limit + 1})
         SELECT ${columns(query.history)} FROM hilltop_fetch_tasks t WHERE id IN (SELECT id FROM head) ORDER BY next_fetch_at, id`)
-      return pageOf(rows, query.limit, ({ due_micros, id }) => 
+      return pageOf(rows, query.limit, ({ due_micros, id }) =>
         byDue.write({ due: Number.isFinite(due_micros) ? due_micros : due_micros > 0 ? "infinity" : "-infinity", id })
       )
     })
@@ -220,9 +221,7 @@ export const PgTaskSearch = Layer.effect(
             ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`]),
             ...(query.name === undefined
               ? []
-              : [
-                  sql`(site_name ILIKE ${anywhere(query.name)} OR measurement_name ILIKE ${anywhere(query.name)})`
-                ]),
+              : [sql`(site_name ILIKE ${anywhere(query.name)} OR measurement_name ILIKE ${anywhere(query.name)})`]),
             ...(begin === undefined
               ? []
               : [
@@ -266,9 +265,7 @@ export const PgTaskSearch = Layer.effect(
       )
     const fails = sql.literal("attempts > 0 AND set_aside_at IS NULL AND unavailable_since IS NULL")
     const rests = sql.literal("set_aside_at IS NOT NULL")
-    const runs = sql.literal(
-      "id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases WHERE lease_until > now()))"
-    )
+    const runs = sql.literal("id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases WHERE lease_until > now()))")
 
     const find = Effect.fnUntraced(function* (query: TaskQuery) {
       const { council, name, source, status: wanted, type } = query

@@ -67,7 +67,7 @@ const heads = (sources: ReadonlyArray<Source>, root: string): string =>
       .map(({ address }) => `<link rel="stylesheet" href="${root}${address}">`),
     ...sources.filter(isScript).map(({ address }) => `<link rel="modulepreload" href="${root}${address}">`),
     `<link rel="icon" href="${root}icon.svg" type="image/svg+xml">`,
-    `<script type="module" src="${root}main.ts"></script>`
+    `<script type="module" src="${root}begin.ts"></script>`
   ].join("\n    ")
 
 const digestOf = (text: string): string => hash("sha256", text, "base64url").slice(0, 12)

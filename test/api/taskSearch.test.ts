@@ -47,17 +47,19 @@ const seeded = Effect.gen(function* () {
 })
 
 it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
-  it.effect("are found by parts of the names of sites and measurements, whatever the case, and signs stand for themselves", () =>
-    Effect.gen(function* () {
-      const { first } = yield* seeded
-      assert.lengthOf(yield* idsOf("name=TUI"), 0)
-      assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("tūī stream")}`), 120)
-      assert.lengthOf(yield* idsOf("name=rainf"), 60)
-      assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("0% wet_")}`), 60)
-      assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("%")}&source=${first}`), 30)
-      assert.lengthOf(yield* idsOf("name=stream%2010&council=2"), 6)
-      assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("\\")}`), 0)
-    })
+  it.effect(
+    "are found by parts of the names of sites and measurements, whatever the case, and signs stand for themselves",
+    () =>
+      Effect.gen(function* () {
+        const { first } = yield* seeded
+        assert.lengthOf(yield* idsOf("name=TUI"), 0)
+        assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("tūī stream")}`), 120)
+        assert.lengthOf(yield* idsOf("name=rainf"), 60)
+        assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("0% wet_")}`), 60)
+        assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("%")}&source=${first}`), 30)
+        assert.lengthOf(yield* idsOf("name=stream%2010&council=2"), 6)
+        assert.lengthOf(yield* idsOf(`name=${encodeURIComponent("\\")}`), 0)
+      })
   )
 
   it.effect("come in pages that hold each once, whatever leads to them", () =>
@@ -85,7 +87,9 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
             query
           )
           const wanted = status === "" ? everything : ids[status]!
-          const expected = yield* sql<{ id: number }>`SELECT t.id::int4 AS id FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = source_id
+          const expected = yield* sql<{
+            id: number
+          }>`SELECT t.id::int4 AS id FROM hilltop_fetch_tasks t JOIN hilltop_sources s ON s.id = source_id
             WHERE t.id = ANY(${wanted}::int8[]) AND CASE ${filter} WHEN '' THEN true WHEN '&council=2' THEN council_id = 2
               WHEN '&type=MEASUREMENT_DATA' THEN request_type = 'MEASUREMENT_DATA' WHEN '&type=SITES_LIST' THEN request_type = 'SITES_LIST'
               WHEN '&name=rain' THEN details ->> 'measurementName' = 'Rainfall' ELSE source_id = ${first} END`
@@ -94,11 +98,19 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
             expected.map(({ id }) => id),
             query
           )
-          if (status !== "") assert.isTrue(whole.every((task) => task.status === status), query)
+          if (status !== "")
+            assert.isTrue(
+              whole.every((task) => task.status === status),
+              query
+            )
         }
       }
       const due = (yield* all("status=due&limit=5")).items.map(({ next_fetch_at }) => next_fetch_at)
-      assert.deepStrictEqual(due, [...due].sort((a, b) => a - b), "the longest due first")
+      assert.deepStrictEqual(
+        due,
+        [...due].sort((a, b) => a - b),
+        "the longest due first"
+      )
     })
   )
 
@@ -144,36 +156,42 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
     })
   )
 
-  it.effect("run again when they were set aside, one by one or all that were lost, told in the log with the caller's name", () =>
-    Effect.gen(function* () {
-      const { first, sql } = yield* seeded
-      const admin = { key: keyOf("admin"), method: "POST" }
-      const [one, two] = yield* sql<{ id: number }>`
+  it.effect(
+    "run again when they were set aside, one by one or all that were lost, told in the log with the caller's name",
+    () =>
+      Effect.gen(function* () {
+        const { first, sql } = yield* seeded
+        const admin = { key: keyOf("admin"), method: "POST" }
+        const [one, two] = yield* sql<{ id: number }>`
         UPDATE hilltop_fetch_tasks SET set_aside_at = now(), set_aside_reason = CASE WHEN source_id = ${first} THEN 'lost' ELSE 'excluded' END,
           takeovers = 5, attempts = 3 WHERE request_type = 'SITES_LIST' RETURNING id::int4 AS id, source_id`
-      assert.strictEqual((yield* ask(`/hilltop/task/${two!.id}/redrive`, { method: "POST" })).status, 403)
-      assert.strictEqual((yield* ask(`/hilltop/task/${two!.id}/redrive`, admin)).status, 200)
-      const again = yield* ask(`/hilltop/task/${two!.id}/redrive`, admin)
-      assert.strictEqual(again.status, 409)
-      assert.strictEqual(problemIn(again).type, "urn:penstock:problem:task-not-set-aside")
-      const lost = yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "lost" } })
-      assert.deepStrictEqual(lost.json, { redriven: 1, more: false })
-      assert.deepStrictEqual((yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "lost" } })).json, {
-        redriven: 0,
-        more: false
-      })
-      assert.strictEqual((yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "excluded" } })).status, 400)
-      const rows = yield* sql`SELECT attempts, takeovers, set_aside_at, next_fetch_at <= now() AS due FROM hilltop_fetch_tasks
+        assert.strictEqual((yield* ask(`/hilltop/task/${two!.id}/redrive`, { method: "POST" })).status, 403)
+        assert.strictEqual((yield* ask(`/hilltop/task/${two!.id}/redrive`, admin)).status, 200)
+        const again = yield* ask(`/hilltop/task/${two!.id}/redrive`, admin)
+        assert.strictEqual(again.status, 409)
+        assert.strictEqual(problemIn(again).type, "urn:penstock:problem:task-not-set-aside")
+        const lost = yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "lost" } })
+        assert.deepStrictEqual(lost.json, { redriven: 1, more: false })
+        assert.deepStrictEqual((yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "lost" } })).json, {
+          redriven: 0,
+          more: false
+        })
+        assert.strictEqual(
+          (yield* ask("/hilltop/task/redrive", { ...admin, body: { reason: "excluded" } })).status,
+          400
+        )
+        const rows =
+          yield* sql`SELECT attempts, takeovers, set_aside_at, next_fetch_at <= now() AS due FROM hilltop_fetch_tasks
         WHERE id = ANY(${[one!.id, two!.id]}::int8[])`
-      assert.deepStrictEqual(rows, [
-        { attempts: 0, takeovers: 0, set_aside_at: null, due: true },
-        { attempts: 0, takeovers: 0, set_aside_at: null, due: true }
-      ])
-      const { logged } = yield* ApiUnderTest
-      const lines = logged.filter((line) => line.includes("redriven")).map((line) => JSON.parse(line).annotations)
-      assert.isAtLeast(lines.length, 2)
-      assert.isTrue(lines.every(({ caller }) => caller === "admin-caller"))
-    })
+        assert.deepStrictEqual(rows, [
+          { attempts: 0, takeovers: 0, set_aside_at: null, due: true },
+          { attempts: 0, takeovers: 0, set_aside_at: null, due: true }
+        ])
+        const { logged } = yield* ApiUnderTest
+        const lines = logged.filter((line) => line.includes("redriven")).map((line) => JSON.parse(line).annotations)
+        assert.isAtLeast(lines.length, 2)
+        assert.isTrue(lines.every(({ caller }) => caller === "admin-caller"))
+      })
   )
 
   it.effect("keep their names beside them, also those that were queued or renamed by hand", () =>

@@ -5,7 +5,7 @@ import { html } from "../parts/html.ts"
 import { ServerTable } from "./ServerTable.ts"
 import { SetAside } from "./SetAside.ts"
 import { SourceTable } from "./SourceTable.ts"
-import { TaskSearch } from "./TaskSearch.ts"
+import { TaskFinder } from "./TaskFinder.ts"
 
 export const HilltopSection = () => {
   const hilltop = useCell(overview, (known) => known?.hilltop)
@@ -20,6 +20,6 @@ export const HilltopSection = () => {
             <${SetAside} hilltop=${hilltop} />
           `
     }
-    <${TaskSearch} />
+    <${TaskFinder} />
   `
 }

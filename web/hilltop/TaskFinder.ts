@@ -67,7 +67,7 @@ const columnsFor = (open: (id: number) => void) => [
   { head: "last runs", cell: ({ history }: Task) => html`<${RunStrip} runs=${history} />` }
 ]
 
-export const TaskSearch = () => {
+export const TaskFinder = () => {
   const query = useCell(route, (all) => all.query)
   const total = useCell(overview, (known) => known?.hilltop.tasks)
   const [cursors, setCursors] = useState<ReadonlyArray<string>>([])
