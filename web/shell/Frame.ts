@@ -13,7 +13,8 @@ import { SignIn } from "../session/SignIn.ts"
 import { StreamsSection } from "../streams/StreamsSection.ts"
 import { Banner } from "./Banner.ts"
 import { Header } from "./Header.ts"
-import { route, type Section, sectionNames } from "./route.ts"
+import { route } from "./route.ts"
+import { type Section, sectionNames } from "./sections.ts"
 
 const views: Readonly<Record<Section, ComponentType>> = {
   glance: Glance,

@@ -4,7 +4,8 @@ import { useCell } from "../live/Cell.ts"
 import { html } from "../parts/html.ts"
 import { showsAbsolute } from "../parts/Moment.ts"
 import { session, signOut } from "../session/session.ts"
-import { addressOf, type Section, sectionNames, sections } from "./route.ts"
+import { addressOf } from "./route.ts"
+import { type Section, sectionNames, sections } from "./sections.ts"
 
 const dots: Readonly<Record<LiveState["state"], readonly [state: string, word: string]>> = {
   live: ["live", "live"],

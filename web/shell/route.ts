@@ -1,16 +1,6 @@
 /** Which section is shown, with what is chosen there, in the fragment of the address: it can be kept and sent. */
 import { makeCell } from "../live/Cell.ts"
-
-export const sections = ["glance", "points", "hilltop", "observations", "streams"] as const
-export type Section = (typeof sections)[number]
-
-export const sectionNames: Readonly<Record<Section, string>> = {
-  glance: "At a glance",
-  points: "Accounting points",
-  hilltop: "Hilltop",
-  observations: "Observations",
-  streams: "Streams"
-}
+import { type Section, sections } from "./sections.ts"
 
 export interface Route {
   readonly section: Section
