@@ -3,17 +3,9 @@
  * they are reported as skipped, with the reason; `PENSTOCK_REQUIRE_CHROMIUM=1` turns that into a failure, and CI sets it.
  */
 import { Context, Effect, Layer } from "effect"
-import { existsSync } from "node:fs"
-import { delimiter, join } from "node:path"
 import { type Browser, chromium } from "playwright-core"
 import { describe } from "vitest"
-
-const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-
-export const chromiumPath = [
-  process.env["CHROMIUM_PATH"],
-  ...(process.env["PATH"] ?? "").split(delimiter).flatMap((place) => names.map((name) => join(place, name)))
-].find((path) => path !== undefined && existsSync(path))
+import { chromiumPath } from "../../scripts/pictures/chromiumPath.ts"
 
 const missing = "no Chromium: install it (apt-get install chromium), or say where it is with CHROMIUM_PATH"
 
