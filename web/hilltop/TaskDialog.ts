@@ -137,7 +137,7 @@ export const TaskDialog = ({
                 : null
             }
             <${Said} said=${action.said} />
-            <div class="scroll" tabindex="0" role="region" aria-label="Runs, newest first">
+            <div class="scroll" tabindex="0" role="group" aria-label="Runs, newest first">
               <${DataTable}
                 name="Runs"
                 rows=${value.history.toReversed()}

@@ -30,7 +30,7 @@ export const Corrections = ({ range, series }: { readonly series: Series; readon
   return html`<details>
     <summary>Corrections</summary>
     <${Failure} failure=${failure} />
-    <div class="scroll" tabindex="0" role="region" aria-label="Corrections">
+    <div class="scroll" tabindex="0" role="group" aria-label="Corrections">
       <${DataTable}
         isCompact
         name="Corrections"

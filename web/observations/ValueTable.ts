@@ -48,7 +48,7 @@ export const ValueTable = ({ range, series, title }: ValueTableProps) => {
   return html`<details open>
     <summary>Values${cursors.length === 0 && !hasMore ? "" : `, ${pageSize} at a time`}</summary>
     <${Failure} failure=${failure} />
-    <div class="scroll" tabindex="0" role="region" aria-label=${`Values of ${title}`}>
+    <div class="scroll" tabindex="0" role="group" aria-label=${`Values of ${title}`}>
       <${DataTable}
         isCompact
         name=${`Values of ${title}`}

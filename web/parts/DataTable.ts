@@ -27,7 +27,7 @@ const classOf = <Row>({ isNumber }: Column<Row>): string | undefined => (isNumbe
 export const DataTable = <Row>({ columns, empty, isChosen, isCompact, keyOf, name, rows }: DataTableProps<Row>) =>
   rows.length === 0
     ? html`<p class="empty">${empty}</p>`
-    : html`<div class=${isCompact ? "table compact" : "table"} role="region" aria-label=${name} tabindex="0">
+    : html`<div class=${isCompact ? "table compact" : "table"} role="group" aria-label=${name} tabindex="0">
         <table role="table" aria-label=${name}>
           <thead role="rowgroup">
             <tr role="row">
