@@ -6,11 +6,13 @@
  */
 import { Layer } from "effect"
 import { Loops } from "../src/running/Loop.ts"
-import { BudgetedAdapter } from "./sync/BudgetedAdapter.ts"
+import { keptTally } from "../src/sync/AdapterTally.ts"
+import { TalliedAdapter } from "./sync/TalliedAdapter.ts"
 import { Database } from "./postgres/Database.ts"
 import { PgAccountingPointCopies } from "./lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "./lookup/PgControllableUnits.ts"
+import { PgDeadLetterMarks } from "./api/PgDeadLetterMarks.ts"
 import { PgDueWork } from "./api/PgDueWork.ts"
 import { PgEventInbox } from "./sync/PgEventInbox.ts"
 import { PgHilltopAdministration } from "./api/PgHilltopAdministration.ts"
@@ -21,6 +23,7 @@ import { PgLockStore } from "./sync/PgLockStore.ts"
 import { PgLookupStore } from "./lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "./observations/PgObservationArchive.ts"
 import { PgObservationStore } from "./observations/PgObservationStore.ts"
+import { PgOverview } from "./api/PgOverview.ts"
 import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
@@ -35,6 +38,7 @@ const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
   PgAccountingPointStore,
   PgControllableUnits,
+  PgDeadLetterMarks,
   PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
@@ -53,14 +57,15 @@ const Stores = Layer.mergeAll(
 )
 
 /** Who is asked. */
-export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+export const Outside = Layer.mergeAll(TalliedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
 /** The service, given how it answers over HTTP. */
 export const service = <E, R>(api: Layer.Layer<never, E, R>) =>
   Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
+    Layer.provideMerge(PgOverview),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
-    Layer.provideMerge(Loops.layer)
+    Layer.provideMerge(Layer.merge(Loops.layer, keptTally))
   )
 
 /** The service on Node. */

@@ -32,7 +32,7 @@ export interface KafkajsTopicReaderOptions {
 }
 
 /** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
-const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
+export const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
 
 /** How long a member goes on by itself when the cluster changes: others lead after at most 10 seconds. In milliseconds. */
 const longestMove = 30_000

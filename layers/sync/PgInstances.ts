@@ -5,6 +5,7 @@
 import { Duration, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { repeatPass } from "../../src/running/Loop.ts"
+import { AdapterTally } from "../../src/sync/AdapterTally.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
@@ -40,9 +41,13 @@ export const PgInstances = Layer.effect(
       Effect.tap((standing) => Ref.set(known, standing)),
       plain
     )
-    const announce = sql`
-        INSERT INTO penstock_instances (id, roles) VALUES (${id}, ${roles}::text[])
-        ON CONFLICT (id) DO UPDATE SET seen_at = now()`.pipe(
+    const tally = yield* AdapterTally
+    const announce = Effect.flatMap(
+      tally.told,
+      (told) => sql`
+        INSERT INTO penstock_instances (id, roles, adapter) VALUES (${id}, ${roles}::text[], ${told === undefined ? null : JSON.stringify(told)}::jsonb)
+        ON CONFLICT (id) DO UPDATE SET seen_at = now(), adapter = excluded.adapter`
+    ).pipe(
       Effect.andThen(sql`DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
         WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
       inBriefTransaction(sql),

@@ -11,7 +11,9 @@ import { hilltopGroups } from "./HilltopApi.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { observationGroups } from "./ObservationApi.ts"
+import { overviewGroups } from "./OverviewApi.ts"
 import { problems } from "./Problems.ts"
+import { topicGroups } from "./TopicApi.ts"
 
 /** As in package.json; a test compares the two. */
 export const version = "0.1.0"
@@ -51,7 +53,7 @@ const allowFurtherFields = (value: unknown): unknown => {
 }
 
 export class Api extends HttpApi.make("penstock")
-  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, health)
+  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, ...overviewGroups, ...topicGroups, health)
   .middleware(Validation)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(

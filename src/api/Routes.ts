@@ -18,11 +18,20 @@ import { HilltopHandlers } from "./HilltopHandlers.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
+import { OverviewHandlers } from "./OverviewHandlers.ts"
 import { pagePaths, PageRoutes } from "./PageRoutes.ts"
 import { RouteTable } from "./RouteTable.ts"
+import { TopicHandlers } from "./TopicHandlers.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
+  Layer.provide([
+    AccountingPointHandlers,
+    HilltopHandlers,
+    ObservationHandlers,
+    OverviewHandlers,
+    TopicHandlers,
+    HealthHandlers
+  ]),
   Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 

@@ -7,6 +7,7 @@
 import { Cause, Clock, Effect, Exit, FiberSet, Latch, Metric, Option, Queue } from "effect"
 import { describe } from "../running/describe.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
+import { AdapterTally } from "./AdapterTally.ts"
 import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./circuitRule.ts"
 
 /** `answered`: it lives, whatever it said of one accounting point; `nothing`: it was not asked. */
@@ -54,6 +55,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   readonly close: Effect.Effect<void>
 }) {
   const client = yield* AdapterClient
+  const tally = yield* AdapterTally
   const fibers = yield* FiberSet.make<void>()
   const decided = yield* Latch.make(true)
   const leftAlone = yield* Latch.make(false)
@@ -64,6 +66,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   let openedAt = 0
   let investigation = 0
   yield* Metric.update(open, 0)
+  yield* tally.circuit("closed")
 
   const investigate = Effect.gen(function* () {
     const mine = ++investigation
@@ -89,7 +92,9 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
         )
         yield* on.open
       }
-      yield* Effect.sleep(nextRoundIn(state, asked) * 1000)
+      const pause = nextRoundIn(state, asked) * 1000
+      yield* tally.circuit("open", (yield* Clock.currentTimeMillis) + pause)
+      yield* Effect.sleep(pause)
     }
   })
 
@@ -112,13 +117,14 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       const { phase } = state
       state = told === "failed" ? afterFailure(state, point) : closed
       if (state.phase === phase) return Effect.void
+      const tallied = tally.circuit(state.phase)
       if (state.phase === "doubted") {
         decided.closeUnsafe()
-        return Effect.asVoid(FiberSet.run(fibers, investigate))
+        return Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, investigate)))
       }
       decided.openUnsafe()
       leftAlone.closeUnsafe()
-      return phase === "open" ? Effect.asVoid(FiberSet.run(fibers, noteRecovery)) : Effect.void
+      return phase === "open" ? Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, noteRecovery))) : tallied
     })
 
   const asking = (fetch: AdapterClient["Service"]["fetch"]) =>

@@ -11,6 +11,10 @@ import { fetchHandler } from "../../layers/api/FetchHandler.ts"
 import { PgAccountingPointCopies } from "../../layers/lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "../../layers/lookup/PgControllableUnits.ts"
+import { PgDeadLetterMarks } from "../../layers/api/PgDeadLetterMarks.ts"
+import { PgOverview } from "../../layers/api/PgOverview.ts"
+import { EmbeddedTopics } from "../../layers/topics/EmbeddedTopics.ts"
+import { OverviewFeed } from "../../src/api/OverviewFeed.ts"
 import { PgDueWork } from "../../layers/api/PgDueWork.ts"
 import { PgEventInbox } from "../../layers/sync/PgEventInbox.ts"
 import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
@@ -100,6 +104,7 @@ const stores = Layer.mergeAll(
   PgAccountingPointStore,
   PgAccountingPointCopies,
   PgControllableUnits,
+  PgDeadLetterMarks,
   PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
@@ -110,12 +115,13 @@ const stores = Layer.mergeAll(
   PgTaskSearch,
   PgTrialBudget,
   UndiciHilltopClient,
-  SaxesXmlScanner
+  SaxesXmlScanner,
+  EmbeddedTopics
 )
 
 const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
-  Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
-    Layer.provideMerge(SharedRefresh.layer),
+  Layer.mergeAll(Lookup.layer(lookupOptions), Progress.layer(progressOptions), OverviewFeed.layer(progressOptions)).pipe(
+    Layer.provideMerge(Layer.merge(SharedRefresh.layer, PgOverview)),
     Layer.provideMerge(
       Layer.mergeAll(stores, client, WebFiles, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
     )
