@@ -26,13 +26,13 @@ withBrowser("a page in trouble", () => {
           expectAway()
           yield* first.stop
           yield* Effect.promise(async () => {
-            await page.getByText("Not connected").waitFor()
+            await page.locator(".banner", { hasText: "Not connected" }).waitFor()
             // What was known stays to be read, with its age.
             assert.strictEqual(await page.locator("[data-flow]").count(), 3)
           })
           const second = yield* stoppable(start())
           yield* Effect.promise(() => page.locator(".live-dot[data-state=live]").waitFor())
-          assert.strictEqual(yield* Effect.promise(() => page.getByText("Not connected").count()), 0)
+          assert.strictEqual(yield* Effect.promise(() => page.locator(".banner strong").count()), 0)
 
           yield* second.stop
           yield* start({ READ_API_KEYS: "test:another-read-key" })
@@ -52,12 +52,13 @@ withBrowser("a page in trouble", () => {
           const { network, start } = yield* PageWorld
           yield* start()
           const { page } = yield* opened
+          yield* Effect.addFinalizer(() => Effect.sync(network.restore))
           network.cutAll()
           network.admit("refused")
-          yield* Effect.promise(() => page.getByText("Database away").waitFor())
+          yield* Effect.promise(() => page.locator(".banner", { hasText: "Database away" }).waitFor())
           network.restore()
           yield* Effect.promise(() => page.locator(".live-dot[data-state=live]").waitFor())
-          assert.strictEqual(yield* Effect.promise(() => page.getByText("Database away").count()), 0)
+          assert.strictEqual(yield* Effect.promise(() => page.locator(".banner strong").count()), 0)
         }),
       180_000
     )
