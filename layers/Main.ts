@@ -23,6 +23,7 @@ import { PgLockStore } from "./sync/PgLockStore.ts"
 import { PgLookupStore } from "./lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "./observations/PgObservationArchive.ts"
 import { PgObservationStore } from "./observations/PgObservationStore.ts"
+import { PgObservationViews } from "./observations/PgObservationViews.ts"
 import { PgOverview } from "./api/PgOverview.ts"
 import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
@@ -49,6 +50,7 @@ const Stores = Layer.mergeAll(
   PgLookupStore,
   PgObservationArchive,
   PgObservationStore,
+  PgObservationViews,
   PgReadiness,
   PgServerBudget,
   PgTaskSearch,

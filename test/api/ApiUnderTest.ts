@@ -21,6 +21,7 @@ import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministratio
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
+import { PgObservationViews } from "../../layers/observations/PgObservationViews.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
 import { WebFiles } from "../../layers/page/WebFiles.ts"
 import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
@@ -111,6 +112,7 @@ const stores = Layer.mergeAll(
   PgLockStore,
   PgLookupStore,
   PgObservationArchive,
+  PgObservationViews,
   PgReadiness,
   PgTaskSearch,
   PgTrialBudget,
