@@ -34,7 +34,7 @@ export const takePicture = (browser: Browser, { directory, keys, url }: PictureA
       .locator(order.shows ?? "main h2")
       .first()
       .waitFor()
-    await page.waitForFunction(`!document.body.innerText.includes("Asking the service")`)
+    await page.getByText("Asking the service").first().waitFor({ state: "detached" })
     await page.screenshot({ path: `${directory}/${order.name}.png`, fullPage: order.height === undefined })
     await page.close()
   })

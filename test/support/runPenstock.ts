@@ -59,7 +59,7 @@ export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Recor
       status === 200 ? Effect.void : Effect.fail(new NotReady({ message: `not ready: ${status}` }))
     ),
     Effect.scoped,
-    Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "30 seconds" })),
+    Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "120 seconds" })),
     Effect.mapError(() => new NotReady({ message: `the service did not get ready:\n${output}` }))
   )
   return { url, process: child, output: () => output } satisfies RunningPenstock

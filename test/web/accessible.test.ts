@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { sections, sectionNames } from "../../web/shell/sections.ts"
 import { allKeys, keys, PageWorld } from "./PageWorld.ts"
 import { ChosenSeries, preparedWorld } from "./PreparedWorld.ts"
+import { untilTrue } from "./untilTrue.ts"
 import { watchedPage } from "./WatchedPage.ts"
 import { withBrowser } from "./withBrowser.ts"
 
@@ -40,7 +41,7 @@ withBrowser("access to the page", () => {
               yield* Effect.promise(async () => {
                 await page.evaluate(`location.hash = "#/${section}"`)
                 await page.locator("main h2").waitFor()
-                await page.waitForFunction(`!document.body.innerText.includes("Asking the service")`)
+                await untilTrue(page, `!document.body.innerText.includes("Asking the service")`)
               })
               assert.deepStrictEqual(yield* violations, [], section)
               const over = yield* Effect.promise(() =>
@@ -94,7 +95,7 @@ withBrowser("access to the page", () => {
             assert.match(await focused(), /Add a source/)
             await page.getByLabel("State").focus()
             await page.keyboard.type("fail")
-            await page.waitForFunction(`document.querySelectorAll("table[aria-label=Tasks] tbody tr").length === 2`)
+            await untilTrue(page, `document.querySelectorAll("table[aria-label=Tasks] tbody tr").length === 2`)
             await page.locator("table[aria-label=Tasks] tbody button").first().focus()
             await page.keyboard.press("Enter")
             await page

@@ -6,6 +6,7 @@ import type { Locator, Page } from "playwright-core"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { allKeys, keys, PageWorld, until } from "./PageWorld.ts"
 import { ChosenSeries, preparedWorld } from "./PreparedWorld.ts"
+import { untilTrue } from "./untilTrue.ts"
 import { watchedPage } from "./WatchedPage.ts"
 import { withBrowser } from "./withBrowser.ts"
 
@@ -69,7 +70,7 @@ withBrowser("the sections of the page", () => {
             assert.strictEqual(await figure(points, "synced within"), 100)
             const streams = page.locator("[data-flow=streams]")
             assert.strictEqual(await streams.getAttribute("data-colour"), "amber")
-            assert.match(await streams.locator(".sentence").innerText(), /dead letter/)
+            assert.match(await streams.locator(".sentence").innerText(), /could not be used/)
             assert.strictEqual(await figure(streams, "dead letters"), 1)
             assert.strictEqual(await figure(streams, "sites"), sites)
             assert.strictEqual(await figure(streams, "series"), series)
@@ -147,7 +148,8 @@ withBrowser("the sections of the page", () => {
 
             const rows = tableOf(page, "Tasks").locator("tbody tr")
             const finds = async (expected: number) => {
-              await page.waitForFunction(
+              await untilTrue(
+                page,
                 `document.querySelectorAll("table[aria-label=Tasks] tbody tr").length === ${expected} && document.querySelector("[aria-busy=true]") === null`
               )
             }
@@ -345,7 +347,8 @@ withBrowser("the sections of the page", () => {
               if ((await further.count()) === 0 || (await further.isDisabled())) break
               const before = await values.first().innerText()
               await further.click()
-              await page.waitForFunction(
+              await untilTrue(
+                page,
                 `document.querySelector("table[aria-label^='Values of'] tbody tr")?.innerText !== ${JSON.stringify(before)}`
               )
             }
@@ -358,7 +361,8 @@ withBrowser("the sections of the page", () => {
             // At its left end the slider is before the correction.
             await page.getByLabel("As it was known").press("Home")
             await page.getByText("1 corrected").waitFor({ state: "detached" })
-            await page.waitForFunction(
+            await untilTrue(
+              page,
               `!document.querySelector("table[aria-label^='Values of']").innerText.includes("1234.506")`
             )
             await page.getByRole("button", { name: "Now", exact: true }).click()
