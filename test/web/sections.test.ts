@@ -83,6 +83,105 @@ withBrowser("the sections of the page", () => {
     )
 
     it.effect(
+      "shows sites on a map and in a list, and the values of a series as they are and as they were known",
+      () =>
+        Effect.gen(function* () {
+          const { corrected, id, siteId, siteName } = yield* ChosenSeries
+          const { page } = yield* opened("observations")
+          const located = yield* count(
+            (sql) =>
+              sql`SELECT count(*)::int4 AS count FROM observation_sites WHERE easting IS NOT NULL OR latitude IS NOT NULL`
+          )
+          const sites = yield* count((sql) => sql`SELECT count(*)::int4 AS count FROM observation_sites`)
+          yield* Effect.promise(async () => {
+            await page.getByText(`${sites} sites, ${located} with a place`).waitFor()
+            assert.strictEqual(await page.locator(".map circle").count(), located)
+            assert.strictEqual(await page.getByRole("list", { name: "Sites" }).getByRole("listitem").count(), sites)
+            await page.getByLabel("Name").fill(siteName.slice(0, -1))
+            await page.getByRole("button", { name: siteName }).click()
+          })
+          const series = yield* one<{ name: string; count: number }>(
+            (sql) =>
+              sql`SELECT measurement_name AS name, observation_count::int4 AS count FROM observation_sites_measurements WHERE id = ${id}`
+          )
+          yield* Effect.promise(async () => {
+            const table = tableOf(page, `Series of ${siteName}`)
+            await table.waitFor()
+            const row = table.locator("tbody tr").filter({ hasText: series.name }).first()
+            assert.strictEqual(numberIn((await cellsOf(row))[2] ?? ""), series.count)
+            await page.evaluate(`location.hash = "#/observations?site=${siteId}&series=${id}"`)
+            await page.locator(".picture canvas").waitFor()
+            await page.getByText("1 gap, hatched").waitFor()
+            await page.getByText("1 censored").waitFor()
+            await page.getByText("1 corrected").waitFor()
+          })
+
+          // The last week, as the page shows it first.
+          const kept = yield* Effect.flatMap(
+            SqlClient.SqlClient,
+            (sql) => sql<{ at: Date; text: string }>`
+            SELECT o.observed_at AS at, coalesce(o.qualifier, '') || o.value AS text FROM observations o, observation_sites_measurements m
+            WHERE m.id = o.series_id AND o.series_id = ${id} AND o.superseded_at IS NULL
+              AND o.observed_at >= m.last_observed_at + interval '1 second' - interval '7 days' ORDER BY o.observed_at`
+          )
+          yield* Effect.promise(async () => {
+            const values = page.getByRole("table", { name: /^Values of/ }).locator("tbody tr")
+            await page.getByText(`${kept.length.toLocaleString("en")} values in this part`).waitFor()
+            const shown: Array<string> = []
+            for (;;) {
+              await values.first().waitFor()
+              shown.push(
+                ...(await page
+                  .getByRole("table", { name: /^Values of/ })
+                  .locator("tbody td:nth-child(2)")
+                  .allInnerTexts())
+              )
+              const further = page.getByRole("button", { name: "Later values" })
+              if ((await further.count()) === 0 || (await further.isDisabled())) break
+              const before = await values.first().innerText()
+              await further.click()
+              await untilTrue(
+                page,
+                `document.querySelector("table[aria-label^='Values of'] tbody tr")?.innerText !== ${JSON.stringify(before)}`
+              )
+            }
+            assert.deepStrictEqual(
+              shown,
+              kept.map(({ text }) => text)
+            )
+            assert.include(shown, "1234.50600000000000001")
+
+            // At its left end the slider is before the correction.
+            await page.getByLabel("As it was known").press("Home")
+            await page.getByText("1 corrected").waitFor({ state: "detached" })
+            await untilTrue(
+              page,
+              `!document.querySelector("table[aria-label^='Values of']").innerText.includes("1234.506")`
+            )
+            await page.getByRole("button", { name: "Now", exact: true }).click()
+            await page.getByText("1 corrected").waitFor()
+
+            await page.getByText("Corrections", { exact: true }).click()
+            const versions = page.getByRole("table", { name: "Corrections" }).locator("tbody tr")
+            await versions.first().waitFor()
+            const texts = await versions.allInnerTexts()
+            const when = new Date(corrected.getTime() + 12 * 3_600_000).toISOString().slice(0, 19).replace("T", " ")
+            assert.strictEqual(texts.filter((text) => text.includes(when)).length, 2)
+
+            const saved = page.waitForEvent("download")
+            await page.getByRole("button", { name: "CSV" }).click()
+            const download = await saved
+            assert.match(download.suggestedFilename(), /\.csv$/)
+            const pieces: Array<Buffer> = []
+            for await (const piece of await download.createReadStream()) pieces.push(piece as Buffer)
+            const lines = Buffer.concat(pieces).toString().trim().split(/\r?\n/)
+            assert.strictEqual(lines.length, kept.length + 1)
+          })
+        }),
+      3 * minutes
+    )
+
+    it.effect(
       "shows how fresh accounting points are, and how one of them stands",
       () =>
         Effect.gen(function* () {
@@ -287,105 +386,6 @@ withBrowser("the sections of the page", () => {
           })
         }),
       2 * minutes
-    )
-
-    it.effect(
-      "shows sites on a map and in a list, and the values of a series as they are and as they were known",
-      () =>
-        Effect.gen(function* () {
-          const { corrected, id, siteId, siteName } = yield* ChosenSeries
-          const { page } = yield* opened("observations")
-          const located = yield* count(
-            (sql) =>
-              sql`SELECT count(*)::int4 AS count FROM observation_sites WHERE easting IS NOT NULL OR latitude IS NOT NULL`
-          )
-          const sites = yield* count((sql) => sql`SELECT count(*)::int4 AS count FROM observation_sites`)
-          yield* Effect.promise(async () => {
-            await page.getByText(`${sites} sites, ${located} with a place`).waitFor()
-            assert.strictEqual(await page.locator(".map circle").count(), located)
-            assert.strictEqual(await page.getByRole("list", { name: "Sites" }).getByRole("listitem").count(), sites)
-            await page.getByLabel("Name").fill(siteName.slice(0, -1))
-            await page.getByRole("button", { name: siteName }).click()
-          })
-          const series = yield* one<{ name: string; count: number }>(
-            (sql) =>
-              sql`SELECT measurement_name AS name, observation_count::int4 AS count FROM observation_sites_measurements WHERE id = ${id}`
-          )
-          yield* Effect.promise(async () => {
-            const table = tableOf(page, `Series of ${siteName}`)
-            await table.waitFor()
-            const row = table.locator("tbody tr").filter({ hasText: series.name }).first()
-            assert.strictEqual(numberIn((await cellsOf(row))[2] ?? ""), series.count)
-            await page.evaluate(`location.hash = "#/observations?site=${siteId}&series=${id}"`)
-            await page.locator(".picture canvas").waitFor()
-            await page.getByText("1 gap, hatched").waitFor()
-            await page.getByText("1 censored").waitFor()
-            await page.getByText("1 corrected").waitFor()
-          })
-
-          // The last week, as the page shows it first.
-          const kept = yield* Effect.flatMap(
-            SqlClient.SqlClient,
-            (sql) => sql<{ at: Date; text: string }>`
-            SELECT o.observed_at AS at, coalesce(o.qualifier, '') || o.value AS text FROM observations o, observation_sites_measurements m
-            WHERE m.id = o.series_id AND o.series_id = ${id} AND o.superseded_at IS NULL
-              AND o.observed_at >= m.last_observed_at + interval '1 second' - interval '7 days' ORDER BY o.observed_at`
-          )
-          yield* Effect.promise(async () => {
-            const values = page.getByRole("table", { name: /^Values of/ }).locator("tbody tr")
-            await page.getByText(`${kept.length} values in this part`).waitFor()
-            const shown: Array<string> = []
-            for (;;) {
-              await values.first().waitFor()
-              shown.push(
-                ...(await page
-                  .getByRole("table", { name: /^Values of/ })
-                  .locator("tbody td:nth-child(2)")
-                  .allInnerTexts())
-              )
-              const further = page.getByRole("button", { name: "Later values" })
-              if ((await further.count()) === 0 || (await further.isDisabled())) break
-              const before = await values.first().innerText()
-              await further.click()
-              await untilTrue(
-                page,
-                `document.querySelector("table[aria-label^='Values of'] tbody tr")?.innerText !== ${JSON.stringify(before)}`
-              )
-            }
-            assert.deepStrictEqual(
-              shown,
-              kept.map(({ text }) => text)
-            )
-            assert.include(shown, "1234.50600000000000001")
-
-            // At its left end the slider is before the correction.
-            await page.getByLabel("As it was known").press("Home")
-            await page.getByText("1 corrected").waitFor({ state: "detached" })
-            await untilTrue(
-              page,
-              `!document.querySelector("table[aria-label^='Values of']").innerText.includes("1234.506")`
-            )
-            await page.getByRole("button", { name: "Now", exact: true }).click()
-            await page.getByText("1 corrected").waitFor()
-
-            await page.getByText("Corrections", { exact: true }).click()
-            const versions = page.getByRole("table", { name: "Corrections" }).locator("tbody tr")
-            await versions.first().waitFor()
-            const texts = await versions.allInnerTexts()
-            const when = new Date(corrected.getTime() + 12 * 3_600_000).toISOString().slice(0, 19).replace("T", " ")
-            assert.strictEqual(texts.filter((text) => text.includes(when)).length, 2)
-
-            const saved = page.waitForEvent("download")
-            await page.getByRole("button", { name: "CSV" }).click()
-            const download = await saved
-            assert.match(download.suggestedFilename(), /\.csv$/)
-            const pieces: Array<Buffer> = []
-            for await (const piece of await download.createReadStream()) pieces.push(piece as Buffer)
-            const lines = Buffer.concat(pieces).toString().trim().split(/\r?\n/)
-            assert.strictEqual(lines.length, kept.length + 1)
-          })
-        }),
-      3 * minutes
     )
 
     it.effect(
