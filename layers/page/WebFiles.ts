@@ -6,6 +6,7 @@
  */
 import { Effect, Layer } from "effect"
 import { hash } from "node:crypto"
+import { existsSync } from "node:fs"
 import { readdir, readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -14,8 +15,16 @@ import { type PageFile, PageFiles } from "../../src/api/PageFiles.ts"
 import { libraries, libraryAddress, libraryStyles, withAddresses } from "./libraries.ts"
 import { withoutTypes } from "./withoutTypes.ts"
 
-const web = new URL("../../web/", import.meta.url)
-const packages = new URL("../../node_modules/", import.meta.url)
+/** The nearest folder above this file that has the path: what is built lies deeper, and what is installed may have its libraries higher. */
+const above = (path: string): URL => {
+  for (let folder = new URL(".", import.meta.url); ;) {
+    const higher = new URL("../", folder)
+    if (existsSync(new URL(path, folder)) || higher.href === folder.href) return folder
+    folder = higher
+  }
+}
+const webFolder = (): URL => new URL("web/", above("web/index.html"))
+const ofPackage = (file: string): URL => new URL(`node_modules/${file}`, above(`node_modules/${file}`))
 
 interface Source {
   readonly address: string
@@ -36,6 +45,7 @@ const script = (address: string, text: string): string => withAddresses(text, ad
 
 /** The page's own files, and the document among them. */
 const ownFiles = async (): Promise<ReadonlyArray<Source>> => {
+  const web = webFolder()
   const names = (await readdir(fileURLToPath(web), { recursive: true }))
     .map((name) => name.replaceAll("\\", "/"))
     .filter((name) => contentTypes[ending(name)] !== undefined && !name.endsWith(".d.ts"))
@@ -51,11 +61,11 @@ const ofLibraries = (): Promise<ReadonlyArray<Source>> =>
   Promise.all([
     ...Object.entries(libraries).map(async ([name, file]) => {
       const address = libraryAddress(name)
-      return { address, text: script(address, await readFile(new URL(file, packages), "utf8")) }
+      return { address, text: script(address, await readFile(ofPackage(file), "utf8")) }
     }),
     ...libraryStyles.map(async (file) => ({
       address: `lib/${file.slice(file.lastIndexOf("/") + 1)}`,
-      text: await readFile(new URL(file, packages), "utf8")
+      text: await readFile(ofPackage(file), "utf8")
     }))
   ])
 
