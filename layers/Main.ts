@@ -12,6 +12,7 @@ import { Database } from "./postgres/Database.ts"
 import { PgAccountingPointCopies } from "./lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "./lookup/PgControllableUnits.ts"
+import { KnownTopicReadings } from "./api/KnownTopicReadings.ts"
 import { PgDeadLetterMarks } from "./api/PgDeadLetterMarks.ts"
 import { PgDueWork } from "./api/PgDueWork.ts"
 import { PgEventInbox } from "./sync/PgEventInbox.ts"
@@ -51,7 +52,9 @@ const Stores = Layer.mergeAll(
   PgObservationArchive,
   PgObservationStore,
   PgObservationViews,
+  PgOverview,
   PgReadiness,
+  KnownTopicReadings,
   PgServerBudget,
   PgTaskSearch,
   PgTrialBudget,
@@ -64,7 +67,6 @@ export const Outside = Layer.mergeAll(TalliedAdapter, UndiciHilltopClient, Saxes
 /** The service, given how it answers over HTTP; what that offers is offered on. */
 export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
   Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
-    Layer.provideMerge(PgOverview),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
     Layer.provideMerge(Layer.merge(Loops.layer, keptTally))

@@ -8,12 +8,11 @@ import { Clock, Duration, Effect, Layer, Predicate, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Count, lanes as laneNames, serverStates, type ServerView, sumOf } from "../../src/api/Overview.ts"
 import { type KeptFigures, OverviewStore } from "../../src/api/OverviewStore.ts"
-import { paceRule } from "../../src/crawl/ServerPace.ts"
+import { AdapterTold } from "../../src/domain/AdapterTold.ts"
 import { SetAsideReason } from "../../src/domain/FetchTask.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
-import { AdapterClient } from "../../src/sync/AdapterClient.ts"
-import { AdapterTold } from "../../src/sync/AdapterTally.ts"
 import { isFree } from "../crawl/claimStatement.ts"
+import { failuresOfCircuit } from "../crawl/hilltopServers.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
@@ -40,8 +39,9 @@ const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
 /** Up to a bound. */
 const counted = (from: string, condition: string) =>
   `(SELECT count(*)::int4 FROM (SELECT FROM ${from} WHERE ${condition} LIMIT ${most + 1}) head)`
-/** Seconds, of a time that may be none. */
-const age = (moment: string) => `greatest(-1e12, least(1e12, ${secondsSince(moment)}))`
+/** Seconds, of a time that may be for ever, or not there at all. */
+const age = (moment: string) =>
+  `CASE WHEN ${moment} IS NOT NULL THEN greatest(-1e12, least(1e12, ${secondsSince(moment)})) END`
 
 const bounded = (n: number): Count => (n > most ? { value: most, is: "at_least" } : { value: n, is: "exact" })
 
@@ -166,7 +166,6 @@ export const PgOverview = Layer.effect(
   OverviewStore,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const adapter = yield* AdapterClient
     const within = Duration.toSeconds(yield* Settings.SYNC_WITHIN.config)
     const adapterRate = yield* Settings.ADAPTER_RATE.config
     const rate = yield* Settings.CRAWL_SERVER_RATE.config
@@ -218,7 +217,7 @@ export const PgOverview = Layer.effect(
       const late = bounded(row.late)
       const inTime = sumOf(figures.ages.slice(0, bars))
       return {
-        configured: adapter.configured,
+        configured: true,
         relevant,
         // What is late was counted, if not all of it: nothing fresh is an estimate while nothing is late.
         fresh:
@@ -245,7 +244,7 @@ export const PgOverview = Layer.effect(
           points: { value: points, is: all > most ? ("at_least" as const) : ("exact" as const) },
           samples: some
         })),
-        adapter: adapterFigures(adapter.configured, adapterRate, instances)
+        adapter: adapterFigures(adapterRate, instances)
       }
     })
 
@@ -271,8 +270,8 @@ export const PgOverview = Layer.effect(
         WHERE lanes.is_open GROUP BY lanes.origin
       ), described AS (
         SELECT s.*, lanes.source_ids, CASE WHEN lanes.source_ids IS NULL THEN 'idle'
-            WHEN s.failures >= ${paceRule.failures}::int4 AND s.open_until > now() THEN 'left_alone'
-            WHEN s.failures >= ${paceRule.failures}::int4 THEN 'probed' WHEN s.cool_down_until > now() THEN 'resting'
+            WHEN s.failures >= ${failuresOfCircuit}::int4 AND s.open_until > now() THEN 'left_alone'
+            WHEN s.failures >= ${failuresOfCircuit}::int4 THEN 'probed' WHEN s.cool_down_until > now() THEN 'resting'
             WHEN s.pace < 1 THEN 'slowed' ELSE 'well' END AS state
         FROM hilltop_servers s LEFT JOIN (SELECT origin, array_agg(source_id ORDER BY source_id) AS source_ids FROM lanes GROUP BY origin) lanes
           USING (origin)
@@ -329,8 +328,11 @@ export const PgOverview = Layer.effect(
       return {
         servers: views,
         servers_total: servers[0]?.total ?? 0,
-        sources: sources.map(({ hts_url, names, total: _, ...source }) => ({
-          ...source,
+        sources: sources.map(({ hts_url, names, ...source }) => ({
+          id: source.id,
+          council_id: source.council_id,
+          paused: source.paused,
+          problem: source.problem,
           origin: URL.canParse(hts_url) ? new URL(hts_url).origin : "",
           address: plainAddress(hts_url),
           measurement_names: Array.isArray(names) ? names.filter(Predicate.isString) : []
@@ -376,7 +378,6 @@ const worst = ["open", "doubted", "closed"] as const
 
 /** What all instances told that are alive, together. */
 const adapterFigures = (
-  configured: boolean,
   limit: number | undefined,
   instances: ReadonlyArray<typeof InstanceRow.Type>
 ): KeptFigures["accounting_points"]["adapter"] => {
@@ -390,7 +391,7 @@ const adapterFigures = (
   const circuits = told.flatMap(({ circuit }) => (circuit === null ? [] : [circuit]))
   const circuit = worst.map((state) => circuits.find((one) => one.state === state)).find((one) => one !== undefined)
   return {
-    configured,
+    configured: true,
     rate_limit_per_second: limit ?? null,
     calls_per_second: perSecond((one) => one.calls),
     answered_per_second: perSecond((one) => one.calls - one.failed),

@@ -36,7 +36,7 @@ const FoundRow = Schema.Struct({
   measurement_name: Schema.String,
   due_micros: Schema.Number
 })
-const foundFrom = ({ due_micros: _, measurement_name, site_name, ...row }: typeof FoundRow.Type): FoundTask => ({
+const foundFrom = ({ due_micros: _due, measurement_name, site_name, ...row }: typeof FoundRow.Type): FoundTask => ({
   ...taskFrom(row),
   site_name: site_name === "" ? null : site_name,
   measurement_name: measurement_name === "" ? null : measurement_name

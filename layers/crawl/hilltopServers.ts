@@ -23,6 +23,9 @@ export interface DefaultLimits {
   readonly maxConcurrent: number
 }
 
+/** Failures in a row from which on a server is left alone. */
+export const failuresOfCircuit = paceRule.failures
+
 /** Expressions over a row `s` of `hilltop_servers`. */
 export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
   const rate = sql`(coalesce(s.requests_per_second, ${defaults.requestsPerSecond}::float8) * s.pace)`

@@ -53,4 +53,7 @@ const topics = Layer.unwrap(
 )
 
 export const KafkaTopics = (brokers: ReadonlyArray<string>) =>
-  Layer.mergeAll(KafkajsSink, KafkajsTopicReader(), KafkajsTopicBrowser).pipe(Layer.provide(topics), Layer.provide(clientOf(brokers)))
+  Layer.mergeAll(KafkajsSink, KafkajsTopicReader(), KafkajsTopicBrowser).pipe(
+    Layer.provide(topics),
+    Layer.provide(clientOf(brokers))
+  )

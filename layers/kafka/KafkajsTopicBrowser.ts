@@ -5,7 +5,6 @@ import { Effect, Layer } from "effect"
 import { deadLetterTopic } from "../../src/stream/DeadLetter.ts"
 import { type Letter, TopicBrowser } from "../../src/stream/TopicBrowser.ts"
 import { ReaderUnavailable, type TopicRecord } from "../../src/stream/TopicReader.ts"
-import { topicReadings } from "../topics/topicReadings.ts"
 import { committedOffsets } from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
 import { ask, type KafkaCluster, KafkajsClient } from "./KafkajsProtocol.ts"
@@ -52,7 +51,6 @@ export const KafkajsTopicBrowser = Layer.effect(
     const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
     return TopicBrowser.of({
       isKafka: true,
-      readings: yield* topicReadings,
 
       positions: (reading) =>
         withCluster((cluster) =>
@@ -80,7 +78,10 @@ export const KafkajsTopicBrowser = Layer.effect(
         withCluster((cluster) =>
           Effect.andThen(
             partitionsOf(cluster, deadLetterTopic(topic)),
-            Effect.map(logRanges(cluster, deadLetterTopic(topic), [0]), (ranges) => ranges.get(0) ?? { first: 0, next: 0 })
+            Effect.map(
+              logRanges(cluster, deadLetterTopic(topic), [0]),
+              (ranges) => ranges.get(0) ?? { first: 0, next: 0 }
+            )
           )
         ).pipe(Effect.mapError(unavailable)),
 

@@ -93,7 +93,7 @@ export const withGaps = (
   let before: number | undefined
   for (const row of rows) {
     if (row.n === 0) continue
-    if (before !== undefined && row.t - before > longest) shown.push(gapAt(before + (width > 0 ? width : usual ?? 1)))
+    if (before !== undefined && row.t - before > longest) shown.push(gapAt(before + (width > 0 ? width : (usual ?? 1))))
     shown.push(row)
     before = row.t
   }

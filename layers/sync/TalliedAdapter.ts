@@ -13,7 +13,10 @@ export const TalliedAdapter = Layer.effect(
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
         // Interrupted, or held back before anything was sent.
-        if (Exit.isFailure(exit) && (error === undefined || error.kind === "paused" || error.kind === "not_configured")) {
+        if (
+          Exit.isFailure(exit) &&
+          (error === undefined || error.kind === "paused" || error.kind === "not_configured")
+        ) {
           return Effect.void
         }
         return tally.note(error !== undefined && error._tag !== "AccountingPointUnknown", now - startedAt)
@@ -21,7 +24,9 @@ export const TalliedAdapter = Layer.effect(
     return AdapterClient.of({
       ...client,
       fetch: (gsrn, validFrom, within) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.onExit(client.fetch(gsrn, validFrom, within), note(now)))
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.onExit(client.fetch(gsrn, validFrom, within), note(now))
+        )
     })
   })
 ).pipe(Layer.provide(BudgetedAdapter))

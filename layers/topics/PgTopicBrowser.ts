@@ -9,7 +9,6 @@ import { ReaderUnavailable } from "../../src/stream/TopicReader.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
-import { topicReadings } from "./topicReadings.ts"
 
 const plain = mapSqlFailure((cause) => new ReaderUnavailable({ cause }))
 
@@ -46,7 +45,6 @@ export const PgTopicBrowser = Layer.effect(
     const sql = yield* SqlClient.SqlClient
     return TopicBrowser.of({
       isKafka: false,
-      readings: yield* topicReadings,
 
       positions: ({ group, topic }) =>
         asPositions(sql`

@@ -19,6 +19,7 @@ import { benchEvents } from "./benchEvents.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
+import { benchPage } from "./benchPage.ts"
 import { benchParse } from "./benchParse.ts"
 import { benchQueue } from "./benchQueue.ts"
 import { benchStart } from "./benchStart.ts"
@@ -45,7 +46,8 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   eventDelay: benchEventDelay,
   lookups: benchLookups,
   start: benchStart,
-  memory: benchMemory
+  memory: benchMemory,
+  page: benchPage
 }
 const groupNames = Object.keys(groups)
 
@@ -53,11 +55,13 @@ class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: st
 
 /** A group is cut off after this long: something hangs. */
 const patience = "5 minutes"
+/** The group whose tables are the largest takes longest to fill them. */
+const patienceOf = (name: string) => (name === "page" ? "40 minutes" : patience)
 
 const measure = (name: string, group: BenchGroup) =>
   Effect.gen(function* () {
     yield* Console.error(`${name} …`)
-    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patience))
+    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patienceOf(name)))
     yield* report(name, result)
   }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
 

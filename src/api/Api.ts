@@ -20,20 +20,25 @@ export const version = "0.1.0"
 
 const HealthStatus = <const Status extends string>(status: Status) => Schema.Struct({ status: Schema.Literal(status) })
 
-const health = HttpApiGroup.make("health").add(
-  HttpApiEndpoint.get("live", "/health/live", { success: HealthStatus("live") }).annotateMerge(
-    OpenApi.annotations({ summary: "The process is alive" })
-  ),
-  HttpApiEndpoint.get("ready", "/health/ready", { success: HealthStatus("ready"), error: problems[503] }).annotateMerge(
-    OpenApi.annotations({
-      summary: "The database answers, its migrations are applied, and the instance is not draining"
-    })
-  ),
-  HttpApiEndpoint.get("progress", "/health/progress", {
-    success: HealthStatus("progressing"),
-    error: problems[503]
-  }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
-).middleware(KnownQuery)
+const health = HttpApiGroup.make("health")
+  .add(
+    HttpApiEndpoint.get("live", "/health/live", { success: HealthStatus("live") }).annotateMerge(
+      OpenApi.annotations({ summary: "The process is alive" })
+    ),
+    HttpApiEndpoint.get("ready", "/health/ready", {
+      success: HealthStatus("ready"),
+      error: problems[503]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "The database answers, its migrations are applied, and the instance is not draining"
+      })
+    ),
+    HttpApiEndpoint.get("progress", "/health/progress", {
+      success: HealthStatus("progressing"),
+      error: problems[503]
+    }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
+  )
+  .middleware(KnownQuery)
 
 /**
  * What an instance without the role `api` answers: only requests about its health. Of the same name, so one set of handlers

@@ -63,9 +63,7 @@ const sources = HttpApiGroup.make("hilltopSources")
       params: { id: SourceId },
       success: SourceView,
       error: [problems[404], problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({ summary: "Ask a source again", description: "Nothing else of it changes." })
-    )
+    }).annotateMerge(OpenApi.annotations({ summary: "Ask a source again", description: "Nothing else of it changes." }))
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)
@@ -101,7 +99,9 @@ const found = HttpApiGroup.make("hilltopTaskSearch")
         council: Schema.optionalKey(CouncilId),
         name: Schema.optionalKey(
           Schema.String.check(
-            Schema.makeFilter((text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"),
+            Schema.makeFilter(
+              (text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"
+            ),
             storable
           )
         ),

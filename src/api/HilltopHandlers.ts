@@ -113,7 +113,9 @@ const trials = HttpApiBuilder.group(
           })
           const trial = Option.getOrUndefined(yield* turn.withPermitsIfAvailable(1)(begun))
           if (trial === undefined) {
-            return yield* refuse("too-many-tries", "one source is tried at a time, and one in 2 s", { "retry-after": 2 })
+            return yield* refuse("too-many-tries", "one source is tried at a time, and one in 2 s", {
+              "retry-after": 2
+            })
           }
           const { problem, requests } = trial
           yield* noteAction("a source was tried", { requests, answers: problem === undefined })
@@ -140,7 +142,8 @@ const found = HttpApiBuilder.group(
           return yield* search.find({ ...all, history: history ?? historyLength, limit: limit ?? defaultLimit })
         },
         Effect.catchTags({
-          CursorUnknown: () => refuse("malformed-request", "cursor: must be the next_cursor of a page with these filters"),
+          CursorUnknown: () =>
+            refuse("malformed-request", "cursor: must be the next_cursor of a page with these filters"),
           StoreUnavailable: storeUnavailable
         })
       ),

@@ -3,7 +3,7 @@
  *
  * Comes after the key was shown, and before anything is read. What is said names what there is, never what was sent.
  */
-import { Effect, Layer, Schema, SchemaAST } from "effect"
+import { Effect, Layer, type Schema, SchemaAST } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware, type HttpApiEndpoint } from "effect/http-api"
 import { problems, refuse } from "./Problems.ts"

@@ -68,7 +68,9 @@ const sites = HttpApiGroup.make("observationSites")
         council: Schema.optionalKey(CouncilId),
         name: Schema.optionalKey(
           Schema.String.check(
-            Schema.makeFilter((text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"),
+            Schema.makeFilter(
+              (text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"
+            ),
             storable
           )
         )

@@ -133,7 +133,9 @@ export const GroupView = Schema.Struct({
 export const StreamsView = Schema.Struct({
   kafka: Schema.Boolean,
   groups: Schema.Array(GroupView),
-  dead_letters: Schema.Array(Schema.Struct({ topic: Schema.String, count: Schema.Finite, not_redriven: Schema.Finite })),
+  dead_letters: Schema.Array(
+    Schema.Struct({ topic: Schema.String, count: Schema.Finite, not_redriven: Schema.Finite })
+  ),
   /** Why what is shown is not of now, or not there. */
   problem: Schema.NullOr(Schema.String)
 })

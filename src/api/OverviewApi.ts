@@ -10,7 +10,8 @@ import { Overview } from "./Overview.ts"
 import { problems } from "./Problems.ts"
 
 const events = Schema.String.annotate({
-  description: "Server-sent events: `overview` with the snapshot, `unavailable` in place of one that could not be read, `end`"
+  description:
+    "Server-sent events: `overview` with the snapshot, `unavailable` in place of one that could not be read, `end`"
 }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
 const overview = HttpApiGroup.make("overview")

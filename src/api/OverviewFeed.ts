@@ -9,7 +9,8 @@ import { formatInstant } from "../domain/Instant.ts"
 import { describe } from "../running/describe.ts"
 import { Loops, stuckLoops } from "../running/Loop.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
-import { TopicBrowser } from "../stream/TopicBrowser.ts"
+import { AdapterClient } from "../sync/AdapterClient.ts"
+import { TopicBrowser, TopicReadings } from "../stream/TopicBrowser.ts"
 import { version } from "./Api.ts"
 import { DeadLetterMarks } from "./DeadLetterMarks.ts"
 import { DueWork } from "./DueWork.ts"
@@ -52,6 +53,8 @@ export class OverviewFeed extends Context.Service<
       Effect.gen(function* () {
         const bounds = boundsOf(options)
         const store = yield* OverviewStore
+        const { configured } = yield* AdapterClient
+        const readings = yield* TopicReadings
         const due = yield* DueWork
         const loops = yield* Loops
         const draining = yield* Draining
@@ -70,6 +73,7 @@ export class OverviewFeed extends Context.Service<
           const view = yield* streamFigures.pipe(
             Effect.provideService(TopicBrowser, browser),
             Effect.provideService(DeadLetterMarks, marks),
+            Effect.provideService(TopicReadings, readings),
             Effect.timeout("2 seconds"),
             Effect.catch(() => Effect.succeed(withoutStream(streams?.view, browser.isKafka)))
           )
@@ -78,7 +82,11 @@ export class OverviewFeed extends Context.Service<
         })
         const read = Effect.gen(function* () {
           const at = yield* Clock.currentTimeMillis
-          const figures = yield* store.read
+          const { accounting_points: points, ...others } = yield* store.read
+          const figures = {
+            ...others,
+            accounting_points: { ...points, configured, adapter: { ...points.adapter, configured } }
+          }
           const waiting = yield* due.waiting
           const stuck = yield* Effect.provideService(stuckLoops, Loops, loops)
           const view = yield* readStreams

@@ -10,7 +10,7 @@ export type KeptFigures = Pick<Overview, "accounting_points" | "hilltop" | "inst
 export class OverviewStore extends Context.Service<
   OverviewStore,
   {
-    /** Of now, except what is counted by samples, which is up to 30 s old. */
+    /** Of now, except what is counted by samples, which is up to 30 s old. Takes an adapter for configured. */
     readonly read: Effect.Effect<KeptFigures, StoreUnavailable>
   }
 >()("penstock/api/OverviewStore") {}

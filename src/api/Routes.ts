@@ -49,7 +49,10 @@ export const Routes = withBoundary(
 export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
-    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide([KnownQuery.layer, Validation.layer])),
+    HttpApiBuilder.layer(WatchApi).pipe(
+      Layer.provide(HealthHandlers),
+      Layer.provide([KnownQuery.layer, Validation.layer])
+    ),
     PrometheusMetrics.layerHttp()
   )
 )

@@ -5,7 +5,7 @@
  * shift while tasks move in the queue, except those of due tasks, which come in the order in which they wait.
  */
 import { Context, type Effect, Schema } from "effect"
-import { RequestType } from "../domain/FetchTask.ts"
+import type { RequestType } from "../domain/FetchTask.ts"
 import { Instant } from "../domain/Instant.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { type TaskStatus, TaskView } from "./HilltopAdministration.ts"

@@ -7,7 +7,7 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { blotPersonalNumbers } from "../domain/PersonalNumber.ts"
 import { KafkaSink } from "../stream/KafkaSink.ts"
-import { type Letter, TopicBrowser } from "../stream/TopicBrowser.ts"
+import { type Letter, TopicBrowser, TopicReadings } from "../stream/TopicBrowser.ts"
 import type { TopicRecord } from "../stream/TopicReader.ts"
 import { storeUnavailable } from "./AccountingPointHandlers.ts"
 import { Api } from "./Api.ts"
@@ -50,8 +50,8 @@ const bytesOf = (value: string) => new TextEncoder().encode(value).length
 const withoutValue = ({ value, ...record }: TopicRecord): Letter => ({ ...record, valueBytes: bytesOf(value) })
 
 /** A topic of ours, or the problem. */
-const known = (browser: TopicBrowser["Service"], topic: string) =>
-  browser.readings.some((reading) => reading.topic === topic)
+const known = (readings: TopicReadings["Service"], topic: string) =>
+  readings.some((reading) => reading.topic === topic)
     ? Effect.void
     : refuse("topic-unknown", "no topic of this service has this name")
 
@@ -60,18 +60,20 @@ const looking = HttpApiBuilder.group(
   "topics",
   Effect.fnUntraced(function* (handlers) {
     const browser = yield* TopicBrowser
+    const readings = yield* TopicReadings
     const marks = yield* DeadLetterMarks
     return handlers.handleAll({
       read: () =>
         streamFigures.pipe(
           Effect.provideService(TopicBrowser, browser),
           Effect.provideService(DeadLetterMarks, marks),
+          Effect.provideService(TopicReadings, readings),
           Effect.catchTags({ ReaderUnavailable: streamUnavailable, StoreUnavailable: storeUnavailable })
         ),
 
       letters: Effect.fnUntraced(
         function* ({ query: { cursor, limit = defaultLetters, topic } }) {
-          yield* known(browser, topic)
+          yield* known(readings, topic)
           const { first, next } = yield* browser.letterRange(topic)
           const until = Math.min(cursor ?? next, next)
           // On Kafka every second offset may be the end of a transaction.
@@ -89,7 +91,7 @@ const looking = HttpApiBuilder.group(
 
       letter: Effect.fnUntraced(
         function* ({ params: { offset, topic } }) {
-          yield* known(browser, topic)
+          yield* known(readings, topic)
           const record = (yield* browser.letter(topic, offset)) ?? (yield* letterUnknown)
           const marked = yield* marks.marked(topic, offset, offset + 1)
           const headers = Object.entries(record.headers).filter(([name]) => !added.has(name))
@@ -113,6 +115,7 @@ const redriving = HttpApiBuilder.group(
   "deadLetters",
   Effect.fnUntraced(function* (handlers) {
     const browser = yield* TopicBrowser
+    const readings = yield* TopicReadings
     const marks = yield* DeadLetterMarks
     const sink = yield* KafkaSink
 
@@ -128,7 +131,7 @@ const redriving = HttpApiBuilder.group(
     return handlers.handleAll({
       redrive: Effect.fnUntraced(
         function* ({ params: { offset, topic } }) {
-          yield* known(browser, topic)
+          yield* known(readings, topic)
           const record = (yield* browser.letter(topic, offset)) ?? (yield* letterUnknown)
           const mark = yield* again(record)
           yield* noteAction("a dead letter was redriven", { topic, offset })
@@ -144,7 +147,7 @@ const redriving = HttpApiBuilder.group(
 
       redriveAll: Effect.fnUntraced(
         function* ({ payload: { topic } }) {
-          yield* known(browser, topic)
+          yield* known(readings, topic)
           const { first, next } = yield* browser.letterRange(topic)
           let redriven = 0
           let from = first

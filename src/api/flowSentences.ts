@@ -72,7 +72,11 @@ const accountingPoints = (facts: Facts, stuck: ReadonlyArray<string>): FlowView 
   const oldest = lanes.find(({ lane }) => lane === "longest_unsynced")?.oldest_seconds ?? null
   if (!configured) {
     const words = `no adapter is configured; ${counted(relevant, "copy", "copies")} of accounting points are answered from as they are`
-    return flowOf("accounting_points", [{ colour: "amber", cause: "adapter_not_configured", words }, ...standing(stuck)], "")
+    return flowOf(
+      "accounting_points",
+      [{ colour: "amber", cause: "adapter_not_configured", words }, ...standing(stuck)],
+      ""
+    )
   }
   if (relevant.value === 0 && relevant.is === "exact") {
     return flowOf("accounting_points", standing(stuck), "no accounting point has to be kept yet")
@@ -82,7 +86,12 @@ const accountingPoints = (facts: Facts, stuck: ReadonlyArray<string>): FlowView 
   const isOpen = adapter.circuit.state === "open"
   const findings: ReadonlyArray<Finding> = [
     ...standing(stuck),
-    ...past(facts, "sync", "late", (time) => `accounting points are late: the one that waits longest was synced ${time} ago`),
+    ...past(
+      facts,
+      "sync",
+      "late",
+      (time) => `accounting points are late: the one that waits longest was synced ${time} ago`
+    ),
     ...past(facts, "event", "events_waiting", (time) => `an event has waited for ${time}`),
     ...past(facts, "abandonedSync", "abandoned", (time) => `a sync that was begun ${time} ago never ended`),
     ...(isOpen

@@ -2,15 +2,16 @@
  * How far the groups are behind, and how many records were set aside.
  */
 import { Clock, Effect } from "effect"
-import { TopicBrowser } from "../stream/TopicBrowser.ts"
+import { TopicBrowser, TopicReadings } from "../stream/TopicBrowser.ts"
 import { DeadLetterMarks } from "./DeadLetterMarks.ts"
 import type { StreamsView } from "./Overview.ts"
 
 export const streamFigures = Effect.gen(function* () {
   const browser = yield* TopicBrowser
+  const readings = yield* TopicReadings
   const marks = yield* DeadLetterMarks
   const now = yield* Clock.currentTimeMillis
-  const groups = yield* Effect.forEach(browser.readings, (reading) =>
+  const groups = yield* Effect.forEach(readings, (reading) =>
     Effect.map(browser.positions(reading), (positions) => {
       const oldest = positions.flatMap(({ oldestAt }) => (oldestAt === undefined ? [] : [oldestAt]))
       return {
@@ -26,7 +27,7 @@ export const streamFigures = Effect.gen(function* () {
       }
     })
   )
-  const letters = yield* Effect.forEach(browser.readings, ({ topic }) =>
+  const letters = yield* Effect.forEach(readings, ({ topic }) =>
     Effect.gen(function* () {
       const { first, next } = yield* browser.letterRange(topic)
       const count = Math.max(0, next - first)

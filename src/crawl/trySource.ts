@@ -41,7 +41,12 @@ export interface Trial {
   readonly millis: number
 }
 
-const words = (error: { readonly _tag: string; readonly detail?: string; readonly limit?: number; readonly message: string }) =>
+const words = (error: {
+  readonly _tag: string
+  readonly detail?: string
+  readonly limit?: number
+  readonly message: string
+}) =>
   error._tag === "HilltopResponseTooLarge"
     ? `an answer of more than ${error.limit} bytes`
     : error._tag === "HilltopErrorDocument"
@@ -54,7 +59,9 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
   const startedAt = yield* Clock.currentTimeMillis
   let requests = 0
 
-  const listAt = Effect.fnUntraced(function* (url: string): Effect.fn.Return<
+  const listAt = Effect.fnUntraced(function* (
+    url: string
+  ): Effect.fn.Return<
     Result.Result<SiteList, string>,
     Effect.Error<ReturnType<(typeof budget)["turn"]>>,
     Effect.Services<ReturnType<typeof parseSiteList>>

@@ -13,6 +13,11 @@ export interface Reading {
   readonly group: string
 }
 
+/** Who reads what, as the settings have it. */
+export class TopicReadings extends Context.Service<TopicReadings, ReadonlyArray<Reading>>()(
+  "penstock/stream/TopicReadings"
+) {}
+
 export interface GroupPosition {
   readonly partition: number
   /** Of the next record that the group reads. */
@@ -32,8 +37,6 @@ export class TopicBrowser extends Context.Service<
   TopicBrowser,
   {
     readonly isKafka: boolean
-    /** Who reads what, as the settings have it. */
-    readonly readings: ReadonlyArray<Reading>
     /** Of each partition, in their order. */
     readonly positions: (reading: Reading) => Effect.Effect<ReadonlyArray<GroupPosition>, ReaderUnavailable>
     /** The offsets that the dead letters of the topic have: from `first` to before `next`. */

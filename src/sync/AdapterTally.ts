@@ -4,29 +4,10 @@
  *
  * Where nothing keeps it, as in a test, it is not kept.
  */
-import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
+import type { AdapterTold } from "../domain/AdapterTold.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { CircuitState } from "./circuitRule.ts"
-
-/** As it is kept in the database. */
-export const AdapterTold = Schema.Struct({
-  calls: Schema.Int,
-  failed: Schema.Int,
-  /** The time over which they were counted. */
-  seconds: Schema.Finite,
-  total_millis: Schema.Finite,
-  slowest_millis: Schema.Finite,
-  /** Null on an instance that does not sync. */
-  circuit: Schema.NullOr(
-    Schema.Struct({
-      state: Schema.Literals(["closed", "doubted", "open"]),
-      since: Schema.Finite,
-      /** When a round of probes is let through. */
-      next_call_at: Schema.NullOr(Schema.Finite)
-    })
-  )
-})
-export type AdapterTold = typeof AdapterTold.Type
 
 interface Tally {
   readonly note: (failed: boolean, millis: number) => Effect.Effect<void>

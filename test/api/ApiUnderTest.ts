@@ -11,6 +11,7 @@ import { fetchHandler } from "../../layers/api/FetchHandler.ts"
 import { PgAccountingPointCopies } from "../../layers/lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "../../layers/lookup/PgControllableUnits.ts"
+import { KnownTopicReadings } from "../../layers/api/KnownTopicReadings.ts"
 import { PgDeadLetterMarks } from "../../layers/api/PgDeadLetterMarks.ts"
 import { PgOverview } from "../../layers/api/PgOverview.ts"
 import { EmbeddedTopics } from "../../layers/topics/EmbeddedTopics.ts"
@@ -118,12 +119,18 @@ const stores = Layer.mergeAll(
   PgTrialBudget,
   UndiciHilltopClient,
   SaxesXmlScanner,
-  EmbeddedTopics
+  EmbeddedTopics,
+  KnownTopicReadings,
+  PgOverview
 )
 
 const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
-  Layer.mergeAll(Lookup.layer(lookupOptions), Progress.layer(progressOptions), OverviewFeed.layer(progressOptions)).pipe(
-    Layer.provideMerge(Layer.merge(SharedRefresh.layer, PgOverview)),
+  Layer.mergeAll(
+    Lookup.layer(lookupOptions),
+    Progress.layer(progressOptions),
+    OverviewFeed.layer(progressOptions)
+  ).pipe(
+    Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
       Layer.mergeAll(stores, client, WebFiles, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
     )

@@ -146,7 +146,8 @@ it.layer(layer, { excludeTestServices: true })("the overview", (it) => {
       assert.deepStrictEqual(none.json, { redriven: 0, more: false })
       const again = yield* ask("/topic/dead_letter/hilltop_raw/0/redrive", post)
       assert.deepInclude(again.json, { redriven_by: "admin-caller" })
-      const rows = yield* sql`SELECT partition, key, value, headers FROM topic_records WHERE topic = 'hilltop_raw' ORDER BY "offset"`
+      const rows =
+        yield* sql`SELECT partition, key, value, headers FROM topic_records WHERE topic = 'hilltop_raw' ORDER BY "offset"`
       const record = {
         partition: 3,
         key: '{"type": "SITES_LIST"}',

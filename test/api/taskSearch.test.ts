@@ -146,7 +146,7 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
       assert.deepInclude(read.server, { origin: "https://server1.example.nz", asked_again_at: null })
       assert.strictEqual(read.site_name, "Tūī Stream 1")
       assert.approximately(read.due_in_seconds, 86_400, 60)
-      const [listed] = pageIn(yield* ask(`/hilltop/task?source=${first}&limit=1000&history=2`)).items.filter(
+      const listed = pageIn(yield* ask(`/hilltop/task?source=${first}&limit=1000&history=2`)).items.find(
         ({ id }) => id === task!.id
       )
       assert.lengthOf(listed!.history, 2)

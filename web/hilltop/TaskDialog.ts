@@ -16,7 +16,7 @@ import { Failure, Said } from "../parts/Said.ts"
 import { session } from "../session/session.ts"
 import { serverStates } from "./serverState.ts"
 import { setAsideReasons } from "./SetAside.ts"
-import { requestTypes, taskStates } from "./taskState.ts"
+import { kindOfTask, taskStates } from "./taskState.ts"
 
 /** What a run noted besides its time and result. */
 const notesOf = ({ at: _at, result: _result, ...notes }: Run): string =>
@@ -102,7 +102,7 @@ export const TaskDialog = ({
             <${Figures}
               all=${[
                 {
-                  label: requestTypes[value.request_type] ?? value.request_type,
+                  label: kindOfTask(value),
                   value: value.site_name ?? `source ${value.source_id}`,
                   note: value.measurement_name ?? undefined
                 },

@@ -16,7 +16,7 @@ import { Failure } from "../parts/Said.ts"
 import { SearchText } from "../parts/SearchText.ts"
 import { choose, route } from "../shell/route.ts"
 import { TaskDialog } from "./TaskDialog.ts"
-import { requestTypes, taskStates } from "./taskState.ts"
+import { kindOfTask, requestTypes, taskStates } from "./taskState.ts"
 
 const pageSize = 50
 const filters = ["status", "type", "source", "council", "name"] as const
@@ -43,11 +43,11 @@ const Select = ({
 const columnsFor = (open: (id: number) => void) => [
   {
     head: "task",
-    cell: ({ id, measurement_name, request_type, site_name }: Task) => html`
-      <button type="button" class="row-button" onClick=${() => open(id)}>
-        ${[site_name, measurement_name].filter((name) => name !== null).join(", ") || `task ${id}`}
+    cell: (task: Task) => html`
+      <button type="button" class="row-button" onClick=${() => open(task.id)}>
+        ${[task.site_name, task.measurement_name].filter((name) => name !== null).join(", ") || `task ${task.id}`}
       </button>
-      <div class="small soft">${requestTypes[request_type] ?? request_type}</div>
+      <div class="small soft">${kindOfTask(task)}</div>
     `
   },
   { head: "source", isNumber: true, cell: ({ source_id }: Task) => String(source_id) },

@@ -16,3 +16,9 @@ export const requestTypes: Readonly<Record<string, string>> = {
   MEASUREMENT_DATA: "data of a month",
   MEASUREMENT_DATA_LATEST: "latest data"
 }
+
+/** A month's request says which month. */
+export const kindOfTask = ({ fetch_url, request_type }: Task): string => {
+  const month = request_type === "MEASUREMENT_DATA" ? /[?&]from=(\d{4}-\d\d)/i.exec(fetch_url)?.[1] : undefined
+  return month === undefined ? (requestTypes[request_type] ?? request_type) : `data of ${month}`
+}

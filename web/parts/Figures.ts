@@ -13,7 +13,7 @@ export const Figures = ({ all }: { readonly all: ReadonlyArray<Figure> }) =>
       ({ label, note, value }) =>
         html`<div key=${label}>
           <dt>${label}</dt>
-          <dd>${value}${note === undefined ? null : html` <small>${note}</small>`}</dd>
+          <dd>${value}${note === undefined ? null : html`<span>${" "}<small>${note}</small></span>`}</dd>
         </div>`
     )}
   </dl>`

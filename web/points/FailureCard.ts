@@ -12,7 +12,8 @@ const kinds: Readonly<Record<string, string>> = {
   deadline: "adapter too slow",
   invalid: "answer not usable",
   refused: "adapter refuses",
-  unknown: "adapter does not know it"
+  unknown: "adapter does not know it",
+  store: "not stored here: a lock, or the database"
 }
 
 const Samples = ({ samples }: Pick<PointFailure, "samples">) =>

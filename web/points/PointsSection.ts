@@ -49,7 +49,8 @@ const Lanes = ({ points }: { readonly points: Points }) =>
         {
           head: "oldest",
           isNumber: true,
-          cell: ({ oldest_seconds }: Points["lanes"][number]) => durationOr(oldest_seconds)
+          cell: ({ oldest_seconds, rows }: Points["lanes"][number]) =>
+            rows.value === 0 ? "–" : durationOr(oldest_seconds)
         }
       ]}
     />
