@@ -18,6 +18,7 @@ import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
+import { WebFiles } from "./page/WebFiles.ts"
 import { type Role, Settings } from "./Settings.ts"
 
 /** The first layer if this instance has the role, else the second. */
@@ -48,7 +49,7 @@ const Watch = Layer.unwrap(
   Effect.map(progressOptions, (options) => Layer.merge(Progress.layer(options), Draining.layer))
 )
 
-/** What the routes need besides the stores: lookups, keys, and what watches over the instance. */
+/** What the routes need besides the stores: lookups, keys, the page, and what watches over the instance. */
 export const ApiPrograms = Layer.unwrap(
   Effect.gen(function* () {
     const lookup = Lookup.layer({
@@ -57,7 +58,7 @@ export const ApiPrograms = Layer.unwrap(
     })
     const overview = OverviewFeed.layer(yield* progressOptions)
     return Layer.merge(lookup, overview).pipe(
-      Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch))
+      Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch, WebFiles))
     )
   })
 )

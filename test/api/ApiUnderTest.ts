@@ -24,6 +24,7 @@ import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
 import { PgObservationViews } from "../../layers/observations/PgObservationViews.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
+import { WebFiles } from "../../layers/page/WebFiles.ts"
 import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
 import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
@@ -136,6 +137,7 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
       Layer.mergeAll(
         stores,
         client,
+        WebFiles,
         Loops.layer,
         AdapterWatch.layer,
         Draining.layer,
