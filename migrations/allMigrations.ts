@@ -12,6 +12,7 @@ import eventTimes from "./0016_event_times.ts"
 import mismatchLimit from "./0017_mismatch_limit.ts"
 import series from "./0018_series.ts"
 import unavailableTasks from "./0019_unavailable_tasks.ts"
+import refresh from "./0020_refresh.ts"
 import uselessServers from "./0021_useless_servers.ts"
 import eventTrace from "./0022_event_trace.ts"
 import page from "./0023_page.ts"
@@ -25,6 +26,7 @@ export const migrations = {
   "0017_mismatch_limit": mismatchLimit,
   "0018_series": series,
   "0019_unavailable_tasks": unavailableTasks,
+  "0020_refresh": refresh,
   "0021_useless_servers": uselessServers,
   "0022_event_trace": eventTrace,
   "0023_page": page

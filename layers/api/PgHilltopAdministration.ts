@@ -6,6 +6,7 @@ import { Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
 import {
   HilltopAdministration,
+  refreshView,
   SourceExists,
   type SourceRegistration,
   type SourceView,
@@ -46,6 +47,8 @@ export const TaskRow = Schema.Struct({
   attempts: Schema.Int,
   unavailable_since: Schema.NullOr(Schema.Finite),
   set_aside_reason: Schema.NullOr(SetAsideReason),
+  refresh: Schema.NullOr(Schema.String),
+  refresh_reason: Schema.NullOr(Schema.String),
   history: Schema.Unknown
 })
 
@@ -53,8 +56,9 @@ export const TaskRow = Schema.Struct({
 export const asJson = (value: unknown): Schema.Json => JSON.parse(JSON.stringify(value)) as Schema.Json
 const sourceFrom = (row: typeof SourceRow.Type): SourceView => ({ ...row, configuration: asJson(row.configuration) })
 
-export const taskFrom = (row: typeof TaskRow.Type): TaskView => ({
+export const taskFrom = ({ refresh, refresh_reason, ...row }: typeof TaskRow.Type): TaskView => ({
   ...row,
+  refresh: refreshView(refresh, refresh_reason),
   history: Array.isArray(row.history) ? row.history.map(asJson) : []
 })
 
@@ -67,7 +71,8 @@ export const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside
   WHEN attempts > 0 AND unavailable_since IS NULL THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
 /** A task that an operator put off for ever, or before all others, has a time all the same. */
 export const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${millis("next_fetch_at")}, ${status} AS status,
-  attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason, previous_history AS history`
+  attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason,
+  refresh, refresh_reason, previous_history AS history`
 
 const readSources = readEach("Hilltop sources", SourceRow)
 const readTasks = readEach("Hilltop tasks", TaskRow)

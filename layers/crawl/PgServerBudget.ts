@@ -27,22 +27,22 @@ export const PgServerBudget = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     return ServerBudget.of({
-      limit: (url, { maxConcurrent, requestsPerSecond }) =>
+      limit: (url, { maxConcurrent, requestsPerDay, requestsPerSecond }) =>
         sql`
           WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
           ), wanted AS MATERIALIZED (
-            SELECT hilltop_origin(${url}) AS origin, ${requestsPerSecond ?? null}::float8 AS rate, ${maxConcurrent ?? null}::int4 AS most
+            SELECT hilltop_origin(${url}) AS origin, ${requestsPerSecond ?? null}::float8 AS rate, ${maxConcurrent ?? null}::int4 AS most,
+              ${requestsPerDay ?? null}::float8 AS per_day
             FROM limits
           )
-          INSERT INTO hilltop_servers AS s (origin, requests_per_second, max_concurrent) SELECT origin, rate, most FROM wanted
+          INSERT INTO hilltop_servers AS s (origin, requests_per_second, max_concurrent, requests_per_day)
+            SELECT origin, rate, most, per_day FROM wanted
           WHERE NOT EXISTS (SELECT FROM hilltop_servers known WHERE known.origin = wanted.origin
-            AND (known.requests_per_second, known.max_concurrent) IS NOT DISTINCT FROM (wanted.rate, wanted.most))
+            AND (known.requests_per_second, known.max_concurrent, known.requests_per_day)
+              IS NOT DISTINCT FROM (wanted.rate, wanted.most, wanted.per_day))
           ON CONFLICT (origin) DO UPDATE
-            SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent`.pipe(
-          untilFree,
-          Effect.asVoid,
-          unavailable
-        ),
+            SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent,
+              requests_per_day = excluded.requests_per_day`.pipe(untilFree, Effect.asVoid, unavailable),
       states: sql<ServerStates>`
         SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
           count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free

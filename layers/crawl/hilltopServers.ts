@@ -1,7 +1,7 @@
 /**
- * The row of a Hilltop server: how much may be asked of it now, and how it changes with its answers.
+ * The row of a Hilltop server: how much may be asked of it now, what is known of it, and how both change with its answers.
  *
- * How it changes is `ServerPace`'s rule, applied to the row as it was read a moment before. It is written under the row's lock,
+ * How they change is for `ServerPace` and `RefreshPolicy` to say, applied to the row as it was read a moment before. It is written under the row's lock,
  * and only if the row is still the same; `FOR UPDATE` sees its latest version, whatever the statement's snapshot says. A row that
  * another instance has judged meanwhile counts as one that is locked: its settlements are tried again.
  */
@@ -14,8 +14,10 @@ import {
   type ServerHealth,
   type ServerSignal
 } from "../../src/crawl/ServerPace.ts"
+import { afterLooks, formatServer, type Lesson, parseServer } from "../../src/crawl/RefreshPolicy.ts"
+import { allowedPerDay } from "../../src/crawl/ServerBudget.ts"
 import { millisOf, secondsSince } from "../postgres/epochNumbers.ts"
-import { float8s, rowsAs, texts } from "../postgres/statementArrays.ts"
+import { float8s, rowsAs, sparse, texts } from "../postgres/statementArrays.ts"
 
 /** Limits where no source says otherwise. */
 export interface DefaultLimits {
@@ -65,7 +67,10 @@ const HealthRow = Schema.Struct({
   answers: Schema.Number,
   recent_millis: Schema.Number,
   usual_millis: Schema.Number,
-  useless_since: Schema.NullOr(Schema.Number)
+  useless_since: Schema.NullOr(Schema.Number),
+  requests_per_day: Schema.NullOr(Schema.Number),
+  requests_per_second: Schema.NullOr(Schema.Number),
+  knowledge: Schema.NullOr(Schema.String)
 })
 const asHealth = rowsAs(HealthRow)
 
@@ -74,7 +79,7 @@ const mostInARow = 1_000_000
 
 /** All that the rule reads and writes, as text; claims change none of it. */
 const version = `ROW(s.origin, s.pace, s.paced_at, s.epoch, s.failures, s.pauses, s.open_until, s.cool_down_until, s.answers,
-  s.recent_millis, s.usual_millis, s.useless_since)::text`
+  s.recent_millis, s.usual_millis, s.useless_since, s.knowledge)::text`
 
 /** For how long the server of the row `s` has answered nothing that can be used; 0 where nobody wants to ask it. */
 export const uselessSeconds = (s: string): string =>
@@ -88,22 +93,33 @@ export interface Judged {
   readonly origin: string
   readonly version: string
   readonly health: ServerHealth
+  /** What its runs have taught; none where they taught nothing new. */
+  readonly knowledge: string | undefined
 }
 
-/** Reads the servers that were heard of, by primary key, and applies the rule; those whose rows are gone are left out. */
+/** Bytes; longer than that is a fault of ours, and not worth a settlement. */
+const mostKnowledge = 2_000
+
+/**
+ * Reads the servers that were heard of, or that runs taught something about, by primary key, and applies the rules; those whose
+ * rows are gone are left out.
+ */
 export const judge = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
-  heard: ReadonlyMap<string, ServerSignal>
+  heard: ReadonlyMap<string, ServerSignal>,
+  taught: ReadonlyMap<string, ReadonlyArray<Lesson>>,
+  { requestsPerSecond }: DefaultLimits
 ): Effect.fn.Return<ReadonlyArray<Judged>, SqlError.SqlError> {
-  if (heard.size === 0) return []
+  if (heard.size + taught.size === 0) return []
   const millis = (moment: string) => sql.literal(millisOf(moment))
   const rows = yield* asHealth(sql`
     SELECT s.origin, ${sql.literal(version)} AS version, ${millis("now()")} AS now, s.pace, ${millis("s.paced_at")} AS paced_at,
       s.epoch::float8 AS epoch, s.failures, s.pauses, ${millis("s.open_until")} AS open_until,
       ${millis("s.cool_down_until")} AS cool_down_until, s.answers::float8 AS answers, s.recent_millis, s.usual_millis,
-      ${millis("s.useless_since")} AS useless_since
-    FROM hilltop_servers s WHERE s.origin = ANY(${[...heard.keys()]}::text[])`)
-  return rows.flatMap((row) => {
+      ${millis("s.useless_since")} AS useless_since,
+      s.requests_per_day, s.requests_per_second, s.knowledge
+    FROM hilltop_servers s WHERE s.origin = ANY(${[...new Set([...heard.keys(), ...taught.keys()])]}::text[])`)
+  return rows.map((row): Judged => {
     const signal = heard.get(row.origin)
     const health = {
       // What no number is, written by hand, would stay so for ever.
@@ -119,9 +135,18 @@ export const judge = Effect.fnUntraced(function* (
       usualMillis: row.usual_millis,
       uselessSince: row.useless_since ?? undefined
     }
-    return signal === undefined
-      ? []
-      : [{ origin: row.origin, version: row.version, health: afterSignal(health, signal, row.now) }]
+    const lessons = taught.get(row.origin)
+    const allowed = allowedPerDay(row.requests_per_day ?? undefined, row.requests_per_second ?? requestsPerSecond)
+    const knowledge =
+      lessons === undefined
+        ? undefined
+        : formatServer(afterLooks(parseServer(row.knowledge ?? undefined), lessons, allowed, row.now))
+    return {
+      origin: row.origin,
+      version: row.version,
+      health: signal === undefined ? health : afterSignal(health, signal, row.now),
+      knowledge: knowledge === undefined || knowledge.length > mostKnowledge ? undefined : knowledge
+    }
   })
 })
 
@@ -146,9 +171,13 @@ export const slotsSettled = (
     SELECT * FROM unnest(${texts(judged.map(({ origin }) => origin))}, ${column((h) => h.pace)}, ${column((h) => h.pacedAt)},
       ${column((h) => h.epoch)}, ${column((h) => h.failures)}, ${column((h) => h.pauses)}, ${column((h) => h.openUntil)},
       ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)},
-      ${column((h) => h.uselessSince)})
+      ${column((h) => h.uselessSince)},
+      ${sparse(
+        texts,
+        judged.map(({ knowledge }) => knowledge)
+      )})
       AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis,
-        useless_since)
+        useless_since, knowledge)
   ), touched AS (
     SELECT s.origin FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM judged)) AND ${isAsJudged(sql, judged)}
@@ -162,7 +191,8 @@ export const slotsSettled = (
       cool_down_until = coalesce(to_timestamp(judged.cool_down_until / 1000), s.cool_down_until),
       answers = coalesce(judged.answers, s.answers), recent_millis = coalesce(judged.recent_millis, s.recent_millis),
       usual_millis = coalesce(judged.usual_millis, s.usual_millis),
-      useless_since = CASE WHEN judged.origin IS NULL THEN s.useless_since ELSE to_timestamp(judged.useless_since / 1000) END
+      useless_since = CASE WHEN judged.origin IS NULL THEN s.useless_since ELSE to_timestamp(judged.useless_since / 1000) END,
+      knowledge = coalesce(judged.knowledge, s.knowledge)
     FROM touched LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin) WHERE s.origin = touched.origin
   )`
 }

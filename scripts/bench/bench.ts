@@ -7,7 +7,7 @@
  * marked in the table; only a group that could not be measured makes the command fail.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
+import { Cause, Console, Data, type Duration, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
@@ -16,6 +16,7 @@ import { benchClaim } from "./benchClaim.ts"
 import { benchCrawl } from "./benchCrawl.ts"
 import { benchEventDelay } from "./benchEventDelay.ts"
 import { benchEvents } from "./benchEvents.ts"
+import { benchFreshnessCrawl } from "./benchFreshnessCrawl.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
@@ -47,7 +48,8 @@ const groups: Readonly<Record<string, BenchGroup>> = {
   lookups: benchLookups,
   start: benchStart,
   memory: benchMemory,
-  page: benchPage
+  page: benchPage,
+  freshnessCrawl: benchFreshnessCrawl
 }
 const groupNames = Object.keys(groups)
 
@@ -55,13 +57,17 @@ class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: st
 
 /** A group is cut off after this long: something hangs. */
 const patience = "5 minutes"
-/** The group whose tables are the largest takes longest to fill them. */
-const patienceOf = (name: string) => (name === "page" ? "40 minutes" : patience)
+/** Those that take longer, and run only when they are named. */
+const longer: Readonly<Record<string, Duration.Input>> = {
+  freshnessCrawl: "60 minutes",
+  // Its tables are the largest, and take longest to fill.
+  page: "40 minutes"
+}
 
 const measure = (name: string, group: BenchGroup) =>
   Effect.gen(function* () {
     yield* Console.error(`${name} …`)
-    const result = yield* group.pipe(Effect.scoped, Effect.timeout(patienceOf(name)))
+    const result = yield* group.pipe(Effect.scoped, Effect.timeout(longer[name] ?? patience))
     yield* report(name, result)
   }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
 
@@ -74,7 +80,7 @@ const bench = Command.make(
     )
   },
   Effect.fnUntraced(function* ({ names }) {
-    const chosen = names.length === 0 ? groupNames : [...new Set(names)]
+    const chosen = names.length === 0 ? groupNames.filter((name) => !(name in longer)) : [...new Set(names)]
     const failed: Array<string> = []
     for (const name of chosen) {
       const exit = yield* Effect.exit(measure(name, groups[name]!))

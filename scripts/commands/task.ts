@@ -64,7 +64,7 @@ const statusOf = ({ set_aside_reason, status, unavailable_since }: TaskView): st
   return reason === undefined ? status : `${status} (${reason})`
 }
 
-const head = ["id", "source", "type", "status", "next fetch", "attempts", "last result", "url"]
+const head = ["id", "source", "type", "status", "next fetch", "attempts", "last result", "why then", "url"]
 const rowOf = (task: TaskView): ReadonlyArray<Cell> => [
   task.id,
   task.source_id,
@@ -73,6 +73,7 @@ const rowOf = (task: TaskView): ReadonlyArray<Cell> => [
   formatInstant(task.next_fetch_at).slice(0, 19).replace("T", " "),
   task.attempts,
   lastResult(task),
+  task.refresh?.reason ?? null,
   task.fetch_url
 ]
 

@@ -5,6 +5,7 @@
  * problem beside it. Lists go by id, so that a page does not shift while tasks move in the queue.
  */
 import { Context, type Effect, Schema } from "effect"
+import { estimateOf } from "../crawl/RefreshPolicy.ts"
 import { RequestType, SetAsideReason } from "../domain/FetchTask.ts"
 import { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { Instant } from "../domain/Instant.ts"
@@ -55,6 +56,46 @@ export type SourceView = typeof SourceView.Type
 export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"])
 export type TaskStatus = typeof TaskStatus.Type
 
+const told = (description: string) => Schema.Finite.annotate({ description })
+
+/** What was learnt of when a series changes; what nothing is known of is left out. */
+export const RefreshEstimate = Schema.Struct({
+  period_seconds: Schema.optionalKey(told("Usual time between two deliveries")),
+  arrives_after_seconds: Schema.optionalKey(
+    Schema.Tuple([Schema.Finite, Schema.Finite]).annotate({
+      description: "From the time of an observation to its arrival at the server, at least and at most, nearly always"
+    })
+  ),
+  deliveries_per_day: Schema.optionalKey(told("Where they come at no fixed time")),
+  rows_per_delivery: Schema.optionalKey(told("Observations that come together")),
+  overdue_seconds: Schema.optionalKey(told("For how long a delivery has not come that was expected"))
+})
+
+export const RefreshView = Schema.Struct({
+  estimate: Schema.NullOr(RefreshEstimate).annotate({
+    description: "Null where nothing can be told in numbers, as of lists"
+  }),
+  reason: Schema.NullOr(Schema.String).annotate({
+    description: "Why it is asked next when it is, in words; times are those of Hilltop, NZST"
+  })
+})
+export type RefreshView = typeof RefreshView.Type
+
+/** What is kept of a task, as it is shown; nothing before anything is known. */
+export const refreshView = (kept: string | null, reason: string | null): RefreshView | null => {
+  if (kept === null && reason === null) return null
+  const found = kept === null ? undefined : estimateOf(kept)
+  const { arrivesAfterSeconds, deliveriesPerDay, overdueSeconds, periodSeconds, rowsPerDelivery } = found ?? {}
+  const estimate = {
+    ...(periodSeconds === undefined ? {} : { period_seconds: periodSeconds }),
+    ...(arrivesAfterSeconds === undefined ? {} : { arrives_after_seconds: arrivesAfterSeconds }),
+    ...(deliveriesPerDay === undefined ? {} : { deliveries_per_day: deliveriesPerDay }),
+    ...(rowsPerDelivery === undefined ? {} : { rows_per_delivery: rowsPerDelivery }),
+    ...(overdueSeconds === undefined ? {} : { overdue_seconds: overdueSeconds })
+  }
+  return { estimate: found === undefined ? null : estimate, reason }
+}
+
 export const TaskView = Schema.Struct({
   id: Schema.Int,
   source_id: Schema.Int,
@@ -70,6 +111,9 @@ export const TaskView = Schema.Struct({
    * since its series only answers under another name.
    */
   set_aside_reason: Schema.NullOr(SetAsideReason),
+  refresh: Schema.NullOr(RefreshView).annotate({
+    description: "What was learnt of when it changes, and why it is due when it is; null before anything is known."
+  }),
   /** The last 50 runs: when, with which result, and more. */
   history: Schema.Array(Schema.Json)
 })

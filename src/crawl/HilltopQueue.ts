@@ -6,8 +6,18 @@
  * claim itself (see `ServerBudget`).
  */
 import { Context, Duration, type Effect, type Stream } from "effect"
-import type { ClaimedTask, NewTask, Settlement } from "../domain/FetchTask.ts"
+import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
+import type { Settlement } from "./Settlement.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
+
+/** A task on the queue that is asked again and again, and what is known of it. */
+export interface QueuedTask {
+  readonly id: number
+  readonly fetchUrl: string
+  readonly refresh: string | undefined
+  /** The task whose news it is asked after. */
+  readonly follows: number | undefined
+}
 
 export type Lease = Pick<ClaimedTask, "id" | "fence">
 
@@ -35,6 +45,8 @@ export class HilltopQueue extends Context.Service<
     readonly enqueue: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<number, StoreUnavailable>
     /** Makes those of the tasks due that are on the queue and unavailable: a list says otherwise. */
     readonly wake: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<void, StoreUnavailable>
+    /** Those of the tasks that are on the queue, neither rest nor are unavailable. */
+    readonly find: (tasks: ReadonlyArray<NewTask>) => Effect.Effect<ReadonlyArray<QueuedTask>, StoreUnavailable>
     /**
      * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. First of servers that have
      * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.
@@ -50,7 +62,8 @@ export class HilltopQueue extends Context.Service<
     /**
      * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns those that
      * it could not, because the lease was lost or somebody else holds a row: it waits for none. A task whose next fetch was
-     * changed while it ran keeps that time.
+     * changed while it ran keeps that time. The tasks that a run wakes are due no later than it says, and never later than they
+     * were; one that runs at that moment is woken by its own settlement, unless that brings news or is of a failure.
      */
     readonly settle: (
       settlements: ReadonlyArray<Settlement>

@@ -10,7 +10,7 @@ import type { ServerLimits } from "./ServerBudget.ts"
 import type { SiteNote } from "./SiteNote.ts"
 import { newServer, type ServerHealth } from "./ServerPace.ts"
 
-export interface MemoryTask extends NewTask {
+export interface MemoryTask extends Omit<NewTask, "refresh"> {
   readonly id: number
   details: TaskDetails
   fence: number
@@ -24,6 +24,12 @@ export interface MemoryTask extends NewTask {
   unavailable: boolean
   previousHash: string | undefined
   previousDigest: string | undefined
+  refresh: string | undefined
+  reason: string | undefined
+  /** The task whose news it is asked after. */
+  leader: number | undefined
+  /** It was woken for then while it ran. */
+  wakeAt: number | undefined
   history: ReadonlyArray<TaskRun>
 }
 
@@ -34,6 +40,8 @@ export interface MemoryServer {
   /** Requests so far. */
   turns: number
   health: ServerHealth
+  /** What its runs have taught. */
+  knowledge: string | undefined
 }
 
 export class MemoryHilltop extends Context.Service<
@@ -73,7 +81,8 @@ export const serverOf = (servers: Map<string, MemoryServer>, url: string, now: n
     tokens: Infinity,
     refilledAt: now,
     turns: 0,
-    health: newServer(now)
+    health: newServer(now),
+    knowledge: undefined
   }
   servers.set(origin, server)
   return server

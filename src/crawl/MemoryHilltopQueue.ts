@@ -3,10 +3,13 @@ import { Clock, Duration, Effect, Layer, PubSub, Random, Stream } from "effect"
 import { type ClaimedTask, historyLength, type NewTask, type TaskDetails, type TaskRun } from "../domain/FetchTask.ts"
 import { formatInstant } from "../domain/Instant.ts"
 import { type Candidate, firstOf, mostKept } from "./FetchOrder.ts"
-import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers } from "./HilltopQueue.ts"
+import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers, type QueuedTask } from "./HilltopQueue.ts"
 import type { SourceRow } from "./HilltopSources.ts"
 import { askForAgain, MemoryHilltop, type MemoryTask, originOf, serverOf } from "./MemoryHilltop.ts"
+import { afterLooks, formatServer, parseServer } from "./RefreshPolicy.ts"
+import { allowedPerDay } from "./ServerBudget.ts"
 import { afterSignal, bucketSize, concurrencyOf, type ServerHealth, signalsOf } from "./ServerPace.ts"
+import { keepable, lessonsOf, readable, type Settlement, takesWake, type Waking } from "./Settlement.ts"
 
 const leaseMillis = Duration.toMillis(leaseTime)
 const isDue = (task: MemoryTask, now: number) =>
@@ -77,6 +80,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
 
       const claimed = (task: MemoryTask): ClaimedTask => {
         const source = sources.get(task.sourceId)!
+        const server = servers.get(originOf(task.fetchUrl))
         return {
           id: task.id,
           fence: task.fence,
@@ -86,18 +90,54 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
           details: task.details,
           previousHash: task.previousHash,
           previousDigest: task.previousDigest,
+          refresh: task.refresh,
+          runs: task.refresh === undefined ? task.history : [],
+          follows: task.leader !== undefined,
+          followers: [...tasks.values()].filter(({ leader }) => leader === task.id).length,
           attempts: task.attempts,
           councilId: source.councilId,
           htsUrl: source.htsUrl,
           configuration: source.configuration,
-          server: { origin: originOf(task.fetchUrl), epoch: servers.get(originOf(task.fetchUrl))?.health.epoch ?? 0 }
+          server: { origin: originOf(task.fetchUrl), epoch: server?.health.epoch ?? 0, knowledge: server?.knowledge }
+        }
+      }
+
+      const key = (task: Pick<NewTask, "fetchUrl" | "requestType" | "sourceId">) =>
+        `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
+
+      const wokenBy = (wake: Waking): ReadonlyArray<MemoryTask> => {
+        switch (wake.of) {
+          case "followers":
+            return [...tasks.values()].filter(({ leader }) => leader === wake.leader)
+          case "ids":
+            return wake.ids.flatMap((id) => tasks.get(id) ?? [])
+          case "requests": {
+            const keys = new Set(wake.requests.map(key))
+            return [...tasks.values()].filter((task) => keys.has(key(task)))
+          }
+        }
+      }
+
+      /** Lets others follow whom they should, and wakes those that should be. */
+      const tellOthers = (settled: ReadonlyArray<Settlement>, now: number) => {
+        for (const { id, leader } of settled.flatMap(({ follows = [] }) => follows)) {
+          const task = tasks.get(id)
+          if (task !== undefined) task.leader = leader
+        }
+        const awake = new Set(settled.filter((each) => !takesWake(each)).map(({ task }) => task.id))
+        for (const wake of settled.flatMap(({ wakes = [] }) => wakes)) {
+          const at = now + Math.max(0, wake.after)
+          for (const task of wokenBy(wake)) {
+            if (awake.has(task.id) || task.setAside !== undefined || task.unavailable || task.attempts > 0) continue
+            task.nextFetchAt = Math.min(task.nextFetchAt, at)
+            if (task.leaseUntil !== undefined) task.wakeAt = Math.min(task.wakeAt ?? at, at)
+          }
         }
       }
 
       return HilltopQueue.of({
         enqueue: (wanted) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            const key = (task: NewTask) => `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
             const known = new Map([...tasks.values()].map((task) => [key(task), task]))
             const added = new Map(wanted.filter((task) => !known.has(key(task))).map((task) => [key(task), task]))
             for (const task of wanted) {
@@ -119,6 +159,10 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
                 unavailable: false,
                 previousHash: undefined,
                 previousDigest: undefined,
+                refresh: keepable(task.refresh),
+                reason: undefined,
+                leader: undefined,
+                wakeAt: undefined,
                 history: []
               })
             }
@@ -127,9 +171,16 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
 
         wake: (wanted) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            const key = (task: NewTask) => `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
             const keys = new Set(wanted.map(key))
             for (const task of tasks.values()) if (task.unavailable && keys.has(key(task))) askForAgain(task, now)
+          }),
+
+        find: (wanted) =>
+          Effect.sync(() => {
+            const keys = new Set(wanted.map(key))
+            return [...tasks.values()]
+              .filter((task) => keys.has(key(task)) && task.setAside === undefined && !task.unavailable)
+              .map(({ fetchUrl, id, leader, refresh }): QueuedTask => ({ id, fetchUrl, refresh, follows: leader }))
           }),
 
         claim: Effect.fnUntraced(function* (limit) {
@@ -158,6 +209,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
               server.turns += 1
               task.leaseUntil = now + leaseMillis
               task.dueAt = task.nextFetchAt
+              task.wakeAt = undefined
               task.fence += 1
               return claimed(task)
             })
@@ -180,20 +232,35 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
               const server = serverOf(servers, origin, now)
               server.health = afterSignal(server.health, signal, now)
             }
-            return settlements.flatMap((settlement) => {
+            for (const [origin, lessons] of lessonsOf(settlements)) {
+              const server = serverOf(servers, origin, now)
+              const rate = server.limits.requestsPerSecond ?? defaults.requestsPerSecond
+              const allowed = allowedPerDay(server.limits.requestsPerDay, rate)
+              server.knowledge = formatServer(afterLooks(parseServer(server.knowledge), lessons, allowed, now))
+            }
+            const settled: Array<Settlement> = []
+            const unsettled = settlements.flatMap((settlement) => {
               const task = held(settlement.task)
               if (task === undefined) return [{ id: settlement.task.id, again: undefined }]
+              settled.push(settlement)
               task.leaseUntil = undefined
               task.takeovers = 0
               task.attempts = settlement.attempts
               if (settlement.run !== undefined) task.unavailable = settlement.unavailable ?? false
-              if (task.nextFetchAt === task.dueAt) task.nextFetchAt = now + Duration.toMillis(settlement.delay)
+              const wakeAt = takesWake(settlement) ? task.wakeAt : undefined
+              if (task.nextFetchAt === task.dueAt) {
+                task.nextFetchAt = Math.min(now + Duration.toMillis(settlement.delay), wakeAt ?? Infinity)
+              }
+              task.refresh = keepable(settlement.refresh?.kept) ?? task.refresh
+              task.reason = readable(settlement.refresh?.reason) ?? task.reason
               task.previousHash = settlement.hash ?? task.previousHash
               task.previousDigest = settlement.digest ?? task.previousDigest
               task.setAside ??= settlement.setAside
               if (settlement.run !== undefined) task.history = [...task.history, settlement.run].slice(-historyLength)
               return []
             })
+            tellOthers(settled, now)
+            return unsettled
           }),
 
         release: (leases) =>

@@ -62,7 +62,7 @@ const digestOf = (rows: SeriesRows, from: number, until: number): string => {
 }
 
 /** How many rows are no later than `until`. */
-const countUntil = (times: Float64Array, until: number): number => {
+export const countUntil = (times: Float64Array, until: number): number => {
   let count = times.length
   while (count > 0 && times[count - 1]! > until) count--
   return count

@@ -10,6 +10,21 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 export interface ServerLimits {
   readonly requestsPerSecond: number | undefined
   readonly maxConcurrent: number | undefined
+  /** A wish, by which requests are priced: see `RefreshPolicy`. */
+  readonly requestsPerDay?: number | undefined
+}
+
+const DAY = 86_400
+/** Some of what a rate allows is for what was not foreseen. */
+const plannedShare = 0.8
+
+/**
+ * How many requests a server should get in a day; nothing where nobody said, unless its rate alone (fewer than one a second) makes
+ * it short of them.
+ */
+export const allowedPerDay = (wished: number | undefined, perSecond: number): number | undefined => {
+  const most = plannedShare * DAY * perSecond
+  return wished === undefined ? (perSecond < 1 ? most : undefined) : Math.min(wished, most)
 }
 
 /** How many servers there are in each state; one that is open, cooling down or slowed counts as the first of these. */

@@ -5,7 +5,8 @@
  * Pure: the queue that keeps the server's row reads it, applies the rule and writes it. What was claimed before the last slow-down
  * says nothing new about it, hence `epoch`: sixteen requests that fail at once halve the pace once, as a lost packet does in TCP.
  */
-import type { ClaimedTask, Settlement } from "../domain/FetchTask.ts"
+import type { ClaimedTask } from "../domain/FetchTask.ts"
+import type { Settlement } from "./Settlement.ts"
 import type { Instant } from "../domain/Instant.ts"
 
 export const paceRule = {

@@ -112,6 +112,13 @@ const namesOf = (series: string): ReadonlyArray<string> => {
   const names = decodeNames(series)
   return names._tag === "Some" ? names.value : [series]
 }
+/** The wanted series of a site, those too that its list has no more: the name of each one's data source, and its measurement's. */
+export const seriesNoted = ({ found, vanished }: SiteNote): ReadonlyArray<readonly [string, string]> =>
+  [...found, ...vanished].flatMap((series) => {
+    const [dataSource, measurement] = namesOf(series)
+    return dataSource === undefined || measurement === undefined ? [] : [[dataSource, measurement] as const]
+  })
+
 const shown = (series: string): string =>
   namesOf(series)
     .map((name) => JSON.stringify(name))

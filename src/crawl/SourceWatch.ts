@@ -92,7 +92,8 @@ const limitServers = Effect.fnUntraced(function* (usable: ReadonlyArray<UsableSo
       values.reduce((a, b) => (a === undefined ? b : b === undefined ? a : Math.min(a, b)), undefined)
     const limits = {
       requestsPerSecond: least(sources.map((source) => source.configuration.requestsPerSecond)),
-      maxConcurrent: least(sources.map((source) => source.configuration.maxConcurrent))
+      maxConcurrent: least(sources.map((source) => source.configuration.maxConcurrent)),
+      requestsPerDay: least(sources.map((source) => source.configuration.requestsPerDay))
     }
     // As they are asked: one server may be spelt in several ways, and tasks are budgeted by theirs.
     const addresses = new Set(sources.map(({ htsUrl }) => hilltopBaseUrl(htsUrl)))

@@ -1,6 +1,7 @@
 /** Metrics of the crawl: what was claimed, how runs went, and how the servers answered, by the state they were in. */
 import { Effect } from "effect"
-import { type ClaimedTask, FetchResult, RequestType, type Settlement } from "../domain/FetchTask.ts"
+import { type ClaimedTask, FetchResult, RequestType } from "../domain/FetchTask.ts"
+import type { Settlement } from "./Settlement.ts"
 import { counter, gauge, histogram } from "../running/Instrument.ts"
 import type { ServerState, ServerStates } from "./ServerBudget.ts"
 

@@ -13,7 +13,6 @@
  *
  * What contradicts the document before it in a way that trouble explains as well as news does, is a doubt, see `Doubt`.
  */
-import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import { archivePeriod, askedWindow, isOver } from "../hilltop/AskedRange.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
@@ -30,12 +29,12 @@ import {
   parseListDigest
 } from "./ListDigest.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
-import { delayAfterSuccess, reachOf } from "./RefreshPolicy.ts"
+import { lookOfRows } from "./lookOf.ts"
+import { type Decision, type Look, reachOf } from "./RefreshPolicy.ts"
 import {
   type Change,
   compareSeries,
   formatSeriesDigest,
-  newestTimes,
   parseSeriesDigest,
   type SeriesDigest,
   seriesDigest
@@ -45,8 +44,8 @@ export interface News {
   readonly unchanged: boolean
   /** To be kept until the next answer comes. */
   readonly digest: string
-  /** Of data only. */
-  readonly series?: Change & { readonly count: number }
+  /** Of data only, and when to ask for them again. */
+  readonly series?: Change & { readonly count: number; readonly decision: Decision }
   /** Why it may not be so, where it contradicts what is known. */
   readonly doubt?: Doubt | undefined
 }
@@ -90,11 +89,19 @@ export const isSameData = (task: ClaimedTask, source: UsableSource, hash: string
   return kept !== undefined && kept.context === context(task, source) && kept.closed === isClosed(task, askedAt)
 }
 
-/** What is new in a document that was read before, and so is the one that was asked for. */
-export const newsOf = (task: ClaimedTask, source: UsableSource, answer: Answer): Effect.Effect<News> =>
+/**
+ * What is new in a document that was read before, and so is the one that was asked for. When data are asked for again is decided
+ * here, since how far their window has moved by then says how much of them is kept.
+ */
+export const newsOf = (
+  task: ClaimedTask,
+  source: UsableSource,
+  answer: Answer,
+  decided: (look: Look) => Decision
+): News =>
   "digest" in answer.said
-    ? Effect.succeed(newsOfList(task, source, answer.said, answer))
-    : newsOfData(task, source, answer.said, answer)
+    ? newsOfList(task, source, answer.said, answer)
+    : newsOfData(task, source, answer.said, answer, decided)
 
 const spoiltBytes = ({ previousDigest }: ClaimedTask, spoilt: number): Doubt | undefined =>
   spoilt === 0 || notesIn(previousDigest).spoilt === true
@@ -120,12 +127,13 @@ const doubtOfList = (task: ClaimedTask, known: ListDigest, { names }: ListSaid, 
   return { kind: "missing", detail: `${what} of a list of ${known.count} names`, patience: patienceWith(known.count) }
 }
 
-const newsOfData = Effect.fnUntraced(function* (
+const newsOfData = (
   task: ClaimedTask,
   source: UsableSource,
   rows: SeriesRows,
-  { answeredAt, askedAt, hash, spoilt }: Answer
-): Effect.fn.Return<News> {
+  { answeredAt, askedAt, hash, spoilt }: Answer,
+  decided: (look: Look) => Decision
+): News => {
   const length = askedWindow(task.fetchUrl)
   const windowFrom = length === undefined ? undefined : answeredAt - length
   const about = { header: rows.header, context: context(task, source), closed: isClosed(task, askedAt) }
@@ -139,15 +147,16 @@ const newsOfData = Effect.fnUntraced(function* (
         }
       : compareSeries(known, rows, about, windowFrom)
   const until = newestUntil(answeredAt)
-  const delay = yield* delayAfterSuccess(task.requestType, answeredAt, newestTimes(rows, until))
+  const decision = decided(lookOfRows(task, askedAt, rows, change, until))
+  const reach = length === undefined ? undefined : reachOf(Math.max(0, decision.due - answeredAt))
   return {
     unchanged: change.unchanged,
-    digest: formatSeriesDigest(seriesDigest(rows, about, length === undefined ? undefined : reachOf(delay), until)),
-    series: { ...change, count: rows.count },
+    digest: formatSeriesDigest(seriesDigest(rows, about, reach, until)),
+    series: { ...change, count: rows.count, decision },
     doubt:
       known === undefined || known.count === 0 || change.unchanged ? undefined : doubtOfData(task, known, rows, spoilt)
   }
-})
+}
 
 const doubtOfData = (
   task: ClaimedTask,

@@ -5,7 +5,7 @@
  * are planned again even when they did not change, since the source's configuration may have. A document that brings nothing
  * new (see `newsOf`) is not published again.
  */
-import { Array, Cause, Clock, Duration, Effect, Option, Schedule } from "effect"
+import { Array, Cause, Clock, Duration, Effect, Option, Random, Schedule } from "effect"
 import type {
   ClaimedTask,
   Failure,
@@ -13,7 +13,6 @@ import type {
   NewTask,
   ServerAnswer,
   SetAsideReason,
-  Settlement,
   TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
@@ -27,23 +26,29 @@ import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
 import { digestIn, type Doubt, isBelieved, notesIn, oneMore, withNotes } from "./Doubt.ts"
 import { partsOf, type UsableSource } from "./FetchPlan.ts"
 import { HilltopClient } from "../hilltop/HilltopClient.ts"
-import { HilltopQueue } from "./HilltopQueue.ts"
+import { HilltopQueue, type QueuedTask } from "./HilltopQueue.ts"
 import { HilltopSources } from "./HilltopSources.ts"
 import { type ListSaid, movedEnds } from "./ListDigest.ts"
+import { lookOfMeasurements, lookOfSameRows, lookOfSites, siblingsIn } from "./lookOf.ts"
 import { isSameData, keptList, keptSeries, newsOf } from "./newsOf.ts"
 import { rawRecord } from "./rawRecord.ts"
 import { type Reading, readDocument } from "./readDocument.ts"
 import { sameNote } from "./SiteNote.ts"
 import {
+  type Decision,
   delayAfterDoubt,
   delayAfterFailure,
-  delayAfterSuccess,
   delayWhileUnavailable,
+  type Look,
+  parseServer,
   unusableDelay
 } from "./RefreshPolicy.ts"
+import { RefreshRule, type Rule } from "./RefreshRule.ts"
+import type { Settlement } from "./Settlement.ts"
 import { answerOf } from "./serverAnswer.ts"
 import { isUnavailable } from "./unavailable.ts"
 import { usableSource } from "./usableSource.ts"
+import { wakings } from "./wakings.ts"
 import { whyUnwanted } from "./whyUnwanted.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
 
@@ -58,7 +63,7 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
 /** Runs `task` and tells how it went. Fails only when the queue itself is out of reach. */
 export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
-  const seen: Seen = {}
+  const seen: Seen = { decided: yield* judgeOf(task) }
   return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(
     Effect.catchTags({
       HilltopFetchFailed: (failure) =>
@@ -93,8 +98,17 @@ export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic:
   )
 })
 
-/** What is known of the answer, however far the run came. */
+/** The rule, given all that is known of the task and its server. */
+const judgeOf = Effect.fnUntraced(function* (task: ClaimedTask) {
+  const rule = yield* RefreshRule
+  const seed = yield* Random.nextInt
+  return (look: Look): Decision =>
+    rule.decide(task.refresh ?? rule.fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
+})
+
+/** What is known of the answer, however far the run came; and how the run is judged that brings one. */
 interface Seen {
+  readonly decided: (look: Look) => Decision
   bytes?: number
   hash?: string
   answer?: ServerAnswer | undefined
@@ -111,6 +125,9 @@ type Outcome =
       readonly lastObserved: ReadonlyArray<Instant>
       readonly added?: number
       readonly revised?: boolean
+      readonly decision: Decision
+      readonly wakes?: Settlement["wakes"]
+      readonly follows?: Settlement["follows"]
     }
   | {
       readonly kind: "failed"
@@ -190,9 +207,15 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
   seen.bytes = bytes.length
   seen.hash = hash
   if (isSameData(task, source, hash, startedAt)) {
-    const { beforeLast, last } = keptSeries(task) ?? {}
-    const lastObserved = [beforeLast, last].filter((time) => time !== undefined)
-    const same = { added: 0, revised: false, digest: withoutDoubts(task) }
+    const known = keptSeries(task)
+    const lastObserved = known?.last === undefined ? [] : [known.last]
+    const decision = seen.decided(lookOfSameRows(task, startedAt, known))
+    const same = {
+      added: 0,
+      revised: false,
+      digest: withoutDoubts(task),
+      ...(yield* consequences(task, source, decision))
+    }
     return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
   }
   // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
@@ -220,7 +243,7 @@ const understood = Effect.fnUntraced(function* (
   seen.leftOut = reading.leftOut
   seen.ahead = reading.ahead
   const spoilt = seen.spoilt ?? 0
-  const { digest, doubt, series, unchanged } = yield* newsOf(task, source, { ...answer, said, spoilt })
+  const { digest, doubt, series, unchanged } = newsOf(task, source, { ...answer, said, spoilt }, seen.decided)
   const doubtful = doubt && doubted(task, doubt, answer.answeredAt)
   if (doubtful !== undefined) {
     // Series that a list has no more are shown at once: nothing is lost by that, unlike by believing it.
@@ -229,7 +252,13 @@ const understood = Effect.fnUntraced(function* (
     return doubtful
   }
   const queue = yield* HilltopQueue
-  yield* Effect.forEach(Array.chunksOf(followUps, enqueuedAtOnce), queue.enqueue, { discard: true })
+  const latest = followUps.filter(({ requestType }) => requestType === "MEASUREMENT_DATA_LATEST")
+  const asked = Array.chunksOf([...latest, ...latest.flatMap(qualified)], enqueuedAtOnce)
+  const queued = (yield* Effect.forEach(asked, queue.find)).flat()
+  const rule = yield* RefreshRule
+  const refresh = rule.inherited(queued.map((each) => ({ kept: each.refresh })))
+  const wanted = refresh === undefined ? followUps : followUps.map((each) => beginningWith(refresh, each))
+  const added = yield* Effect.forEach(Array.chunksOf(wanted, enqueuedAtOnce), queue.enqueue)
   // A list is noted whether or not it is news, since what is wanted of it may have changed.
   if (note !== undefined && (task.requestType === "MEASUREMENTS_LIST" || !unchanged)) yield* noted(task, note)
   if ("digest" in said) {
@@ -243,14 +272,46 @@ const understood = Effect.fnUntraced(function* (
   if (!unchanged && !nothingYet && key !== undefined) {
     yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))
   }
+  const siblings = "digest" in said ? siblingsIn(said, latest, queued) : []
+  const decision =
+    series?.decision ??
+    seen.decided(
+      "digest" in said && task.requestType === "MEASUREMENTS_LIST"
+        ? lookOfMeasurements(answer.askedAt, keptList(task)?.extents, said, siblings)
+        : lookOfSites(
+            answer.askedAt,
+            added.reduce((sum, each) => sum + each, 0),
+            unchanged
+          )
+    )
   return {
     kind: "good",
+    ...(yield* consequences(task, source, decision)),
+    follows: changedLeaders(rule, queued),
     result: unchanged ? "UNCHANGED" : "SUCCESS",
     hash: answer.hash,
     digest: withNotes(digest, { spoilt: unchanged ? notesIn(task.previousDigest).spoilt : spoilt > 0 }),
     lastObserved,
     ...(series === undefined ? {} : { added: series.added, revised: series.revised })
   } satisfies Outcome as Outcome
+})
+
+/** New series begin with what those beside them have learnt. */
+const beginningWith = (refresh: string, task: NewTask): NewTask =>
+  task.requestType === "MEASUREMENT_DATA_LATEST" ? { ...task, refresh } : task
+
+/** Whom the series of a site follow from now on, where that is another one than before. */
+const changedLeaders = ({ leaders }: Rule, queued: ReadonlyArray<QueuedTask>): Settlement["follows"] => {
+  if (queued.length === 0) return undefined
+  const leading = leaders(queued.map(({ follows, id, refresh }) => ({ id, kept: refresh, follows })))
+  return queued
+    .filter(({ follows, id }) => leading.has(id) && leading.get(id) !== follows)
+    .map(({ id }) => ({ id, leader: leading.get(id) }))
+}
+
+/** A decision, and the tasks that are woken by it. */
+const consequences = Effect.fnUntraced(function* (task: ClaimedTask, source: UsableSource, decision: Decision) {
+  return { decision, wakes: yield* wakings(task, source, decision.wake) }
 })
 
 const withoutDoubts = ({ previousDigest = "" }: ClaimedTask): string =>
@@ -268,9 +329,14 @@ const wokenBy = (task: ClaimedTask, said: ListSaid, followUps: ReadonlyArray<New
       ({ from, until }) => period === undefined || (period.from <= until && from <= period.to)
     )
     if (!isMoved) return []
-    const qualified = qualifiedUrl(fetchUrl, details)
-    return qualified === undefined ? [followUp] : [followUp, { ...followUp, fetchUrl: qualified }]
+    return [followUp, ...qualified(followUp)]
   })
+}
+
+/** The same request by its qualified name, which may have taken its place. */
+const qualified = (task: NewTask): ReadonlyArray<NewTask> => {
+  const fetchUrl = qualifiedUrl(task.fetchUrl, task.details)
+  return fetchUrl === undefined ? [] : [{ ...task, fetchUrl }]
 }
 /** A note that cannot be kept now is made by a later document: no reason to ask for this one again. */
 const noted = Effect.fnUntraced(
@@ -322,7 +388,7 @@ const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outc
     ...(seen.ahead ? { ahead: seen.ahead } : {})
   }
   if (outcome.kind === "good") {
-    const { added, digest, hash, lastObserved, revised } = outcome
+    const { added, decision, digest, follows, hash, lastObserved, revised, wakes } = outcome
     const newest = lastObserved.at(-1)
     return {
       task,
@@ -331,16 +397,22 @@ const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outc
         ...(added === undefined ? {} : { added, revised }),
         ...(newest === undefined ? {} : { newest: formatHilltopTime(newest) })
       },
-      delay: Duration.millis(yield* delayAfterSuccess(task.requestType, now, lastObserved)),
+      delay: Duration.millis(Math.max(0, decision.due - now)),
       hash,
       digest,
       attempts: 0,
-      answer: seen.answer
+      answer: seen.answer,
+      refresh: { kept: decision.kept, reason: decision.reason },
+      lesson: decision.lesson,
+      wakes,
+      follows
     } satisfies Settlement as Settlement
   }
   const detail = withoutSecrets(outcome.detail, task.htsUrl)
   const attempts = task.attempts + 1
-  const failure = { task, hash: undefined, attempts, answer: seen.answer }
+  // It taught nothing, and was a request all the same.
+  const lesson = seen.answer === undefined ? undefined : { at: startedAt }
+  const failure = { task, hash: undefined, attempts, answer: seen.answer, lesson }
   if (outcome.kind === "replaced") {
     const delay = Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts))
     return { ...failure, run: { ...run, detail }, delay, setAside: outcome.reason } satisfies Settlement as Settlement

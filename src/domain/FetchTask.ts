@@ -4,7 +4,7 @@
  * `details` say what the address alone does not (which item of a data source is wanted); they are hints, since
  * operators may insert a task with nothing but its address.
  */
-import { type Duration, Schema } from "effect"
+import { Schema } from "effect"
 
 export const RequestType = Schema.Literals([
   "SITES_LIST",
@@ -89,6 +89,8 @@ export interface NewTask {
   readonly requestType: RequestType
   readonly fetchUrl: string
   readonly details: TaskDetails
+  /** What it begins with, where the series beside it tell: see `RefreshPolicy`. */
+  readonly refresh?: string | undefined
 }
 
 /** A task that this instance may run until the lease ends; `fence` tells its settlement from a later holder's. */
@@ -98,14 +100,22 @@ export interface ClaimedTask extends NewTask {
   readonly previousHash: string | undefined
   /** What the document meant that came last, see `newsOf`. */
   readonly previousDigest: string | undefined
+  /** What is known of when it changes, see `RefreshPolicy`; none before its first run. */
+  readonly refresh: string | undefined
+  /** Where nothing is known yet: how the last runs went, as its history has them. */
+  readonly runs: ReadonlyArray<TaskRun>
+  /** Whether it is asked after the news of another series. */
+  readonly follows: boolean
+  /** How many other series are asked after its own news. */
+  readonly followers: number
   /** Failed runs since the last one that succeeded. */
   readonly attempts: number
   readonly councilId: number
   readonly htsUrl: string
   /** As the source row holds it now, not yet decoded. */
   readonly configuration: unknown
-  /** The server that is asked, and how often it had been slowed down when this was claimed. */
-  readonly server: { readonly origin: string; readonly epoch: number }
+  /** The server that is asked, how often it had been slowed down when this was claimed, and what was known of it. */
+  readonly server: { readonly origin: string; readonly epoch: number; readonly knowledge?: string | undefined }
 }
 
 /**
@@ -118,24 +128,4 @@ export interface ServerAnswer {
   readonly millis?: number
   /** For how many seconds it wants to be left alone. */
   readonly coolDown?: number
-}
-
-/** What a run leaves behind. */
-export interface Settlement {
-  readonly task: Pick<ClaimedTask, "id" | "fence" | "server">
-  /** Nothing when the task was not run after all: its site was excluded between the claim and now. */
-  readonly run: TaskRun | undefined
-  /** Until the task is due again, counted by the queue's clock. */
-  readonly delay: Duration.Duration
-  /** The hash to compare the next answer with; none keeps the previous one, as after a failure. */
-  readonly hash: string | undefined
-  /** What the document means; none keeps the previous one. */
-  readonly digest?: string | undefined
-  readonly attempts: number
-  /** It has failed for so long, through no fault of its server, that it is no longer called failing. */
-  readonly unavailable?: boolean | undefined
-  /** The task is to rest from now on. */
-  readonly setAside?: SetAsideReason | undefined
-  /** None where the server was not asked. */
-  readonly answer?: ServerAnswer | undefined
 }

@@ -17,6 +17,12 @@ export const SourceConfiguration = Schema.Struct({
       Schema.isBetween({ minimum: 0.000_01, maximum: 10_000 }, { message: "must be from 0.00001 to 10000" })
     )
   ),
+  /** How many requests its server should get in a day: what is worth the least waits. The rate alone says only how fast. */
+  requestsPerDay: Schema.optional(
+    Schema.Finite.check(
+      Schema.isBetween({ minimum: 1, maximum: 864_000_000 }, { message: "must be from 1 to 864000000" })
+    )
+  ),
   maxConcurrent: Schema.optional(
     Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }, { message: "must be from 1 to 10000" }))
   )

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { HilltopAdministration, SourceExists } from "../../src/api/HilltopAdministration.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
+import { decide, type Decision, estimateOf, unknownServer } from "../../src/crawl/RefreshPolicy.ts"
 import { HilltopSources } from "../../src/crawl/HilltopSources.ts"
 import { nothingNoted } from "../../src/crawl/SiteNote.ts"
 import type { NewTask } from "../../src/domain/FetchTask.ts"
@@ -30,6 +31,26 @@ const isAsked = (id: number) =>
     Effect.flatMap(HilltopSources, (sources) => sources.list),
     (all) => all.some((source) => source.id === id)
   )
+
+/** What the policy keeps of a series that brings a value every quarter of an hour, after a day. */
+const learnt = () => {
+  const quarter = 900_000
+  const start = Date.UTC(2026, 1, 20)
+  let decision: Decision | undefined
+  for (let at = start; at < start + 96 * quarter; at += quarter) {
+    const newest = at - 400_000
+    const look = {
+      requestType: "MEASUREMENT_DATA_LATEST",
+      at,
+      added: 1,
+      revised: false,
+      newest,
+      firstAdded: newest
+    } as const
+    decision = decide(decision?.kept, { ...look, step: quarter }, unknownServer, 1)
+  }
+  return decision!
+}
 
 const everyTask = { source: undefined, type: undefined, status: undefined, after: 0, limit: 1_000 }
 
@@ -160,6 +181,42 @@ export const hilltopAdministrationSuite = <E>(
           yield* queue.settle([settlementOf(runs!, {})])
           assert.deepInclude(yield* shown({ status: "due" }), [runs!.id, "due"], "wanted again while it ran")
           assert.isUndefined(yield* administration.runTask(999_999_999))
+        })
+      )
+
+      it.effect("shows what was learnt of a task and why it is due when it is, once anything is known", () =>
+        Effect.gen(function* () {
+          const queue = yield* HilltopQueue
+          const { administration, source } = yield* added(60)
+          const task = (n: number): NewTask => ({
+            sourceId: source.id,
+            requestType: "MEASUREMENT_DATA_LATEST",
+            fetchUrl: `${source.hts_url}?n=${n}`,
+            details: {}
+          })
+          yield* queue.enqueue([1, 2, 3].map(task))
+          const shown = Effect.map(administration.listTasks({ ...everyTask, source: source.id }), (tasks) =>
+            tasks.map(({ refresh }) => refresh)
+          )
+          assert.deepStrictEqual(yield* shown, [null, null, null])
+          const claimed = (yield* queue.claim(1_000)).filter(({ sourceId }) => sourceId === source.id)
+          const { kept, reason } = learnt()
+          yield* queue.settle(
+            claimed.map((each) =>
+              settlementOf(each, {
+                refresh: each.fetchUrl.endsWith("1")
+                  ? { kept, reason }
+                  : each.fetchUrl.endsWith("2")
+                    ? { kept: "by hand", reason: "because" }
+                    : undefined
+              })
+            )
+          )
+          const [first, second, third] = yield* shown
+          assert.strictEqual(first?.reason, reason)
+          assert.strictEqual(first?.estimate?.period_seconds, estimateOf(kept)?.periodSeconds)
+          assert.deepStrictEqual(second, { estimate: null, reason: "because" })
+          assert.isNull(third)
         })
       )
     })

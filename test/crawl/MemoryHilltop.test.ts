@@ -1,5 +1,5 @@
 /** The memory twin keeps the contract of the queue. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import { hilltopQueueSuite } from "./hilltopQueueSuite.ts"
@@ -35,6 +35,15 @@ hilltopQueueSuite(
       askAgain: (sourceId) =>
         each(sourceId, (task) => {
           task.nextFetchAt -= 1
+        }),
+      askFor: (id) =>
+        Effect.sync(() => {
+          tasks.get(id)!.nextFetchAt = 0
+        }),
+      known: (id) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const { leader, nextFetchAt, reason, refresh } = tasks.get(id)!
+          return { leader, reason, refresh, dueIn: nextFetchAt - now }
         }),
       setProblem: (sourceId, problem) =>
         Effect.sync(() => {

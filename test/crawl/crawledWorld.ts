@@ -52,6 +52,7 @@ export const crawledWorld = Effect.gen(function* () {
   return {
     sources,
     tasks,
+    servers,
     health: () => [...servers.values()][0]?.health,
     task,
     add: (requestType: RequestType, fetchUrl: string, details: TaskDetails = {}) =>

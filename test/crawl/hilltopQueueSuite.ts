@@ -7,6 +7,7 @@ import { Duration, Effect, Fiber, type Layer, Schedule, Stream } from "effect"
 import type { ClaimedTask, NewTask, RequestType } from "../../src/domain/FetchTask.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
+import { decide, formatServer, parseServer, unknownServer } from "../../src/crawl/RefreshPolicy.ts"
 import { settlementOf } from "./settlementOf.ts"
 
 /** How a suite reaches behind the contract. */
@@ -18,10 +19,27 @@ export interface Arrange {
   readonly endPauses: (origin: string) => Effect.Effect<void, unknown>
   readonly makeDue: (sourceId: number) => Effect.Effect<void, unknown>
   readonly task: (id: number) => Effect.Effect<{ hash: string | undefined; runs: number; setAside: boolean }, unknown>
+  /** What is known of a task, and in how many milliseconds it is due. */
+  readonly known: (
+    id: number
+  ) => Effect.Effect<
+    { refresh: string | undefined; reason: string | undefined; leader: number | undefined; dueIn: number },
+    unknown
+  >
+  /** Lets a task be due now. */
+  readonly askFor: (id: number) => Effect.Effect<void, unknown>
   /** Says of every task of the source that runs that it is wanted again. */
   readonly askAgain: (sourceId: number) => Effect.Effect<void, unknown>
   readonly setProblem: (sourceId: number, problem: string | undefined) => Effect.Effect<void, unknown>
 }
+
+const minute = 60_000
+const lesson = decide(
+  undefined,
+  { requestType: "MEASUREMENT_DATA", at: Date.now(), added: 1, revised: false },
+  unknownServer,
+  1
+).lesson
 
 const generous = { requestsPerSecond: 10_000, maxConcurrent: 1_000 }
 
@@ -190,6 +208,249 @@ export const hilltopQueueSuite = <R, E>(
             ["2", 2],
             ["3", 2]
           ])
+        })
+      )
+
+      it.effect(
+        "keeps what is known of a task and the reason, hands it to the next run, and keeps it after a failure",
+        () =>
+          Effect.gen(function* () {
+            const { claimMine, queue, sourceId, task, tools } = yield* arranged
+            yield* queue.enqueue([task(1)])
+            const [first] = yield* claimMine()
+            assert.isUndefined(first?.refresh)
+            yield* queue.settle([settlementOf(first!, { refresh: { kept: "p15", reason: "every 15 min" } })])
+            for (const change of [{ hash: undefined, attempts: 1 }, {}]) {
+              yield* tools.makeDue(sourceId)
+              const [next] = yield* claimMine()
+              assert.strictEqual(next?.refresh, "p15")
+              yield* queue.settle([settlementOf(next!, change)])
+            }
+            assert.deepInclude(yield* tools.known(first!.id), { refresh: "p15", reason: "every 15 min" })
+          })
+      )
+
+      it.effect("hands over how the last runs went only where nothing is known yet", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1), { ...task(2), refresh: "inherited" }])
+          const run = {
+            at: "2026-01-01T00:00:00.000Z",
+            result: "SUCCESS",
+            added: 3,
+            newest: "2026-01-01T11:55:00"
+          } as const
+          const first = yield* claimMine()
+          yield* queue.settle(first.map((each) => settlementOf(each, { run })))
+          yield* tools.makeDue(sourceId)
+          const next = (yield* claimMine()).toSorted((a, b) => a.fetchUrl.localeCompare(b.fetchUrl))
+          assert.deepStrictEqual(
+            next.map(({ refresh, runs }) => ({ refresh, runs })),
+            [
+              { refresh: undefined, runs: [run] },
+              { refresh: "inherited", runs: [] }
+            ]
+          )
+        })
+      )
+
+      it.effect("begins a new task with what it is given, and leaves one that is there with what is known of it", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task } = yield* arranged
+          yield* queue.enqueue([{ ...task(1), refresh: "from a sibling" }])
+          yield* queue.enqueue([{ ...task(1), refresh: "another" }])
+          assert.strictEqual((yield* claimMine())[0]?.refresh, "from a sibling")
+        })
+      )
+
+      it.effect("finds tasks on the queue with what is known of them, but none that rest or are unavailable", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task } = yield* arranged
+          yield* queue.enqueue([1, 2, 3].map((n) => task(n)))
+          const claimed = (yield* claimMine()).toSorted((a, b) => a.fetchUrl.localeCompare(b.fetchUrl))
+          const [first, ...others] = claimed
+          yield* queue.settle([
+            settlementOf(first!, { refresh: { kept: "known", reason: "" } }),
+            ...others.map((each, n) => settlementOf(each, n === 0 ? { setAside: "excluded" } : { unavailable: true }))
+          ])
+          assert.deepStrictEqual(yield* queue.find([1, 2, 3, 4].map((n) => task(n))), [
+            { id: first!.id, fetchUrl: task(1).fetchUrl, refresh: "known", follows: undefined }
+          ])
+          assert.deepStrictEqual(yield* queue.find([]), [])
+        })
+      )
+
+      /** Three tasks that were asked for, of which the second and the third follow the first. */
+      const ledByOne = Effect.gen(function* () {
+        const one = yield* arranged
+        const { claimMine, queue, task, tools } = one
+        yield* queue.enqueue([1, 2, 3, 4].map((n) => task(n, "MEASUREMENT_DATA_LATEST")))
+        const claimed = (yield* claimMine()).toSorted((a, b) => a.fetchUrl.localeCompare(b.fetchUrl))
+        const [leader, ...followers] = claimed.slice(0, 3)
+        const follows = followers.map(({ id }) => ({ id, leader: leader!.id }))
+        yield* queue.settle([settlementOf(leader!, { follows }), ...claimed.slice(1).map((each) => settlementOf(each))])
+        const dueIn = (id: number) => Effect.map(tools.known(id), (known) => known.dueIn)
+        const ids = claimed.map(({ id }) => id)
+        /** The leader, claimed and settled with this wake. */
+        const lead = (after: number) =>
+          Effect.gen(function* () {
+            yield* tools.askFor(leader!.id)
+            const again = (yield* claimMine()).find(({ id }) => id === leader!.id)
+            assert.deepInclude(again, { follows: false, followers: 2 })
+            const wakes = [{ of: "followers", leader: leader!.id, after } as const]
+            assert.deepStrictEqual(yield* queue.settle([settlementOf(again!, { wakes })]), [])
+          })
+        return { ...one, ids, lead, dueIn, leader: leader!.id }
+      })
+      const isAbout = (millis: number, expected: number) => {
+        assert.isAtMost(millis, expected)
+        assert.isAtLeast(millis, expected - 0.5 * minute)
+      }
+
+      it.effect("wakes the followers of a task no later than it says, and never later than they were", () =>
+        Effect.gen(function* () {
+          const { dueIn, ids, lead, leader, tools } = yield* ledByOne
+          assert.strictEqual((yield* tools.known(ids[1]!)).leader, leader)
+          yield* lead(2 * minute)
+          for (const id of ids.slice(1, 3)) isAbout(yield* dueIn(id), 2 * minute)
+          isAbout(yield* dueIn(ids[3]!), 60 * minute)
+          yield* lead(5 * minute)
+          for (const id of ids.slice(1, 3)) isAbout(yield* dueIn(id), 2 * minute)
+        })
+      )
+
+      it.effect("lets tasks follow another one, or none, when it is said", () =>
+        Effect.gen(function* () {
+          const { claimMine, ids, leader, queue, tools } = yield* ledByOne
+          yield* tools.askFor(ids[3]!)
+          const [other] = yield* claimMine()
+          const follows = [
+            { id: ids[1]!, leader: undefined },
+            { id: leader, leader: ids[3]! }
+          ]
+          yield* queue.settle([settlementOf(other!, { follows })])
+          assert.deepStrictEqual(
+            yield* Effect.forEach(ids, (id) => Effect.map(tools.known(id), (known) => known.leader)),
+            [ids[3], undefined, leader, undefined]
+          )
+        })
+      )
+
+      it.effect("wakes tasks by their numbers and by their addresses", () =>
+        Effect.gen(function* () {
+          const { claimMine, dueIn, ids, queue, task, tools } = yield* ledByOne
+          yield* tools.askFor(ids[0]!)
+          const [run] = yield* claimMine()
+          const unknown = task(99, "MEASUREMENT_DATA_LATEST")
+          yield* queue.settle([
+            settlementOf(run!, {
+              wakes: [
+                { of: "ids", ids: [ids[1]!, 1_000_000_000], after: 3 * minute },
+                { of: "requests", requests: [task(4, "MEASUREMENT_DATA_LATEST"), unknown, task(3)], after: minute },
+                { of: "requests", requests: [task(4, "MEASUREMENT_DATA_LATEST")], after: 2 * minute },
+                { of: "ids", ids: [], after: 0 }
+              ]
+            })
+          ])
+          isAbout(yield* dueIn(ids[1]!), 3 * minute)
+          isAbout(yield* dueIn(ids[2]!), 60 * minute)
+          isAbout(yield* dueIn(ids[3]!), minute)
+        })
+      )
+
+      it.effect("wakes nothing that rests, fails, or is unavailable", () =>
+        Effect.gen(function* () {
+          const { claimMine, dueIn, ids, lead, queue, sourceId, tools } = yield* ledByOne
+          yield* tools.makeDue(sourceId)
+          const again = (yield* claimMine()).filter(({ id }) => ids.slice(1, 3).includes(id))
+          yield* queue.settle(
+            again.map((each, n) => settlementOf(each, n === 0 ? { attempts: 2 } : { setAside: "excluded" }))
+          )
+          yield* tools.expireLeases(sourceId)
+          yield* queue.takeOver
+          yield* lead(minute)
+          for (const id of ids.slice(1, 3)) isAbout(yield* dueIn(id), 60 * minute)
+        })
+      )
+
+      it.effect(
+        "lets news that come while a follower is asked make it due after its settlement, if that has none itself",
+        () =>
+          Effect.gen(function* () {
+            const { claimMine, dueIn, ids, lead, queue, tools } = yield* ledByOne
+            const news = { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc" } as const
+            const cases = [
+              { settled: { run: { ...news, result: "UNCHANGED", added: 0 } }, due: 2 * minute },
+              { settled: { run: { ...news, added: 1 } }, due: 60 * minute },
+              { settled: { run: { ...news, result: "FETCH_ERROR" }, attempts: 1 }, due: 60 * minute },
+              // Sooner by itself.
+              { settled: { run: { ...news, added: 0 }, delay: Duration.minutes(1) }, due: minute },
+              // What woke an earlier run does not wake a later one.
+              { settled: { run: { ...news, added: 0 } }, due: 60 * minute, quiet: true }
+            ] as const
+            for (const each of cases) {
+              yield* tools.askFor(ids[1]!)
+              const [follower] = yield* claimMine()
+              assert.deepInclude(follower, { id: ids[1]!, follows: true, followers: 0 })
+              if (!("quiet" in each)) yield* lead(2 * minute)
+              yield* queue.settle([settlementOf(follower!, each.settled)])
+              isAbout(yield* dueIn(ids[1]!), each.due)
+            }
+          })
+      )
+
+      it.effect("does not wake a follower for news that it brought itself in the same batch", () =>
+        Effect.gen(function* () {
+          const { claimMine, dueIn, ids, leader, queue, sourceId, tools } = yield* ledByOne
+          yield* tools.makeDue(sourceId)
+          const run = { at: "2026-01-01T00:00:00.000Z", result: "SUCCESS", hash: "abc", added: 1 } as const
+          const wakes = [{ of: "followers", leader, after: minute } as const]
+          yield* queue.settle(
+            (yield* claimMine()).map((each) => settlementOf(each, each.id === leader ? { run, wakes } : { run }))
+          )
+          for (const id of ids) isAbout(yield* dueIn(id), 60 * minute)
+        })
+      )
+
+      it.effect("keeps what runs teach about a server, once each, and gives it to the tasks with the claim", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, sourceId, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1), task(2)])
+          const claimed = yield* claimMine()
+          assert.isUndefined(claimed[0]?.server.knowledge)
+          yield* queue.settle(claimed.map((each) => settlementOf(each, { lesson })))
+          yield* tools.makeDue(sourceId)
+          const [next] = yield* claimMine()
+          assert.strictEqual(
+            next?.server.knowledge,
+            formatServer(parseServer(next?.server.knowledge)),
+            "it can be read again"
+          )
+          assert.isDefined(next?.server.knowledge)
+        })
+      )
+
+      it.effect("lets a settlement stand whose knowledge is too long to be kept, and those beside it", () =>
+        Effect.gen(function* () {
+          const { claimMine, queue, task, tools } = yield* arranged
+          yield* queue.enqueue([task(1), task(2)])
+          const claimed = yield* claimMine()
+          yield* queue.settle(
+            claimed.map((each, n) =>
+              settlementOf(each, {
+                refresh: { kept: n === 0 ? "x".repeat(201) : "short", reason: `\0${"y".repeat(1_000)}` }
+              })
+            )
+          )
+          assert.deepStrictEqual(
+            yield* Effect.forEach(claimed, ({ id }) =>
+              Effect.map(tools.known(id), ({ reason, refresh }) => [refresh, reason?.length])
+            ),
+            [
+              [undefined, 300],
+              ["short", 300]
+            ]
+          )
         })
       )
 

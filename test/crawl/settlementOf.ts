@@ -1,6 +1,6 @@
 /** A settlement of a run that went well, but for what a test says otherwise. */
 import { Duration } from "effect"
-import type { Settlement } from "../../src/domain/FetchTask.ts"
+import type { Settlement } from "../../src/crawl/Settlement.ts"
 
 export const settlementOf = (task: Settlement["task"], change: Partial<Settlement> = {}): Settlement => ({
   task,

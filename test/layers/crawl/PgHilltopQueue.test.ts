@@ -22,6 +22,19 @@ hilltopQueueSuite(
       sql`UPDATE hilltop_servers SET open_until = NULL, cool_down_until = NULL WHERE origin = ${origin}`,
     makeDue: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
     askAgain: (sourceId) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE source_id = ${sourceId}`,
+    askFor: (id) => sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() WHERE id = ${id}::int8`,
+    known: (id) =>
+      sql<{ refresh: string | null; reason: string | null; leader: number | null; due: number }>`
+        SELECT refresh, refresh_reason AS reason, follows::float8 AS leader,
+          (extract(epoch FROM next_fetch_at - clock_timestamp()) * 1000)::float8 AS due
+        FROM hilltop_fetch_tasks WHERE id = ${id}::int8`.pipe(
+        Effect.map(([row]) => ({
+          refresh: row!.refresh ?? undefined,
+          reason: row!.reason ?? undefined,
+          leader: row!.leader ?? undefined,
+          dueIn: row!.due
+        }))
+      ),
     setProblem: (sourceId, problem) =>
       sql`UPDATE hilltop_sources SET problem = ${problem ?? null}::text WHERE id = ${sourceId}`,
     task: (id) =>
