@@ -26,8 +26,14 @@ export const startOtherPostgres = Effect.fnUntraced(function* (programs: string,
     for (const file of [passwordFile, directory]) yield* fs.chown(file, account.uid, account.gid)
   }
   const initdb = [
-    ...[`--pgdata=${directory}`, `--username=${user}`, "--auth=scram-sha-256", `--pwfile=${passwordFile}`],
-    ...["--encoding=UTF8", "--locale=C", "--no-instructions", "--no-sync"]
+    `--pgdata=${directory}`,
+    `--username=${user}`,
+    "--auth=scram-sha-256",
+    `--pwfile=${passwordFile}`,
+    "--encoding=UTF8",
+    "--locale=C",
+    "--no-instructions",
+    "--no-sync"
   ]
   yield* run(`${programs}/initdb`, initdb, account)
   const port = yield* freePort
