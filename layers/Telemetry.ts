@@ -9,7 +9,7 @@ import { Otlp } from "effect/observability"
 import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { DiscreetOtlp } from "./DiscreetOtlp.ts"
 import { lookAround } from "../src/running/Observed.ts"
-import { logLine } from "./jsonLog.ts"
+import { logLine } from "./telemetry/jsonLog.ts"
 import { Settings } from "./Settings.ts"
 import { version } from "./version.ts"
 

@@ -112,7 +112,10 @@ it.layer(layer, { excludeTestServices: true })("due work", (it) => {
         "UPDATE hilltop_servers SET requests_per_second = NULL, cool_down_until = now() - interval '2 minutes'",
         1
       )
-      yield* seen("UPDATE hilltop_servers SET cool_down_until = NULL, open_until = now() - interval '1 minute 50 seconds'", 1)
+      yield* seen(
+        "UPDATE hilltop_servers SET cool_down_until = NULL, open_until = now() - interval '1 minute 50 seconds'",
+        1
+      )
       yield* sql`UPDATE hilltop_servers SET open_until = now() + interval '1 hour'`
       assert.isBelow((yield* waiting).request!, 0, "it may not be asked yet")
       yield* seen("UPDATE hilltop_servers SET open_until = NULL", 39)
