@@ -10,7 +10,7 @@ import { DiscreetOtlp } from "./DiscreetOtlp.ts"
 import { OtlpDelivery } from "./otlp/OtlpDelivery.ts"
 import { OtlpExport, otlpSettings } from "./otlp/OtlpExport.ts"
 import { lookAround } from "../src/running/Observed.ts"
-import { logLine } from "./jsonLog.ts"
+import { logLine } from "./telemetry/jsonLog.ts"
 import { Settings } from "./Settings.ts"
 
 const json = Logger.withConsoleLog(Logger.map(logLine, (line) => blotPersonalNumbers(JSON.stringify(line))))

@@ -33,6 +33,7 @@ const technology: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/postgres": [...forAll, "layers/embedded", "migrations"],
   "layers/http": [...forAll],
   "layers/otlp": [...forAll],
+  "layers/telemetry": [...forAll],
   "layers/sync": [...forAll, "src/sync", "layers/postgres", "layers/http"],
   "layers/lookup": [...forAll, "src/lookup", "src/sync", "layers/postgres", "layers/sync"],
   "layers/hilltop": [...forAll, "src/hilltop", "layers/http"],

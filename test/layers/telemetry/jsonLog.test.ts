@@ -1,9 +1,9 @@
 /** Lines of the log keep their fields and types, and the log of the start warns of keys that protect nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Logger, Tracer } from "effect"
-import { DigestApiKeys } from "../../layers/api/DigestApiKeys.ts"
-import { logLine } from "../../layers/jsonLog.ts"
-import { linesOf } from "../support/linesOf.ts"
+import { DigestApiKeys } from "../../../layers/api/DigestApiKeys.ts"
+import { logLine } from "../../../layers/telemetry/jsonLog.ts"
+import { linesOf } from "../../support/linesOf.ts"
 
 const jsonOf = (program: Effect.Effect<void>) =>
   Effect.suspend(() => {

@@ -5,9 +5,9 @@
  */
 import { Effect, Layer } from "effect"
 import { constants, monitorEventLoopDelay, performance, PerformanceObserver } from "node:perf_hooks"
-import { counter, gauge, histogram } from "../src/running/Instrument.ts"
-import { observe } from "../src/running/Observed.ts"
-import { version } from "./version.ts"
+import { counter, gauge, histogram } from "../../src/running/Instrument.ts"
+import { observe } from "../../src/running/Observed.ts"
+import { version } from "../version.ts"
 
 const delay = gauge("nodejs.eventloop.delay", {
   unit: "s",
