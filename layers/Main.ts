@@ -64,8 +64,8 @@ const Stores = Layer.mergeAll(
 /** Who is asked. */
 export const Outside = Layer.mergeAll(TalliedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
-/** The service, given how it answers over HTTP. */
-export const service = <E, R>(api: Layer.Layer<never, E, R>) =>
+/** The service, given how it answers over HTTP; what that offers is offered on. */
+export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
   Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),

@@ -46,6 +46,8 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   ...contracts,
   ...technology,
   migrations: [],
+  // What a package offers by room: names of contracts, and nothing else.
+  exports: Object.keys(contracts),
   layers: [...Object.keys(contracts), ...Object.keys(technology), "migrations"],
   scripts: [...Object.keys(contracts), ...Object.keys(technology), "migrations", "layers"]
 }
@@ -53,7 +55,7 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** What lies beside the rooms of `layers`, and serves them all. */
 const settings = ["layers/Settings.ts", "layers/version.ts"]
 
-const files = globSync("{src,layers,migrations,scripts}/**/*.ts", { cwd: root }).sort()
+const files = globSync("{exports,src,layers,migrations,scripts}/**/*.ts", { cwd: root }).sort()
 const roomOf = (file: string) =>
   settings.includes(file)
     ? "settings"
@@ -112,7 +114,9 @@ describe("the house", () => {
   })
 
   it("gives no two files one name, nor a name that says nothing", () => {
-    const byName = Map.groupBy(files, (file) => basename(file).toLowerCase())
+    // A file of exports is called as the room that it offers.
+    const named = files.filter((file) => !file.startsWith("exports/"))
+    const byName = Map.groupBy(named, (file) => basename(file).toLowerCase())
     const broken = [...byName].flatMap(([name, list]) =>
       list.length > 1 ? [`${list.join(" and ")} are both called ${name}.`] : []
     )

@@ -48,6 +48,8 @@ const makeServer = (keepAlive: number) => {
   const server = createServer({
     keepAliveTimeout: keepAlive,
     headersTimeout,
+    // Java's client asks for HTTP/2 (`Upgrade: h2c`) by default; who is not upgraded is answered as anybody else.
+    shouldUpgradeCallback: () => false,
     requestTimeout: Math.max(requestTimeout, headersTimeout)
   })
   server.on("request", ({ socket }, response) => {

@@ -138,7 +138,8 @@ const serve = Effect.fnUntraced(function* (
   options: AdapterSimulatorOptions
 ) {
   // Longer than any client keeps an idle connection: a reset that nobody asked for would look like a fault of the client.
-  const node = createServer({ keepAliveTimeout: 120_000 })
+  // Java's client asks for HTTP/2 (`Upgrade: h2c`) by default, and takes an answer in HTTP/1.1.
+  const node = createServer({ keepAliveTimeout: 120_000, shouldUpgradeCallback: () => false })
   const server = yield* NodeHttpServer.make(() => node, {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,

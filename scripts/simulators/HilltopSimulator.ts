@@ -206,7 +206,8 @@ const serve = Effect.fnUntraced(function* (
   address: { readonly host: string; readonly port: number }
 ) {
   // Longer than any client keeps an idle connection: a reset that nobody asked for would look like a fault of the client.
-  const node = createServer({ keepAliveTimeout: 120_000 })
+  // Java's client asks for HTTP/2 (`Upgrade: h2c`) by default, and takes an answer in HTTP/1.1.
+  const node = createServer({ keepAliveTimeout: 120_000, shouldUpgradeCallback: () => false })
   const server = yield* NodeHttpServer.make(() => node, { ...address, disablePreemptiveShutdown: true })
   yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
   const origin = HttpServer.formatAddress(server.address)

@@ -167,6 +167,24 @@ it.layer(ApiServices, { excludeTestServices: true })("the server", (it) => {
     })
   )
 
+  it.effect("answers who would rather speak HTTP/2, as Java's client does, as anybody else", () =>
+    Effect.gen(function* () {
+      const { origin } = yield* start()
+      const upgrade =
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+      const body = JSON.stringify({ gsrn: gsrnOf(1), occurred_at: "2026-01-01T00:00:00Z" })
+      const head = eventHead(`${upgrade}Content-Length: ${body.length}\r\n`)
+      const answer = yield* say(origin, head + body, '"unknown"')
+      assert.match(answer, /^HTTP\/1.1 200 /)
+      assert.include(answer, '"received":1')
+      const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+      const inPieces = yield* say(origin, eventHead(`${upgrade}Transfer-Encoding: chunked\r\n`) + chunked, '"unknown"')
+      assert.match(inPieces, /^HTTP\/1.1 200 /)
+      const live = yield* say(origin, `GET /health/live HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`, '"live"')
+      assert.match(live, /^HTTP\/1.1 200 /)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("keeps a connection open for as long as it is told, and says so", () =>
     Effect.gen(function* () {
       const head = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`

@@ -1,0 +1,11 @@
+/** `penstock/api`: the HTTP API: its shapes, routes and statuses. */
+export * from "../src/api/Api.ts"
+export * from "../src/api/ApiKeys.ts"
+export * from "../src/api/DueWork.ts"
+export * from "../src/api/Health.ts"
+export * from "../src/api/HilltopAdministration.ts"
+export * from "../src/api/ObservationArchive.ts"
+export * from "../src/api/Problems.ts"
+export * from "../src/api/Progress.ts"
+export * from "../src/api/RouteTable.ts"
+export * from "../src/api/Routes.ts"

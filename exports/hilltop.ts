@@ -1,0 +1,10 @@
+/** `penstock/hilltop`: the protocol of Hilltop servers: addresses, documents and their meaning. */
+export * from "../src/hilltop/AskedRange.ts"
+export * from "../src/hilltop/DocumentReader.ts"
+export * from "../src/hilltop/HilltopClient.ts"
+export * from "../src/hilltop/HilltopDocument.ts"
+export * from "../src/hilltop/HilltopText.ts"
+export * from "../src/hilltop/HilltopUrl.ts"
+export * from "../src/hilltop/HilltopXml.ts"
+export * from "../src/hilltop/Nzst.ts"
+export * from "../src/hilltop/XmlScanner.ts"

@@ -1,0 +1,13 @@
+/** `penstock/stream`: topics, and the way from raw documents to stored observations. */
+export * from "../src/stream/DeadLetter.ts"
+export * from "../src/stream/KafkaSink.ts"
+export * from "../src/stream/MemoryObservations.ts"
+export * from "../src/stream/MemoryTopics.ts"
+export * from "../src/stream/ObservationMapper.ts"
+export * from "../src/stream/ObservationStore.ts"
+export * from "../src/stream/Partitioner.ts"
+export * from "../src/stream/TopicReader.ts"
+export * from "../src/stream/mappingStage.ts"
+export * from "../src/stream/observationRecord.ts"
+export * from "../src/stream/observationStage.ts"
+export * from "../src/stream/streamTopics.ts"

@@ -1,0 +1,12 @@
+/** `penstock/sync`: keeping copies of accounting points fresh, by contracts, rules and programs that name no technology. */
+export * from "../src/sync/AccountingPointStore.ts"
+export * from "../src/sync/AdapterBudget.ts"
+export * from "../src/sync/AdapterCircuit.ts"
+export * from "../src/sync/AdapterClient.ts"
+export * from "../src/sync/EventInbox.ts"
+export * from "../src/sync/Instances.ts"
+export * from "../src/sync/LockStore.ts"
+export * from "../src/sync/MemoryAccountingPoints.ts"
+export * from "../src/sync/Retention.ts"
+export * from "../src/sync/SyncScheduler.ts"
+export * from "../src/sync/synchronize.ts"

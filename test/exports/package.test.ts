@@ -1,0 +1,157 @@
+/** The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs; and the examples. */
+import { assert, layer } from "@effect/vitest"
+import { Effect, FileSystem, Layer, Path, Redacted } from "effect"
+import manifest from "../../package.json" with { type: "json" }
+import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
+import { PackedPenstock, place, run } from "../support/packedPenstock.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+
+const program = `
+import { Effect, Layer } from "effect"
+import { AdapterClient, LockStore, MemoryAccountingPoints } from "penstock/sync"
+import { HilltopQueue } from "penstock/crawl"
+import { leaseTime } from "penstock/crawl/HilltopQueue"
+import { PgLockStore } from "penstock/layers/sync/PgLockStore"
+
+export const program: Effect.Effect<string, never, AdapterClient | LockStore | HilltopQueue> = Effect.gen(function* () {
+  yield* AdapterClient
+  yield* LockStore
+  yield* HilltopQueue
+  return String(leaseTime)
+})
+export const isLayer: boolean = Layer.isLayer(PgLockStore)
+console.log(isLayer, typeof MemoryAccountingPoints)
+`
+
+const tsconfig = {
+  compilerOptions: {
+    module: "NodeNext",
+    target: "ES2024",
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    types: ["node"],
+    outDir: "out"
+  },
+  include: ["program.ts"]
+}
+
+const services = Layer.merge(PackedPenstock.layer, TestDatabase.layer)
+
+layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the package", (it) => {
+  it.effect("has what was built, with types and source maps, and neither sources nor tests", () =>
+    Effect.gen(function* () {
+      const { files } = yield* PackedPenstock
+      const strange = files.filter(
+        (file) => !/^(dist\/|bin\/penstock\.js$|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(file)
+      )
+      assert.deepStrictEqual(strange, [])
+      const built = files.filter((file) => file.startsWith("dist/") && file.endsWith(".js"))
+      const complete = new Set(files)
+      const bare = built.filter((file) => !complete.has(file.replace(/\.js$/, ".d.ts")) || !complete.has(`${file}.map`))
+      assert.isAbove(built.length, 200)
+      assert.deepStrictEqual(bare, [])
+      assert.deepStrictEqual(
+        files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^dist\/test\//.test(file)),
+        []
+      )
+    })
+  )
+
+  it.effect("can be imported by every name that it exports", () =>
+    Effect.gen(function* () {
+      const { files, project } = yield* PackedPenstock
+      const rooms = Object.keys(manifest.exports).filter((name) => !name.includes("*"))
+      const layers = files
+        .filter((file) => /^dist\/layers\/.*\.js$/.test(file))
+        .map((file) => file.replace(/^dist\/(.*)\.js$/, "./$1"))
+      const names = [...rooms.filter((name) => name !== "./package.json"), ...layers]
+      const lines = names.map((name) => `await import(${JSON.stringify(name.replace(".", "penstock"))})`)
+      const { code, err } = yield* run(
+        { cwd: project },
+        process.execPath,
+        "--input-type=module",
+        "--eval",
+        lines.join("\n")
+      )
+      assert.strictEqual(err, "")
+      assert.strictEqual(code, 0)
+    })
+  )
+
+  it.effect("is typed, and runs in a project of its own", () =>
+    Effect.gen(function* () {
+      const { project } = yield* PackedPenstock
+      const system = yield* FileSystem.FileSystem
+      const paths = yield* Path.Path
+      const write = (name: string, text: string) => system.writeFileString(paths.join(project, name), text)
+      yield* write("program.ts", program)
+      yield* write("tsconfig.json", JSON.stringify(tsconfig))
+      const compiler = place("node_modules/typescript/bin/tsc")
+      assert.deepInclude(yield* run({ cwd: project }, process.execPath, compiler, "-p", "."), { out: "", code: 0 })
+      const { code, out } = yield* run({ cwd: project }, process.execPath, "out/program.js")
+      assert.deepStrictEqual({ code, out }, { code: 0, out: "true function\n" })
+    })
+  )
+
+  it.effect("has the command line", () =>
+    Effect.gen(function* () {
+      const { project } = yield* PackedPenstock
+      const { code, out } = yield* run(
+        { cwd: project },
+        process.execPath,
+        "node_modules/penstock/bin/penstock.js",
+        "--version"
+      )
+      assert.deepStrictEqual({ code, out: out.trim() }, { code: 0, out: `penstock v${manifest.version}` })
+    })
+  )
+
+  /** The example's files in the project, as its `package.json` would have them beside an installed package. */
+  const put = Effect.fnUntraced(function* (example: string) {
+    const { project } = yield* PackedPenstock
+    const system = yield* FileSystem.FileSystem
+    const paths = yield* Path.Path
+    const directory = paths.join(project, example)
+    yield* system.copy(place(`examples/${example}`), directory)
+    return directory
+  })
+
+  it.effect("lets an example ask an adapter", () =>
+    Effect.gen(function* () {
+      const cwd = yield* put("adapter-client")
+      const simulator = yield* AdapterSimulator
+      const env = { ADAPTER_URL: simulator.url, ADAPTER_API_KEY: simulator.apiKey }
+      const { gsrn } = yield* simulator.point(0)
+      const known = yield* run({ cwd, env }, process.execPath, "ask.ts", gsrn)
+      assert.deepInclude(known, { err: "", code: 0 })
+      assert.match(known.out, /^\{"endUsers":\d+,"energySuppliers":\["\d{13}".*"meteringGridAreas":\["\d{2}Y/)
+      const refused = yield* run({ cwd, env: { ...env, ADAPTER_API_KEY: "wrong" } }, process.execPath, "ask.ts", gsrn)
+      assert.deepInclude(refused, { out: "refused: the adapter answered 401\n", code: 0 })
+    }).pipe(Effect.provide(AdapterSimulator.layer({ points: 10 })))
+  )
+
+  it.effect("lets an example answer as a module of an edge runtime", () =>
+    Effect.gen(function* () {
+      const cwd = yield* put("edge")
+      const { url } = yield* TestDatabase
+      const ask = `
+        const { default: module } = await import("./main.ts")
+        const ask = (path, key) => module.fetch(new Request("http://edge.test" + path, { headers: { authorization: "Bearer " + key } }))
+        console.log((await ask("/health/ready", "")).status, (await ask("/observation/site", "wrong")).status)
+        console.log(JSON.stringify(await (await ask("/observation/site", "0123456789abcdef")).json()))
+        await module.close()`
+      const env = {
+        DATABASE_URL: Redacted.value(url),
+        PENSTOCK_ROLES: "api",
+        READ_API_KEYS: "edge:0123456789abcdef",
+        LOG_LEVEL: "error"
+      }
+      const { code, err, out } = yield* run({ cwd, env }, process.execPath, "--input-type=module", "--eval", ask)
+      assert.deepStrictEqual(
+        { code, err, out },
+        { code: 0, err: "", out: '200 401\n{"items":[],"next_cursor":null}\n' }
+      )
+    })
+  )
+})
