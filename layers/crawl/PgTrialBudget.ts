@@ -1,5 +1,5 @@
 /**
- * A turn at a Hilltop server from the row that the crawl takes its own from, by the primary key: 0.1 ms.
+ * A turn at a Hilltop server from the row that the crawl takes its own from, by the primary key.
  *
  * The token is taken, and the place among those in flight is not: a process that dies while it tries a source would leave it taken.
  */

@@ -143,7 +143,7 @@ export const PgObservationViews = Layer.effect(
         : sql`date_part('epoch', observed_at)`
       /**
        * Plan (PostgreSQL 18, a million values in ten years): index-only scans of `observations_current`, year by year, into one
-       * hash of at most `points` groups. See the bench group `page` for the time.
+       * hash of at most `points` groups; 10,600 buffers, and 3 s on two busy cores: the time is that of a million rows.
        */
       const rows = yield* sql<StretchRow>`
         SELECT key AS t, least::float8 AS least, most::float8 AS most, n::int4 AS n, censored::int4 AS censored, corrected::int4 AS corrected,
@@ -185,7 +185,6 @@ export const PgObservationViews = Layer.effect(
     return ObservationViews.of({
       wgs84: wgs84Of,
 
-      /** 5 ms for a thousand sites. */
       sites: ({ after, council, limit, name }) =>
         asSites(sql`
           SELECT s.id, s.council_id, s.name, ${sql.literal(number("s.easting"))}, ${sql.literal(number("s.northing"))}, s.projection,

@@ -36,7 +36,7 @@ const operations: ReadonlyArray<readonly [method: string, path: string, scope: S
   ["GET", "/hilltop/source/1", "admin"],
   ["PUT", "/hilltop/source/1", "admin"],
   ["DELETE", "/hilltop/source/1", "admin"],
-  ["GET", "/hilltop/task", "admin"],
+  ["POST", "/hilltop/source/1/resume", "admin"],
   ["POST", "/hilltop/task/1/run", "admin"]
 ]
 

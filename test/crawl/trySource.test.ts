@@ -42,7 +42,8 @@ describe("a source that is tried", () => {
         {
           [sitesListUrl(address)]: list(sites),
           [sitesWithMeasurementUrl(address, "Rainfall")]: list(["Awa", "Weir"]),
-          [sitesWithMeasurementUrl(address, "Stage")]: "<HilltopServer><Error>No data verysecretkey</Error></HilltopServer>"
+          [sitesWithMeasurementUrl(address, "Stage")]:
+            "<HilltopServer><Error>No data verysecretkey</Error></HilltopServer>"
         },
         ["Rainfall", "Stage", "Flow", "Turbidity"]
       )
