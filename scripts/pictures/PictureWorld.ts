@@ -33,10 +33,14 @@ export const addSites = Effect.fnUntraced(function* (count: number) {
 export const setOnFire = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* (yield* AdapterSimulator).faults.set({ outage: "unavailable", retry_after: null })
-  // A server at a port where nobody listens.
+  // A server at a port where nobody listens, with enough to ask it to find out.
   yield* sql`
-    INSERT INTO hilltop_sources (council_id, hts_url, configuration)
-    VALUES (901, 'http://127.0.0.1:9/telemetry.hts', '{"measurementNames": ["Rainfall"]}')`
+    WITH dead AS (INSERT INTO hilltop_sources (council_id, hts_url, configuration)
+      VALUES (901, 'http://127.0.0.1:9/telemetry.hts', '{"measurementNames": ["Rainfall"]}') RETURNING id)
+    INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at)
+    SELECT id, 'MEASUREMENTS_LIST',
+      'http://127.0.0.1:9/telemetry.hts?Service=Hilltop&Request=MeasurementList&Site=Site%20' || n, now()
+    FROM dead, generate_series(1, 8) n`
   // A partition that is held and not read, with records of twenty minutes ago.
   yield* sql`
     UPDATE topic_groups SET lease_until = now() + interval '1 day' WHERE topic = 'hilltop_raw' AND partition = 3`
