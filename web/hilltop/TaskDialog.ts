@@ -77,7 +77,7 @@ export const TaskDialog = ({
   readonly close: () => void
 }) => {
   const isAdmin = useCell(session, ({ keys }) => keys?.admin !== undefined)
-  const { again, failure, value } = useAnswer<TaskDetail>(`hilltop/task/${id}`)
+  const { again, failure, value } = useAnswer<TaskDetail>(`hilltop/task/${id}`, { follows: true })
   const action = useAction()
   const act = (what: "run" | "redrive", done: string) =>
     action.run(async () => {
