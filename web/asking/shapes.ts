@@ -141,6 +141,18 @@ export interface Run {
   readonly detail?: string
 }
 
+/** What was learnt of when a series changes, and why it is asked next when it is. */
+export interface Refresh {
+  readonly estimate: {
+    readonly period_seconds?: number
+    readonly arrives_after_seconds?: readonly [least: number, most: number]
+    readonly deliveries_per_day?: number
+    readonly rows_per_delivery?: number
+    readonly overdue_seconds?: number
+  } | null
+  readonly reason: string | null
+}
+
 export interface Task {
   readonly id: number
   readonly source_id: number
@@ -154,7 +166,7 @@ export interface Task {
   readonly history: ReadonlyArray<Run>
   readonly site_name: string | null
   readonly measurement_name: string | null
-  readonly refresh?: unknown
+  readonly refresh?: Refresh | null
 }
 
 export interface TaskDetail extends Task {

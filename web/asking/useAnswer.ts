@@ -2,8 +2,8 @@
  * An answer for a view: asked when the path changes, when it is told to, and again by itself after the service was away. What was
  * known stays on the screen meanwhile.
  */
-import { useCallback, useEffect, useState } from "preact/hooks"
-import { liveState } from "../live/live.ts"
+import { useCallback, useEffect, useRef, useState } from "preact/hooks"
+import { liveState, overview } from "../live/live.ts"
 import { ask, Unanswered } from "./ask.ts"
 
 export interface Answer<A> {
@@ -14,8 +14,18 @@ export interface Answer<A> {
   readonly again: () => void
 }
 
-/** Nothing is asked for while `path` is undefined. */
-export const useAnswer = <A>(path: string | undefined): Answer<A> => {
+/** Milliseconds between two snapshots at which what follows them is asked for again. */
+const renewal = 10_000
+
+/**
+ * Nothing is asked for while `path` is undefined. What `follows` is asked for again, without a sign of it, as the snapshots of the
+ * service come, so not while nobody looks.
+ */
+export const useAnswer = <A>(
+  path: string | undefined,
+  { follows = false }: { readonly follows?: boolean } = {}
+): Answer<A> => {
+  const quietly = useRef(false)
   const [turn, setTurn] = useState(0)
   const [state, setState] = useState<{ path: string | undefined; value?: A; failure?: Unanswered; asking: boolean }>({
     path: undefined,
@@ -26,7 +36,9 @@ export const useAnswer = <A>(path: string | undefined): Answer<A> => {
   useEffect(() => {
     if (path === undefined) return setState({ path, asking: false })
     const stop = new AbortController()
-    setState((before) => ({ ...before, asking: true }))
+    const isQuiet = quietly.current
+    quietly.current = false
+    if (!isQuiet) setState((before) => ({ ...before, asking: true }))
     ask<A>(path, { signal: stop.signal }).then(
       (value) => setState({ path, value, asking: false }),
       (failure: unknown) => {
@@ -38,6 +50,17 @@ export const useAnswer = <A>(path: string | undefined): Answer<A> => {
     )
     return () => stop.abort()
   }, [path, turn])
+
+  useEffect(() => {
+    if (!follows) return undefined
+    let last = Date.now()
+    return overview.follow(() => {
+      if (Date.now() - last < renewal) return
+      last = Date.now()
+      quietly.current = true
+      again()
+    })
+  }, [follows, path])
 
   // What could not be asked while the service was away is asked when it is back.
   const isAway = state.failure?.kind === "away"

@@ -10,10 +10,11 @@ import { Dialog } from "../parts/Dialog.ts"
 import { Figures } from "../parts/Figures.ts"
 import { html } from "../parts/html.ts"
 import { Moment } from "../parts/Moment.ts"
-import { durationText, integer } from "../parts/numbers.ts"
+import { integer } from "../parts/numbers.ts"
 import { RunStrip } from "../parts/RunStrip.ts"
 import { Failure, Said } from "../parts/Said.ts"
 import { session } from "../session/session.ts"
+import { RefreshNote } from "./RefreshNote.ts"
 import { serverStates } from "./serverState.ts"
 import { setAsideReasons } from "./SetAside.ts"
 import { kindOfTask, taskStates } from "./taskState.ts"
@@ -24,12 +25,6 @@ const notesOf = ({ at: _at, result: _result, ...notes }: Run): string =>
     .filter(([name]) => name !== "hash")
     .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(", ")
-
-const Refresh = ({ refresh }: { readonly refresh: unknown }) => {
-  const { estimate, reason } = (refresh ?? {}) as { readonly estimate?: unknown; readonly reason?: unknown }
-  const seconds = typeof estimate === "number" ? ` It is taken to change every ${durationText(estimate)}.` : ""
-  return typeof reason === "string" ? html`<p class="small">Why then: ${reason}.${seconds}</p>` : null
-}
 
 const Why = ({ task }: { readonly task: TaskDetail }) => {
   const [tone, word] = taskStates[task.status]
@@ -52,7 +47,7 @@ const Why = ({ task }: { readonly task: TaskDetail }) => {
             month.
           </p>`
     }
-    <${Refresh} refresh=${task.refresh} />
+    <${RefreshNote} refresh=${task.refresh} />
     ${task.source?.paused ? html`<p class="small">Its source is paused.</p>` : null}
     ${task.source?.problem == null ? null : html`<p class="small">Its source has a problem: ${task.source.problem}</p>`}
     ${
@@ -82,7 +77,7 @@ export const TaskDialog = ({
   readonly close: () => void
 }) => {
   const isAdmin = useCell(session, ({ keys }) => keys?.admin !== undefined)
-  const { again, failure, value } = useAnswer<TaskDetail>(`hilltop/task/${id}`)
+  const { again, failure, value } = useAnswer<TaskDetail>(`hilltop/task/${id}`, { follows: true })
   const action = useAction()
   const act = (what: "run" | "redrive", done: string) =>
     action.run(async () => {

@@ -75,7 +75,8 @@ export const TaskFinder = () => {
   const search = JSON.stringify(chosen)
   useEffect(() => setCursors([]), [search])
   const { again, asking, failure, value } = useAnswer<Page<Task>>(
-    withQuery("hilltop/task", { ...chosen, limit: pageSize, history: 50, cursor: cursors.at(-1) })
+    withQuery("hilltop/task", { ...chosen, limit: pageSize, history: 50, cursor: cursors.at(-1) }),
+    { follows: true }
   )
   const open = query["task"] === undefined ? undefined : Number(query["task"])
   return html`<${Card}

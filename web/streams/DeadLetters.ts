@@ -39,7 +39,8 @@ const OfTopic = ({ topic }: { readonly topic: Streams["dead_letters"][number] })
   const isAdmin = useCell(session, ({ keys }) => keys?.admin !== undefined)
   const [cursors, setCursors] = useState<ReadonlyArray<string>>([])
   const { again, failure, value } = useAnswer<Page<DeadLetter>>(
-    withQuery("topic/dead_letter", { topic: topic.topic, limit: 50, cursor: cursors.at(-1) })
+    withQuery("topic/dead_letter", { topic: topic.topic, limit: 50, cursor: cursors.at(-1) }),
+    { follows: true }
   )
   const open = useCell(route, ({ query }) => (query["topic"] === topic.topic ? query["offset"] : undefined))
   const action = useAction()
