@@ -23,6 +23,7 @@ WORKDIR /penstock
 ENV NODE_ENV=production
 COPY package.json ./
 COPY bin bin
+COPY web web
 COPY --from=modules /penstock/node_modules node_modules
 COPY --from=build /penstock/dist dist
 # Nothing is written to disk where DATABASE_URL is set: the file system may be read-only.

@@ -6,12 +6,17 @@
  */
 import { Layer } from "effect"
 import { Loops } from "../src/running/Loop.ts"
-import { BudgetedAdapter } from "./sync/BudgetedAdapter.ts"
+import { keptTally } from "../src/sync/AdapterTally.ts"
+import { TalliedAdapter } from "./sync/TalliedAdapter.ts"
 import { Database } from "./postgres/Database.ts"
 import { PgAccountingPointCopies } from "./lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "./lookup/PgControllableUnits.ts"
-import { PgDueWork } from "./api/PgDueWork.ts"
+import { ChosenDueWork } from "./api/KafkaDueWork.ts"
+import { PgWorkMetrics } from "./api/PgWorkMetrics.ts"
+import { ProcessMetrics } from "./telemetry/ProcessMetrics.ts"
+import { KnownTopicReadings } from "./api/KnownTopicReadings.ts"
+import { PgDeadLetterMarks } from "./api/PgDeadLetterMarks.ts"
 import { PgEventInbox } from "./sync/PgEventInbox.ts"
 import { PgHilltopAdministration } from "./api/PgHilltopAdministration.ts"
 import { PgHilltopQueue } from "./crawl/PgHilltopQueue.ts"
@@ -21,8 +26,12 @@ import { PgLockStore } from "./sync/PgLockStore.ts"
 import { PgLookupStore } from "./lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "./observations/PgObservationArchive.ts"
 import { PgObservationStore } from "./observations/PgObservationStore.ts"
+import { PgObservationViews } from "./observations/PgObservationViews.ts"
+import { PgOverview } from "./api/PgOverview.ts"
 import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
+import { PgTaskSearch } from "./api/PgTaskSearch.ts"
+import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
 import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
@@ -33,7 +42,7 @@ const Stores = Layer.mergeAll(
   PgAccountingPointCopies,
   PgAccountingPointStore,
   PgControllableUnits,
-  PgDueWork,
+  PgDeadLetterMarks,
   PgEventInbox,
   PgHilltopAdministration,
   PgHilltopQueue,
@@ -43,20 +52,35 @@ const Stores = Layer.mergeAll(
   PgLookupStore,
   PgObservationArchive,
   PgObservationStore,
+  PgObservationViews,
+  PgOverview,
   PgReadiness,
+  KnownTopicReadings,
   PgServerBudget,
+  PgTaskSearch,
+  PgTrialBudget,
   ChosenTopics
 )
 
 /** Who is asked. */
-export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+export const Outside = Layer.mergeAll(TalliedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+
+/** What is found out by looking, whenever metrics are read. */
+const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
 
 /** The service, given how it answers over HTTP; what that offers is offered on. */
 export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
-  Layer.mergeAll(api, inRole("sync", SyncRole), inRole("crawl", CrawlRole), inRole("stream", StreamRole)).pipe(
+  Layer.mergeAll(
+    api,
+    Measured,
+    inRole("sync", SyncRole),
+    inRole("crawl", CrawlRole),
+    inRole("stream", StreamRole)
+  ).pipe(
+    Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
-    Layer.provideMerge(Loops.layer)
+    Layer.provideMerge(Layer.merge(Loops.layer, keptTally))
   )
 
 /** The service on Node. */

@@ -6,6 +6,7 @@
 import { Effect, Layer } from "effect"
 import { EventStage } from "../src/api/eventStage.ts"
 import { Draining } from "../src/api/Health.ts"
+import { OverviewFeed } from "../src/api/OverviewFeed.ts"
 import { Lookup } from "../src/lookup/Lookup.ts"
 import { Progress } from "../src/api/Progress.ts"
 import { Routes, WatchRoutes } from "../src/api/Routes.ts"
@@ -17,6 +18,7 @@ import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
+import { WebFiles } from "./page/WebFiles.ts"
 import { type Role, Settings } from "./Settings.ts"
 
 /** The first layer if this instance has the role, else the second. */
@@ -35,25 +37,29 @@ export const roleOr = <E, R, E2, R2>(
 export const inRole = <A, E, R>(role: Role, layer: Layer.Layer<A, E, R>) => roleOr(role, layer, Layer.empty)
 
 /** What watches over the instance needs: whether it is on its way out, and whether the work gets on. */
+const progressOptions = Effect.gen(function* () {
+  return {
+    interval: yield* Settings.SYNC_INTERVAL.config,
+    within: yield* Settings.SYNC_WITHIN.config,
+    deadAfter: yield* Settings.SYNC_DEAD_AFTER.config,
+    useless: yield* Settings.HEALTH_PATIENCE.config
+  }
+})
 const Watch = Layer.unwrap(
-  Effect.gen(function* () {
-    const progress = Progress.layer({
-      interval: yield* Settings.SYNC_INTERVAL.config,
-      within: yield* Settings.SYNC_WITHIN.config,
-      deadAfter: yield* Settings.SYNC_DEAD_AFTER.config
-    })
-    return Layer.merge(progress, Draining.layer)
-  })
+  Effect.map(progressOptions, (options) => Layer.merge(Progress.layer(options), Draining.layer))
 )
 
-/** What the routes need besides the stores: lookups, keys, and what watches over the instance. */
+/** What the routes need besides the stores: lookups, keys, the page, and what watches over the instance. */
 export const ApiPrograms = Layer.unwrap(
   Effect.gen(function* () {
     const lookup = Lookup.layer({
       maxAge: yield* Settings.LOOKUP_MAX_AGE.config,
       staleWithin: yield* Settings.SYNC_WITHIN.config
     })
-    return lookup.pipe(Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch)))
+    const overview = OverviewFeed.layer(yield* progressOptions)
+    return Layer.merge(lookup, overview).pipe(
+      Layer.provideMerge(Layer.mergeAll(SharedRefresh.layer, DigestApiKeys, Watch, WebFiles))
+    )
   })
 )
 

@@ -25,7 +25,7 @@ const setting = <A>(
   meaning: string
 ): Setting<A> => ({ ...form, fallback, meaning })
 
-const withDefault = <A, B>(form: { readonly config: Config.Config<A>; readonly rule: string }, value: B) => ({
+const withDefault = <A, const B>(form: { readonly config: Config.Config<A>; readonly rule: string }, value: B) => ({
   ...form,
   config: Config.withDefault(form.config, value)
 })
@@ -70,6 +70,59 @@ const duration = (name: string, fallback: Duration.Input) => ({
   rule: 'must be a duration, such as "90 seconds" or "5 minutes"'
 })
 const topic = (name: string) => text(name, /^[A-Za-z0-9._-]{1,249}$/, "must be a name that Kafka allows for a topic")
+
+/** As OpenTelemetry has durations: a number of milliseconds, as text. */
+const millis = (name: string) => {
+  const { config } = number(name, Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2 ** 31 - 1 })), "")
+  return { config: Config.map(config, Duration.millis), rule: "must be a whole number of milliseconds, at least 1" }
+}
+const oneOf = <const Words extends ReadonlyArray<string>>(name: string, words: Words) => ({
+  config: Config.Literals(words, name),
+  rule: `must be one of ${words.join(", ")}`
+})
+const boolean = (name: string) => ({ config: Config.Boolean(name), rule: "must be true or false" })
+/** `name=value,name=value`, as OpenTelemetry has headers and attributes: percent-encoded, blanks around them ignored. */
+const pairs = (name: string, isName: RegExp, isValue: RegExp, rule: string) => ({
+  config: Config.schema(
+    Schema.String.check(
+      Schema.makeFilter((list: string) =>
+        pairsIn(list).every((pair) => pair !== undefined && isName.test(pair[0]) && isValue.test(pair[1]))
+      )
+    ),
+    name
+  ).pipe(
+    Config.map((list): Readonly<Record<string, string>> =>
+      Object.fromEntries(pairsIn(list).flatMap((pair) => (pair ? [pair] : [])))
+    )
+  ),
+  rule
+})
+const pairsIn = (list: string): ReadonlyArray<readonly [string, string] | undefined> =>
+  list
+    .split(",")
+    .filter((pair) => pair.trim() !== "")
+    .map((pair) => {
+      const [, name = "", value = ""] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/s.exec(pair) ?? []
+      return Option.getOrUndefined(Option.all([decodeComponent(name), decodeComponent(value)]))
+    })
+const decodeComponent = Schema.decodeOption(Schema.StringFromUriComponent)
+
+/** A form whose value goes into no log. */
+const secret = <A>({ config, rule }: { readonly config: Config.Config<A>; readonly rule: string }) => ({
+  config: Config.map(config, (value) => Redacted.make(value)),
+  rule
+})
+const exporter = (name: string) => withDefault(oneOf(name, ["otlp", "none"]), "otlp")
+
+const samplers = [
+  "always_on",
+  "always_off",
+  "traceidratio",
+  "parentbased_always_on",
+  "parentbased_always_off",
+  "parentbased_traceidratio"
+] as const
+export type SamplerName = (typeof samplers)[number]
 
 /** A caller's name and the key it shows; the name goes into logs and the audit trail, the key never. */
 export interface ApiKey {
@@ -309,7 +362,118 @@ export const Settings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
     orNone(httpUrl("OTEL_EXPORTER_OTLP_ENDPOINT")),
     "off",
-    "traces, metrics and logs over OTLP"
+    "traces, metrics and logs over OTLP, to `/v1/traces` … below it; see [traces](docs/traces.md)"
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: setting(
+    orNone(httpUrl("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")),
+    "none",
+    "where traces go instead: the whole address"
+  ),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: setting(
+    orNone(httpUrl("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")),
+    "none",
+    "where metrics go instead"
+  ),
+  OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: setting(
+    orNone(httpUrl("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")),
+    "none",
+    "where logs go instead"
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: setting(
+    orNone(
+      secret(
+        pairs(
+          "OTEL_EXPORTER_OTLP_HEADERS",
+          /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+          /^[\x20-\x7e]*$/,
+          "must be name=value,name=value, with what headers may hold, percent-encoded"
+        )
+      )
+    ),
+    "none",
+    "headers of what is sent, such as a key: `name=value,name=value`"
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: setting(
+    withDefault(oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", ["http/json", "http/protobuf"]), "http/json"),
+    "`http/json`",
+    "or `http/protobuf`"
+  ),
+  OTEL_EXPORTER_OTLP_COMPRESSION: setting(
+    withDefault(oneOf("OTEL_EXPORTER_OTLP_COMPRESSION", ["none", "gzip"]), "none"),
+    "`none`",
+    "or `gzip`"
+  ),
+  OTEL_EXPORTER_OTLP_TIMEOUT: setting(
+    withDefault(millis("OTEL_EXPORTER_OTLP_TIMEOUT"), Duration.seconds(10)),
+    "10000",
+    "milliseconds that the endpoint has to take what is sent"
+  ),
+  OTEL_TRACES_EXPORTER: setting(exporter("OTEL_TRACES_EXPORTER"), "`otlp`", "`none` sends no traces"),
+  OTEL_METRICS_EXPORTER: setting(exporter("OTEL_METRICS_EXPORTER"), "`otlp`", "`none` sends no metrics"),
+  OTEL_LOGS_EXPORTER: setting(exporter("OTEL_LOGS_EXPORTER"), "`otlp`", "`none` sends no logs"),
+  OTEL_SDK_DISABLED: setting(
+    withDefault(boolean("OTEL_SDK_DISABLED"), false),
+    "`false`",
+    "`true` sends nothing over OTLP, whatever else is set"
+  ),
+  OTEL_SERVICE_NAME: setting(
+    orNone(plainText("OTEL_SERVICE_NAME")),
+    "`penstock`",
+    "`service.name` of all that is sent"
+  ),
+  OTEL_RESOURCE_ATTRIBUTES: setting(
+    orNone(
+      pairs("OTEL_RESOURCE_ATTRIBUTES", /^[!-~]+$/, /^\P{Cc}*$/u, "must be name=value,name=value, percent-encoded")
+    ),
+    "none",
+    "what else is said of this instance, such as `deployment.environment.name=test`"
+  ),
+  OTEL_TRACES_SAMPLER: setting(
+    withDefault(oneOf("OTEL_TRACES_SAMPLER", samplers), "parentbased_always_on"),
+    "`parentbased_always_on`",
+    "which traces are kept: `always_on`, `always_off`, `traceidratio`; with `parentbased_` as the caller has decided, if it has"
+  ),
+  OTEL_TRACES_SAMPLER_ARG: setting(
+    withDefault(
+      number(
+        "OTEL_TRACES_SAMPLER_ARG",
+        Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+        "must be a number from 0 to 1"
+      ),
+      1
+    ),
+    "1",
+    "the share of traces that `traceidratio` keeps"
+  ),
+  OTEL_BSP_SCHEDULE_DELAY: setting(
+    withDefault(millis("OTEL_BSP_SCHEDULE_DELAY"), Duration.seconds(5)),
+    "5000",
+    "milliseconds between two batches of spans"
+  ),
+  OTEL_BSP_MAX_QUEUE_SIZE: setting(
+    withDefault(positiveInt("OTEL_BSP_MAX_QUEUE_SIZE"), 2_048),
+    "2048",
+    "spans that wait while the endpoint takes none; of more, the oldest batches are dropped"
+  ),
+  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: setting(
+    withDefault(positiveInt("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"), 512),
+    "512",
+    "spans of one batch"
+  ),
+  OTEL_METRIC_EXPORT_INTERVAL: setting(
+    withDefault(millis("OTEL_METRIC_EXPORT_INTERVAL"), Duration.seconds(60)),
+    "60000",
+    "milliseconds between two reports of all metrics"
+  ),
+  OTEL_BLRP_SCHEDULE_DELAY: setting(
+    withDefault(millis("OTEL_BLRP_SCHEDULE_DELAY"), Duration.seconds(1)),
+    "1000",
+    "milliseconds between two batches of log lines"
+  ),
+  HEALTH_PATIENCE: setting(
+    duration("HEALTH_PATIENCE", "10 minutes"),
+    "`10 minutes`",
+    "how long the adapter or a Hilltop server may answer nothing that can be used before `/health/progress` says so"
   ),
   LOG_LEVEL: setting(
     {

@@ -5,13 +5,15 @@
  */
 import { Effect, Layer, Logger, References } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { Otlp } from "effect/observability"
 import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { DiscreetOtlp } from "./DiscreetOtlp.ts"
+import { OtlpDelivery } from "./otlp/OtlpDelivery.ts"
+import { OtlpExport, otlpSettings } from "./otlp/OtlpExport.ts"
+import { lookAround } from "../src/running/Observed.ts"
+import { logLine } from "./telemetry/jsonLog.ts"
 import { Settings } from "./Settings.ts"
-import { version } from "./version.ts"
 
-const json = Logger.withConsoleLog(Logger.map(Logger.formatJson, blotPersonalNumbers))
+const json = Logger.withConsoleLog(Logger.map(logLine, (line) => blotPersonalNumbers(JSON.stringify(line))))
 
 /** One line a message, for people: time, level, message, and what was annotated. */
 const pretty = Logger.withConsoleLog(
@@ -36,16 +38,24 @@ const log = Layer.unwrap(
   })
 )
 
-const otlp = Layer.unwrap(
-  Effect.map(Settings.OTEL_EXPORTER_OTLP_ENDPOINT.config, (baseUrl) =>
-    baseUrl === undefined
+/** Metrics leave as they are known then. */
+const betweenLooks = "10 seconds"
+
+/** Looks around for those metrics that go out by themselves; those who read `/metrics` have it done. */
+const looks = Layer.effectDiscard(
+  Effect.forkScoped(Effect.forever(Effect.andThen(lookAround, Effect.sleep(betweenLooks))))
+)
+
+/** Nothing of it is there, nor made, where no endpoint is set. */
+export const Otlp = Layer.unwrap(
+  Effect.map(otlpSettings, (settings) =>
+    settings === undefined
       ? Layer.empty
-      : Otlp.layer({
-          baseUrl,
-          resource: { serviceName: "penstock", serviceVersion: version },
-          loggerMergeWithExisting: true
-        }).pipe(Layer.provide([FetchHttpClient.layer, DiscreetOtlp]))
+      : Layer.merge(OtlpExport(settings), settings.addresses.metrics === undefined ? Layer.empty : looks).pipe(
+          Layer.provide(DiscreetOtlp(settings.protocol)),
+          Layer.provide(OtlpDelivery(settings.delivery).pipe(Layer.provide(FetchHttpClient.layer)))
+        )
   )
 )
 
-export const Telemetry = Layer.provideMerge(otlp, log)
+export const Telemetry = Layer.provideMerge(Otlp, log)

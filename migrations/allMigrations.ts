@@ -13,6 +13,9 @@ import mismatchLimit from "./0017_mismatch_limit.ts"
 import series from "./0018_series.ts"
 import unavailableTasks from "./0019_unavailable_tasks.ts"
 import refresh from "./0020_refresh.ts"
+import uselessServers from "./0021_useless_servers.ts"
+import eventTrace from "./0022_event_trace.ts"
+import page from "./0023_page.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -23,7 +26,10 @@ export const migrations = {
   "0017_mismatch_limit": mismatchLimit,
   "0018_series": series,
   "0019_unavailable_tasks": unavailableTasks,
-  "0020_refresh": refresh
+  "0020_refresh": refresh,
+  "0021_useless_servers": uselessServers,
+  "0022_event_trace": eventTrace,
+  "0023_page": page
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -7,47 +7,41 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Console, Effect, Exit, Option, Runtime } from "effect"
-import { CliError, Command } from "effect/cli"
+import { Effect, Layer } from "effect"
+import { CliConfig, Command, GlobalFlag } from "effect/cli"
 import { version } from "../layers/version.ts"
-import { describe } from "../src/running/describe.ts"
-import { blotPersonalNumbers } from "../src/domain/PersonalNumber.ts"
 import { demo } from "./commands/demo.ts"
+import { disk } from "./commands/disk.ts"
 import { doctor } from "./commands/doctor.ts"
+import { flagsAsSettings, Json, LogLevel, ShellCompletions } from "./commands/globalFlags.ts"
 import { migrate } from "./commands/migrate.ts"
 import { purge } from "./commands/purge.ts"
 import { source } from "./commands/source.ts"
 import { start } from "./commands/start.ts"
 import { sync } from "./commands/sync.ts"
 import { task } from "./commands/task.ts"
+import { exitCode, presentation, tellFailure } from "./commands/told.ts"
 import { topic } from "./commands/topic.ts"
 
 const penstock = Command.make("penstock").pipe(
   Command.withDescription("Keeps local copies of data mastered elsewhere, fresh, complete and polite to the source"),
-  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic, purge])
+  Command.withSubcommands([start, demo, migrate, doctor, source, task, sync, topic, disk, purge]),
+  Command.provide(flagsAsSettings),
+  Command.withGlobalFlags([Json, LogLevel, ShellCompletions]),
+  Command.withExamples([
+    { command: "penstock demo", description: "See all of it at work, with simulated neighbours" },
+    { command: "penstock doctor", description: "What is missing, and what to do about it" }
+  ])
 )
 
-/** What a person is told of a failure: the message of a failure that is foreseen, the whole cause of any other. */
-const tell = (cause: Cause.Cause<unknown>): string =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: (error) => (error instanceof Error && error.message !== "" ? error.message : describe(cause)),
-    onNone: () => Cause.pretty(cause)
-  })
-
-/** A command line that makes no sense has been answered with the help already. */
-const isTold = (cause: Cause.Cause<unknown>): boolean =>
-  Cause.hasInterruptsOnly(cause) || Option.exists(Cause.findErrorOption(cause), CliError.isCliError)
-
 Command.run(penstock, { version }).pipe(
-  Effect.provide(NodeServices.layer),
-  Effect.tapCause((cause) => (isTold(cause) ? Effect.void : Console.error(blotPersonalNumbers(tell(cause))))),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    teardown: (exit, onExit) =>
-      onExit(
-        Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
-          ? 0
-          : Runtime.getErrorExitCode(Cause.squash(exit.cause))
-      )
-  })
+  Effect.provide(
+    Layer.mergeAll(
+      NodeServices.layer,
+      presentation,
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
+    )
+  ),
+  tellFailure,
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(exitCode(exit)) })
 )

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
+import { libraries } from "../layers/page/libraries.ts"
 
 const root = resolve(import.meta.dirname, "..")
 
@@ -31,6 +32,8 @@ const technology: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/embedded": [...forAll],
   "layers/postgres": [...forAll, "layers/embedded", "migrations"],
   "layers/http": [...forAll],
+  "layers/otlp": [...forAll],
+  "layers/telemetry": [...forAll],
   "layers/sync": [...forAll, "src/sync", "layers/postgres", "layers/http"],
   "layers/lookup": [...forAll, "src/lookup", "src/sync", "layers/postgres", "layers/sync"],
   "layers/hilltop": [...forAll, "src/hilltop", "layers/http"],
@@ -39,6 +42,7 @@ const technology: Readonly<Record<string, ReadonlyArray<string>>> = {
   "layers/observations": [...forAll, "src/hilltop", "src/stream", "src/api", "layers/postgres", "migrations"],
   "layers/kafka": [...forAll, "src/stream"],
   "layers/topics": [...forAll, "src/stream", "layers/postgres", "layers/kafka"],
+  "layers/page": ["src/api"],
   "layers/api": [...forAll, "src/stream", "src/api", "layers/postgres", "layers/crawl", "migrations"]
 }
 
@@ -49,13 +53,15 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   // What a package offers by room: names of contracts, and nothing else.
   exports: Object.keys(contracts),
   layers: [...Object.keys(contracts), ...Object.keys(technology), "migrations"],
-  scripts: [...Object.keys(contracts), ...Object.keys(technology), "migrations", "layers"]
+  scripts: [...Object.keys(contracts), ...Object.keys(technology), "migrations", "layers", "web"],
+  // What runs in browsers knows nothing of the service but its API.
+  web: []
 }
 
 /** What lies beside the rooms of `layers`, and serves them all. */
 const settings = ["layers/Settings.ts", "layers/version.ts"]
 
-const files = globSync("{exports,src,layers,migrations,scripts}/**/*.ts", { cwd: root }).sort()
+const files = globSync("{exports,src,layers,migrations,scripts,web}/**/*.ts", { cwd: root }).sort()
 const roomOf = (file: string) =>
   settings.includes(file)
     ? "settings"
@@ -108,6 +114,19 @@ describe("the house", () => {
           )
           .map(
             (specifier) => `${file} imports ${specifier}, but src and migrations may import effect and themselves only.`
+          )
+      )
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("gives browsers the libraries that are served to them, and nothing else", () => {
+    const broken = files
+      .filter((file) => file.startsWith("web/"))
+      .flatMap((file) =>
+        importsOf(file)
+          .filter((specifier) => !specifier.startsWith(".") && !Object.hasOwn(libraries, specifier))
+          .map(
+            (specifier) => `${file} imports ${specifier}, which is not served to browsers (layers/page/libraries.ts).`
           )
       )
     assert.deepStrictEqual(broken, [])

@@ -5,7 +5,7 @@
  */
 import { Context, Effect, Layer, Scope } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
-import { BodyLimit } from "../../src/api/Boundary.ts"
+import { BodyLimit, WatchersUntraced } from "../../src/api/Boundary.ts"
 import type { Routes } from "../../src/api/Routes.ts"
 
 /** What the routes need from the code that makes the handler; the platform comes with it. */
@@ -18,7 +18,7 @@ type Needed = Exclude<
 export const fetchHandler = Effect.fnUntraced(function* (routes: typeof Routes) {
   const context = Context.omit(Scope.Scope)(yield* Effect.context<Needed | Scope.Scope>())
   // Merged, not only provided: the fibers of requests know what these layers give, so the loggers, their level and the tracer.
-  const surroundings = Layer.merge(Layer.succeedContext(context), BodyLimit)
+  const surroundings = Layer.mergeAll(Layer.succeedContext(context), BodyLimit, WatchersUntraced)
   const { handler } = yield* Effect.acquireRelease(
     Effect.sync(() =>
       HttpRouter.toWebHandler(routes.pipe(Layer.provideMerge(surroundings), Layer.provide(HttpServer.layerServices)), {

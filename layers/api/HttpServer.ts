@@ -8,7 +8,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Duration, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-import { BodyLimit } from "../../src/api/Boundary.ts"
+import { BodyLimit, WatchersUntraced } from "../../src/api/Boundary.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Settings } from "../Settings.ts"
 
@@ -85,12 +85,26 @@ export const serveOnSettings = <E, R>(routes: Layer.Layer<never, E, R>) =>
 
 /** Serves the routes on the server there is. */
 export const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
-  drainFirst.pipe(Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })), Layer.provide(BodyLimit))
+  drainFirst.pipe(
+    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true })),
+    Layer.provideMerge(drainedLast),
+    Layer.provide([BodyLimit, WatchersUntraced])
+  )
+
+/** Built before the routes are served, so it is the last to hear of the end. */
+const drainedLast = Layer.effectDiscard(
+  Effect.addFinalizer(() => Effect.logInfo("http: drained: no request is in flight any more"))
+)
 
 /** Built after the server, so it is the first to hear of the end. */
 const drainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
     const draining = yield* Draining
-    yield* Effect.addFinalizer(() => draining.begin)
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        draining.begin,
+        Effect.logInfo("http: draining begun: this instance takes no new requests and ends those in flight")
+      )
+    )
   })
 )

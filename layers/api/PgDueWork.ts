@@ -3,18 +3,17 @@
  *
  * Everything is found at the head of an index, of those that the claims use: 1.8 ms at a million accounting points and a
  * million due requests to 20 servers, on two cores that had other work. With Kafka, what its readers have not read is
- * for its own tools to tell; here the loops of the readers show whether they are alive.
+ * told by `KafkaDueWork`.
  */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
-import { eventGroup } from "../../src/api/eventStage.ts"
-import { DueWork } from "../../src/api/DueWork.ts"
-import { mapperGroup } from "../../src/stream/mappingStage.ts"
-import { storeGroup } from "../../src/stream/observationStage.ts"
+import { DueWork, mostUseless } from "../../src/api/DueWork.ts"
 import { isFree, openLanes } from "../crawl/claimStatement.ts"
+import { uselessSeconds } from "../crawl/hilltopServers.ts"
 import { Settings } from "../Settings.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { readings } from "./readings.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -25,25 +24,13 @@ const Row = Schema.Struct({
   abandoned_sync: Schema.NullOr(Schema.Number),
   request: Schema.NullOr(Schema.Number),
   abandoned_request: Schema.NullOr(Schema.Number),
-  record: Schema.NullOr(Schema.Number)
+  record: Schema.NullOr(Schema.Number),
+  useless: Schema.NullOr(Schema.Array(Schema.Struct({ origin: Schema.String, seconds: Schema.Finite })))
 })
 
-/** Which group reads which topic. */
-interface Reading {
-  readonly group: string
-  readonly topic: string
-}
-
-/** Groups of topics that nobody reads any more have records that wait for ever, so only those that are read are looked at. */
-const readings = Effect.gen(function* () {
-  if ((yield* Settings.KAFKA_BROKERS.config) !== undefined) return []
-  const eventTopic = yield* Settings.ACCOUNTING_POINT_EVENTS_TOPIC.config
-  const all: ReadonlyArray<Reading> = [
-    { group: mapperGroup, topic: yield* Settings.HILLTOP_RAW_TOPIC.config },
-    { group: storeGroup, topic: yield* Settings.OBSERVATIONS_TOPIC.config },
-    ...(eventTopic === undefined ? [] : [{ group: eventGroup, topic: eventTopic }])
-  ]
-  return all
+/** With Kafka none of them is kept here. */
+const readHere = Effect.gen(function* () {
+  return (yield* Settings.KAFKA_BROKERS.config) === undefined ? yield* readings : []
 })
 
 /** Rows at the head of a lane that are looked at where its order is not that of their age. */
@@ -71,7 +58,7 @@ export const PgDueWork = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const rate = yield* Settings.CRAWL_SERVER_RATE.config
-    const read = yield* readings
+    const read = yield* readHere
 
     const row = SqlSchema.findOne({
       Request: Schema.Void,
@@ -96,7 +83,10 @@ export const PgDueWork = Layer.effect(
             JOIN topic_partitions p ON p.topic = g.topic AND p.partition = g.partition AND p.next_offset > g.next_offset
             CROSS JOIN LATERAL (SELECT r.created_at FROM topic_records r
               WHERE r.topic = g.topic AND r.partition = g.partition AND r."offset" >= g.next_offset
-              ORDER BY r."offset" LIMIT 1) oldest) AS record`
+              ORDER BY r."offset" LIMIT 1) oldest) AS record,
+          (SELECT json_agg(json_build_object('origin', origin, 'seconds', seconds) ORDER BY seconds DESC) FROM (
+            SELECT s.origin, ${sql.literal(uselessSeconds("s"))} AS seconds FROM hilltop_servers s
+            WHERE s.useless_since IS NOT NULL ORDER BY seconds DESC LIMIT ${mostUseless}) longest WHERE seconds > 0) AS useless`
     })
 
     return DueWork.of({
@@ -107,7 +97,8 @@ export const PgDueWork = Layer.effect(
           abandonedSync: aged(found.abandoned_sync),
           request: aged(found.request),
           abandonedRequest: aged(found.abandoned_request),
-          record: aged(found.record)
+          record: aged(found.record),
+          uselessServers: found.useless ?? []
         })),
         Effect.catchTags({ SchemaError: Effect.die, NoSuchElementError: Effect.die }),
         plain

@@ -37,7 +37,7 @@ const SourceRow = Schema.Struct({
   updated_at: Schema.Finite
 })
 
-const TaskRow = Schema.Struct({
+export const TaskRow = Schema.Struct({
   id: Schema.Int,
   source_id: Schema.Int,
   request_type: RequestType,
@@ -53,10 +53,10 @@ const TaskRow = Schema.Struct({
 })
 
 /** What `jsonb` holds may be more than JSON can say: a number beyond all of ours reads as null. */
-const asJson = (value: unknown): Schema.Json => JSON.parse(JSON.stringify(value)) as Schema.Json
+export const asJson = (value: unknown): Schema.Json => JSON.parse(JSON.stringify(value)) as Schema.Json
 const sourceFrom = (row: typeof SourceRow.Type): SourceView => ({ ...row, configuration: asJson(row.configuration) })
 
-const taskFrom = ({ refresh, refresh_reason, ...row }: typeof TaskRow.Type): TaskView => ({
+export const taskFrom = ({ refresh, refresh_reason, ...row }: typeof TaskRow.Type): TaskView => ({
   ...row,
   refresh: refreshView(refresh, refresh_reason),
   history: Array.isArray(row.history) ? row.history.map(asJson) : []
@@ -67,10 +67,10 @@ const first = <A>(rows: ReadonlyArray<A>): A | undefined => rows[0]
 const millis = (column: string) => `floor(${writableMillis(column)})::float8 AS ${column}`
 const sourceColumns = `id, council_id, hts_url, configuration, paused, coalesce(problem, doubt) AS problem, ${millis("created_at")}, ${millis("updated_at")}`
 const lease = "SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now()"
-const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
+export const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
   WHEN attempts > 0 AND unavailable_since IS NULL THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
 /** A task that an operator put off for ever, or before all others, has a time all the same. */
-const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${millis("next_fetch_at")}, ${status} AS status,
+export const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${millis("next_fetch_at")}, ${status} AS status,
   attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason,
   refresh, refresh_reason, previous_history AS history`
 

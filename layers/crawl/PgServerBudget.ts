@@ -1,13 +1,24 @@
 /**
  * Limits and pauses of Hilltop servers, in the table whose token buckets `PgHilltopQueue` spends.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { ServerBudget, type ServerStates } from "../../src/crawl/ServerBudget.ts"
 import { paceRule } from "../../src/crawl/ServerPace.ts"
+import { uselessSeconds } from "./hilltopServers.ts"
+import { rowsAs } from "../postgres/statementArrays.ts"
 import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
+
+const asTroubled = rowsAs(
+  Schema.Struct({
+    origin: Schema.String,
+    state: Schema.Literals(["open", "cooling", "slowed", "free"]),
+    pace: Schema.Number,
+    useless_seconds: Schema.Finite
+  })
+)
 
 const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -38,6 +49,23 @@ export const PgServerBudget = Layer.effect(
         FROM (SELECT CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
           WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state FROM hilltop_servers) each`.pipe(
         Effect.map(([row]) => row ?? { open: 0, cooling: 0, slowed: 0, free: 0 }),
+        unavailable
+      ),
+      // Servers are few: hundreds of rows are read in less than a millisecond.
+      troubled: asTroubled(sql`
+        SELECT origin, state, pace, useless_seconds FROM (
+          SELECT origin, pace, CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
+            WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state, ${sql.literal(uselessSeconds("s"))} AS useless_seconds
+          FROM hilltop_servers s) each
+        WHERE state <> 'free' OR useless_seconds > 0 ORDER BY useless_seconds DESC, origin LIMIT 1000`).pipe(
+        Effect.map((rows) =>
+          rows.map(({ origin, pace, state, useless_seconds: uselessSeconds }) => ({
+            origin,
+            pace,
+            state,
+            uselessSeconds
+          }))
+        ),
         unavailable
       )
     })

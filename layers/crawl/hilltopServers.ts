@@ -16,7 +16,7 @@ import {
 } from "../../src/crawl/ServerPace.ts"
 import { afterLooks, formatServer, type Lesson, parseServer } from "../../src/crawl/RefreshPolicy.ts"
 import { allowedPerDay } from "../../src/crawl/ServerBudget.ts"
-import { millisOf } from "../postgres/epochNumbers.ts"
+import { millisOf, secondsSince } from "../postgres/epochNumbers.ts"
 import { float8s, rowsAs, sparse, texts } from "../postgres/statementArrays.ts"
 
 /** Limits where no source says otherwise. */
@@ -24,6 +24,9 @@ export interface DefaultLimits {
   readonly requestsPerSecond: number
   readonly maxConcurrent: number
 }
+
+/** Failures in a row from which on a server is left alone. */
+export const failuresOfCircuit = paceRule.failures
 
 /** Expressions over a row `s` of `hilltop_servers`. */
 export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
@@ -64,6 +67,7 @@ const HealthRow = Schema.Struct({
   answers: Schema.Number,
   recent_millis: Schema.Number,
   usual_millis: Schema.Number,
+  useless_since: Schema.NullOr(Schema.Number),
   requests_per_day: Schema.NullOr(Schema.Number),
   requests_per_second: Schema.NullOr(Schema.Number),
   knowledge: Schema.NullOr(Schema.String)
@@ -75,7 +79,14 @@ const mostInARow = 1_000_000
 
 /** All that the rule reads and writes, as text; claims change none of it. */
 const version = `ROW(s.origin, s.pace, s.paced_at, s.epoch, s.failures, s.pauses, s.open_until, s.cool_down_until, s.answers,
-  s.recent_millis, s.usual_millis, s.knowledge)::text`
+  s.recent_millis, s.usual_millis, s.useless_since, s.knowledge)::text`
+
+/** For how long the server of the row `s` has answered nothing that can be used; 0 where nobody wants to ask it. */
+export const uselessSeconds = (s: string): string =>
+  `CASE WHEN ${s}.useless_since IS NOT NULL AND isfinite(${s}.useless_since) AND EXISTS (
+    SELECT FROM hilltop_lanes lane JOIN hilltop_sources source ON source.id = lane.source_id
+    WHERE lane.origin = ${s}.origin AND NOT source.paused AND source.problem IS NULL)
+    THEN greatest(0, ${secondsSince(`${s}.useless_since`)}) ELSE 0 END::float8`
 
 /** A server as it will be after its answers, if nobody judges it meanwhile. */
 export interface Judged {
@@ -105,6 +116,7 @@ export const judge = Effect.fnUntraced(function* (
     SELECT s.origin, ${sql.literal(version)} AS version, ${millis("now()")} AS now, s.pace, ${millis("s.paced_at")} AS paced_at,
       s.epoch::float8 AS epoch, s.failures, s.pauses, ${millis("s.open_until")} AS open_until,
       ${millis("s.cool_down_until")} AS cool_down_until, s.answers::float8 AS answers, s.recent_millis, s.usual_millis,
+      ${millis("s.useless_since")} AS useless_since,
       s.requests_per_day, s.requests_per_second, s.knowledge
     FROM hilltop_servers s WHERE s.origin = ANY(${[...new Set([...heard.keys(), ...taught.keys()])]}::text[])`)
   return rows.map((row): Judged => {
@@ -120,7 +132,8 @@ export const judge = Effect.fnUntraced(function* (
       coolDownUntil: row.cool_down_until ?? undefined,
       answers: row.answers,
       recentMillis: row.recent_millis,
-      usualMillis: row.usual_millis
+      usualMillis: row.usual_millis,
+      uselessSince: row.useless_since ?? undefined
     }
     const lessons = taught.get(row.origin)
     const allowed = allowedPerDay(row.requests_per_day ?? undefined, row.requests_per_second ?? requestsPerSecond)
@@ -158,11 +171,13 @@ export const slotsSettled = (
     SELECT * FROM unnest(${texts(judged.map(({ origin }) => origin))}, ${column((h) => h.pace)}, ${column((h) => h.pacedAt)},
       ${column((h) => h.epoch)}, ${column((h) => h.failures)}, ${column((h) => h.pauses)}, ${column((h) => h.openUntil)},
       ${column((h) => h.coolDownUntil)}, ${column((h) => h.answers)}, ${column((h) => h.recentMillis)}, ${column((h) => h.usualMillis)},
+      ${column((h) => h.uselessSince)},
       ${sparse(
         texts,
         judged.map(({ knowledge }) => knowledge)
       )})
-      AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis, knowledge)
+      AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis,
+        useless_since, knowledge)
   ), touched AS (
     SELECT s.origin FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM judged)) AND ${isAsJudged(sql, judged)}
@@ -175,7 +190,9 @@ export const slotsSettled = (
       open_until = CASE WHEN judged.origin IS NULL THEN s.open_until ELSE to_timestamp(judged.open_until / 1000) END,
       cool_down_until = coalesce(to_timestamp(judged.cool_down_until / 1000), s.cool_down_until),
       answers = coalesce(judged.answers, s.answers), recent_millis = coalesce(judged.recent_millis, s.recent_millis),
-      usual_millis = coalesce(judged.usual_millis, s.usual_millis), knowledge = coalesce(judged.knowledge, s.knowledge)
+      usual_millis = coalesce(judged.usual_millis, s.usual_millis),
+      useless_since = CASE WHEN judged.origin IS NULL THEN s.useless_since ELSE to_timestamp(judged.useless_since / 1000) END,
+      knowledge = coalesce(judged.knowledge, s.knowledge)
     FROM touched LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin) WHERE s.origin = touched.origin
   )`
 }

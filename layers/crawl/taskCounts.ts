@@ -46,3 +46,12 @@ export const countTasks = Effect.gen(function* () {
     FROM ${sql.literal(tasksOfSources)} WHERE NOT s.paused`)
   return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
 })
+
+const asSources = rowsAs(Schema.Struct({ sources: Schema.Int }))
+
+/** Sources that are not paused. */
+export const countSources = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* asSources(sql`SELECT count(*)::int4 AS sources FROM hilltop_sources WHERE NOT paused`)
+  return row?.sources ?? 0
+})

@@ -17,6 +17,7 @@ import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../.
 import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
+import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
 import { tolerantOfHeads } from "./tolerantHeads.ts"
@@ -213,10 +214,7 @@ const make = Effect.gen(function* () {
         const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited)
         yield* share.turn
         return { ...answer, millis }
-      }).pipe(
-        Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-        Effect.withSpan("HilltopClient.fetch", { kind: "client" })
-      )
+      }).pipe(Effect.provideService(HttpClient.TracerPropagationEnabled, false), spanWhereTraced("HilltopClient.fetch"))
   })
 })
 

@@ -10,6 +10,7 @@ import { deadLetterPartitions, deadLetterTopic } from "../../src/stream/DeadLett
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { type KafkaConnection, KafkajsClient } from "./KafkajsProtocol.ts"
 import { KafkajsSink } from "./KafkajsSink.ts"
+import { KafkajsTopicBrowser } from "./KafkajsTopicBrowser.ts"
 import { KafkajsTopicReader } from "./KafkajsTopicReader.ts"
 import { KafkajsTopics, type TopicPlan } from "./KafkajsTopics.ts"
 import { Settings } from "../Settings.ts"
@@ -52,4 +53,7 @@ const topics = Layer.unwrap(
 )
 
 export const KafkaTopics = (brokers: ReadonlyArray<string>) =>
-  Layer.merge(KafkajsSink, KafkajsTopicReader()).pipe(Layer.provide(topics), Layer.provide(clientOf(brokers)))
+  Layer.mergeAll(KafkajsSink, KafkajsTopicReader(), KafkajsTopicBrowser).pipe(
+    Layer.provide(topics),
+    Layer.provide(clientOf(brokers))
+  )

@@ -78,6 +78,8 @@ export interface KafkaNode {
       readonly partitionMetadata: ReadonlyArray<{ readonly partitionId: number }>
     }>
   }>
+  /** As the cluster's, but it tells an error of the broker from a coordinator that is not there. */
+  readonly findGroupCoordinator: (of: { readonly groupId: string; readonly coordinatorType: 0 | 1 }) => Promise<unknown>
   readonly createTopics: (request: {
     readonly topics: ReadonlyArray<{
       readonly topic: string

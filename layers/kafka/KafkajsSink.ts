@@ -5,6 +5,7 @@
  * with its connections, and the next send makes new ones: nothing has to be mended after an outage.
  */
 import { Effect, Layer, Semaphore } from "effect"
+import { makeTrouble } from "../../src/running/Trouble.ts"
 import { batched } from "../../src/running/batched.ts"
 import {
   KafkaSink,
@@ -37,11 +38,17 @@ const make = Effect.gen(function* () {
     })
   )
 
+  const trouble = makeTrouble({ begins: "Kafka: cannot be written to", ends: "Kafka: can be written to again" })
+
   /** Runs come one after the other, so a session has one request under way. */
   const sendTogether = (sends: ReadonlyArray<ReadonlyArray<OutgoingRecord>>) => {
     const records = sends.flat()
     return withProducer(({ cluster, producer }) => produce(cluster, producer, records)).pipe(
       Effect.tapError(({ kind }) => (kind === "UNKNOWN_TOPIC_OR_PARTITION" ? topics.forget : Effect.void)),
+      Effect.tap(() => trouble.isOver),
+      Effect.tapError((failure) =>
+        refusedAsTooLarge(failure, records) === undefined ? trouble.shows(failure.kind) : Effect.void
+      ),
       Effect.mapError((failure) => refusedAsTooLarge(failure, records) ?? new SinkUnavailable({ cause: failure })),
       Effect.as(sends.map(() => undefined))
     )

@@ -21,6 +21,7 @@ import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, KafkajsClient, type KafkaNode } from "./KafkajsProtocol.ts"
 import { type GenerationOptions, runGeneration } from "./kafkajsGeneration.ts"
 import { logRanges, placeIn } from "./kafkajsPositions.ts"
+import { makeRecordAges } from "./kafkajsRecordAges.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
 import { reopened } from "./reopened.ts"
 
@@ -32,7 +33,7 @@ export interface KafkajsTopicReaderOptions {
 }
 
 /** A group of ours is one of a topic; in Kafka its members might read several, and would share partitions of all. */
-const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
+export const groupOf = ({ group, topic }: Pick<ConsumeOptions, "group" | "topic">) => `${group}.${topic}`
 
 /** How long a member goes on by itself when the cluster changes: others lead after at most 10 seconds. In milliseconds. */
 const longestMove = 30_000
@@ -47,7 +48,7 @@ const isGone = (error: unknown) => error instanceof KafkaFailure && error.kind =
 const asUnavailable = <E>(error: E): Exclude<E, KafkaFailure> | ReaderUnavailable =>
   error instanceof KafkaFailure ? new ReaderUnavailable({ cause: error }) : (error as Exclude<E, KafkaFailure>)
 
-const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<ConsumeOptions, "group" | "topic">) {
+const lagsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<ConsumeOptions, "group" | "topic">) {
   const { topic } = of
   const group = groupOf(of)
   yield* ask(() => cluster.addMultipleTargetTopics([topic]))
@@ -59,11 +60,14 @@ const lagOf = Effect.fnUntraced(function* (cluster: KafkaCluster, of: Pick<Consu
     0
   )((coordinator) => committedOffsets(coordinator, { group, topic }, partitions))
   const ranges = yield* logRanges(cluster, topic, partitions)
-  return partitions.reduce((lag, partition) => {
+  return partitions.map((partition) => {
     const range = ranges.get(partition) ?? { first: 0, next: 0 }
-    return lag + range.next - placeIn(range, positions.get(partition) ?? -1).at
-  }, 0)
+    const { at } = placeIn(range, positions.get(partition) ?? -1)
+    return { partition, fetchAt: at, records: range.next - at }
+  })
 })
+const recordsOf = (lags: ReadonlyArray<{ readonly records: number }>) =>
+  lags.reduce((sum, { records }) => sum + records, 0)
 
 const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
   const client = yield* KafkajsClient
@@ -107,15 +111,26 @@ const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
     )
   }
 
+  const look = <A>(program: (cluster: KafkaCluster) => Effect.Effect<A, KafkaFailure>) =>
+    Effect.mapError(
+      Effect.tapError(withCluster(program), (error) => (isGone(error) ? topics.forget : Effect.void)),
+      asUnavailable
+    )
+  const ages = makeRecordAges()
   return TopicReader.of({
     consume,
-    lag: (of) =>
-      Effect.mapError(
-        Effect.tapError(
-          withCluster((cluster) => lagOf(cluster, of)),
-          (error) => (isGone(error) ? topics.forget : Effect.void)
-        ),
-        asUnavailable
+    lag: (of) => look((cluster) => Effect.map(lagsOf(cluster, of), recordsOf)),
+    unread: (of) =>
+      look((cluster) =>
+        Effect.gen(function* () {
+          const lags = yield* lagsOf(cluster, of)
+          const oldestAt = yield* ages.oldest(
+            cluster,
+            of.topic,
+            lags.filter(({ records }) => records > 0)
+          )
+          return { records: recordsOf(lags), oldestAt }
+        })
       )
   })
 })

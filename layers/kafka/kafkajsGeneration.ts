@@ -198,17 +198,20 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     return onStandstill(still.map(({ partition }) => partition))
   })
   const standStill = Effect.fnUntraced(function* (position: Position, why: string, isReadable: boolean) {
+    const wasStill = position.isStill
     position.isStill = true
     yield* tellStandstill
     if (position.isTold) return
     position.isTold = true
     position.isLeftOut = !isReadable
-    yield* Effect.logError(`a partition stands still: ${why}`, {
-      topic,
-      group,
-      partition: position.partition,
-      offset: position.fetchAt
-    })
+    if (!wasStill) {
+      yield* Effect.logError(`a partition stands still: ${why}`, {
+        topic,
+        group,
+        partition: position.partition,
+        offset: position.fetchAt
+      })
+    }
     const later = Effect.sync(() => {
       position.isTold = false
       position.isLeftOut = false
@@ -219,6 +222,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     position.lacksSince = undefined
     if (!position.isStill) return
     position.isStill = false
+    yield* Effect.logInfo("a partition goes on", { topic, group, partition: position.partition })
     yield* tellStandstill
   })
 

@@ -6,6 +6,7 @@
  * usually set; until then nobody else leads or coordinates in its place.
  */
 import { Clock, Effect, Random, Result } from "effect"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 import { ask, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
 
 const passes = (error: unknown): boolean => {
@@ -49,7 +50,10 @@ export const throughMoves = Effect.fnUntraced(function* <A, E, R>(
     if (failingSince === Number.NEGATIVE_INFINITY || now - startedAt > goodWhile) {
       failingSince = now
       pause = shortestPause
-      yield* Effect.logWarning(`Kafka: the cluster has changed, and is looked at anew: ${failure.kind}`)
+      yield* sayOnce(
+        "Kafka: moves",
+        Effect.logWarning(`Kafka: the cluster has changed, and is looked at anew: ${failure.kind}`)
+      )
     }
     if (now - failingSince > patience) return yield* Effect.fail(failure)
     yield* Effect.sleep(pause * (yield* Random.nextBetween(0.8, 1.2)))

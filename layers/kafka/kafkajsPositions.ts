@@ -5,7 +5,8 @@
  * another one, another log lies under the topic's name, of which nothing was read yet: from its first record on everything
  * is. Neither stops the group, and both are told.
  */
-import { Effect, Metric } from "effect"
+import { Effect } from "effect"
+import { counter } from "../../src/running/Instrument.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 import { committedOffsets, type GroupOptions, logEnds, type Membership } from "./KafkajsGroup.ts"
 import type { Producer } from "./KafkajsProducer.ts"
@@ -31,7 +32,7 @@ export interface Position {
   lacksSince: number | undefined
   /** That has been so for long, or will be. */
   isStill: boolean
-  /** That was logged not long ago. */
+  /** That was found out not long ago. */
   isTold: boolean
   /** It is not fetched for a while. */
   isLeftOut: boolean
@@ -73,13 +74,15 @@ export const logRanges = Effect.fnUntraced(function* (
   )
 })
 
-const lost = Metric.counter("penstock_stream_offsets_lost_total", {
+const lost = counter("penstock.stream.offsets_lost", {
+  unit: "{record}",
   description: "offsets that a topic no longer had when a group got there: records that it never read",
-  incremental: true
+  labels: ["topic"]
 })
-const begunAnew = Metric.counter("penstock_stream_begun_anew_total", {
+const begunAnew = counter("penstock.stream.begun_anew", {
+  unit: "{partition}",
   description: "partitions that a group read from the start, because the topic had been made anew",
-  incremental: true
+  labels: ["topic"]
 })
 
 /** Moves a position that is outside the log, or in one that has another id than it was seen to have; whether it was. */
@@ -99,13 +102,13 @@ export const goOn = Effect.fnUntraced(function* (
       "records were deleted before the group had read them; it goes on at the topic's start",
       where
     )
-    yield* Metric.update(Metric.withAttributes(lost, { topic }), at - position.fetchAt)
+    yield* lost.add(at - position.fetchAt, { topic })
   } else {
     yield* Effect.logError(
       "the topic ends before the group's position or has another id, so it was made anew; it is read from its start",
       where
     )
-    yield* Metric.update(Metric.withAttributes(begunAnew, { topic }), 1)
+    yield* begunAnew.add(1, { topic })
     position.void = position.committed
     position.committed = -1
     position.readsOn = false
@@ -120,6 +123,8 @@ export const positionsOf = Effect.fnUntraced(function* (
   options: GroupOptions,
   { coordinator, partitions }: Membership
 ) {
+  yield* lost.show({ topic: options.topic })
+  yield* begunAnew.show({ topic: options.topic })
   if (partitions.length === 0) return new Map<number, Position>()
   const committed = yield* committedOffsets(coordinator, options, partitions)
   const firsts = yield* logEnds(cluster, options.topic, partitions, "first")

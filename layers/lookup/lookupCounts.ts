@@ -15,3 +15,14 @@ export const countLookups = Effect.gen(function* () {
     FROM flex.lookup_audit`)
   return row ?? (yield* Effect.die(new Error("an aggregate gave no row")))
 })
+
+const asUnits = rowsAs(Schema.Struct({ units: Schema.Int }))
+
+/** Controllable units that are not terminated. */
+export const countUnits = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* asUnits(
+    sql`SELECT count(*)::int4 AS units FROM flex.controllable_unit WHERE status <> 'terminated'`
+  )
+  return row?.units ?? 0
+})

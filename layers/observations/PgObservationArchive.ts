@@ -16,7 +16,7 @@ import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
-const SiteRow = Schema.Struct({
+export const SiteRow = Schema.Struct({
   id: Schema.Int,
   council_id: Schema.Int,
   name: Schema.String,
@@ -46,7 +46,7 @@ interface ObservationRow {
   readonly seen: Date
 }
 
-const locationOf = (row: typeof SiteRow.Type): LocationView | null => {
+export const locationOf = (row: typeof SiteRow.Type): LocationView | null => {
   const { easting, latitude, longitude, northing, projection } = row
   if (easting !== null && northing !== null) {
     const inferred = projection === null ? inferredGrid({ easting, northing }) : undefined

@@ -6,8 +6,9 @@
  * values and of months change places; what is told of sites and series is copied. A rebuild holds an advisory lock on a
  * connection of its own: the lock ends with the process, and is taken anew after a failure.
  */
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
+import type { Connection } from "effect/sql/SqlConnection"
 import { ObservationRebuild, RebuildLacksMonths, RebuildUnderWay } from "../../src/stream/ObservationRebuild.ts"
 import { ObservationStore } from "../../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "../postgres/Database.ts"
@@ -73,18 +74,21 @@ export const PgObservationRebuild: Layer.Layer<
       return row
     })
 
-    /** Fails if the lock was lost with its connection: another rebuild may have begun, in tables of the same names. */
-    let stillHeld: Effect.Effect<unknown, SqlError.SqlError> = Effect.die(new Error("nobody has begun"))
+    const holder = yield* Ref.make<Connection | undefined>(undefined)
+    const on = (connection: Connection, statement: string) => connection.executeUnprepared(statement, [], undefined)
     const hold = Effect.gen(function* () {
       const connection = yield* own.reserve
-      const on = (statement: string) => connection.executeUnprepared(statement, [], undefined)
       const [row] = yield* Effect.acquireRelease(
-        on(`SELECT pg_try_advisory_lock(hashtextextended('penstock topic replay', 0)) AS held`),
-        () => Effect.ignore(on(`SELECT pg_advisory_unlock_all()`))
+        on(connection, `SELECT pg_try_advisory_lock(hashtextextended('penstock topic replay', 0)) AS held`),
+        () => Effect.ignore(on(connection, `SELECT pg_advisory_unlock_all()`))
       )
       if (row?.held !== true) return yield* new RebuildUnderWay()
-      stillHeld = on(`SELECT`)
+      yield* Ref.set(holder, connection)
     })
+    /** Fails if the lock was lost with its connection: another rebuild may have begun, in tables of the same names. */
+    const stillHeld = Effect.flatMap(Ref.get(holder), (connection) =>
+      connection === undefined ? Effect.die(new Error("nobody has begun")) : on(connection, `SELECT`)
+    )
 
     const stored = storedSources(sql`
       SELECT topic || '/' || o.partition AS by, raw.key::int4 AS partition, raw.value::float8 AS "offset"
@@ -100,11 +104,7 @@ export const PgObservationRebuild: Layer.Layer<
     })
 
     return ObservationRebuild.of({
-      store: (batch) =>
-        Effect.andThen(
-          Effect.suspend(() => plain(stillHeld)),
-          store(batch)
-        ),
+      store: (batch) => Effect.andThen(plain(stillHeld), store(batch)),
 
       stored: plain(stored),
 

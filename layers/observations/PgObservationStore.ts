@@ -15,13 +15,11 @@ import {
   type StoreMessage,
   type StoreOutcome
 } from "../../src/stream/ObservationStore.ts"
-import { newestUntil } from "../../src/stream/newestUntil.ts"
 import { gridRank, movesSite, type Placed } from "../../src/domain/Grid.ts"
 import { documentsBefore } from "../../src/stream/ObservationRebuild.ts"
 import { identityOf, type SeriesDocument, seriesDocuments } from "../../src/stream/SeriesDocument.ts"
 import { daysOf, parseDigests } from "./dayDigests.ts"
 import {
-  cellsOf,
   isLate,
   isOfAnother,
   knownMonth,
@@ -29,7 +27,6 @@ import {
   newMonth,
   noteStored,
   partsOf,
-  takenBackAt,
   type Work
 } from "./monthsOfBatch.ts"
 import {
@@ -44,10 +41,12 @@ import {
 } from "./observationStatements.ts"
 import { monthBounds } from "../../src/hilltop/Nzst.ts"
 import { tableOfMonth } from "./observationYears.ts"
+import { makeSeriesChanges, type SeriesChanges } from "./seriesChanges.ts"
 import { nothingCombined, strandStatements } from "./strandStatements.ts"
+import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { unhurried } from "../postgres/unhurried.ts"
-import { type Cell, yearStatements } from "./yearStatements.ts"
+import { writeYear } from "./writeYear.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 /** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
@@ -60,38 +59,6 @@ const storeFailure = mapSqlFailure((cause) => {
   const reason = refusal(cause)
   return reason === undefined ? new StoreUnavailable({ cause }) : new BatchRefused({ reason })
 })
-
-/** What a batch does to a series. */
-interface Change {
-  readonly seriesId: number
-  units: string | undefined
-  listedUnits: string | undefined
-  from: number | undefined
-  until: number | undefined
-  added: number
-  removed: number
-}
-
-const unchanged = (seriesId: number): Change => ({
-  seriesId,
-  units: undefined,
-  listedUnits: undefined,
-  from: undefined,
-  until: undefined,
-  added: 0,
-  removed: 0
-})
-
-const nothingFound = {
-  missing: [],
-  placeable: [],
-  different: [],
-  overruled: 0,
-  removed_series: [],
-  removed_at: [],
-  removed_seen: []
-}
-const nothingPlaced = { added: [], overruled: 0 }
 
 const seriesKey = ({ inUnits, item, measurement, measurementName, siteId }: SeriesName) =>
   JSON.stringify([siteId, measurementName, measurement, item, inUnits])
@@ -223,41 +190,6 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       return { rounds, months: list }
     })
 
-    /** Writes what the documents, all of one year, bring; what of it is added and removed. */
-    const writeYear = Effect.fnUntraced(function* (table: string, works: ReadonlyArray<Work>) {
-      const statements = yearStatements(sql, table)
-      const parts = works.filter(({ month }) => month.frontier !== undefined).flatMap(partsOf)
-      const cells = parts.flatMap((one) => one.cells)
-      const comparing = parts.map(({ part }) => part)
-      const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []
-
-      const removed = compared.removed_series.map((seriesId, index) => ({
-        seriesId,
-        at: compared.removed_at[index]!,
-        seenAt: compared.removed_seen[index]!
-      }))
-      if (removed.length > 0) yield* statements.remove(removed)
-      const corrected = compared.different.map((position) => cells[position]!)
-      if (corrected.length > 0) yield* statements.correct(corrected)
-
-      const lateness = parts.flatMap(({ cells, late }) => cells.map(() => late))
-      const isTakenBack = (position: number) => takenBackAt(cells[position]!, lateness[position]) !== undefined
-      const placeable = [...compared.placeable, ...compared.missing.filter(isTakenBack)].map((position) => {
-        const cell = cells[position]!
-        return { ...cell, takenBackAt: takenBackAt(cell, lateness[position]) }
-      })
-      const [placed = nothingPlaced] = placeable.length > 0 ? yield* statements.place(placeable) : []
-      const inserted = [
-        ...works
-          .filter(({ month }) => month.frontier === undefined)
-          .flatMap((work) => cellsOf(work, work.document.rows)),
-        ...compared.missing.filter((position) => !isTakenBack(position)).map((position) => cells[position]!)
-      ]
-      if (inserted.length > 0) yield* statements.insert(inserted)
-      const added: ReadonlyArray<Cell> = [...inserted, ...placed.added.map((position) => placeable[position]!)]
-      return { added, removed, corrected: corrected.length, overruled: compared.overruled + placed.overruled }
-    })
-
     /**
      * Stores a document about a month that another source tells of as well: beside what that one says, and then the series is made
      * of both, from the first day that is not as before to the last.
@@ -279,7 +211,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       yield* recall([strand], "observation_strand_months")
       const own: Work = { ...work, month: strand }
       const changed = strand.frontier === undefined ? [document.covers] : partsOf(own).map(({ part }) => part)
-      const { overruled } = changed.length > 0 ? yield* writeYear("observation_strand_values", [own]) : { overruled: 0 }
+      const { overruled } =
+        changed.length > 0 ? yield* writeYear(sql, "observation_strand_values", [own]) : { overruled: 0 }
       const late = isLate(own)
       noteStored(own)
       yield* statements.keepMonths(knownMonth(strand), "observation_strand_months")
@@ -294,41 +227,24 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
     /** Stores documents about different months; `changes` takes down what becomes of the series. */
     const storeRound = Effect.fnUntraced(function* (
       round: ReadonlyArray<Work>,
-      changes: Map<number, Change>,
+      changes: SeriesChanges,
       outcome: Types.Mutable<StoreOutcome>
     ) {
-      const changeOf = (seriesId: number) => {
-        const change = changes.get(seriesId) ?? unchanged(seriesId)
-        changes.set(seriesId, change)
-        return change
-      }
-      const noteUnits = ({ document: { message }, month }: Work) => {
-        const change = changeOf(month.seriesId)
-        change.units = message.units ?? change.units
-        change.listedUnits = message.listedUnits ?? ""
-      }
-      const noteAdded = (seriesId: number, at: number, seenAt: number) => {
-        const change = changeOf(seriesId)
-        change.added++
-        if (change.from === undefined || at < change.from) change.from = at
-        if (at > newestUntil(seenAt)) return
-        if (change.until === undefined || at > change.until) change.until = at
-      }
       const own = round.filter((work) => !isOfAnother(work))
       const years = Map.groupBy(own, ({ document }) => tableOfMonth(document.yearMonth))
       for (const [table, works] of years) {
-        const { added, corrected, overruled, removed } = yield* writeYear(table, works)
+        const { added, corrected, overruled, removed } = yield* writeYear(sql, table, works)
         outcome.added += added.length
         outcome.corrected += corrected
         outcome.removed += removed.length
         outcome.overruled += overruled
         for (const work of works) {
-          if (!isLate(work)) noteUnits(work)
+          if (!isLate(work)) changes.noteUnits(work)
           work.month.source ||= work.document.message.source ?? ""
           noteStored(work)
         }
-        for (const { row, seenAt, seriesId } of added) noteAdded(seriesId, row.at, seenAt)
-        for (const { seriesId } of removed) changeOf(seriesId).removed++
+        for (const { row, seenAt, seriesId } of added) changes.noteAdded(seriesId, row.at, seenAt)
+        for (const { seriesId } of removed) changes.noteRemoved(seriesId, 1)
       }
       for (const work of round.filter((one) => !own.includes(one))) {
         const { added, corrected, late, overruled, removed } = yield* storeShared(work)
@@ -336,9 +252,9 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         outcome.corrected += corrected
         outcome.removed += removed.length
         outcome.overruled += overruled
-        if (!late) noteUnits(work)
-        for (const at of added) noteAdded(work.month.seriesId, at, work.document.seenAt)
-        changeOf(work.month.seriesId).removed += removed.length
+        if (!late) changes.noteUnits(work)
+        for (const at of added) changes.noteAdded(work.month.seriesId, at, work.document.seenAt)
+        changes.noteRemoved(work.month.seriesId, removed.length)
       }
     })
 
@@ -353,19 +269,19 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       const siteIds = yield* keepSites(messages)
       if (documents.length === 0) return nothingStored
       const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
-      const changes = new Map<number, Change>()
+      const changes = makeSeriesChanges()
       const outcome = { ...nothingStored }
       for (const round of rounds) yield* storeRound(round, changes, outcome)
       yield* statements.keepMonths(months.flatMap(knownMonth))
-      yield* statements.changeSeries([...changes.values()])
-      const shortened = [...changes.values()].filter(({ removed }) => removed > 0)
+      yield* statements.changeSeries(changes.all())
+      const shortened = changes.all().filter(({ removed }) => removed > 0)
       if (shortened.length > 0) yield* statements.findEnds(shortened.map(({ seriesId }) => seriesId))
       return outcome
     })
 
     /** Topics whose offsets have their name, so that it is asked once: whoever kept them under another one is gone. */
     const renamed = new Set<string>()
-    const store = Effect.fn("PgObservationStore.store")(
+    const store = Effect.fnUntraced(
       function* ({ formerTopic, messages, partition, topic }: StoreBatch) {
         if (formerTopic !== undefined && !renamed.has(topic)) yield* statements.renameOffsets(formerTopic, topic)
         const last = messages.at(-1)
@@ -388,7 +304,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       unhurried(sql, 30, 10),
       (stored, { formerTopic, topic }) =>
         Effect.tap(stored, () => Effect.sync(() => formerTopic !== undefined && renamed.add(topic))),
-      storeFailure
+      storeFailure,
+      spanWhereTraced("ObservationStore.store")
     )
 
     return ObservationStore.of({ store })

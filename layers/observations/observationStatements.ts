@@ -183,7 +183,10 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
         FROM held h WHERE s.id = h.id`
     },
 
-    /** As `findSites`; the series are locked until the commit, so no other store writes to them meanwhile. */
+    /**
+     * As `findSites`; the series are locked until the commit, so no other store writes to them meanwhile. Of a million series: one
+     * descent of the unique index each, 4 buffers, and 2 for the lock; the sort is of the ids that were found.
+     */
     lockSeries: (list: ReadonlyArray<SeriesName>) =>
       found(sql`
         SELECT wanted.ordinal::int4 - 1 AS position, m.id
@@ -218,7 +221,7 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
           AND observed_at <= first_seen_at + interval '1 day' ORDER BY observed_at DESC LIMIT 1)
       WHERE m.id = ANY (${int4s(seriesIds)})`,
 
-    /** Of series in `observation_months`, of strands in the other. */
+    /** Of series in `observation_months`, of strands in the other: one descent of the primary key each, 4 buffers of a million months. */
     findMonths: (months: ReadonlyArray<MonthName>, table: MonthTable = "observation_months") =>
       sql`
         SELECT wanted.ordinal::int4 - 1 AS position, ${epoch("m.seen_at")} AS seen_at,

@@ -3,6 +3,9 @@
  * values of the series are made of the strands, by the rule of `combinedVersions`.
  *
  * Times of being known travel in microseconds, which is as fine as PostgreSQL keeps them.
+ *
+ * Plans (PostgreSQL 18; 2 million values of 700 strands, a million strands): index scans only. A month of 2,880 values is read from the
+ * index, 24 buffers a strand, and sorted in memory; each value that is copied, deleted or written is 4 or 5 buffers more.
  */
 import { Effect, Schema } from "effect"
 import type { SqlClient } from "effect/sql"
@@ -50,7 +53,7 @@ const currentOf = (history: ReadonlyArray<Version> | undefined) =>
 const changesOf = (
   before: ReadonlyMap<number, ReadonlyArray<Version>>,
   after: ReadonlyMap<number, ReadonlyArray<Version>>
-) => {
+): { deleted: ReadonlyArray<Version>; written: ReadonlyArray<Version>; combined: Combined } => {
   const deleted: Array<Version> = []
   const written: Array<Version> = []
   const [added, removed]: [Array<number>, Array<number>] = [[], []]
@@ -64,7 +67,7 @@ const changesOf = (
     else if (old !== undefined && current === undefined) removed.push(at)
     else if (old !== undefined && current !== undefined && !sameValue(old, current)) corrected++
   }
-  return { deleted, written, combined: { added, corrected, removed } satisfies Combined as Combined }
+  return { deleted, written, combined: { added, corrected, removed } }
 }
 
 /** `name` is the table of the year. */

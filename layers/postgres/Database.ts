@@ -10,9 +10,11 @@ import { Context, Data, Duration, Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { startEmbeddedPostgres } from "../embedded/EmbeddedPostgres.ts"
-import { runMigrations } from "./Migrations.ts"
+import { latestStep, runMigrations, stepOfDatabase } from "./Migrations.ts"
 import { connectionsTo, makeConnections } from "./PgConnections.ts"
-import { AnswerPatience, isReadOnly } from "./PgSession.ts"
+import { databaseFault } from "./databaseFault.ts"
+import { AnswerPatience } from "./PgSession.ts"
+import { addressOf } from "./PgSocket.ts"
 import { Settings } from "../Settings.ts"
 import { version } from "../version.ts"
 
@@ -38,13 +40,19 @@ export class DatabasePlace extends Context.Service<
     Effect.gen(function* () {
       const given = yield* Settings.DATABASE_URL.config
       if (given !== undefined) {
-        return DatabasePlace.of({ url: given, description: "the PostgreSQL of DATABASE_URL", psql: undefined })
+        return DatabasePlace.of({ url: given, description: givenPlace(given), psql: undefined })
       }
       const data = yield* Settings.PENSTOCK_DATA.config
       const { directory, psql, url } = yield* startEmbeddedPostgres({ directory: `${data}/postgres` })
       return DatabasePlace.of({ url, description: `embedded PostgreSQL, its data in ${directory}`, psql })
-    })
+    }).pipe(Effect.withTracerEnabled(false))
   ).pipe(Layer.provide(NodeServices.layer))
+}
+
+/** Where DATABASE_URL leads, without who logs in and how. */
+export const givenPlace = (url: Redacted.Redacted): string => {
+  const { database, server } = addressOf(url)
+  return `PostgreSQL at ${server}, database ${database}`
 }
 
 /** One connection listens, the others work. */
@@ -52,14 +60,14 @@ const pool = Layer.unwrap(
   Effect.gen(function* () {
     const { url } = yield* DatabasePlace
     const connections = yield* Settings.DATABASE_POOL.config
-    return connectionsTo({ url, applicationName, maxConnections: connections - 1 })
+    return connectionsTo({ url, applicationName, maxConnections: connections - 1, observed: true })
   })
 )
 
 const applicationName = `penstock ${version}`
 
 /** Two sessions at once are served by two processes, unless a pooler changes them from one transaction to the next. */
-const refuseSharedSessions = Effect.gen(function* () {
+export const refuseSharedSessions = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const processOf = yield* Effect.map(sql.reserve, (connection) =>
     Effect.map(connection.executeUnprepared("SELECT pg_backend_pid() AS pid", [], undefined), ([row]) => row.pid)
@@ -83,36 +91,60 @@ const prepare = Effect.gen(function* () {
     maxConnections: 2,
     settings: { statement_timeout: "0", lock_timeout: "5min", idle_in_transaction_session_timeout: "5min" }
   })
-  yield* Effect.gen(function* () {
+  return yield* Effect.gen(function* () {
     const [row] = yield* sql<{ number: number }>`SELECT current_setting('server_version_num')::int4 AS number`
     if ((row?.number ?? 0) < 150_000) {
       return yield* new DatabaseUnusable({ message: "Penstock needs PostgreSQL 15 or later", cause: undefined })
     }
     yield* refuseSharedSessions
-    yield* Effect.provideService(runMigrations, AnswerPatience, Duration.toMillis("1 hour"))
+    return yield* Effect.provideService(runMigrations, AnswerPatience, Duration.toMillis("1 hour"))
   }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
 }).pipe(
   Effect.scoped,
   Effect.provide(Reactivity.layer),
   Effect.catchTags({
-    SqlError: (cause) => Effect.fail(unusable(cause)),
+    SqlError: (cause) => Effect.flatMap(unusable(cause), Effect.fail),
     MigrationError: (cause) =>
       Effect.fail(new DatabaseUnusable({ message: `a migration failed: ${cause.message}`, cause }))
   })
 )
 
-/** A failure of the database, described for people. */
+/** A failure of the database, described for people, with what to do. */
 export const unusable = (cause: SqlError.SqlError) =>
-  new DatabaseUnusable({
-    message: `PostgreSQL cannot be used (${isReadOnly(cause) ? "it only reads: a standby, or made so" : cause.reason._tag})`,
-    cause
+  DatabasePlace.use(({ url }) => {
+    const { problem, remedy } = databaseFault(cause, url)
+    return Effect.succeed(
+      new DatabaseUnusable({ message: `The database cannot be used: ${problem}. What to do: ${remedy}.`, cause })
+    )
   })
 
+/** The migrations that were applied when the database was opened. */
+export class Migrated extends Context.Service<Migrated, ReadonlyArray<string>>()("penstock/layers/postgres/Migrated") {}
+
+/** The database at a place, migrated. */
+export const databaseAt = <E, R>(place: Layer.Layer<DatabasePlace, E, R>) =>
+  pool.pipe(Layer.provideMerge(Layer.effect(Migrated, prepare)), Layer.provideMerge(place))
+
+/** The database at a place as it is; fails where it is not what this version of Penstock reads and writes. */
+export const databaseAsItIs = <E, R>(place: Layer.Layer<DatabasePlace, E, R>) =>
+  Layer.effectDiscard(refuseOtherSchema).pipe(Layer.provideMerge(pool), Layer.provideMerge(place))
+
 /** A migrated database, and where it is. */
-export const Database = pool.pipe(
-  Layer.provideMerge(Layer.effectDiscard(prepare)),
-  Layer.provideMerge(DatabasePlace.layer)
-)
+export const Database = databaseAt(DatabasePlace.layer)
+
+/** Another version's tables may lack a column, and a database without ours is probably not the one that is meant. */
+const refuseOtherSchema = Effect.gen(function* () {
+  const step = yield* stepOfDatabase
+  if (step === latestStep) return
+  const message =
+    step === undefined
+      ? "it has no tables of Penstock; `penstock migrate` makes them"
+      : step < latestStep
+        ? `its tables are at step ${step}, and this version needs ${latestStep}; \`penstock migrate\` brings them there`
+        : `its tables are at step ${step}, and this version knows ${latestStep}; use the version of Penstock that runs on it`
+  const { description } = yield* DatabasePlace
+  return yield* new DatabaseUnusable({ message: `${description}: ${message}.`, cause: undefined })
+}).pipe(Effect.catchTag("SqlError", (cause) => Effect.flatMap(unusable(cause), Effect.fail)))
 
 /** As the server says it, such as `18.4`. */
 export const serverVersion = Effect.gen(function* () {

@@ -2,7 +2,7 @@
  * Brings the database up to the version of this code. Several instances may start at once: one applies, the others find
  * nothing left to do.
  */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { migrations, stepsBefore } from "../../migrations/allMigrations.ts"
 
@@ -22,8 +22,36 @@ const refuseHalfWay = Effect.gen(function* () {
   })
 })
 
-/** Applies what is pending, in one transaction; the ids and names of what it applied. */
-export const runMigrations = Effect.andThen(
-  refuseHalfWay,
-  Migrator.make({})({ loader: Migrator.fromRecord(migrations), table })
+/** Hears of each migration when it begins: a large table takes a while. */
+export const MigrationWatcher = Context.Reference<(name: string) => Effect.Effect<void>>(
+  "penstock/layers/postgres/MigrationWatcher",
+  { defaultValue: () => () => Effect.void }
 )
+
+const watched = Effect.gen(function* () {
+  const watcher = yield* MigrationWatcher
+  const all = yield* Migrator.fromRecord(migrations)
+  return all.map(
+    ([id, name, load]) =>
+      [id, name, Effect.map(load, (step) => Effect.andThen(watcher(nameOf(id, name)), step))] as const
+  )
+})
+
+const nameOf = (id: number, name: string): string => `${String(id).padStart(4, "0")}_${name}`
+
+/** Applies what is pending, in one transaction; the names of what it applied. */
+export const runMigrations = Effect.andThen(refuseHalfWay, Migrator.make({})({ loader: watched, table })).pipe(
+  Effect.map((applied) => applied.map(([id, name]) => nameOf(id, name)))
+)
+
+/** The last step that this version knows. */
+export const latestStep = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
+
+/** The last step of the database; none where it has no tables of ours. */
+export const stepOfDatabase = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [known] = yield* sql<{ there: boolean }>`SELECT to_regclass(${table}) IS NOT NULL AS there`
+  if (known?.there !== true) return undefined
+  const [row] = yield* sql<{ last: number | null }>`SELECT max(migration_id) AS last FROM ${sql(table)}`
+  return row?.last ?? undefined
+})

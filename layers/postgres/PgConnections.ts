@@ -5,21 +5,49 @@
  * A session that is spent is closed and replaced. If it was given up, so are those that are idle and have not answered since:
  * they lead to the same server, and the next statements would have to find out about each in turn.
  */
+import { counter, gauge, histogram, requestSeconds } from "../../src/running/Instrument.ts"
+import { observe } from "../../src/running/Observed.ts"
 import { PgClient, PgTypes } from "@effect/sql-pg"
-import { type Context, Effect, FiberSet, Metric, Pool, RcRef, type Scope } from "effect"
+import { type Context, Effect, FiberSet, Pool, RcRef, Result, type Scope } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { connectionFailure, isReadOnly, openSession, type PgSession, type SessionOptions } from "./PgSession.ts"
+import { addressOf, placeOf } from "./PgSocket.ts"
 import { patience } from "./sessionSettings.ts"
 
 export interface ConnectionsOptions extends SessionOptions {
   /** For statements and transactions; the one that listens comes on top. */
   readonly maxConnections: number
+  /** Whether its use is a metric: that of the pool which the service works with. */
+  readonly observed?: boolean
 }
 
-const givenUp = Metric.counter("penstock_database_connections_given_up_total", {
-  description: "Connections to PostgreSQL that were given up, by reason",
-  incremental: true
+const givenUp = counter("penstock.database.connections_given_up", {
+  unit: "{connection}",
+  description: "connections to PostgreSQL that were given up, by reason",
+  labels: ["reason"]
+})
+const poolLabel = "db.client.connection.pool.name"
+const connections = gauge("db.client.connection.count", {
+  unit: "{connection}",
+  description: "connections to PostgreSQL, by state: idle or used",
+  labels: [poolLabel, "db.client.connection.state"]
+})
+const mostConnections = gauge("db.client.connection.max", {
+  unit: "{connection}",
+  description: "connections to PostgreSQL that there may be",
+  labels: [poolLabel]
+})
+const pending = gauge("db.client.connection.pending_requests", {
+  unit: "{request}",
+  description: "statements and transactions that wait for a connection",
+  labels: [poolLabel]
+})
+const waitTime = histogram("db.client.connection.wait_time", {
+  unit: "s",
+  description: "how long statements and transactions waited for a connection; those that did not wait are not counted",
+  labels: [poolLabel],
+  boundaries: requestSeconds
 })
 
 /** How often a connection that listens is asked whether it still hears: nothing else would ever be due on it. */
@@ -38,7 +66,7 @@ const makeNews = (services: Context.Context<never>) => {
       Effect.suspend(() => {
         const quiet = performance.now() - lostAt > patience.answer
         lostAt = performance.now()
-        const count = Metric.update(Metric.withAttributes(givenUp, { reason }), 1)
+        const count = givenUp.add(1, { reason })
         if (told || !quiet || !known) return count
         told = true
         return Effect.andThen(count, log(Effect.logWarning(`PostgreSQL: a connection was given up: ${reason}`)))
@@ -52,7 +80,15 @@ const makeNews = (services: Context.Context<never>) => {
   }
 }
 
-const reasonOf = (session: PgSession | undefined, error: SqlError.SqlError | undefined): string =>
+const reasons = [
+  "no answer in time",
+  "an interrupted statement",
+  "the server only reads",
+  "no connection could be opened",
+  "the connection was lost"
+] as const
+
+const reasonOf = (session: PgSession | undefined, error: SqlError.SqlError | undefined): (typeof reasons)[number] =>
   session?.socket.missed === true
     ? "no answer in time"
     : error === undefined
@@ -113,8 +149,30 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
   const inTime = <A, E, R>(waiting: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
     Effect.timeoutOrElse(waiting, { duration: patience.free, orElse: () => tooBusy })
   const hasFree = () => pool.state.usage < max && pool.state.waiters.size === 0
+  const labels = { [poolLabel]: "postgresql" }
+  const waited = <A, E, R>(waiting: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => {
+      const begunAt = performance.now()
+      return Effect.ensuring(
+        waiting,
+        Effect.suspend(() => waitTime.record((performance.now() - begunAt) / 1000, labels))
+      )
+    })
+  if (options.observed === true) {
+    yield* givenUp.show(...reasons.map((reason) => ({ reason })))
+    yield* waitTime.show(labels)
+    yield* observe(
+      Effect.gen(function* () {
+        const used = pool.state.usage
+        yield* connections.set(used, { ...labels, "db.client.connection.state": "used" })
+        yield* connections.set(Math.max(0, sessions.size - used), { ...labels, "db.client.connection.state": "idle" })
+        yield* mostConnections.set(max, labels)
+        yield* pending.set(pool.state.waiters.size, labels)
+      })
+    )
+  }
   const get: Effect.Effect<PgSession, SqlError.SqlError, Scope.Scope> = Effect.flatMap(
-    Effect.suspend(() => (hasFree() ? Pool.get(pool) : inTime(Pool.get(pool)))),
+    Effect.suspend(() => (hasFree() ? Pool.get(pool) : waited(inTime(Pool.get(pool))))),
     (session) => (session.socket.usable ? Effect.succeed(session) : Effect.andThen(Pool.invalidate(pool, session), get))
   )
   const lease: Effect.Effect<Connection, SqlError.SqlError, Scope.Scope> = Effect.map(
@@ -181,7 +239,7 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
     prepareTransactionControls: true,
     commit,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
-    spanAttributes: [["db.system.name", "postgresql"]]
+    spanAttributes: spanAttributesOf(options.url)
   })
   const sql: PgClient.PgClient = Object.assign(client, {
     [PgClient.TypeId]: PgClient.TypeId,
@@ -192,6 +250,17 @@ export const makeConnections = Effect.fnUntraced(function* (options: Connections
   })
   return sql
 })
+
+/** Where a statement went, as traces tell it: the database by its name, the server by host and port, or by its socket. */
+const spanAttributesOf = (url: SessionOptions["url"]): ReadonlyArray<readonly [string, unknown]> => {
+  const system = ["db.system.name", "postgresql"] as const
+  const place = Result.try(() => placeOf(url))
+  if (Result.isFailure(place)) return [system]
+  const namespace = ["db.namespace", addressOf(url).database] as const
+  return "path" in place.success
+    ? [system, namespace, ["server.address", place.success.path]]
+    : [system, namespace, ["server.address", place.success.host], ["server.port", place.success.port]]
+}
 
 /** PostgreSQL answers ROLLBACK to the COMMIT of a transaction that a failure has ended. */
 const commit = (connection: Connection): Effect.Effect<void, SqlError.SqlError> =>

@@ -25,6 +25,17 @@ export const placeOf = (url: Secret.Redacted): NetConnectOpts => {
   return host.startsWith("/") ? { path: `${host}/.s.PGSQL.${number}` } : { host, port: number, noDelay: true }
 }
 
+/** Where the address leads, for people: who logs in, and with which password, is no part of it. */
+export const addressOf = (url: Secret.Redacted) => {
+  const place = placeOf(url)
+  const { pathname, searchParams, username } = new URL(Redacted.value(url))
+  const user = searchParams.get("user") ?? decodeURIComponent(username)
+  const database = decodeURIComponent(pathname.slice(1)) || user || "postgres"
+  return "path" in place
+    ? { server: place.path, host: undefined, port: undefined, database, user }
+    : { server: `${place.host}:${place.port}`, host: place.host ?? "localhost", port: place.port, database, user }
+}
+
 export class PgSocket {
   readonly #place: NetConnectOpts
   #socket: Socket | undefined

@@ -3,7 +3,9 @@
  *
  * What is wrong is described by the names of the columns, never by their values, and counted, so that an operator can find the row.
  */
-import { Effect, Metric, Result, Schema, SchemaIssue } from "effect"
+import { Effect, Result, Schema, SchemaIssue } from "effect"
+import { counter } from "../../src/running/Instrument.ts"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 
 export interface Unreadable {
   readonly row: unknown
@@ -11,9 +13,10 @@ export interface Unreadable {
   readonly reason: string
 }
 
-const unreadableRows = Metric.counter("penstock_unreadable_rows_total", {
+const unreadableRows = counter("penstock.unreadable_rows", {
+  unit: "{row}",
   description: "rows of the database that could not be read, by what they are",
-  incremental: true
+  labels: ["what"]
 })
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -25,7 +28,6 @@ const reasonOf = (error: Schema.SchemaError): string => {
 /** Rows that a schema takes, in their order, and the others; `what` they are is for the log and the metric. */
 export const readEach = <S extends Schema.ConstraintDecoder<unknown>>(what: string, schema: S) => {
   const decode = Schema.decodeUnknownResult(schema)
-  const counted = Metric.withAttributes(unreadableRows, { what })
   return Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
     const readable: Array<S["Type"]> = []
     const unreadable: Array<Unreadable> = []
@@ -35,9 +37,12 @@ export const readEach = <S extends Schema.ConstraintDecoder<unknown>>(what: stri
       else unreadable.push({ row, reason: reasonOf(decoded.failure) })
     }
     if (unreadable.length > 0) {
-      yield* Metric.update(counted, unreadable.length)
+      yield* unreadableRows.add(unreadable.length, { what })
       const reasons = [...new Set(unreadable.map(({ reason }) => reason))].slice(0, 5)
-      yield* Effect.logWarning(`${what}: ${unreadable.length} rows cannot be read`, reasons.join("; "))
+      yield* sayOnce(
+        `${what}: ${reasons.join("; ")}`,
+        Effect.logWarning(`${what}: ${unreadable.length} rows cannot be read`, reasons.join("; "))
+      )
     }
     return { readable, unreadable }
   })

@@ -8,6 +8,7 @@
 import { Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import { PgClient } from "@effect/sql-pg"
 import { SqlSchema } from "effect/sql"
+import { currentTraceparent } from "../../src/running/traceContext.ts"
 import { formatPreciseInstant } from "../../src/domain/Instant.ts"
 import { furthestAhead, type ThinEvent } from "../../src/domain/ThinEvent.ts"
 import {
@@ -45,7 +46,7 @@ export const PgEventInbox = Layer.effect(
 
     const skew = sql.literal(`interval '${Duration.toMillis(yield* Settings.EVENT_CLOCK_SKEW.config)} milliseconds'`)
 
-    /** Whether one of `times` is none that was told before; `s` is the sync row. */
+    /** Whether one of `times` is news by the rule of `eventNews`, but for those after the last; `s` is the sync row. */
     const isNews = (times: string) =>
       sql`EXISTS (SELECT FROM unnest(${sql.literal(times)}) AS t WHERE t > s.last_event_at - ${skew} AND CASE
         WHEN t <> s.last_event_at THEN t <> ALL (coalesce(s.event_times, '{}'))
@@ -57,7 +58,11 @@ export const PgEventInbox = Layer.effect(
       AND (s.last_event_at IS NULL OR s.last_event_at < k.newest OR ${isNews("k.times")})`
 
     const recordBatch = SqlSchema.findOne({
-      Request: Schema.Struct({ gsrns: Schema.Array(Schema.String), times: Schema.Array(Schema.String) }),
+      Request: Schema.Struct({
+        gsrns: Schema.Array(Schema.String),
+        times: Schema.Array(Schema.String),
+        trace: Schema.UndefinedOr(Schema.String)
+      }),
       Result: Schema.Struct({
         known: Schema.Int,
         recorded: Schema.Int,
@@ -67,7 +72,12 @@ export const PgEventInbox = Layer.effect(
       // Rows are locked in the order of their ids, though no batch waits for another. `event_told_at` is the clock's time and not
       // the transaction's: a sync that began in between does not cover the event. An event that moves nothing forward makes its
       // row pending by taking back what was followed.
-      execute: ({ gsrns, times }) => sql`
+      //
+      // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 26 buffers an event, of which 4 find
+      // the accounting point, 6 find and lock its row, 4 find it again, and 12 write its new version and index entries. The rows
+      // that are not held are told by a hashed set: compared one by one they were half a million comparisons. Times are remembered
+      // only where there are any within the skew, which there hardly are.
+      execute: ({ gsrns, times, trace }) => sql`
         WITH event AS MATERIALIZED (
           SELECT gsrn, occurred_at, place - 1 AS place
           FROM unnest(${gsrns}::text[], ${times}::timestamptz[]) WITH ORDINALITY AS event (gsrn, occurred_at, place)
@@ -85,12 +95,13 @@ export const PgEventInbox = Layer.effect(
           ORDER BY s.accounting_point_id FOR NO KEY UPDATE OF s SKIP LOCKED
         ), moved AS (
           UPDATE flex.accounting_point_sync s SET last_event_at = greatest(s.last_event_at, h.newest),
-            event_told_at = clock_timestamp(),
+            event_told_at = clock_timestamp(), event_trace = ${trace ?? null}::text,
             event_seen_at = CASE WHEN s.last_event_at > s.synced_event_at THEN coalesce(s.event_seen_at, now()) ELSE now() END,
-            event_times = (SELECT array_agg(recent.t) FROM (
-              SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
-              WHERE t > greatest(s.last_event_at, h.newest) - ${skew} AND t <> greatest(s.last_event_at, h.newest)
-              ORDER BY t DESC LIMIT ${sql.literal(String(rememberedTimes))}) recent),
+            event_times = CASE WHEN s.last_event_at > h.newest - ${skew} OR cardinality(h.times) > 1 THEN (
+              SELECT array_agg(recent.t) FROM (
+                SELECT DISTINCT t FROM unnest(s.event_times || s.last_event_at || h.times) AS t
+                WHERE t > greatest(s.last_event_at, h.newest) - ${skew} AND t <> greatest(s.last_event_at, h.newest)
+                ORDER BY t DESC LIMIT ${sql.literal(String(rememberedTimes))}) recent) END,
             synced_event_at = CASE WHEN s.last_event_at >= h.newest
               THEN least(s.synced_event_at, s.last_event_at - interval '1 microsecond') ELSE s.synced_event_at END,
             next_attempt_at = CASE WHEN s.failures > 0
@@ -106,7 +117,7 @@ export const PgEventInbox = Layer.effect(
         )
         SELECT known, recorded, (SELECT places FROM ahead) AS ahead,
           ARRAY(SELECT k.gsrn FROM known k JOIN flex.accounting_point_sync s ON s.accounting_point_id = k.id
-            WHERE k.id <> ALL (ARRAY(SELECT accounting_point_id FROM held)) AND ${isWanted}) AS held,
+            WHERE (k.id IN (SELECT accounting_point_id FROM held)) IS NOT TRUE AND ${isWanted}) AS held,
           CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
             'turn', floor(1000000 * random())::int4,
             'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
@@ -117,10 +128,12 @@ export const PgEventInbox = Layer.effect(
         let left = events
         let known: number | undefined
         let recorded = 0
+        const trace = yield* currentTraceparent
         const recordLeft = Effect.suspend(() =>
           recordBatch({
             gsrns: left.map((event) => event.gsrn),
-            times: left.map((event) => formatPreciseInstant(event.occurredAt))
+            times: left.map((event) => formatPreciseInstant(event.occurredAt)),
+            trace
           })
         ).pipe(
           Effect.tap((done) =>

@@ -4,7 +4,9 @@
  */
 import { Duration, Effect, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { sayOnce } from "../../src/running/sayOnce.ts"
 import { repeatPass } from "../../src/running/Loop.ts"
+import { AdapterTally } from "../../src/sync/AdapterTally.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
@@ -40,20 +42,27 @@ export const PgInstances = Layer.effect(
       Effect.tap((standing) => Ref.set(known, standing)),
       plain
     )
-    const announce = sql`
-        INSERT INTO penstock_instances (id, roles) VALUES (${id}, ${roles}::text[])
-        ON CONFLICT (id) DO UPDATE SET seen_at = now()`.pipe(
+    const tally = yield* AdapterTally
+    const announce = Effect.flatMap(
+      tally.told,
+      (told) => sql`
+        INSERT INTO penstock_instances (id, roles, adapter) VALUES (${id}, ${roles}::text[], ${told === undefined ? null : JSON.stringify(told)}::jsonb)
+        ON CONFLICT (id) DO UPDATE SET seen_at = now(), adapter = excluded.adapter`
+    ).pipe(
       Effect.andThen(sql`DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
         WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
       inBriefTransaction(sql),
       Effect.catchIf(isLockTimeout, () =>
-        Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+        sayOnce(
+          "instances: held",
+          Effect.logWarning("instances: somebody else holds the row of this instance, so others may not count it")
+        )
       ),
       plain,
       Effect.andThen(readStanding)
     )
     yield* Effect.addFinalizer(() => Effect.ignore(sql`DELETE FROM penstock_instances WHERE id = ${id}`))
-    yield* repeatPass({ name: "instances", patience: "2 minutes" }, announce, () => Effect.sleep(announceEvery)).pipe(
+    yield* repeatPass({ name: "instances", pauses: announceEvery }, announce, () => Effect.sleep(announceEvery)).pipe(
       Effect.forkScoped
     )
     return Instances.of({

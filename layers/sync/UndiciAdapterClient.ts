@@ -16,6 +16,7 @@ import { tellOfAnswers } from "../../src/sync/tellOfAnswers.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
 import { describeFaults } from "../../src/running/describeFaults.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
+import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
 
@@ -24,6 +25,10 @@ const maxBody = ByteSize.mebibytes(1)
 
 /** What lookups may have open beside the background sync, in connections. */
 const lookupRoom = 16
+
+/** How the call is called in traces, which do not tell the accounting point. */
+const template = "/accounting_point/{gsrn}"
+const spanName = () => `GET ${template}`
 
 const failure = (kind: AdapterFailure["kind"], detail: string, retryAfter?: number) =>
   new AdapterFailure({ kind, detail, ...(retryAfter === undefined ? {} : { retryAfter }) })
@@ -99,8 +104,10 @@ const live = Effect.gen(function* () {
             HttpClientRequest.acceptJson,
             key === undefined ? (same) => same : HttpClientRequest.bearerToken(Redacted.value(key))
           )
-          const response = yield* Effect.mapError(client.execute(request), (error) =>
-            isStale(error) ? staleConnection : error
+          const response = yield* client.execute(request).pipe(
+            Effect.mapError((error) => (isStale(error) ? staleConnection : error)),
+            Effect.annotateSpans("url.template", template),
+            Effect.provideService(HttpClient.SpanNameGenerator, spanName)
           )
           if (response.status === 404) return yield* new AccountingPointUnknown()
           if (response.status !== 200) {
@@ -125,7 +132,7 @@ const live = Effect.gen(function* () {
             HttpClientError: () => Effect.fail(failure("unavailable", "the adapter cannot be reached")),
             SchemaError: (error) => Effect.fail(failure("invalid", describeFaults("the answer", error)))
           }),
-          Effect.withSpan("AdapterClient.fetch", { kind: "client" })
+          spanWhereTraced("AdapterClient.fetch")
         )
     })
   })

@@ -5,6 +5,7 @@ import { Effect, Layer } from "effect"
 import { eventPartitions } from "../../src/domain/ThinEvent.ts"
 import { deadLetterPartitions, deadLetterTopic } from "../../src/stream/DeadLetter.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
+import { PgTopicBrowser } from "./PgTopicBrowser.ts"
 import { PgTopics } from "./PgTopics.ts"
 import { Settings } from "../Settings.ts"
 
@@ -17,11 +18,12 @@ export const EmbeddedTopics = Layer.unwrap(
       eventTopic === undefined
         ? {}
         : { [eventTopic]: eventPartitions, [deadLetterTopic(eventTopic)]: deadLetterPartitions }
-    return PgTopics({
+    const topics = PgTopics({
       topics: {
         ...events,
         ...streamTopics({ rawTopic, observationsTopic })
       }
     })
+    return Layer.merge(topics, PgTopicBrowser)
   })
 )

@@ -12,6 +12,7 @@ import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from 
 import { makeArrivals, takeTurns } from "../../src/stream/partitionTurns.ts"
 import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"
+import { millisOf } from "../postgres/epochNumbers.ts"
 import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { int4s, texts } from "../postgres/statementArrays.ts"
@@ -286,6 +287,24 @@ export const PgTopics = (
           TopicReader,
           TopicReader.of({
             consume,
+            // The oldest at the group's place of each partition: one row of the primary key for each.
+            unread: ({ topic, group }) =>
+              sql<{ records: number; oldest: number | null }>`
+                SELECT coalesce(sum(p.next_offset - coalesce(g.next_offset, 0)), 0)::float8 AS records,
+                  min(${sql.literal(millisOf("oldest.created_at"))}) AS oldest
+                FROM topic_partitions p
+                LEFT JOIN topic_groups g ON g.topic = p.topic AND g.partition = p.partition AND g.group_name = ${group}
+                LEFT JOIN LATERAL (SELECT r.created_at FROM topic_records r
+                  WHERE r.topic = p.topic AND r.partition = p.partition AND r."offset" >= coalesce(g.next_offset, 0)
+                    AND p.next_offset > coalesce(g.next_offset, 0)
+                  ORDER BY r."offset" LIMIT 1) oldest ON true
+                WHERE p.topic = ${topic}`.pipe(
+                Effect.map(([row]) => ({
+                  records: row?.records ?? 0,
+                  oldestAt: row !== undefined && Number.isFinite(row.oldest) ? (row.oldest ?? undefined) : undefined
+                })),
+                readerFailure
+              ),
             lag: ({ topic, group }) =>
               sql<{ lag: number }>`
                 SELECT coalesce(sum(p.next_offset - coalesce(g.next_offset, 0)), 0)::float8 AS lag

@@ -8,6 +8,7 @@ import { ConfigProvider, Context, Effect, FileSystem, Layer, Redacted } from "ef
 import { SqlClient } from "effect/sql"
 import { Database } from "../../layers/postgres/Database.ts"
 import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
+import { connectionsTo } from "../../layers/postgres/PgConnections.ts"
 
 /** Settings that stand alone: nothing of the caller's environment is mixed in. */
 export const settings = (record: Readonly<Record<string, string>>) =>
@@ -42,6 +43,18 @@ export class BenchPostgres extends Context.Service<
 export const BenchDatabase = Layer.unwrap(
   Effect.map(BenchPostgres, ({ url }) => Database.pipe(Layer.provide(settings({ DATABASE_URL: url }))))
 ).pipe(Layer.provideMerge(BenchPostgres.layer))
+
+/** For what writes or tidies up whole tables: on a connection of its own, since the service's gives up after 5 s. */
+export const withoutDeadlines = (url: string) =>
+  Effect.provide(
+    connectionsTo({
+      url: Redacted.make(url),
+      applicationName: "penstock-bench",
+      maxConnections: 1,
+      settings: { statement_timeout: "0" },
+      patience: 300_000
+    })
+  )
 
 /** As the server says it. */
 export const postgresVersion = Effect.gen(function* () {

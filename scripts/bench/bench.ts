@@ -21,6 +21,7 @@ import { benchFreshness, type FreshnessSize } from "./benchFreshness.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
 import { benchObservations } from "./benchObservations.ts"
+import { benchPage } from "./benchPage.ts"
 import { benchParse } from "./benchParse.ts"
 import { benchQueue } from "./benchQueue.ts"
 import { benchStart } from "./benchStart.ts"
@@ -49,6 +50,7 @@ const groupsWith = (size: FreshnessSize): Readonly<Record<string, BenchGroup>> =
   start: benchStart,
   memory: benchMemory,
   freshness: benchFreshness(size),
+  page: benchPage,
   freshnessCrawl: benchFreshnessCrawl
 })
 const shortRun: FreshnessSize = { seeds: 2, sites: 24, days: 35 }
@@ -58,10 +60,14 @@ class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: st
 
 /** A group is cut off after this long: something hangs. A simulation that was asked to be longer takes what it takes. */
 const patience = "5 minutes"
+/** Those that take longer, and run only when they are named. */
+const longer: Readonly<Record<string, Duration.Input>> = {
+  freshnessCrawl: "60 minutes",
+  // Its tables are the largest, and take longest to fill.
+  page: "40 minutes"
+}
 const patienceFor = (name: string, { seeds }: FreshnessSize) =>
-  name === "freshness" && seeds > shortRun.seeds ? "12 hours" : onlyNamed.has(name) ? "1 hour" : patience
-/** Groups that take longer than all others together. */
-const onlyNamed = new Set(["freshnessCrawl"])
+  name === "freshness" && seeds > shortRun.seeds ? "12 hours" : (longer[name] ?? patience)
 
 const measure = (name: string, group: BenchGroup, size: FreshnessSize) =>
   Effect.gen(function* () {
@@ -93,7 +99,7 @@ const bench = Command.make(
   Effect.fnUntraced(function* ({ days, names, seeds, sites }) {
     const size = { seeds: Math.max(1, seeds), sites: Math.max(12, sites), days: Math.max(20, days) }
     const groups = groupsWith(size)
-    const chosen = names.length === 0 ? groupNames.filter((name) => !onlyNamed.has(name)) : [...new Set(names)]
+    const chosen = names.length === 0 ? groupNames.filter((name) => !(name in longer)) : [...new Set(names)]
     const failed: Array<string> = []
     for (const name of chosen) {
       const exit = yield* Effect.exit(measure(name, groups[name]!, size))

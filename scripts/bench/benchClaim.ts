@@ -14,7 +14,7 @@ import { PgEventInbox } from "../../layers/sync/PgEventInbox.ts"
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
 import { type Claim, type ClaimRequest, LockStore } from "../../src/sync/LockStore.ts"
-import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, settings, withoutDeadlines } from "./BenchPostgres.ts"
 import { BenchFailed } from "./BenchProcess.ts"
 import { type Figure, spread } from "./Figure.ts"
 import { inventSyncRows } from "./InventedSyncRows.ts"
@@ -45,7 +45,7 @@ const openSide = Effect.fnUntraced(function* (name: string, points: number) {
   const context = yield* Layer.build(
     Layer.fresh(Layer.merge(PgLockStore, PgEventInbox).pipe(Layer.provideMerge(database)))
   )
-  yield* Effect.provideContext(inventSyncRows(points), context)
+  yield* withoutDeadlines(url.href)(inventSyncRows(points))
   const sql = Context.get(context, SqlClient.SqlClient)
   const locks = Context.get(context, LockStore)
   const inbox = Context.get(context, EventInbox)
@@ -59,8 +59,9 @@ const openSide = Effect.fnUntraced(function* (name: string, points: number) {
     WHERE accounting_point_id = ANY(${rows.map(({ accountingPointId }) => accountingPointId)}::int4[])`
 
   for (let passed = 0; passed < points; passed += claimed) yield* Effect.flatMap(claim("all", claimed), finish)
-  yield* sql`VACUUM (ANALYZE) flex.accounting_point_sync`
-  yield* sql`CHECKPOINT`
+  yield* SqlClient.SqlClient.use((own) =>
+    Effect.andThen(own`VACUUM (ANALYZE) flex.accounting_point_sync`, own`CHECKPOINT`)
+  ).pipe(withoutDeadlines(url.href))
 
   const oneClaim = Effect.fnUntraced(function* (lanes: ClaimRequest["lanes"], events: number) {
     yield* Effect.flatMap(randomEvents(points, events), inbox.record)

@@ -10,7 +10,7 @@ import { SqlClient } from "effect/sql"
 import { PgEventInbox } from "../../layers/sync/PgEventInbox.ts"
 import { environment, run } from "../../layers/embedded/SystemProcess.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
-import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory } from "./BenchPostgres.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory, withoutDeadlines } from "./BenchPostgres.ts"
 import { BenchFailed } from "./BenchProcess.ts"
 import type { Figure } from "./Figure.ts"
 import { inventSyncRows } from "./InventedSyncRows.ts"
@@ -63,10 +63,8 @@ const runPgbench = Effect.fnUntraced(function* (pgbench: string, script: string)
   return Number(tps) * batchSize
 }, Effect.scoped)
 
-const measured = Effect.gen(function* () {
+const inventBoth = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const fs = yield* FileSystem.FileSystem
-  const inbox = yield* EventInbox
   yield* inventSyncRows(points)
   yield* sql`CREATE TABLE bare_sync (LIKE flex.accounting_point_sync INCLUDING ALL) WITH (fillfactor = 80)`
   yield* sql`INSERT INTO bare_sync SELECT * FROM flex.accounting_point_sync ORDER BY accounting_point_id`
@@ -74,6 +72,13 @@ const measured = Effect.gen(function* () {
   yield* sql`ALTER TABLE bare_sync ALTER COLUMN business_id DROP NOT NULL`
   yield* sql`VACUUM (ANALYZE) bare_sync`
   yield* sql`CHECKPOINT`
+})
+
+const measured = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const fs = yield* FileSystem.FileSystem
+  const inbox = yield* EventInbox
+  yield* withoutDeadlines((yield* BenchPostgres).url)(inventBoth)
 
   const byTwo = <E, R>(batch: Effect.Effect<unknown, E, R>) =>
     perSecond(

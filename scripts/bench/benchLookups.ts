@@ -9,7 +9,7 @@ import { Effect, FileSystem, Schema } from "effect"
 import { NodeHttpClient } from "@effect/platform-node"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { LookupResponse } from "../../src/api/AccountingPointApi.ts"
-import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory } from "./BenchPostgres.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory, withoutDeadlines } from "./BenchPostgres.ts"
 import { BenchFailed, inRepository, startUntilLine } from "./BenchProcess.ts"
 import { startWorker } from "./BenchWorker.ts"
 import type { Figure } from "./Figure.ts"
@@ -45,7 +45,7 @@ const median = (turns: ReadonlyArray<LoadAnswer>) =>
 const measured = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const { url } = yield* BenchPostgres
-  const lines = yield* inventCopies(points)
+  const lines = yield* withoutDeadlines(url)(inventCopies(points))
   const bodies = `${yield* temporaryDirectory}/lookups`
   yield* fs.writeFileString(bodies, lines.join("\n"))
 

@@ -12,7 +12,7 @@ import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import type { ClaimedTask } from "../../src/domain/FetchTask.ts"
 import type { Settlement } from "../../src/crawl/Settlement.ts"
-import { BenchDatabase, BenchPostgres, postgresVersion, settings } from "./BenchPostgres.ts"
+import { BenchDatabase, BenchPostgres, postgresVersion, settings, withoutDeadlines } from "./BenchPostgres.ts"
 import { BenchFailed } from "./BenchProcess.ts"
 import { type Figure, spread } from "./Figure.ts"
 import { inventTasks } from "./InventedTasks.ts"
@@ -51,7 +51,7 @@ const openSide = Effect.fnUntraced(function* (name: string, tasks: number) {
   const context = yield* Layer.build(
     Layer.fresh(PgHilltopQueue.pipe(Layer.provideMerge(Database), Layer.provide(options)))
   )
-  yield* Effect.provideContext(inventTasks(tasks), context)
+  yield* withoutDeadlines(url.href)(inventTasks(tasks))
   const sql = Context.get(context, SqlClient.SqlClient)
   const queue = Context.get(context, HilltopQueue)
 

@@ -13,26 +13,7 @@ import type { SeedKey } from "../simulators/SeededRandom.ts"
 import type { Asked } from "./ChaosLedger.ts"
 import { points } from "./ChaosLoad.ts"
 import { caller } from "./chaosSettings.ts"
-
-/** From now on each write of a copy leaves a row. */
-export const logWrites = SqlClient.SqlClient.use((sql) =>
-  Effect.gen(function* () {
-    yield* sql`
-      CREATE TABLE chaos_writes (id bigint GENERATED ALWAYS AS IDENTITY, point integer, before bigint, after bigint,
-        fetched_before timestamptz, fetched_after timestamptz)`
-    yield* sql`
-      CREATE FUNCTION chaos_log_write() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN
-        INSERT INTO chaos_writes (point, before, after, fetched_before, fetched_after)
-        VALUES (NEW.accounting_point_id, OLD.version, NEW.version, OLD.fetched_at, NEW.fetched_at);
-        RETURN NULL;
-      END $$`
-    yield* sql`
-      CREATE TRIGGER chaos_log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
-      WHEN (ROW(NEW.version, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.fetched_at))
-      EXECUTE FUNCTION chaos_log_write()`
-  })
-)
+import { loggedWrites } from "./writeLog.ts"
 
 interface Segment {
   readonly value: string
@@ -133,28 +114,14 @@ export const copiesAgree = Effect.fnUntraced(function* (seed: SeedKey, patience:
   }
 })
 
-interface Writes {
-  readonly writes: number
-  readonly steps: number
-  readonly forward: number
-}
-
 /** An older answer was never written over a newer one, and a version counts each write. */
-export const writesWentForward = SqlClient.SqlClient.use(
-  (sql) => sql<Writes>`
-    SELECT count(*)::int4 AS writes, (count(*) FILTER (WHERE after = before + 1))::int4 AS steps,
-      (count(*) FILTER (WHERE fetched_after > fetched_before))::int4 AS forward FROM chaos_writes`
-).pipe(
-  Effect.map(([row = { writes: 0, steps: 0, forward: 0 }]) => ({
-    writes: row.writes,
-    broken: [
-      ...(row.steps === row.writes ? [] : [`${row.writes - row.steps} writes of copies did not count their version`]),
-      ...(row.forward === row.writes
-        ? []
-        : [`${row.writes - row.forward} writes put an answer over one that was fetched later`])
-    ]
-  }))
-)
+export const writesWentForward = Effect.map(loggedWrites, ({ forward, steps, writes }) => ({
+  writes,
+  broken: [
+    ...(steps === writes ? [] : [`${writes - steps} writes of copies did not count their version`]),
+    ...(forward === writes ? [] : [`${writes - forward} writes put an answer over one that was fetched later`])
+  ]
+}))
 
 /** What was told to the caller is in the audit; there may be more, where the answer was lost. */
 export const answersAudited = Effect.fnUntraced(function* (asked: ReadonlyArray<Asked>) {

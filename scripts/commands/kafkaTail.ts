@@ -10,7 +10,7 @@ import { lookAhead, positionsOf } from "../../layers/kafka/kafkajsRecords.ts"
 import { clientOf } from "../../layers/kafka/KafkaTopics.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 import { oneLine } from "./output.ts"
-import { CommandFailed } from "./withDatabase.ts"
+import { CommandFailed } from "./told.ts"
 
 /** What was asked for on the command line. */
 export interface TailOptions {

@@ -1,11 +1,23 @@
 /**
- * `penstock migrate`: brings the database up to this version and stops.
+ * `penstock migrate`: brings the database up to this version, or makes it, and stops.
  */
-import { Console } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { DatabasePlace } from "../../layers/postgres/Database.ts"
-import { withDatabase } from "./withDatabase.ts"
+import { DatabasePlace, Migrated } from "../../layers/postgres/Database.ts"
+import { latestStep } from "../../layers/postgres/Migrations.ts"
+import { answer } from "./output.ts"
+import { withMigratedDatabase } from "./withDatabase.ts"
 
 export const migrate = Command.make("migrate", {}, () =>
-  withDatabase(DatabasePlace.use(({ description }) => Console.log(`Migrated: ${description}`)))
-).pipe(Command.withDescription("Apply migrations and stop"))
+  withMigratedDatabase(
+    Effect.gen(function* () {
+      const { description } = yield* DatabasePlace
+      const applied = yield* Migrated
+      const text =
+        applied.length === 0
+          ? `Nothing to do: ${description} is at step ${latestStep}.`
+          : `Migrated ${description} to step ${latestStep}: ${applied.join(", ")}`
+      yield* answer([text], { database: description, step: latestStep, applied })
+    })
+  )
+).pipe(Command.withDescription("Bring the database up to this version, or make it, and stop"))

@@ -4,8 +4,11 @@
  * Text from outside (names, addresses, documents) may hold line breaks and commands to the terminal; they become blanks
  * in tables. When whoever reads the output goes away (`| head`), the command ends as on Ctrl-C.
  */
-import { Effect, Stdio, Stream, Terminal } from "effect"
+import { Effect, Option, Stdio, Stream, Terminal } from "effect"
 import { CliOutput } from "effect/cli"
+import { fit } from "./fit.ts"
+import { Json } from "./globalFlags.ts"
+import { ProgressBar } from "./ProgressBar.ts"
 
 /** A number is aligned to the right; `null` is shown as a dash. */
 export type Cell = string | number | boolean | null
@@ -13,6 +16,10 @@ export type Cell = string | number | boolean | null
 /** Prints to standard output, which is for results alone: the log of a command goes to standard error. */
 export const print = Effect.fnUntraced(function* (...lines: ReadonlyArray<string>) {
   if (lines.length === 0) return
+  yield* Option.match(yield* Effect.serviceOption(ProgressBar), {
+    onNone: () => Effect.void,
+    onSome: ({ hide }) => hide
+  })
   const { stdout } = yield* Stdio.Stdio
   yield* Stream.run(Stream.make(`${lines.join("\n")}\n`), stdout()).pipe(
     Effect.catchTag("PlatformError", () => Effect.interrupt)
@@ -21,22 +28,14 @@ export const print = Effect.fnUntraced(function* (...lines: ReadonlyArray<string
 
 export const printJson = (values: ReadonlyArray<unknown>) => print(...values.map((value) => JSON.stringify(value)))
 
+/** What came of a command: lines for people, one object for programs. */
+export const answer = Effect.fnUntraced(function* (lines: ReadonlyArray<string>, value: object) {
+  yield* (yield* Json) ? printJson([value]) : print(...lines)
+})
+
 /** In one line, with nothing that a terminal would obey. */
 // oxlint-disable-next-line no-control-regex -- exactly those are meant
 export const oneLine = (text: string): string => text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim()
-
-/** As much of the text as fits into so many columns. */
-export const fit = (text: string, columns: number): string => {
-  if (text.length * 2 <= columns || CliOutput.displayWidth(text) <= columns) return text
-  let width = 0
-  let kept = ""
-  for (const character of text) {
-    width += CliOutput.displayWidth(character)
-    if (width > columns - 1) break
-    kept += character
-  }
-  return `${kept}…`
-}
 
 /** The terminal's width; none when the output goes elsewhere. */
 export const terminalColumns = Effect.flatMap(Terminal.Terminal, ({ columns }) => columns).pipe(

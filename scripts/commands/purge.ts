@@ -9,7 +9,8 @@ import { Command, Flag } from "effect/cli"
 import { PgRetention } from "../../layers/sync/PgRetention.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { purge as purgeAll, type Purged, Retention } from "../../src/sync/Retention.ts"
-import { print } from "./output.ts"
+import { answer } from "./output.ts"
+import { ProgressBar } from "./ProgressBar.ts"
 import { withDatabase } from "./withDatabase.ts"
 
 /** Rows that are locked at a time: a step takes some 130 ms. */
@@ -50,11 +51,18 @@ export const purge = Command.make(
         notRelevantFor: Duration.toSeconds(notRelevantFor),
         deadAfter: Duration.toSeconds(yield* Settings.SYNC_DEAD_AFTER.config)
       }
+      const { show } = yield* ProgressBar
       if (dryRun) {
+        yield* show({ what: "Counts what would go" })
         const going = yield* Retention.use((retention) => retention.count(rule))
-        return yield* print(`Would delete ${told(going)}.`)
+        return yield* answer([`Would delete ${told(going)}.`], { dryRun, ...going })
       }
-      yield* print(`Deleted ${told(yield* purgeAll(rule, step))}.`)
+      yield* show({ what: "Counts what goes" })
+      const { accountingPoints: of } = yield* Retention.use((retention) => retention.count(rule))
+      const onStep = (done: number) =>
+        show(done < of ? { what: "Deletes accounting points", done, of } : { what: "Deletes end users" })
+      const purged = yield* purgeAll(rule, step, onStep)
+      yield* answer([`Deleted ${told(purged)}.`], { dryRun, ...purged })
     },
     (command) => withDatabase(Effect.provide(command, PgRetention))
   )

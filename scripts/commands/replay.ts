@@ -5,26 +5,31 @@
  * For when a fault of ours was mended, and what it did to the tables is to go. Stopped half-way it changes nothing; begun
  * again it goes on from there.
  */
-import { Console, Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChosenTopics } from "../../layers/topics/ChosenTopics.ts"
 import { PgObservationRebuild } from "../../layers/observations/PgObservationRebuild.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { rebuildObservations, type RebuildProgress } from "../../src/stream/rebuildObservations.ts"
-import { print } from "./output.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { answer } from "./output.ts"
+import { ProgressBar } from "./ProgressBar.ts"
+import { CommandFailed } from "./told.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 const Needs = Layer.mergeAll(ChosenTopics, PgObservationRebuild, SaxesXmlScanner)
 
-/** Progress is told every so many seconds. */
+/** Where there is no terminal for a bar, progress is told every so many seconds. */
 const everySeconds = 10
 
-const told = ({ left, read, secondsLeft }: RebuildProgress): string => {
+const timeLeft = ({ secondsLeft }: RebuildProgress): string | undefined =>
+  secondsLeft === undefined ? undefined : `about ${Duration.format(Duration.seconds(Math.ceil(secondsLeft)))} left`
+
+const told = (progress: RebuildProgress): string => {
+  const { left, read } = progress
   const share = read + left === 0 ? 100 : Math.floor((100 * read) / (read + left))
-  const time =
-    secondsLeft === undefined ? "" : `, about ${Duration.format(Duration.seconds(Math.ceil(secondsLeft)))} left`
-  return `${read} of ${read + left} documents read (${share} %)${time}`
+  const time = timeLeft(progress)
+  return `${read} of ${read + left} documents read (${share} %)${time === undefined ? "" : `, ${time}`}`
 }
 
 export const replay = Command.make(
@@ -42,18 +47,27 @@ export const replay = Command.make(
   Effect.fnUntraced(
     function* ({ dropMissing, fresh }) {
       const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
+      const { line, show } = yield* ProgressBar
       let seconds = 0
       const { read } = yield* rebuildObservations({
         rawTopic,
         fresh,
         dropMissing,
         onBegin: ({ resumed }) =>
-          Console.error(
-            resumed ? "Goes on with the replay that was stopped." : `Reads ${rawTopic} from its beginning.`
-          ),
-        onProgress: (progress) => (seconds++ % everySeconds === 0 ? Console.error(told(progress)) : Effect.void)
+          line(resumed ? "Goes on with the replay that was stopped." : `Reads ${rawTopic} from its beginning.`),
+        onProgress: (progress) =>
+          process.stderr.isTTY
+            ? show({
+                what: "Rebuilds the observations",
+                done: progress.read,
+                of: progress.read + progress.left,
+                note: timeLeft(progress)
+              })
+            : seconds++ % everySeconds === 0
+              ? line(told(progress))
+              : Effect.void
       })
-      yield* print(`Rebuilt the observations: ${read} documents read.`)
+      yield* answer([`Rebuilt the observations: ${read} documents read.`], { documents: read })
     },
     Effect.catchTags({
       StoreUnavailable: () =>

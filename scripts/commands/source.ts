@@ -6,8 +6,10 @@ import { Argument, Command, Flag } from "effect/cli"
 import { countTasksBySource } from "../../layers/crawl/taskCounts.ts"
 import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
 import { HilltopAdministration, SourceRegistration, SourceView } from "../../src/api/HilltopAdministration.ts"
-import { print, printJson, printTable } from "./output.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { Json } from "./globalFlags.ts"
+import { answer, print, printJson, printTable } from "./output.ts"
+import { CommandFailed, UsageError } from "./told.ts"
+import { databaseIsThere, withDatabase, withMigratedDatabase } from "./withDatabase.ts"
 
 const onSources = <A, E, R>(command: Effect.Effect<A, E, R>) =>
   withDatabase(Effect.provide(command, PgHilltopAdministration))
@@ -61,7 +63,7 @@ const toldByFlag = ({ issue }: Schema.SchemaError) => {
     const names = path.map((part) => (typeof part === "object" ? part.key : part))
     return `${flagOf(names)}: ${message.replace(/^hts_url /, "")}`
   })
-  return new CommandFailed({ message: lines.join("\n") })
+  return new UsageError({ message: lines.join("\n") })
 }
 
 const add = Command.make(
@@ -84,7 +86,10 @@ const add = Command.make(
         Effect.fail(new CommandFailed({ message: `Council ${council} has a source with this address already.` }))
       )
     )
-    yield* print(String((yield* onSources(added)).id))
+    const command = Effect.provide(added, PgHilltopAdministration)
+    // What a new operator does first: an embedded database that is not there yet is made.
+    const { id } = (yield* databaseIsThere) ? yield* withDatabase(command) : yield* withMigratedDatabase(command)
+    yield* answer([String(id)], { id })
   })
 ).pipe(
   Command.withDescription("Add a Hilltop server to be crawled, and print the number it got"),
@@ -110,16 +115,14 @@ const allSources = Effect.gen(function* () {
 
 const list = Command.make(
   "list",
-  {
-    json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object per line"), Flag.withDefault(false))
-  },
-  Effect.fnUntraced(function* ({ json }) {
+  {},
+  Effect.fnUntraced(function* () {
     const counts = yield* countTasksBySource
     const sources = (yield* allSources).map((view) => {
       const { due = 0, tasks = 0 } = counts.get(view.id) ?? {}
       return { view, tasks, due }
     })
-    if (json) {
+    if (yield* Json) {
       const encode = Schema.encodeEffect(SourceView)
       const objects = yield* Effect.forEach(sources, ({ view, ...counted }) =>
         Effect.map(encode(view), (encoded) => ({ ...encoded, ...counted }))
@@ -141,7 +144,11 @@ const list = Command.make(
       ])
     )
   }, onSources)
-).pipe(Command.withDescription("Show all sources, with how many tasks they have and how many of them are due"))
+).pipe(
+  Command.withDescription(
+    "Show all sources, with how many tasks they have, how many of them are due, and what is wrong with a source"
+  )
+)
 
 const pause = Command.make(
   "pause",
@@ -149,7 +156,7 @@ const pause = Command.make(
   Effect.fnUntraced(function* ({ id }) {
     const administration = yield* HilltopAdministration
     if (!(yield* administration.pauseSource(id))) return yield* unknown(id)
-    yield* print(`Source ${id} is paused. Its tasks and data are kept.`)
+    yield* answer([`Source ${id} is paused. Its tasks and data are kept.`], { id, paused: true })
   }, onSources)
 ).pipe(Command.withDescription("Stop asking a source; its tasks and data are kept"))
 
@@ -160,8 +167,9 @@ const resume = Command.make(
     const administration = yield* HilltopAdministration
     const resumed = yield* administration.resumeSource(id)
     if (resumed === undefined) return yield* unknown(id)
-    yield* print(`Source ${id} is asked again.`)
-    if (resumed.problem !== null) yield* print(`It had a problem: ${resumed.problem}`)
+    const { problem } = resumed
+    const lines = [`Source ${id} is asked again.`, ...(problem === null ? [] : [`It had a problem: ${problem}`])]
+    yield* answer(lines, { id, paused: false, problem })
   }, onSources)
 ).pipe(Command.withDescription("Ask a paused source again"))
 

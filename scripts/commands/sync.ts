@@ -4,7 +4,7 @@
  * Shows counts, never whose they are. A pass from here takes the share of one instance, as `PENSTOCK_ROLES=sync` would, but
  * all at once and without announcing itself, so that the others keep theirs.
  */
-import { Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { BudgetedAdapter } from "../../layers/sync/BudgetedAdapter.ts"
 import { countFailures, readFreshness } from "../../layers/sync/copyCounts.ts"
@@ -12,14 +12,18 @@ import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore
 import { readInstances } from "../../layers/sync/PgInstances.ts"
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { Gsrn } from "../../src/domain/Identifiers.ts"
+import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { Instances } from "../../src/sync/Instances.ts"
 import { LockStore } from "../../src/sync/LockStore.ts"
 import { batchSize, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { refresh } from "../../src/sync/synchronize.ts"
-import { type Cell, print, printJson, printTable } from "./output.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { Json } from "./globalFlags.ts"
+import { decodeGsrn } from "./gsrnFlag.ts"
+import { answer, type Cell, printJson, printTable } from "./output.ts"
+import { ProgressBar } from "./ProgressBar.ts"
+import { CommandFailed } from "./told.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 /** To the second below an hour, else to the minute. */
 const span = (seconds: number): string => {
@@ -30,13 +34,13 @@ const since = (what: string, seconds: number | null) => (seconds === null ? "" :
 
 const status = Command.make(
   "status",
-  { json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object"), Flag.withDefault(false)) },
-  Effect.fnUntraced(function* ({ json }) {
+  {},
+  Effect.fnUntraced(function* () {
     const within = yield* Settings.SYNC_WITHIN.config
     const fresh = yield* readFreshness(within)
     const failures = yield* countFailures
     const instances = yield* readInstances
-    if (json) {
+    if (yield* Json) {
       const failing = Object.fromEntries(failures.map(({ kind, points }) => [kind, points]))
       return yield* printJson([{ ...fresh, failing, instances }])
     }
@@ -57,15 +61,6 @@ const status = Command.make(
   }, withDatabase)
 ).pipe(Command.withDescription("Show what is fresh, late, pending and failing, and which instances are alive"))
 
-/** Text as typed may be anything, a personal number as well: it is not repeated. */
-const decodeGsrn = (text: string) =>
-  Schema.decodeEffect(Gsrn)(text).pipe(
-    Effect.mapError(
-      () =>
-        new CommandFailed({ message: "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit" })
-    )
-  )
-
 /** Only what is kept is refreshed: a copy is made for a lookup or a controllable unit, not from here. */
 const refreshOne = Effect.fnUntraced(
   function* (gsrn: Gsrn) {
@@ -73,7 +68,8 @@ const refreshOne = Effect.fnUntraced(
     if (accountingPointId === undefined) {
       return yield* new CommandFailed({ message: "No accounting point with this GSRN is kept here." })
     }
-    yield* print(yield* refresh(gsrn))
+    const outcome = yield* refresh(gsrn)
+    yield* answer([outcome], { outcome })
   },
   Effect.catchTags({
     AccountingPointUnknown: () =>
@@ -88,16 +84,19 @@ const refreshOne = Effect.fnUntraced(
 /** Where the service gives back what its adapter has no slot for, and takes it up later, a command waits for its turn. */
 const PatientAdapter = Layer.effect(
   AdapterClient,
-  Effect.map(AdapterClient, ({ configured, fetch }) =>
-    AdapterClient.of({
+  Effect.gen(function* () {
+    const { configured, fetch } = yield* AdapterClient
+    const { show } = yield* ProgressBar
+    let answered = 0
+    return AdapterClient.of({
       configured,
       fetch: (gsrn, validFrom) =>
         Effect.retry(fetch(gsrn, validFrom), {
           while: (error) => error._tag === "AdapterFailure" && error.kind === "paused",
           schedule: Schedule.jittered(Schedule.spaced("1 second"))
-        })
+        }).pipe(Effect.ensuring(Effect.suspend(() => show({ what: "Asks the adapter", done: ++answered }))))
     })
-  )
+  })
 ).pipe(Layer.provide(BudgetedAdapter))
 
 const runPass = Effect.gen(function* () {
@@ -118,9 +117,8 @@ const runPass = Effect.gen(function* () {
   }).pipe(Layer.provide(Instances.layerMemory))
   const pass = yield* SyncScheduler.use(({ runOnce }) => runOnce).pipe(Effect.provide(scheduler))
   const { changed, claimed, failed, released, superseded, unchanged } = pass
-  yield* print(
-    `${claimed} claimed of ${relevant} relevant: ${changed} changed, ${unchanged} unchanged, ${superseded} superseded, ${failed} failed, ${released} given back`
-  )
+  const text = `${claimed} claimed of ${relevant} relevant: ${changed} changed, ${unchanged} unchanged, ${superseded} superseded, ${failed} failed, ${released} given back`
+  yield* answer([text], { relevant, claimed, changed, unchanged, superseded, failed, released })
 })
 
 const run = Command.make(

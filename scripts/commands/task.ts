@@ -7,8 +7,10 @@ import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministratio
 import { HilltopAdministration, type TaskFilter, TaskStatus, TaskView } from "../../src/api/HilltopAdministration.ts"
 import { RequestType } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
-import { type Cell, print, printJson, printTable } from "./output.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { Json } from "./globalFlags.ts"
+import { answer, type Cell, print, printJson, printTable } from "./output.ts"
+import { CommandFailed } from "./told.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 const onTasks = <A, E, R>(command: Effect.Effect<A, E, R>) =>
   withDatabase(Effect.provide(command, PgHilltopAdministration))
@@ -32,10 +34,6 @@ const flags = {
       () => "a number of at least 1"
     ),
     Flag.withDefault(100)
-  ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("One JSON object per line, with the history of its runs"),
-    Flag.withDefault(false)
   )
 }
 
@@ -82,14 +80,14 @@ const rowOf = (task: TaskView): ReadonlyArray<Cell> => [
 const list = Command.make(
   "list",
   flags,
-  Effect.fnUntraced(function* ({ json, limit, source, status, type }) {
+  Effect.fnUntraced(function* ({ limit, source, status, type }) {
     const pages = pagesOf({
       source: Option.getOrUndefined(source),
       type: Option.getOrUndefined(type),
       status: Option.getOrUndefined(status),
       limit
     })
-    if (json) {
+    if (yield* Json) {
       const encode = Schema.encodeEffect(Schema.Array(TaskView))
       return yield* Stream.runForEach(pages, (tasks) => Effect.flatMap(encode(tasks), printJson))
     }
@@ -113,10 +111,15 @@ const run = Command.make(
   Effect.fnUntraced(function* ({ id }) {
     const administration = yield* HilltopAdministration
     const task = yield* administration.runTask(id)
-    if (task === undefined) return yield* new CommandFailed({ message: `There is no task ${id}.` })
+    if (task === undefined)
+      return yield* new CommandFailed({ message: `There is no task ${id}. \`penstock task list\` shows them.` })
     const source = yield* administration.findSource(task.source_id)
-    yield* print(task.status === "claimed" ? `Task ${id} is running at this moment.` : `Task ${id} is due now.`)
-    if (source?.paused) yield* print(`Its source ${source.id} is paused: nothing is asked before it is resumed.`)
+    const paused = source?.paused === true
+    const lines = [
+      task.status === "claimed" ? `Task ${id} is running at this moment.` : `Task ${id} is due now.`,
+      ...(paused ? [`Its source ${task.source_id} is paused: nothing is asked before it is resumed.`] : [])
+    ]
+    yield* answer(lines, { id, status: task.status, source_id: task.source_id, source_paused: paused })
   }, onTasks)
 ).pipe(Command.withDescription("Make a task due now, also one that was given up on"))
 

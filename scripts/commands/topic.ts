@@ -9,9 +9,12 @@ import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { readEnds, readRecords, readTopics, type TopicRow } from "../../layers/topics/readTopic.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
 import { type TailOptions, tailKafka } from "./kafkaTail.ts"
-import { fit, oneLine, print, printJson, terminalColumns } from "./output.ts"
+import { Json } from "./globalFlags.ts"
+import { fit } from "./fit.ts"
+import { oneLine, print, printJson, terminalColumns } from "./output.ts"
 import { replay } from "./replay.ts"
-import { CommandFailed, withDatabase } from "./withDatabase.ts"
+import { CommandFailed } from "./told.ts"
+import { withDatabase } from "./withDatabase.ts"
 
 /** Where the topic ends now, or begins; fails with what there is instead. */
 const startingPositions = Effect.fnUntraced(function* (
@@ -79,10 +82,6 @@ const flags = {
       () => "a number of at least 1"
     ),
     Flag.optional
-  ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("One JSON object per line, with the whole value and the headers"),
-    Flag.withDefault(false)
   )
 }
 
@@ -117,6 +116,7 @@ const tail = Command.make(
     const brokers = yield* Settings.KAFKA_BROKERS.config
     const options: TailOptions = {
       ...rest,
+      json: yield* Json,
       partition: Option.getOrUndefined(partition),
       limit: Option.getOrElse(limit, () => Number.POSITIVE_INFINITY)
     }

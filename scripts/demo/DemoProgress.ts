@@ -2,8 +2,8 @@
  * Where both flows stand, read from the tables and the simulators' counters, for the demo's screen.
  */
 import { Effect } from "effect"
-import { countTasks } from "../../layers/crawl/taskCounts.ts"
-import { countLookups } from "../../layers/lookup/lookupCounts.ts"
+import { countSources, countTasks } from "../../layers/crawl/taskCounts.ts"
+import { countLookups, countUnits } from "../../layers/lookup/lookupCounts.ts"
 import { countObservations } from "../../layers/observations/observationCounts.ts"
 import { readSyncProgress } from "../../layers/sync/copyCounts.ts"
 import { readTopics } from "../../layers/topics/readTopic.ts"
@@ -25,6 +25,8 @@ export const readProgress = Effect.gen(function* () {
   const adapter = yield* (yield* AdapterSimulator).statistics
   const servers = yield* (yield* HilltopSimulator).statistics
   return {
+    units: yield* countUnits,
+    sources: yield* countSources,
     points,
     hilltop,
     adapterAsked: adapter.asked,

@@ -1,95 +1,144 @@
 /**
- * The demo's one screen, as text: what was asked, what was kept, what is due, and lines to paste.
+ * The demo's one screen, as text: where everything is, what was asked, what was kept, what is due, and lines to paste.
  */
 import type { DemoKeys } from "./DemoSettings.ts"
 import type { DemoProgress } from "./DemoProgress.ts"
+import { rowsOf, type ScreenLine } from "./DemoTerminal.ts"
 
 const number = (value: number): string => Math.round(value).toLocaleString("en")
 const seconds = (value: number | null): string =>
   value === null ? "–" : `${value < 10 ? value.toFixed(1) : number(value)} s`
 const millis = (value: number | null): string => (value === null ? "–" : `${number(value)} ms`)
 
+export interface DemoAddresses {
+  /** Of the page, with the keys in its fragment, which no server is told: one click opens it signed in. */
+  readonly page: string
+  readonly api: string
+  /** Lines to paste into a shell. */
+  readonly calls: ReadonlyArray<string>
+  readonly psql: string | undefined
+  readonly log: string
+  /** The file that has all of this. */
+  readonly file: string
+}
+
 /** Where everything is, with calls that work when pasted. */
-export const addresses = (options: {
+export const addressesOf = (options: {
   readonly url: string
   readonly keys: DemoKeys
   readonly gsrn: string
   readonly endUser: string
   readonly psql: string | undefined
   readonly log: string
-}): string => {
-  const { endUser, gsrn, keys, url } = options
-  return [
-    `Penstock is running at ${url}     its API is described at ${url}/docs`,
-    "",
-    "Try it from another terminal:",
-    `  curl -s ${url}/controllable_unit/lookup -H 'Authorization: Bearer ${keys.lookup}' -H 'Content-Type: application/json' -d '{"end_user":"${endUser}","accounting_point":"${gsrn}"}'`,
-    `  curl -s ${url}/accounting_point/${gsrn} -H 'Authorization: Bearer ${keys.read}'`,
-    `  curl -s '${url}/hilltop/task?limit=3' -H 'Authorization: Bearer ${keys.admin}'`,
-    `  curl -s ${url}/health/progress`,
-    ...(options.psql === undefined ? [] : [`  ${options.psql}`]),
-    "",
-    `Its log: ${options.log}`
-  ].join("\n")
+  readonly file: string
+}): DemoAddresses => {
+  const { endUser, file, gsrn, keys, log, psql, url } = options
+  return {
+    page: `${url}/#read=${keys.read}&admin=${keys.admin}`,
+    api: `${url}/docs`,
+    calls: [
+      `curl -s ${url}/controllable_unit/lookup -H 'Authorization: Bearer ${keys.lookup}' -H 'Content-Type: application/json' -d '{"end_user":"${endUser}","accounting_point":"${gsrn}"}'`,
+      `curl -s ${url}/accounting_point/${gsrn} -H 'Authorization: Bearer ${keys.read}'`,
+      `curl -s '${url}/hilltop/task?limit=3' -H 'Authorization: Bearer ${keys.admin}'`,
+      `curl -s ${url}/health/progress`
+    ],
+    psql,
+    log,
+    file
+  }
 }
 
-/** Both flows in two columns of figures. */
-export const progressText = (progress: DemoProgress, elapsedSeconds: number): string => {
+/** All of it as text, for a log and for a file. */
+export const addressesText = ({ api, calls, log, page, psql }: DemoAddresses): string =>
+  [
+    `Its page:  ${page}`,
+    `Its API:   ${api}`,
+    "",
+    "Try it from another terminal:",
+    ...calls.map((call) => `  ${call}`),
+    ...(psql === undefined ? [] : [`  ${psql}`]),
+    "",
+    `Its log: ${log}`
+  ].join("\n")
+
+/** Both flows in two columns of figures, no wider than 80. */
+export const progressLines = (progress: DemoProgress): ReadonlyArray<string> => {
   const { hilltop, points } = progress
-  const row = (label: string, value: string, note = "") => `  ${label.padEnd(10)}${value.padStart(12)}  ${note}`
+  const row = (label: string, value: number, note = "") => ` ${label.padEnd(8)}${number(value).padStart(11)}  ${note}`
   return [
-    `Accounting points (simulated adapter)                       ${number(elapsedSeconds)} s since the start`,
-    row("asked", number(progress.adapterAsked), "calls to the adapter"),
-    row(
-      "kept",
-      number(points.synced),
-      `accounting points, merged ${number(points.writes)} times; ${number(points.relevant)} are relevant`
-    ),
-    row(
-      "followed",
-      number(progress.eventsRecorded),
-      `events of the adapter; from the change to the copy: ${millis(points.follow_millis)} (median)`
-    ),
-    row(
-      "lookups",
-      number(points.matched + points.mismatched),
-      `answered, ${number(points.mismatched)} of them for the wrong end user`
-    ),
+    `Accounting points (simulated adapter), ${number(progress.units)} controllable units`,
+    row("asked", progress.adapterAsked, "calls to the adapter"),
+    row("kept", points.synced, `accounting points; ${number(points.relevant)} of them are relevant`),
+    row("followed", progress.eventsRecorded, `events, ${millis(points.follow_millis)} from change to copy (median)`),
+    row("lookups", points.matched + points.mismatched, `answered; ${number(points.mismatched)} for the wrong end user`),
     row(
       "due",
-      number(points.pending),
-      `with an event pending, ${number(points.failing)} failing; the longest unsynced for ${seconds(points.oldest_seconds)}`
+      points.pending,
+      `with an event, ${number(points.failing)} failing; longest unsynced ${seconds(points.oldest_seconds)}`
     ),
-    "",
-    "Hilltop (three simulated councils)",
-    row("asked", number(progress.serversAsked), "requests to the servers"),
+    `Hilltop (simulated councils), ${number(progress.sources)} sources`,
+    row("asked", progress.serversAsked, "requests to the servers"),
     row(
       "kept",
-      number(hilltop.observations),
+      hilltop.observations,
       `observations of ${number(hilltop.series)} series at ${number(hilltop.sites)} sites`
     ),
-    row(
-      "topics",
-      number(hilltop.raw),
-      `raw documents, mapped to ${number(hilltop.mapped)} messages; ${number(hilltop.set_aside)} set aside`
-    ),
+    row("topics", hilltop.raw, `documents, ${number(hilltop.mapped)} messages; ${number(hilltop.set_aside)} set aside`),
     row(
       "fetched",
-      number(hilltop.fetched),
-      `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} were answered with an error (mostly “No data”)`
+      hilltop.fetched,
+      `of ${number(hilltop.tasks)} tasks; ${number(hilltop.failing)} answered with an error`
     ),
     row(
       "due",
-      number(hilltop.due),
-      `waiting for the servers' budgets, ${number(hilltop.in_flight)} in flight; the next other in ${seconds(hilltop.next_seconds)}`
+      hilltop.due,
+      `wait for their budgets, ${number(hilltop.in_flight)} in flight; next other in ${seconds(hilltop.next_seconds)}`
     )
-  ].join("\n")
+  ]
 }
+
+/** Errors and warnings in the log. */
+export const notedText = ({ errors, warnings }: { readonly errors: number; readonly warnings: number }): string =>
+  `${errors} ${errors === 1 ? "error" : "errors"} and ${warnings} ${warnings === 1 ? "warning" : "warnings"} in the log`
+
+/** The screen as far as it fits: the page and the figures always, of the calls as many as there is room for. */
+export const screenOf =
+  (addresses: DemoAddresses, figures: ReadonlyArray<string>, noted: string, elapsedSeconds: number) =>
+  (columns: number, rows: number): ReadonlyArray<ScreenLine> => {
+    const since = `${number(elapsedSeconds)} s since the start`
+    const title = "Penstock's demo. Ctrl-C ends it."
+    const head: ReadonlyArray<ScreenLine> = [
+      { text: `${title}${" ".repeat(Math.max(1, columns - title.length - since.length - 1))}${since}` },
+      { text: addresses.page, whole: true },
+      { text: "" },
+      ...figures.map((text) => ({ text })),
+      { text: "" }
+    ]
+    const foot: ReadonlyArray<ScreenLine> = [{ text: `More calls, and the keys: ${addresses.file}  (${noted})` }]
+    const { calls, psql } = addresses
+    const shortest = [...calls, ...(psql === undefined ? [] : [psql])].toSorted((a, b) => a.length - b.length)
+    let left = rows - [...head, ...foot].reduce((sum, line) => sum + rowsOf(line, columns), 0)
+    const shown: Array<ScreenLine> = []
+    for (const text of shortest) {
+      const line = { text, whole: true }
+      left -= rowsOf(line, columns)
+      if (left < 0) break
+      shown.push(line)
+    }
+    return [...head, ...shown, ...foot]
+  }
 
 /** The same in one line, for a log instead of a terminal. */
 export const progressLine = (
-  { adapterAsked, eventsRecorded, hilltop, points, serversAsked }: DemoProgress,
+  { adapterAsked, eventsRecorded, hilltop, points, serversAsked, sources, units }: DemoProgress,
   elapsedSeconds: number
 ): string =>
-  `${String(Math.round(elapsedSeconds)).padStart(4)} s  points: ${adapterAsked} asked, ${points.synced} kept, ${eventsRecorded} events followed (${millis(points.follow_millis)}), ` +
-  `${points.matched} lookups matched | Hilltop: ${serversAsked} asked, ${hilltop.observations} observations at ${hilltop.sites} sites, ${hilltop.due} due`
+  `${String(Math.round(elapsedSeconds)).padStart(4)} s  points: ${units} units, ${adapterAsked} asked, ${points.synced} kept, ${eventsRecorded} events followed (${millis(points.follow_millis)}), ` +
+  `${points.matched} lookups matched | Hilltop: ${sources} sources, ${serversAsked} asked, ${hilltop.observations} observations at ${hilltop.sites} sites, ${hilltop.due} due`
+
+/** What is left of it. */
+export const farewell = (room: string, places: ReadonlyArray<string>): string =>
+  [
+    `It used ${room} on disk. Its data stay, and the next demo goes on with them.`,
+    `To remove them: rm -r ${places.map((place) => (/^[\w./-]+$/.test(place) ? place : `'${place.replaceAll("'", `'\\''`)}'`)).join(" ")}`
+  ].join("\n")

@@ -4,7 +4,7 @@
  */
 import { Data, Effect, Random, Schedule } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
-import { randomUUID } from "node:crypto"
+import { createHash } from "node:crypto"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { type DemoKeys, registeredUnits } from "./DemoSettings.ts"
@@ -48,13 +48,21 @@ export const untilReady = (url: string) =>
     Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "15 seconds" }))
   )
 
-/** Adds this run's Hilltop servers and pauses those of earlier runs, which are gone. */
+type ListedSource = { readonly id: number; readonly council_id: number; readonly paused: boolean }
+
+/**
+ * One source for each council: that of an earlier demo on the same data, led to where its server listens now, or a new one. Any
+ * other is paused: its server is gone.
+ */
 export const addSources = Effect.fnUntraced(function* (url: string, keys: DemoKeys) {
   const world = yield* HilltopSimulator
   const listed = yield* call(HttpClientRequest.get(`${url}/hilltop/source`), keys.admin, [200])
-  const { items } = (yield* Effect.orDie(listed.json)) as { items: ReadonlyArray<{ id: number; paused: boolean }> }
-  for (const { id, paused } of items) {
-    if (!paused) yield* call(HttpClientRequest.delete(`${url}/hilltop/source/${id}`), keys.admin, [204])
+  const { items } = (yield* Effect.orDie(listed.json)) as { items: ReadonlyArray<ListedSource> }
+  const known = new Map<number, number>()
+  for (const { council_id, id, paused } of items) {
+    if (!known.has(council_id) && world.sources.some(({ councilId }) => councilId === council_id))
+      known.set(council_id, id)
+    else if (!paused) yield* call(HttpClientRequest.delete(`${url}/hilltop/source/${id}`), keys.admin, [204])
   }
   for (const { councilId, htsUrl, measurementNames } of world.sources) {
     const body = {
@@ -62,13 +70,20 @@ export const addSources = Effect.fnUntraced(function* (url: string, keys: DemoKe
       hts_url: htsUrl,
       configuration: { measurementNames, requestsPerSecond: 8, maxConcurrent: 4 }
     }
-    yield* call(
-      HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post(`${url}/hilltop/source`), body),
-      keys.admin,
-      [201]
-    )
+    const id = known.get(councilId)
+    const request =
+      id === undefined
+        ? HttpClientRequest.post(`${url}/hilltop/source`)
+        : HttpClientRequest.put(`${url}/hilltop/source/${id}`)
+    yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.admin, [200, 201])
   }
 })
+
+/** A version 4 UUID in form, and the same in every demo, so that the next one on the same data finds its units. */
+const unitId = (index: number): string => {
+  const hex = createHash("sha256").update(`penstock demo unit ${index}`).digest("hex")
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
 
 /** Registers a controllable unit on each of the first accounting points. */
 export const registerUnits = Effect.fnUntraced(function* (url: string, keys: DemoKeys) {
@@ -80,7 +95,7 @@ export const registerUnits = Effect.fnUntraced(function* (url: string, keys: Dem
       name: `Demo unit ${index + 1}`,
       technical_resources: [{ name: "Heat pump" }]
     }
-    const request = HttpClientRequest.put(`${url}/controllable_unit/${randomUUID()}`)
+    const request = HttpClientRequest.put(`${url}/controllable_unit/${unitId(index)}`)
     yield* call(HttpClientRequest.bodyJsonUnsafe(request, body), keys.admin, [200, 201]).pipe(Effect.retry(whenBusy))
   })
   yield* Effect.forEach(

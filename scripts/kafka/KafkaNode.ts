@@ -19,6 +19,8 @@ export interface KafkaNodeOptions {
   readonly advertisedPort?: number | undefined
   /** Left out: it is the only one. */
   readonly quorum?: Quorum | undefined
+  /** Clients must log in with SASL PLAIN: passwords by name. The first may do everything, the others nothing; without Docker only. */
+  readonly logins?: Readonly<Record<string, string>> | undefined
   /** Killed at the end instead of asked to stop, as by a crash; what it acknowledged is on its disk all the same. */
   readonly abrupt?: boolean | undefined
 }

@@ -41,6 +41,21 @@ export const findJava = Effect.gen(function* () {
 /** As Kafka has it: 22 characters. */
 export const newClusterId = () => randomUUID().replaceAll("-", "").slice(0, 22)
 
+/** What makes the clients' listener ask for a login, and lets only the first of them do anything. */
+const loginSettings = (logins: Readonly<Record<string, string>>) => {
+  const users = Object.entries(logins)
+    .map(([name, password]) => `user_${name}="${password}"`)
+    .join(" ")
+  return {
+    "listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.plaintext.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    // The node itself, on its inner listeners, is nobody in particular.
+    "super.users": `User:ANONYMOUS;User:${Object.keys(logins)[0] ?? ""}`
+  }
+}
+
 /** Where the controllers are: of several nodes all know all; a single one finds itself. */
 const controllersOf = ({ quorum }: KafkaNodeOptions, own: number) =>
   quorum === undefined
@@ -62,7 +77,8 @@ export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOption
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
     listeners: `PLAINTEXT://127.0.0.1:${port},${inside}`,
     "advertised.listeners": `PLAINTEXT://127.0.0.1:${options.advertisedPort ?? port},${inside}`,
-    "log.dirs": `${directory}/data`
+    "log.dirs": `${directory}/data`,
+    ...(options.logins === undefined ? {} : loginSettings(options.logins))
   }
   const file = `${directory}/server.properties`
   const log = `${directory}/kafka.log`

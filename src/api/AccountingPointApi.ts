@@ -11,6 +11,7 @@ import { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts
 import { CloudEvent, PlainEvent } from "../domain/ThinEvent.ts"
 import { AccountingPointCopy } from "../lookup/AccountingPointCopies.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { InTime } from "./InTime.ts"
 import { RegisteredUnit } from "../lookup/ControllableUnits.ts"
 import { storable } from "./Malformed.ts"
@@ -67,7 +68,8 @@ const lookup = HttpApiGroup.make("lookup")
       })
     )
   )
-  .annotate(RequiredScope, "lookup")
+  .annotate(RequiredScope, ["lookup"])
+  .middleware(KnownQuery)
   .middleware(Authorization)
 
 const batchOf = <S extends Schema.Top>(event: S) =>
@@ -97,7 +99,8 @@ const events = HttpApiGroup.make("events")
       })
     )
   )
-  .annotate(RequiredScope, "event")
+  .annotate(RequiredScope, ["event"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
@@ -115,7 +118,8 @@ const copies = HttpApiGroup.make("accountingPoints")
       OpenApi.annotations({ summary: "Read the kept copy of an accounting point and how its sync goes" })
     )
   )
-  .annotate(RequiredScope, "read")
+  .annotate(RequiredScope, ["read"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
@@ -139,7 +143,8 @@ const units = HttpApiGroup.make("controllableUnits")
       error: [problems[404], problems[503]]
     }).annotateMerge(OpenApi.annotations({ summary: "Terminate a controllable unit" }))
   )
-  .annotate(RequiredScope, "admin")
+  .annotate(RequiredScope, ["admin"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 

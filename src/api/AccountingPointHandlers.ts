@@ -8,6 +8,8 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import { SqlError } from "effect/sql"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import { sayOnce } from "../running/sayOnce.ts"
+import { noteEvents, showEvents } from "./eventMetrics.ts"
 import { describe } from "../running/describe.ts"
 import { fromCloudEvent, fromPlainEvent, tooFarAhead, type CloudEvent, type PlainEvent } from "../domain/ThinEvent.ts"
 import type { AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
@@ -21,6 +23,7 @@ import { tooSlow } from "./InTime.ts"
 import { ControllableUnits } from "../lookup/ControllableUnits.ts"
 import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "../lookup/Lookup.ts"
 import type { LookupSubject } from "../lookup/LookupStore.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { refuse } from "./Problems.ts"
 import { registerUnit } from "../lookup/registerUnit.ts"
@@ -35,7 +38,10 @@ export const storeUnavailable = (error: StoreUnavailable) =>
   isLockTimeout(error.cause)
     ? refuse("database-unavailable", "somebody else is changing this at the moment", { "retry-after": 1 })
     : Effect.andThen(
-        Effect.logWarning("http: the database could not be used", describe(Cause.fail(error))),
+        sayOnce(
+          "http: database",
+          Effect.logWarning("http: the database could not be used", describe(Cause.fail(error)))
+        ),
         refuse("database-unavailable", "the database cannot be used at this moment", { "retry-after": 5 })
       )
 
@@ -117,7 +123,7 @@ const lookup = HttpApiBuilder.group(
       )
     )
   })
-).pipe(builtWith(Lookup, Authorization, Validation))
+).pipe(builtWith(Lookup, Authorization, KnownQuery, Validation))
 
 type AnyEvent = typeof PlainEvent.Type | typeof CloudEvent.Type
 const thinEvent = (event: AnyEvent) => ("subject" in event ? fromCloudEvent(event) : fromPlainEvent(event))
@@ -126,6 +132,7 @@ const events = HttpApiBuilder.group(
   Api,
   "events",
   Effect.fnUntraced(function* (handlers) {
+    yield* showEvents("http")
     const inbox = yield* EventInbox
     return handlers.handle(
       "record",
@@ -133,7 +140,7 @@ const events = HttpApiBuilder.group(
         function* ({ payload }) {
           const batch: ReadonlyArray<AnyEvent> = Array.isArray(payload) ? payload : [payload]
           const told = batch.map(thinEvent)
-          return yield* inbox.record(told)
+          return yield* Effect.tap(inbox.record(told), (receipt) => noteEvents("http", receipt))
         },
         Effect.catchTags({
           EventsInFuture: ({ places: [first = 0] }) => refuse("malformed-request", `[${first}]: ${tooFarAhead}`),

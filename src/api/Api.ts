@@ -8,29 +8,37 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { accountingPointGroups } from "./AccountingPointApi.ts"
 import { hilltopGroups } from "./HilltopApi.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { observationGroups } from "./ObservationApi.ts"
+import { overviewGroups } from "./OverviewApi.ts"
 import { problems } from "./Problems.ts"
+import { topicGroups } from "./TopicApi.ts"
 
 /** As in package.json; a test compares the two. */
 export const version = "0.1.0"
 
 const HealthStatus = <const Status extends string>(status: Status) => Schema.Struct({ status: Schema.Literal(status) })
 
-const health = HttpApiGroup.make("health").add(
-  HttpApiEndpoint.get("live", "/health/live", { success: HealthStatus("live") }).annotateMerge(
-    OpenApi.annotations({ summary: "The process is alive" })
-  ),
-  HttpApiEndpoint.get("ready", "/health/ready", { success: HealthStatus("ready"), error: problems[503] }).annotateMerge(
-    OpenApi.annotations({
-      summary: "The database answers, its migrations are applied, and the instance is not draining"
-    })
-  ),
-  HttpApiEndpoint.get("progress", "/health/progress", {
-    success: HealthStatus("progressing"),
-    error: problems[503]
-  }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
-)
+const health = HttpApiGroup.make("health")
+  .add(
+    HttpApiEndpoint.get("live", "/health/live", { success: HealthStatus("live") }).annotateMerge(
+      OpenApi.annotations({ summary: "The process is alive" })
+    ),
+    HttpApiEndpoint.get("ready", "/health/ready", {
+      success: HealthStatus("ready"),
+      error: problems[503]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "The database answers, its migrations are applied, and the instance is not draining"
+      })
+    ),
+    HttpApiEndpoint.get("progress", "/health/progress", {
+      success: HealthStatus("progressing"),
+      error: problems[503]
+    }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
+  )
+  .middleware(KnownQuery)
 
 /**
  * What an instance without the role `api` answers: only requests about its health. Of the same name, so one set of handlers
@@ -50,7 +58,7 @@ const allowFurtherFields = (value: unknown): unknown => {
 }
 
 export class Api extends HttpApi.make("penstock")
-  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, health)
+  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, ...overviewGroups, ...topicGroups, health)
   .middleware(Validation)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(

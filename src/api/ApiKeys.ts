@@ -48,8 +48,13 @@ export class ApiKeys extends Context.Service<
 /** The name of the key that was shown. */
 export class CallerName extends Context.Service<CallerName, string>()("penstock/api/CallerName") {}
 
-/** The scope that the endpoints of a group need. */
-export class RequiredScope extends Context.Service<RequiredScope, Scope>()("penstock/api/RequiredScope") {}
+/** All that the key that was shown is good for. */
+export class CallerGrants extends Context.Service<CallerGrants, Grants>()("penstock/api/CallerGrants") {}
+
+/** The scopes of which the endpoints of a group need one, the least of them first. */
+export class RequiredScope extends Context.Service<RequiredScope, ReadonlyArray<Scope>>()(
+  "penstock/api/RequiredScope"
+) {}
 
 const bearer = HttpApiSecurity.bearer.pipe(
   HttpApiSecurity.annotateMerge(
@@ -57,7 +62,7 @@ const bearer = HttpApiSecurity.bearer.pipe(
   )
 )
 
-export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CallerName }>()(
+export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CallerName | CallerGrants }>()(
   "penstock/api/Authorization",
   { security: { bearer }, error: [problems[401], problems[403]] }
 ) {
@@ -78,16 +83,20 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
               "www-authenticate": `Bearer realm="penstock", error="invalid_token"`
             })
           }
-          const scope = Context.getUnsafe(group.annotations, RequiredScope)
-          const name = grants.get(scope)
+          const needed = Context.getUnsafe(group.annotations, RequiredScope)
+          const name = needed.map((scope) => grants.get(scope)).find((one) => one !== undefined)
           const request = yield* CurrentRequest
           request.caller = name ?? grants.values().next().value
           if (name === undefined) {
-            return yield* refuse("insufficient-scope", `insufficient scope: a key of the scope ${scope} is needed`, {
-              "www-authenticate": `Bearer realm="penstock", error="insufficient_scope", scope="${scope}"`
+            const rule = `a key of the scope ${needed.join(" or ")} is needed`
+            return yield* refuse("insufficient-scope", `insufficient scope: ${rule}`, {
+              "www-authenticate": `Bearer realm="penstock", error="insufficient_scope", scope="${needed.join(" ")}"`
             })
           }
-          return yield* Effect.provideService(answer, CallerName, name)
+          return yield* answer.pipe(
+            Effect.provideService(CallerName, name),
+            Effect.provideService(CallerGrants, grants)
+          )
         })
       })
     })

@@ -4,15 +4,29 @@
  *
  * Runs outside of routing, so that unknown routes and defects are covered too.
  */
-import { ByteSize, Clock, Context, Effect, type Fiber, Layer, Option, Random, Tracer, type Types } from "effect"
+import {
+  ByteSize,
+  Clock,
+  Context,
+  Effect,
+  type Fiber,
+  Layer,
+  Option,
+  Random,
+  References,
+  Tracer,
+  type Types
+} from "effect"
 import {
   HttpMethod,
+  HttpMiddleware,
   HttpRouter,
   HttpServerRequest,
   HttpServerResponse,
   HttpTraceContext,
   type Headers
 } from "effect/http"
+import { isTraced } from "../running/traceContext.ts"
 import { CurrentRequest, type RequestNotes } from "./CurrentRequest.ts"
 import { eventPath, plainRequest } from "./plainRequest.ts"
 import { reportRequest } from "./reportRequest.ts"
@@ -24,6 +38,12 @@ const maxBodyBytes = ByteSize.toNumberUnsafe(maxBody)
 
 /** For the fibers of the server: where a body without a length ends. The same for all requests, so it is not given to each. */
 export const BodyLimit = Layer.succeed(HttpServerRequest.MaxBodySize, maxBody)
+
+/** Those who watch ask every few seconds, and a trace of each would bury the others. */
+const isWatching = (url: string): boolean => /^\/(?:health\/|metrics(?:$|\?))/.test(url)
+
+/** For the fibers of the server. */
+export const WatchersUntraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen, ({ url }) => isWatching(url))
 
 /** Eight hex digits, as trace and span ids have them. */
 const randomHex = (random: Random.Random): string =>
@@ -67,13 +87,16 @@ const respond = (
   return plain === request ? ended : Effect.provideService(ended, HttpServerRequest.HttpServerRequest, plain)
 }
 
+/** In place of a route, where there is none. */
+const unmatched = "unmatched"
+
 /** What is known of a request at its beginning. */
 const notesOf = (headers: Headers.Headers, { traceId }: Tracer.AnySpan): RequestNotes => {
   const asked = headers["x-request-id"]
   return {
     id: asked !== undefined && isSaneId(asked) ? asked : traceId,
     traceId,
-    route: "unmatched",
+    route: unmatched,
     caller: undefined
   }
 }
@@ -97,7 +120,7 @@ export const Boundary: Layer.Layer<never, never, HttpRouter.HttpRouter | RouteTa
         return respond(table, request, answer).pipe(
           Effect.flatMap((response) => {
             // The template: what a span knows of the address itself is not passed on, since it names accounting points.
-            if (span._tag === "Span") span.attribute("http.route", notes.route)
+            if (span._tag === "Span" && notes.route !== unmatched) span.attribute("http.route", notes.route)
             const seconds = Number(clock.currentTimeNanosUnsafe() - startedAt) / 1e9
             return Effect.as(
               reportRequest(request.method, notes, response.status, seconds),
@@ -105,7 +128,11 @@ export const Boundary: Layer.Layer<never, never, HttpRouter.HttpRouter | RouteTa
             )
           }),
           Effect.updateContext((context: Context.Context<never>) =>
-            context.pipe(Context.add(CurrentRequest, notes), Context.add(Tracer.ParentSpan, span))
+            // A span that is not ours is no beginning of a trace: what is done for such a request is in none.
+            (span._tag !== "Span" && isTraced(fiber)
+              ? Context.add(context, References.TracerEnabled, false)
+              : context
+            ).pipe(Context.add(CurrentRequest, notes), Context.add(Tracer.ParentSpan, span))
           )
         )
       })

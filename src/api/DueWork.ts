@@ -24,7 +24,17 @@ export interface Waiting {
   readonly abandonedRequest: number | undefined
   /** Since a record was appended to a topic whose reader has not read it. */
   readonly record: number | undefined
+  /** The Hilltop servers that have answered nothing useful, longest first; a few of them where they are many. */
+  readonly uselessServers?: ReadonlyArray<UselessServer>
 }
+
+export interface UselessServer {
+  readonly origin: string
+  readonly seconds: number
+}
+
+/** So many useless servers are named. */
+export const mostUseless = 20
 
 export const nothingWaits: Waiting = {
   event: undefined,

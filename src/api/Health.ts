@@ -4,7 +4,7 @@
  * Being alive asks for nothing but the process. Being ready asks the database and never an upstream. Progress (`Progress.ts`)
  * asks the loops and what is due.
  */
-import { Context, Effect, Layer, Ref } from "effect"
+import { Context, Deferred, Effect, Layer, Ref } from "effect"
 
 /** Whether this instance is on its way out; begun first of all at shutdown, so that no new requests are sent to it. */
 export class Draining extends Context.Service<
@@ -12,11 +12,19 @@ export class Draining extends Context.Service<
   {
     readonly begin: Effect.Effect<void>
     readonly begun: Effect.Effect<boolean>
+    /** Waits until it has begun; for answers that would go on for ever. */
+    readonly awaited: Effect.Effect<void>
   }
 >()("penstock/api/Draining") {
   static readonly layer = Layer.effect(
     Draining,
-    Effect.map(Ref.make(false), (draining) => Draining.of({ begin: Ref.set(draining, true), begun: Ref.get(draining) }))
+    Effect.map(Deferred.make<void>(), (draining) =>
+      Draining.of({
+        begin: Effect.asVoid(Deferred.succeed(draining, undefined)),
+        begun: Deferred.isDone(draining),
+        awaited: Deferred.await(draining)
+      })
+    )
   )
 }
 

@@ -1,5 +1,6 @@
 /**
- * Answers monitoring systems and load balancers. No key is needed: the answers name parts of the service and nothing else.
+ * Answers monitoring systems and load balancers. No key is needed: the answers name parts of the service, and the addresses of
+ * Hilltop servers that answer nothing useful.
  */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"

@@ -16,9 +16,11 @@ import type { Window } from "./paging.ts"
 /** Another source has the same council and address. */
 export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExists", {}) {}
 
-const HilltopAddress = HtsUrl.check(Schema.isMaxLength(2_000, { message: "must not be longer than 2000 characters" }))
+export const HilltopAddress = HtsUrl.check(
+  Schema.isMaxLength(2_000, { message: "must not be longer than 2000 characters" })
+)
 
-const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 }))
+export const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 }))
 
 /** Kept as it was entered, with fields that later versions may read. */
 const Configuration = Schema.StructWithRest(SourceConfiguration, [Schema.Record(Schema.String, Schema.Json)])

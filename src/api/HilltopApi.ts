@@ -3,16 +3,25 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { RequestType } from "../domain/FetchTask.ts"
+import { historyLength, RequestType } from "../domain/FetchTask.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { InTime } from "./InTime.ts"
-import { SourceRegistration, SourceView, TaskStatus, TaskView } from "./HilltopAdministration.ts"
+import { CouncilId, SourceRegistration, SourceView, TaskStatus, TaskView } from "./HilltopAdministration.ts"
 import { storable } from "./Malformed.ts"
 import { PageOf, windowQuery } from "./paging.ts"
 import { bodyProblems, problems } from "./Problems.ts"
+import { TrialRequest, TrialView } from "./SourceTrial.ts"
+import { FoundTask, WholeTask } from "./TaskSearch.ts"
 
 const SourceId = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
 const TaskId = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }))
+
+/** Tasks that one request runs again. */
+export const mostRedriven = 1_000
+
+/** How many were, and whether there are more. */
+export const Redriven = Schema.Struct({ redriven: Schema.Int, more: Schema.Boolean })
 
 const payload = SourceRegistration.check(storable)
 
@@ -44,32 +53,112 @@ const sources = HttpApiGroup.make("hilltopSources")
     HttpApiEndpoint.delete("pause", "/hilltop/source/:id", {
       params: { id: SourceId },
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ summary: "Pause a source; its data are kept" }))
+    }).annotateMerge(OpenApi.annotations({ summary: "Pause a source; its data are kept" })),
+    HttpApiEndpoint.post("stop", "/hilltop/source/:id/pause", {
+      params: { id: SourceId },
+      success: SourceView,
+      error: [problems[404], problems[503]]
+    }).annotateMerge(OpenApi.annotations({ summary: "Pause a source, and read it" })),
+    HttpApiEndpoint.post("resume", "/hilltop/source/:id/resume", {
+      params: { id: SourceId },
+      success: SourceView,
+      error: [problems[404], problems[503]]
+    }).annotateMerge(OpenApi.annotations({ summary: "Ask a source again", description: "Nothing else of it changes." }))
   )
-  .annotate(RequiredScope, "admin")
+  .annotate(RequiredScope, ["admin"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
-const tasks = HttpApiGroup.make("hilltopTasks")
+/** Without the deadline of other requests: its own is longer, since somebody else's server is asked. */
+const trials = HttpApiGroup.make("hilltopTrials")
+  .add(
+    HttpApiEndpoint.post("try", "/hilltop/source/try", {
+      payload: TrialRequest.check(storable),
+      success: TrialView,
+      error: [...bodyProblems, problems[429], problems[503]]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Ask a server what a source would find there, before it is saved",
+        description:
+          "At most 4 requests to the server, within its budget, and 20 s. One at a time, and one in 2 s. Nothing is kept."
+      })
+    )
+  )
+  .annotate(RequiredScope, ["admin"])
+  .middleware(KnownQuery)
+  .middleware(Authorization)
+
+const found = HttpApiGroup.make("hilltopTaskSearch")
   .add(
     HttpApiEndpoint.get("list", "/hilltop/task", {
       query: {
         source: Schema.optionalKey(SourceId),
         type: Schema.optionalKey(RequestType),
         status: Schema.optionalKey(TaskStatus),
-        ...windowQuery
+        council: Schema.optionalKey(CouncilId),
+        name: Schema.optionalKey(
+          Schema.String.check(
+            Schema.makeFilter(
+              (text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"
+            ),
+            storable
+          )
+        ),
+        history: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: historyLength }))),
+        limit: windowQuery.limit,
+        cursor: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(4_000, { message: "must be a next_cursor" })))
       },
-      success: PageOf(TaskView),
+      success: PageOf(FoundTask),
       error: problems[503]
-    }).annotateMerge(OpenApi.annotations({ summary: "List tasks" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Search tasks",
+        description: [
+          "`name` is found anywhere in the name of the site or the measurement, whatever the case. Those that are `due` come as they",
+          "wait, longest first; those of a `source`, `council`, `type` or `name` by source, site and measurement, and all others by",
+          "number. A page may be shorter than `limit`, even empty, while `next_cursor` is not null. `history`: so many of the last runs",
+          `of each, ${historyLength} unless said.`
+        ].join(" ")
+      })
+    ),
+    HttpApiEndpoint.get("read", "/hilltop/task/:id", {
+      params: { id: TaskId },
+      success: WholeTask,
+      error: [problems[404], problems[503]]
+    }).annotateMerge(OpenApi.annotations({ summary: "Read a task with its last 50 runs, its source and its server" }))
+  )
+  .annotate(RequiredScope, ["read", "admin"])
+  .middleware(KnownQuery)
+  .middleware(InTime)
+  .middleware(Authorization)
+
+const tasks = HttpApiGroup.make("hilltopTasks")
+  .add(
     HttpApiEndpoint.post("run", "/hilltop/task/:id/run", {
       params: { id: TaskId },
       success: TaskView,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ summary: "Run a task now, also one that was set aside" }))
+    }).annotateMerge(OpenApi.annotations({ summary: "Run a task now, also one that was set aside" })),
+    HttpApiEndpoint.post("redrive", "/hilltop/task/:id/redrive", {
+      params: { id: TaskId },
+      success: TaskView,
+      error: [problems[404], problems[409], problems[503]]
+    }).annotateMerge(OpenApi.annotations({ summary: "Run a task again that was set aside" })),
+    HttpApiEndpoint.post("redriveLost", "/hilltop/task/redrive", {
+      payload: Schema.Struct({ reason: Schema.Literal("lost"), source_id: Schema.optionalKey(SourceId) }),
+      success: Redriven,
+      error: [...bodyProblems, problems[503]]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Run again what its workers lost too often",
+        description: `Up to ${mostRedriven} in one request. What rests for another reason rests for as long as that holds.`
+      })
+    )
   )
-  .annotate(RequiredScope, "admin")
+  .annotate(RequiredScope, ["admin"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
-export const hilltopGroups = [sources, tasks] as const
+export const hilltopGroups = [sources, trials, found, tasks] as const

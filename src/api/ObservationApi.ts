@@ -8,8 +8,12 @@ import { Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effec
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { formatInstant, parseInstant } from "../domain/Instant.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
+import { KnownQuery } from "./KnownQuery.ts"
+import { storable } from "./Malformed.ts"
+import { CouncilId } from "./HilltopAdministration.ts"
 import { InTime } from "./InTime.ts"
-import { NzstInstant, SiteView, SiteWithSeries } from "./ObservationArchive.ts"
+import { NzstInstant } from "./ObservationArchive.ts"
+import { ListedSite, PlacedSite, PlotView } from "./ObservationViews.ts"
 import { PageOf, windowQuery } from "./paging.ts"
 import { problems } from "./Problems.ts"
 
@@ -45,6 +49,13 @@ export const ObservationView = Schema.Struct({
   first_seen_at: Schema.String
 })
 
+/** One of the values that a time had. */
+export const VersionView = Schema.Struct({
+  ...ObservationView.fields,
+  /** Null for the one known now. */
+  superseded_at: Schema.NullOr(Schema.String)
+})
+
 const csv = Schema.String.annotate({
   description: "One line for each observation: observed_at,value,qualifier,quality,first_seen_at"
 }).pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
@@ -52,17 +63,35 @@ const csv = Schema.String.annotate({
 const sites = HttpApiGroup.make("observationSites")
   .add(
     HttpApiEndpoint.get("list", "/observation/site", {
-      query: windowQuery,
-      success: PageOf(SiteView),
+      query: {
+        ...windowQuery,
+        council: Schema.optionalKey(CouncilId),
+        name: Schema.optionalKey(
+          Schema.String.check(
+            Schema.makeFilter(
+              (text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"
+            ),
+            storable
+          )
+        )
+      },
+      success: PageOf(ListedSite),
       error: problems[503]
-    }).annotateMerge(OpenApi.annotations({ summary: "List sites" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "List sites",
+        description:
+          "`name` is found anywhere in a site's, whatever the case. `wgs84` is computed from the grid where a site has no degrees."
+      })
+    ),
     HttpApiEndpoint.get("read", "/observation/site/:id", {
       params: { id: Id },
-      success: SiteWithSeries,
+      success: PlacedSite,
       error: [problems[404], problems[503]]
     }).annotateMerge(OpenApi.annotations({ summary: "Read a site with its series" }))
   )
-  .annotate(RequiredScope, "read")
+  .annotate(RequiredScope, ["read"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 
@@ -90,9 +119,45 @@ const series = HttpApiGroup.make("observationSeries")
           "`next_cursor`, or `observed_at` of the last line that was read."
         ].join(" ")
       })
+    ),
+    HttpApiEndpoint.get("plot", "/observation/series/:id/plot", {
+      params: { id: Id },
+      query: {
+        from: Schema.optionalKey(QueryInstant),
+        to: Schema.optionalKey(QueryInstant),
+        as_of: Schema.optionalKey(QueryInstant),
+        points: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 5_000 })))
+      },
+      success: PlotView,
+      error: [problems[404], problems[503]]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Read a series for a picture of it",
+        description: [
+          "In columns. Where there are more than `points` values (1000 unless said), the least and the greatest of so many stretches of",
+          "time. A gap is a row with `n` 0. Numbers are floats; the exact values are those of the series itself."
+        ].join(" ")
+      })
+    ),
+    HttpApiEndpoint.get("versions", "/observation/series/:id/version", {
+      params: { id: Id },
+      query: {
+        from: Schema.optionalKey(QueryInstant),
+        to: Schema.optionalKey(QueryInstant),
+        cursor: Schema.optionalKey(QueryInstant),
+        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 })))
+      },
+      success: PageOf(VersionView),
+      error: [problems[404], problems[503]]
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Read what of a series was corrected or removed",
+        description: "All versions of up to `limit` times (1000 unless said) that have one which was superseded."
+      })
     )
   )
-  .annotate(RequiredScope, "read")
+  .annotate(RequiredScope, ["read"])
+  .middleware(KnownQuery)
   .middleware(InTime)
   .middleware(Authorization)
 

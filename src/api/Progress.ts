@@ -1,5 +1,6 @@
 /**
- * Whether the work gets on: the loops of this instance turn, and the oldest due work of all instances is within its bound.
+ * Whether the work gets on: the loops of this instance turn, the oldest due work of all instances is within its bound, and whoever
+ * is asked answers something that can be used.
  *
  * A service that answers while its work has stopped is not healthy. Every instance reports the due work of all, so that work
  * is not overlooked when the only instance that did it is gone. The reasons for the bounds are in the README.
@@ -7,7 +8,8 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { Loops, stuckLoops } from "../running/Loop.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
-import { DueWork, type Waiting } from "./DueWork.ts"
+import { AdapterWatch } from "../sync/AdapterWatch.ts"
+import { DueWork, mostUseless, type Waiting } from "./DueWork.ts"
 
 export interface ProgressOptions {
   /** Between two background batches. */
@@ -16,14 +18,18 @@ export interface ProgressOptions {
   readonly within: Duration.Duration
   /** A sync that takes longer is dead. */
   readonly deadAfter: Duration.Duration
+  /** The adapter, or a server, may answer nothing useful for so long. */
+  readonly useless: Duration.Duration
 }
 
-type Bounds = Readonly<Record<keyof Waiting, Duration.Duration>>
+/** What waits, by kind. */
+export type WorkKind = Exclude<keyof Waiting, "uselessServers">
+type Bounds = Readonly<Record<WorkKind, Duration.Duration>>
 
 /** What is taken up at once, or by the next look, may wait so long: a restart and a slow upstream are over by then. */
 const prompt = Duration.minutes(10)
 
-export const boundsOf = ({ deadAfter, interval, within }: ProgressOptions): Bounds => {
+export const boundsOf = ({ deadAfter, interval, within }: Omit<ProgressOptions, "useless">): Bounds => {
   const rounds = Duration.times(interval, 3)
   return {
     event: prompt,
@@ -35,7 +41,7 @@ export const boundsOf = ({ deadAfter, interval, within }: ProgressOptions): Boun
   }
 }
 
-const names: Readonly<Record<keyof Waiting, string>> = {
+const names: Readonly<Record<WorkKind, string>> = {
   event: "accounting point events",
   sync: "accounting points",
   abandonedSync: "abandoned syncs",
@@ -44,14 +50,28 @@ const names: Readonly<Record<keyof Waiting, string>> = {
   record: "topic records"
 }
 
-const ofAccountingPoints: ReadonlySet<keyof Waiting> = new Set(["event", "sync", "abandonedSync"])
+const ofAccountingPoints: ReadonlySet<WorkKind> = new Set(["event", "sync", "abandonedSync"])
 
 /** The kinds of work whose oldest has waited for longer than its bound, by name. */
 export const overdue = (waiting: Waiting, bounds: Bounds, adapterConfigured: boolean): ReadonlyArray<string> =>
-  (Object.keys(names) as ReadonlyArray<keyof Waiting>)
+  (Object.keys(names) as ReadonlyArray<WorkKind>)
     .filter((kind) => adapterConfigured || !ofAccountingPoints.has(kind))
     .filter((kind) => (waiting[kind] ?? 0) > Duration.toSeconds(bounds[kind]))
     .map((kind) => names[kind])
+
+const forHowLong = (seconds: number) => `nothing useful for ${Math.floor(seconds / 60)} min`
+
+/** More servers than these are counted. */
+const mostNamed = 5
+
+/** The servers that have answered nothing useful for too long. */
+export const uselessAmong = (servers: Waiting["uselessServers"], bound: Duration.Duration): ReadonlyArray<string> => {
+  const found = (servers ?? []).filter(({ seconds }) => seconds > Duration.toSeconds(bound))
+  const named = found.slice(0, mostNamed).map(({ origin, seconds }) => `server ${origin} (${forHowLong(seconds)})`)
+  const more = found.length - named.length
+  if (more === 0) return named
+  return [...named, found.length < mostUseless ? `${more} more servers` : `${more} more servers at least`]
+}
 
 export class Progress extends Context.Service<
   Progress,
@@ -67,9 +87,13 @@ export class Progress extends Context.Service<
         const loops = yield* Loops
         const due = yield* DueWork
         const adapter = yield* AdapterClient
+        const watch = yield* AdapterWatch
         const bounds = boundsOf(options)
         const late = due.waiting.pipe(
-          Effect.map((waiting) => overdue(waiting, bounds, adapter.configured)),
+          Effect.map((waiting) => [
+            ...overdue(waiting, bounds, adapter.configured),
+            ...uselessAmong(waiting.uselessServers, options.useless)
+          ]),
           Effect.catchTag("StoreUnavailable", () => Effect.succeed(["the database does not answer"])),
           Effect.timeoutOrElse({
             duration: "2 seconds",
@@ -79,7 +103,10 @@ export class Progress extends Context.Service<
         return Progress.of({
           obstacles: Effect.gen(function* () {
             const stuck = yield* Effect.provideService(stuckLoops, Loops, loops)
-            return [...stuck.sort(), ...(yield* late)]
+            const useless = yield* watch.uselessFor
+            const answersNothing =
+              useless > Duration.toMillis(options.useless) ? [`adapter (${forHowLong(useless / 1000)})`] : []
+            return [...stuck.sort(), ...answersNothing, ...(yield* late)]
           })
         })
       })

@@ -6,37 +6,33 @@
  * problems.
  */
 import { Layer } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiSwagger } from "effect/http-api"
-import { PrometheusMetrics } from "effect/observability"
 import { AccountingPointHandlers } from "./AccountingPointHandlers.ts"
-import { Api, version, WatchApi } from "./Api.ts"
+import { Api, WatchApi } from "./Api.ts"
 import { Authorization } from "./ApiKeys.ts"
 import { Boundary } from "./Boundary.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { InTime } from "./InTime.ts"
+import { MetricsRoute } from "./MetricsRoute.ts"
 import { HilltopHandlers } from "./HilltopHandlers.ts"
+import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { ObservationHandlers } from "./ObservationHandlers.ts"
+import { OverviewHandlers } from "./OverviewHandlers.ts"
+import { pagePaths, PageRoutes } from "./PageRoutes.ts"
 import { RouteTable } from "./RouteTable.ts"
+import { TopicHandlers } from "./TopicHandlers.ts"
 
 const api = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-  Layer.provide([AccountingPointHandlers, HilltopHandlers, ObservationHandlers, HealthHandlers]),
-  Layer.provide([Authorization.layer, InTime.layer, Validation.layer])
-)
-
-/** Where everything is, for people who open the address of the service. */
-const entrance = HttpRouter.add(
-  "GET",
-  "/",
-  HttpServerResponse.jsonUnsafe({
-    name: "penstock",
-    version,
-    docs: "/docs",
-    openapi: "/openapi.json",
-    health: { live: "/health/live", ready: "/health/ready", progress: "/health/progress" },
-    metrics: "/metrics"
-  })
+  Layer.provide([
+    AccountingPointHandlers,
+    HilltopHandlers,
+    ObservationHandlers,
+    OverviewHandlers,
+    TopicHandlers,
+    HealthHandlers
+  ]),
+  Layer.provide([Authorization.layer, InTime.layer, KnownQuery.layer, Validation.layer])
 )
 
 /** Lets requests to these routes pass the boundary; the table has the methods of each. */
@@ -45,15 +41,18 @@ const withBoundary = <E, R>(table: Layer.Layer<RouteTable>, routes: Layer.Layer<
 
 /** The page at `/docs` carries its script with it; nothing is loaded from elsewhere. */
 export const Routes = withBoundary(
-  RouteTable.layer(Api, ["/", "/docs", "/metrics", "/openapi.json"]),
-  Layer.mergeAll(api, entrance, HttpApiSwagger.layer(Api, { path: "/docs" }), PrometheusMetrics.layerHttp())
+  RouteTable.layer(Api, [...pagePaths, "/docs", "/metrics", "/openapi.json"]),
+  Layer.mergeAll(api, PageRoutes, HttpApiSwagger.layer(Api, { path: "/docs" }), MetricsRoute)
 )
 
 /** The routes of an instance that does not serve the API: its health and its metrics. */
 export const WatchRoutes = withBoundary(
   RouteTable.layer(WatchApi, ["/metrics"]),
   Layer.mergeAll(
-    HttpApiBuilder.layer(WatchApi).pipe(Layer.provide(HealthHandlers), Layer.provide(Validation.layer)),
-    PrometheusMetrics.layerHttp()
+    HttpApiBuilder.layer(WatchApi).pipe(
+      Layer.provide(HealthHandlers),
+      Layer.provide([KnownQuery.layer, Validation.layer])
+    ),
+    MetricsRoute
   )
 )

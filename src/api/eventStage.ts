@@ -6,7 +6,7 @@
  * anything else in it is set aside whole, as a request would be refused whole; recording is idempotent, so a batch that comes again
  * changes nothing. This file is in `api` because `sync` and `stream` do not know each other.
  */
-import { Data, Effect, Layer, Metric, Predicate, Schema } from "effect"
+import { Data, Effect, Layer, Predicate, Schema } from "effect"
 import {
   binaryCloudEvent,
   CloudEvent,
@@ -16,11 +16,12 @@ import {
   type ThinEvent,
   tooFarAhead
 } from "../domain/ThinEvent.ts"
+import { noteEvents, showEvents } from "./eventMetrics.ts"
 import { toDeadLetter } from "../stream/DeadLetter.ts"
 import type { OutgoingRecord } from "../stream/KafkaSink.ts"
 import { runStage } from "../stream/runStage.ts"
 import type { RecordBatch, TopicRecord } from "../stream/TopicReader.ts"
-import { EventInbox, type EventReceipt } from "../sync/EventInbox.ts"
+import { EventInbox } from "../sync/EventInbox.ts"
 import { describeFaults } from "../running/describeFaults.ts"
 
 export const eventGroup = "penstock-accounting-point-events"
@@ -33,18 +34,6 @@ export interface EventStageOptions {
 const maxRecords = 1_000
 /** Bounds the events of a batch where records hold arrays: some 12,000. */
 const maxBytes = 1_000_000
-
-const taken = Metric.counter("penstock_event_topic_events_total", {
-  description: "events read from the topic, by what became of them",
-  incremental: true
-})
-
-const count = ({ recorded, stale, unknown }: EventReceipt) =>
-  Effect.forEach(
-    Object.entries({ recorded, stale, unknown }),
-    ([what, events]) => Metric.update(Metric.withAttributes(taken, { what }), events),
-    { discard: true }
-  )
 
 /** Not what a record of the topic holds; `reason` names fields and rules, never a value. */
 class Undecodable extends Data.TaggedError("Undecodable")<{ readonly reason: string }> {}
@@ -104,7 +93,9 @@ export const recordBatch = Effect.fnUntraced(function* ({ records }: RecordBatch
   let usable = read.flat()
   const record = Effect.suspend(() => {
     const events = usable.flatMap(({ events }) => events)
-    return events.length === 0 ? Effect.void : Effect.flatMap(inbox.record(events), count)
+    return events.length === 0
+      ? Effect.void
+      : Effect.flatMap(inbox.record(events), (receipt) => noteEvents("topic", receipt))
   })
   // Once more without the records that the store refused: time passes, so it refuses none of the others.
   yield* Effect.catchTag(
@@ -121,7 +112,10 @@ export const recordBatch = Effect.fnUntraced(function* ({ records }: RecordBatch
 })
 
 export const eventStage = ({ eventTopic }: EventStageOptions) =>
-  runStage({ name: eventGroup, topic: eventTopic, maxRecords, maxBytes }, recordBatch)
+  Effect.andThen(
+    showEvents("topic"),
+    runStage({ name: eventGroup, topic: eventTopic, maxRecords, maxBytes }, recordBatch)
+  )
 
 /** The stage, for as long as the layer lives. */
 export const EventStage = (options: EventStageOptions) => Layer.effectDiscard(Effect.forkScoped(eventStage(options)))

@@ -12,7 +12,7 @@ export interface Window {
   readonly limit: number
 }
 
-const defaultLimit = 100
+export const defaultLimit = 100
 
 /** What of a list is wanted, as a query says it. */
 export const windowQuery = {

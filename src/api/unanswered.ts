@@ -5,6 +5,7 @@
  */
 import { Cause, Effect, Schema } from "effect"
 import { HttpServerError, HttpServerResponse } from "effect/http"
+import { sayOnce } from "../running/sayOnce.ts"
 import { describe } from "../running/describe.ts"
 import { describeFaults } from "../running/describeFaults.ts"
 import { readableEncodings } from "./plainRequest.ts"
@@ -75,7 +76,10 @@ export const explain = (table: RouteTable["Service"], path: string, cause: Cause
       : problemResponse("shutting-down", "this instance is shutting down", { "retry-after": "1" })
   }
   return Effect.andThen(
-    Effect.logError("http: a request failed unexpectedly", describe(cause), ...errors.map(whereabouts)),
+    sayOnce(
+      `http: ${describe(cause)} ${errors.map(whereabouts).join()}`,
+      Effect.logError("http: a request failed unexpectedly", describe(cause), ...errors.map(whereabouts))
+    ),
     problemResponse("internal-error", "the request could not be answered because of a defect")
   )
 }

@@ -5,18 +5,22 @@
  * when the queue was away), or lost to another instance after its lease ran out. Heartbeats prevent that; when they do not
  * get through, the run is given up before anybody else can begin it.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Metric, Stream } from "effect"
+import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Stream, type Tracer } from "effect"
+import { sayOnce } from "../running/sayOnce.ts"
 import { batched } from "../running/batched.ts"
-import type { ClaimedTask, FetchResult } from "../domain/FetchTask.ts"
+import type { ClaimedTask } from "../domain/FetchTask.ts"
 import type { Settlement } from "./Settlement.ts"
 import { repeatPass } from "../running/Loop.ts"
+import { lookWhereTraced, noteWhereTraced, spanWhereTraced } from "../running/spanWhereTraced.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import type { KafkaSink } from "../stream/KafkaSink.ts"
 import type { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, leaseTime } from "./HilltopQueue.ts"
 import type { HilltopSources } from "./HilltopSources.ts"
 import { runTask } from "./runTask.ts"
-import { ServerBudget, type ServerStates } from "./ServerBudget.ts"
+import { noteClaimed, noteInFlight, noteRun, noteStates, showRuns } from "./crawlMetrics.ts"
+import { ServerBudget } from "./ServerBudget.ts"
+import { makeServerNews } from "./ServerNews.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface CrawlOptions {
@@ -38,29 +42,14 @@ const betweenClaims = Duration.millis(10)
  */
 const longestIdle = 250
 const shortestIdle = 12.5
+/** While all places are taken, until one is free. */
+const longestPauseOfClaims = Duration.seconds(30)
 /** A queue that is there but refuses what a document leads to would else have its server asked again and again. */
 const beforeGivingBack = Duration.seconds(5)
 /** Between two tries to settle a task whose row somebody else holds, in milliseconds. */
 const [shortestPause, longestPause] = [50, 2_000]
 /** Settlements of one statement. */
 const mostSettled = 500
-
-const runs = (result: FetchResult) => Metric.withAttributes(runsTotal, { result })
-const runsTotal = Metric.counter("penstock_crawl_runs_total", {
-  description: "Runs of Hilltop tasks by result",
-  incremental: true
-})
-
-const unavailableTotal = Metric.counter("penstock_crawl_unavailable_total", {
-  description: "Runs whose server has had no data for so long that they are repeated once a month",
-  incremental: true
-})
-
-const servers = (state: keyof ServerStates) => Metric.withAttributes(serversByState, { state })
-const serversByState = Metric.gauge("penstock_crawl_servers", {
-  description: "Hilltop servers by how they are asked: open, cooling, slowed or free"
-})
-const inFlight = Metric.gauge("penstock_crawl_in_flight", { description: "Hilltop tasks that this instance runs" })
 
 export class Crawler extends Context.Service<
   Crawler,
@@ -69,13 +58,17 @@ export class Crawler extends Context.Service<
     readonly runOnce: Effect.Effect<number, StoreUnavailable>
     /** Runs one claimed task to its end; never fails, since every end is recorded or given back. */
     readonly run: (task: ClaimedTask) => Effect.Effect<void>
+    /** How the servers are doing, as this instance has seen it. */
+    readonly news: ReturnType<typeof makeServerNews>
   }
 >()("penstock/crawl/Crawler") {
   static readonly layer = (options: CrawlOptions) =>
     Layer.effect(
       Crawler,
       Effect.gen(function* () {
+        yield* showRuns
         const queue = yield* HilltopQueue
+        const news = makeServerNews()
         const context = yield* Effect.context<HilltopClient | XmlScanner | KafkaSink | HilltopQueue | HilltopSources>()
         const settle = yield* batched({
           name: "Crawler.settle",
@@ -103,33 +96,46 @@ export class Crawler extends Context.Service<
               )
             }
             return unsettled === undefined && settlement.run !== undefined
-              ? Effect.andThen(
-                  Metric.update(runs(settlement.run.result), 1),
-                  settlement.unavailable === true ? Metric.update(unavailableTotal, 1) : Effect.void
-                )
+              ? noteRun(settlement, news.stateOf(settlement.task.server.origin))
               : Effect.void
           })
 
         // What has been run is settled even when interrupted then: it was fetched and published.
         const run = (task: ClaimedTask) =>
           Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) => record(settlement, restore))
+            Effect.flatMap(restore(runTask(task, options.rawTopic)), (settlement) =>
+              Effect.andThen(
+                noteWhereTraced(() => resultOf(settlement)),
+                record(settlement, restore)
+              )
+            )
           ).pipe(
             Effect.catchTag("StoreUnavailable", () =>
-              Effect.logWarning("crawl: the queue was away, so a task is given back").pipe(
+              sayOnce(
+                "crawl: queue away",
+                Effect.logWarning("crawl: the queue was away, so tasks are given back")
+              ).pipe(
                 Effect.andThen(Effect.sleep(beforeGivingBack)),
                 Effect.andThen(Effect.ignore(queue.release([task])))
               )
             ),
             Effect.onInterrupt(() => Effect.ignore(queue.release([task]))),
-            Effect.provideContext(context)
+            Effect.provideContext(context),
+            spanWhereTraced(`runTask ${task.requestType}`, () => ({
+              attributes: { "penstock.task.id": task.id, "penstock.source.id": task.sourceId }
+            }))
           )
 
         return Crawler.of({
+          news,
           run,
           runOnce: Effect.gen(function* () {
-            const tasks = yield* queue.claim(options.concurrency)
-            yield* Effect.forEach(tasks, run, { concurrency: "unbounded", discard: true })
+            const [tasks, claim] = yield* tracedClaim(queue.claim(options.concurrency))
+            yield* noteClaimed(tasks)
+            yield* Effect.forEach(tasks, (task) => within(claim, run(task)), {
+              concurrency: "unbounded",
+              discard: true
+            })
             return tasks.length
           })
         })
@@ -147,14 +153,14 @@ export class Crawler extends Context.Service<
         const tasks = new Map<number, Held>()
         const woken = yield* Latch.make()
 
-        const start = (held: Held) => {
+        const start = (held: Held, claim: Tracer.Span | undefined) => {
           const { id } = held.task
           tasks.set(id, held)
           const ended = Effect.sync(() => {
             if (tasks.get(id) === held) tasks.delete(id)
             woken.openUnsafe()
           })
-          const run = Effect.raceFirst(crawler.run(held.task), untilLost(held))
+          const run = Effect.raceFirst(within(claim, crawler.run(held.task)), untilLost(held))
           return FiberMap.run(running, id, Effect.interruptible(Effect.ensuring(run, ended)))
         }
 
@@ -164,20 +170,21 @@ export class Crawler extends Context.Service<
           const free = options.concurrency - tasks.size
           if (free <= 0) return undefined
           const leaseEnd = yield* nextLeaseEnd
-          const claimed = yield* queue.claim(free)
-          yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }), { discard: true })
-          yield* Metric.update(inFlight, tasks.size)
+          const [claimed, claim] = yield* tracedClaim(queue.claim(free))
+          yield* noteClaimed(claimed)
+          yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }, claim), { discard: true })
+          yield* noteInFlight(tasks.size)
           return claimed.length
         }).pipe(Effect.uninterruptible)
 
         let idle = shortestIdle
-        yield* repeatPass({ name: "crawl", patience: "2 minutes" }, claimAndStart, (claimed) => {
+        yield* repeatPass({ name: "crawl", pauses: longestPauseOfClaims }, claimAndStart, (claimed) => {
           if (claimed !== undefined && claimed > 0) {
             idle = shortestIdle
             return Effect.sleep(betweenClaims)
           }
           idle = Math.min(idle * 2, longestIdle)
-          const patience = claimed === undefined ? Duration.seconds(30) : Duration.millis(idle)
+          const patience = claimed === undefined ? longestPauseOfClaims : Duration.millis(idle)
           return Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(
             Effect.asVoid
           )
@@ -197,19 +204,16 @@ export class Crawler extends Context.Service<
             else if (tasks.get(each.task.id) === each) yield* FiberMap.remove(running, each.task.id)
           }
         })
-        yield* repeatPass({ name: "crawl-heartbeat", patience: "2 minutes" }, heartbeat, () =>
+        yield* repeatPass({ name: "crawl-heartbeat", pauses: heartbeatEvery }, heartbeat, () =>
           Effect.sleep(heartbeatEvery)
         ).pipe(Effect.forkScoped)
 
         const takeOver = Effect.gen(function* () {
           yield* queue.takeOver
-          const states = yield* budget.states
-          yield* Metric.update(servers("open"), states.open)
-          yield* Metric.update(servers("cooling"), states.cooling)
-          yield* Metric.update(servers("slowed"), states.slowed)
-          yield* Metric.update(servers("free"), states.free)
+          yield* noteStates(yield* budget.states)
+          yield* crawler.news.look(yield* budget.troubled)
         })
-        yield* repeatPass({ name: "crawl-takeover", patience: "2 minutes" }, takeOver, () =>
+        yield* repeatPass({ name: "crawl-takeover", pauses: takeOverEvery }, takeOver, () =>
           Effect.sleep(takeOverEvery)
         ).pipe(Effect.forkScoped)
       })
@@ -222,6 +226,22 @@ interface Held {
   leaseEnd: number
 }
 
+/** A claim that found tasks begins the trace that they go on in. */
+const tracedClaim = <E, R>(claim: Effect.Effect<ReadonlyArray<ClaimedTask>, E, R>) =>
+  lookWhereTraced(claim, ({ length }) =>
+    length === 0 ? undefined : { name: "claim Hilltop tasks", attributes: { "penstock.claim.size": length } }
+  )
+const within = <A, E, R>(claim: Tracer.Span | undefined, run: Effect.Effect<A, E, R>) =>
+  claim === undefined ? run : Effect.withParentSpan(run, claim)
+
+/** How a run ended, as its span tells it; a failure is no failure of the code, and is an error all the same. */
+const resultOf = ({ run }: Settlement) => {
+  if (run === undefined) return {}
+  const { bytes, result } = run
+  const failure = result === "SUCCESS" || result === "UNCHANGED" ? undefined : result
+  return { "penstock.run.result": result, "penstock.run.bytes": bytes, "error.type": failure }
+}
+
 const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))
 
 /** Ends shortly before the lease does, which is when somebody else may begin the task: heartbeats did not get through. */
@@ -229,6 +249,6 @@ const untilLost = (held: Held): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const left = held.leaseEnd - Duration.toMillis(margin) - now
     return left <= 0
-      ? Effect.logWarning("crawl: a lease could not be extended, so a task is given up")
+      ? sayOnce("crawl: lease", Effect.logWarning("crawl: leases could not be extended, so tasks are given up"))
       : Effect.andThen(Effect.sleep(left), untilLost(held))
   })

@@ -1,8 +1,12 @@
 /** `ServerBudget` over the state in memory. */
 import { Clock, Effect, Layer } from "effect"
+import type { Instant } from "../domain/Instant.ts"
 import { MemoryHilltop, serverOf } from "./MemoryHilltop.ts"
-import { ServerBudget } from "./ServerBudget.ts"
+import { ServerBudget, type ServerState } from "./ServerBudget.ts"
 import { paceRule, type ServerHealth } from "./ServerPace.ts"
+
+const stateAt = ({ coolDownUntil = 0, failures, pace }: ServerHealth, now: Instant): ServerState =>
+  failures >= paceRule.failures ? "open" : coolDownUntil > now ? "cooling" : pace < 1 ? "slowed" : "free"
 
 export const MemoryServerBudget = Layer.effect(
   ServerBudget,
@@ -13,12 +17,18 @@ export const MemoryServerBudget = Layer.effect(
           serverOf(servers, url, now).limits = limits
         }),
       states: Effect.map(Clock.currentTimeMillis, (now) => {
-        const stateOf = ({ coolDownUntil = 0, failures, pace }: ServerHealth) =>
-          failures >= paceRule.failures ? "open" : coolDownUntil > now ? "cooling" : pace < 1 ? "slowed" : "free"
-        const all = [...servers.values()].map(({ health }) => stateOf(health))
-        const count = (state: ReturnType<typeof stateOf>) => all.filter((each) => each === state).length
+        const all = [...servers.values()].map(({ health }) => stateAt(health, now))
+        const count = (state: ServerState) => all.filter((each) => each === state).length
         return { open: count("open"), cooling: count("cooling"), slowed: count("slowed"), free: count("free") }
-      })
+      }),
+      troubled: Effect.map(Clock.currentTimeMillis, (now) =>
+        [...servers].flatMap(([origin, { health }]) => {
+          const { pace, uselessSince } = health
+          const state = stateAt(health, now)
+          const uselessSeconds = uselessSince === undefined ? 0 : (now - uselessSince) / 1000
+          return state === "free" && uselessSeconds === 0 ? [] : [{ origin, state, pace, uselessSeconds }]
+        })
+      )
     })
   )
 )

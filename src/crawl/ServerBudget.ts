@@ -38,6 +38,18 @@ export interface ServerStates {
   readonly free: number
 }
 
+export type ServerState = keyof ServerStates
+
+/** A server that is not asked as its limits allow, or that answers nothing that can be used. */
+export interface ServerTrouble {
+  readonly origin: string
+  readonly state: ServerState
+  /** The share of its limits that is used. */
+  readonly pace: number
+  /** For how long nothing that it answered could be used; 0 where that is not so, or where no source is to be asked there. */
+  readonly uselessSeconds: number
+}
+
 export class ServerBudget extends Context.Service<
   ServerBudget,
   {
@@ -45,5 +57,7 @@ export class ServerBudget extends Context.Service<
     readonly limit: (url: string, limits: ServerLimits) => Effect.Effect<void, StoreUnavailable>
     /** How the servers are doing. */
     readonly states: Effect.Effect<ServerStates, StoreUnavailable>
+    /** Those that are in trouble, at most a thousand. */
+    readonly troubled: Effect.Effect<ReadonlyArray<ServerTrouble>, StoreUnavailable>
   }
 >()("penstock/crawl/ServerBudget") {}

@@ -5,6 +5,7 @@
  * Pure: the queue that keeps the server's row reads it, applies the rule and writes it. What was claimed before the last slow-down
  * says nothing new about it, hence `epoch`: sixteen requests that fail at once halve the pace once, as a lost packet does in TCP.
  */
+import type { ClaimedTask } from "../domain/FetchTask.ts"
 import type { Settlement } from "./Settlement.ts"
 import type { Instant } from "../domain/Instant.ts"
 
@@ -46,6 +47,8 @@ export interface ServerHealth {
   readonly answers: number
   readonly recentMillis: number
   readonly usualMillis: number
+  /** Since when nothing that it answered could be used. */
+  readonly uselessSince: Instant | undefined
 }
 
 export const newServer = (now: Instant): ServerHealth => ({
@@ -58,7 +61,8 @@ export const newServer = (now: Instant): ServerHealth => ({
   coolDownUntil: undefined,
   answers: 0,
   recentMillis: 0,
-  usualMillis: 0
+  usualMillis: 0,
+  uselessSince: undefined
 })
 
 /** What the answers that are settled together say of one server. */
@@ -73,13 +77,36 @@ export interface ServerSignal {
   readonly goodEpoch: number
   readonly badEpoch: number
   readonly coolDown: number
+  /** Whether a document could be used; else, whether that speaks against the server. */
+  readonly use: "useful" | "useless" | "neither"
+}
+
+/**
+ * Whether a run speaks for or against its server. A series that has failed before, or was never seen, may be its own trouble; but not
+ * every list of sites, every series that answered until now, and what is no answer at all.
+ */
+const useOf = ({ answer, run, task }: JudgedSettlement): ServerSignal["use"] => {
+  if (run?.result === "SUCCESS" || run?.result === "UNCHANGED") return "useful"
+  if (answer?.kind === "failed") return "useless"
+  const { attempts, previousHash, requestType } = task
+  return requestType === "SITES_LIST" || (attempts === 0 && previousHash !== undefined) ? "useless" : "neither"
+}
+
+/** What is looked at of a settlement. */
+type JudgedSettlement = Pick<Settlement, "answer"> & {
+  readonly run?: Settlement["run"]
+  readonly task: Pick<ClaimedTask, "server"> & Partial<ClaimedTask>
 }
 
 /** Sums up settlements of one server, in the order in which their runs ended. */
-export const signalOf = (settlements: ReadonlyArray<Pick<Settlement, "answer" | "task">>): ServerSignal => {
+export const signalOf = (settlements: ReadonlyArray<JudgedSettlement>): ServerSignal => {
+  let use: ServerSignal["use"] = "neither"
   let [answered, failed, timed, total, goodEpoch, badEpoch, coolDown] = [0, 0, 0, 0, -1, -1, 0]
-  for (const { answer, task } of settlements) {
+  for (const settlement of settlements) {
+    const { answer, task } = settlement
     if (answer === undefined) continue
+    const told = useOf(settlement)
+    if (told === "useful" || use !== "useful") use = told === "neither" ? use : told
     coolDown = Math.max(coolDown, answer.coolDown ?? 0)
     if (answer.kind === "answered") {
       answered++
@@ -93,7 +120,7 @@ export const signalOf = (settlements: ReadonlyArray<Pick<Settlement, "answer" | 
       if (answer.kind === "failed") failed++
     }
   }
-  return { answered, failed, timed, millis: timed === 0 ? 0 : total / timed, goodEpoch, badEpoch, coolDown }
+  return { answered, failed, timed, millis: timed === 0 ? 0 : total / timed, goodEpoch, badEpoch, coolDown, use }
 }
 
 /** The signals of all servers that these settlements are about, by origin; servers nobody heard of have none. */
@@ -149,7 +176,9 @@ export const afterSignal = (server: ServerHealth, signal: ServerSignal, now: Ins
       signal.coolDown > 0 ? Math.max(server.coolDownUntil ?? 0, now + signal.coolDown * 1000) : server.coolDownUntil,
     answers,
     recentMillis,
-    usualMillis
+    usualMillis,
+    uselessSince:
+      signal.use === "useful" ? undefined : (server.uselessSince ?? (signal.use === "useless" ? now : undefined))
   }
 }
 

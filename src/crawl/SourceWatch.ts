@@ -6,7 +6,7 @@
  * disturbs any other.
  */
 import { type Duration, Effect, Layer, Result, Stream } from "effect"
-import { patienceFor, repeatPass } from "../running/Loop.ts"
+import { repeatPass } from "../running/Loop.ts"
 import { hilltopBaseUrl, serverOrigin } from "../hilltop/HilltopUrl.ts"
 import { sitesListTask, type UsableSource } from "./FetchPlan.ts"
 import { planChange } from "./PlanChange.ts"
@@ -36,7 +36,7 @@ export const checkSources = Effect.gen(function* () {
     if (failure !== undefined) return yield* failure
   }
   return usable.length
-}).pipe(Effect.withSpan("SourceWatch.checkSources"))
+})
 
 const allWell: { readonly failures: ReadonlyArray<StoreUnavailable> } = { failures: [] }
 
@@ -49,6 +49,8 @@ const eachAlone = <A, B, R>(all: Iterable<A>, run: (one: A) => Effect.Effect<B, 
       failures: results.flatMap((result) => (Result.isFailure(result) ? [result.failure] : []))
     })
   )
+
+const noneChecked: Checked | undefined = undefined
 
 interface Checked {
   readonly source: UsableSource
@@ -64,17 +66,20 @@ const replan = Effect.fnUntraced(function* ({ planned, source }: Checked) {
 
 const checkSource = Effect.fnUntraced(function* (row: SourceRow) {
   const sources = yield* HilltopSources
+  /** The row says what the log was told of last, whichever instance did so. */
   const report = (problem: string | undefined) =>
-    problem === row.problem ? Effect.void : sources.report(row.id, problem)
+    problem === row.problem
+      ? Effect.void
+      : Effect.andThen(
+          sources.report(row.id, problem),
+          problem === undefined
+            ? Effect.logInfo(`sources: source ${row.id} can be used again`)
+            : Effect.logWarning(`sources: source ${row.id} cannot be used`, problem)
+        )
   return yield* usableSource(row).pipe(
     Effect.tap(() => report(undefined)),
     Effect.map((source): Checked | undefined => ({ source, planned: row.planned })),
-    Effect.catchTag("UnusableSource", (fault) =>
-      Effect.logWarning(`sources: source ${row.id} cannot be used`, fault.message).pipe(
-        Effect.andThen(report(fault.message)),
-        Effect.as<Checked | undefined>(undefined)
-      )
-    )
+    Effect.catchTag("UnusableSource", (fault) => Effect.as(report(fault.message), noneChecked))
   )
 })
 
@@ -102,7 +107,7 @@ export const SourceWatch = (options: { readonly interval: Duration.Duration }) =
     Effect.gen(function* () {
       const sources = yield* HilltopSources
       const nextChange = yield* Stream.toPull(sources.changes)
-      yield* repeatPass({ name: "sources", patience: patienceFor(options.interval) }, checkSources, () =>
+      yield* repeatPass({ name: "sources", pauses: options.interval }, checkSources, () =>
         nextChange.pipe(Effect.ignoreCause, Effect.timeoutOption(options.interval), Effect.asVoid)
       ).pipe(Effect.forkScoped)
     })

@@ -2,7 +2,7 @@
  * A document as a record of the raw topic. What its reader needs beside the text goes into headers: which item was meant, its
  * units, and which of a list's sites are excluded and to be passed over.
  */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import { type RawKey, rawPartitionKey, rawPartitions } from "../domain/HilltopMessage.ts"
 import type { OutgoingRecord } from "../stream/KafkaSink.ts"
@@ -16,7 +16,6 @@ export const rawRecord = Effect.fnUntraced(function* (
   xml: string,
   topic: string
 ) {
-  const span = yield* Effect.option(Effect.currentSpan)
   const { item, units } = task.details
   return {
     topic,
@@ -28,8 +27,7 @@ export const rawRecord = Effect.fnUntraced(function* (
       ...(units === undefined ? {} : { units }),
       ...(key.type === "SITES_LIST" && excludedSitesNames.length > 0
         ? { excluded_sites: JSON.stringify(excludedSitesNames) }
-        : {}),
-      ...(Option.isSome(span) ? { traceparent: `00-${span.value.traceId}-${span.value.spanId}-01` } : {})
+        : {})
     }
   } satisfies OutgoingRecord
 })

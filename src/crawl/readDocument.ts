@@ -14,6 +14,7 @@ import {
   type DataDocument,
   type DataRow,
   type DataSeries,
+  type HilltopErrorDocument,
   HilltopOtherSite,
   HilltopParseError,
   type MeasurementList
@@ -25,8 +26,10 @@ import { yearMonth } from "../hilltop/Nzst.ts"
 import { sameName } from "../hilltop/sameName.ts"
 import { type SeriesRows, SeriesRowsDigest } from "../hilltop/SeriesRows.ts"
 import { XmlDigest } from "../hilltop/XmlDigest.ts"
+import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type UsableSource } from "./FetchPlan.ts"
 import type { ListSaid } from "./ListDigest.ts"
+import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
 import { noteOfList, noteOfUnits, type SiteNote } from "./SiteNote.ts"
 
@@ -49,12 +52,17 @@ export interface Reading {
 }
 
 /** Reads the document as the answer to `task`, fetched at `now`. Fails as the parser does, or with `HilltopOtherSite`. */
-export const readDocument = Effect.fnUntraced(function* (
+export const readDocument = (task: ClaimedTask, source: UsableSource, xml: string, now: Instant) =>
+  read(task, source, xml, now).pipe(
+    spanWhereTraced("readDocument", () => ({ attributes: { "penstock.document.length": xml.length } }))
+  )
+
+const read = Effect.fnUntraced(function* (
   task: ClaimedTask,
   source: UsableSource,
   xml: string,
   now: Instant
-) {
+): Effect.fn.Return<Reading, HilltopErrorDocument | HilltopOtherSite | HilltopParseError, XmlScanner> {
   const common = {
     councilId: source.councilId,
     hilltopBaseUrl: hilltopBaseUrl(source.htsUrl),
@@ -74,7 +82,7 @@ export const readDocument = Effect.fnUntraced(function* (
         ahead: 0,
         note: undefined,
         said: { digest: digest.finish(), names: list.sites.map(({ name }) => name), extents: {} }
-      } satisfies Reading as Reading
+      }
     }
     case "MEASUREMENTS_LIST": {
       const digest = new XmlDigest({ unordered: true })
@@ -94,7 +102,7 @@ export const readDocument = Effect.fnUntraced(function* (
         note:
           siteName === undefined ? undefined : { siteName, after: (before) => noteOfList(source, list, found, before) },
         said: { digest: digest.finish(), names: waysToAsk(list), extents: extentsOf(list, askable) }
-      } satisfies Reading as Reading
+      }
     }
     case "MEASUREMENT_DATA":
     case "MEASUREMENT_DATA_LATEST": {
@@ -133,7 +141,7 @@ export const readDocument = Effect.fnUntraced(function* (
             : { siteName, after: (before) => noteOfUnits(task.details, ownUnits, before) },
         said: rows.finish(),
         leftOut: series === undefined ? 0 : series.skipped.unreadableTime + series.skipped.notANumber
-      } satisfies Reading as Reading
+      }
     }
   }
 })

@@ -16,6 +16,7 @@ import type {
   TaskRun
 } from "../domain/FetchTask.ts"
 import { formatInstant, type Instant } from "../domain/Instant.ts"
+import { sayOnce } from "../running/sayOnce.ts"
 import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
 import { formatHilltopTime } from "../hilltop/Nzst.ts"
@@ -60,7 +61,7 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
 )
 
 /** Runs `task` and tells how it went. Fails only when the queue itself is out of reach. */
-export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTopic: string) {
+export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const seen: Seen = { decided: yield* judgeOf(task) }
   return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(
@@ -86,7 +87,10 @@ export const runTask = Effect.fn("runTask")(function* (task: ClaimedTask, rawTop
       Cause.hasInterrupts(cause) || Option.isSome(Cause.findErrorOption(cause))
         ? Effect.failCause(cause)
         : Effect.as(
-            Effect.logError("crawl: a task failed in a way nobody foresaw", describe(cause)),
+            sayOnce(
+              `crawl: ${describe(cause)}`,
+              Effect.logError("crawl: a task failed in a way nobody foresaw", describe(cause))
+            ),
             failed("UNKNOWN_ERROR", describe(cause))
           )
     ),
@@ -343,7 +347,10 @@ const noted = Effect.fnUntraced(
     if (before === undefined || !sameNote(before, note)) yield* sources.note(sourceId, siteName, note)
   },
   Effect.catchTag("StoreUnavailable", (failure) =>
-    Effect.logWarning("crawl: what a document leaves in doubt was not noted", describe(Cause.fail(failure)))
+    sayOnce(
+      "crawl: not noted",
+      Effect.logWarning("crawl: what a document leaves in doubt was not noted", describe(Cause.fail(failure)))
+    )
   )
 )
 

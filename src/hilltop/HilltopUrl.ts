@@ -80,6 +80,10 @@ export const serverOrigin = (htsUrl: HtsUrl): string => new URL(htsUrl.trim()).o
 /** SITES_LIST */
 export const sitesListUrl = (htsUrl: HtsUrl): string => ask(htsUrl, "Request=SiteList&Location=Yes")
 
+/** The sites that have a measurement of this name, without where they are; only asked to try a source. */
+export const sitesWithMeasurementUrl = (htsUrl: HtsUrl, measurement: string): string =>
+  ask(htsUrl, `Request=SiteList&Measurement=${encodeName(measurement)}`)
+
 /** MEASUREMENTS_LIST */
 export const measurementsListUrl = (htsUrl: HtsUrl, siteName: string): string =>
   ask(htsUrl, `Request=MeasurementList&Site=${encodeName(siteName)}`)

@@ -18,6 +18,7 @@ import {
   type LookupSubject,
   type Settlement
 } from "./LookupStore.ts"
+import { type AnswerSource, measured, showLookups } from "./lookupMetrics.ts"
 import { answerWithin } from "./answerWithin.ts"
 import { SharedRefresh } from "./SharedRefresh.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
@@ -81,6 +82,7 @@ export class Lookup extends Context.Service<
     Layer.effect(
       Lookup,
       Effect.gen(function* () {
+        yield* showLookups
         const store = yield* LookupStore
         const adapter = yield* AdapterClient
         const shared = yield* SharedRefresh
@@ -161,8 +163,13 @@ export class Lookup extends Context.Service<
                 age
               })
 
-        const askSource = Effect.fnUntraced(function* (question: LookupQuestion, kept: LookupCopy | undefined) {
+        const askSource = Effect.fnUntraced(function* (
+          question: LookupQuestion,
+          kept: LookupCopy | undefined,
+          note: (source: AnswerSource) => void
+        ) {
           const { copy, stale } = yield* current(question, kept)
+          note(stale ? "stale" : "fetched")
           const { accountingPointId, endUser } = copy
           const matches = endUser !== undefined && isClaimedBy(Redacted.value(endUser.number), question.claim)
           const outcome = matches ? "match" : "mismatch"
@@ -187,13 +194,16 @@ export class Lookup extends Context.Service<
           )
 
         const ask = (question: LookupQuestion) =>
-          Effect.flatMap(Clock.currentTimeMillis, (begunAt) =>
-            Effect.flatMap(
-              find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }),
-              (kept) =>
-                kept?.settled === undefined
-                  ? inTime(begunAt, askSource(question, kept))
-                  : answerFrom(kept, kept.settled, false)
+          measured((note) =>
+            Effect.flatMap(Clock.currentTimeMillis, (begunAt) =>
+              Effect.flatMap(
+                find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }),
+                (kept) => {
+                  if (kept?.settled === undefined) return inTime(begunAt, askSource(question, kept, note))
+                  note("copy")
+                  return answerFrom(kept, kept.settled, false)
+                }
+              )
             )
           ).pipe(spanWhereTraced("Lookup.ask"))
 

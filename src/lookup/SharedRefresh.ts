@@ -9,6 +9,7 @@ import type { Gsrn } from "../domain/Identifiers.ts"
 import type { AccountingPointStore } from "../sync/AccountingPointStore.ts"
 import type { AdapterClient, AdapterError } from "../sync/AdapterClient.ts"
 import type { LockStore } from "../sync/LockStore.ts"
+import { linkTo } from "../running/traceContext.ts"
 import { refresh } from "../sync/synchronize.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
@@ -30,14 +31,27 @@ export class SharedRefresh extends Context.Service<
       const running = yield* FiberMap.make<Gsrn, unknown, RefreshError>()
       const fork = yield* FiberMap.runtime(running)<LockStore | AccountingPointStore | AdapterClient>()
 
+      /** The spans of the callers that came first, to which those who join are linked. */
+      const beginnings = new Map<Gsrn, Tracer.AnySpan>()
+
       // Looking and starting happen in one step, so that no two fibers can start the same fetch.
       const startOrJoin = (gsrn: Gsrn, span: Option.Option<Tracer.AnySpan>) =>
         Effect.suspend(() => {
           const known = FiberMap.getUnsafe(running, gsrn)
-          if (Option.isSome(known)) return Effect.as(Fiber.join(known.value), "joined" as const)
+          if (Option.isSome(known)) {
+            const beganIn = beginnings.get(gsrn)
+            if (beganIn !== undefined && Option.isSome(span) && span.value._tag === "Span") {
+              span.value.addLinks([linkTo(beganIn)])
+            }
+            return Effect.as(Fiber.join(known.value), "joined" as const)
+          }
           const traced = Option.match(span, {
             onNone: () => refresh(gsrn),
-            onSome: (parent) => Effect.withParentSpan(refresh(gsrn), parent)
+            onSome: (parent) => {
+              beginnings.set(gsrn, parent)
+              const ended = Effect.sync(() => beginnings.delete(gsrn))
+              return Effect.ensuring(Effect.withParentSpan(refresh(gsrn), parent), ended)
+            }
           })
           return Effect.as(Fiber.join(fork(gsrn, traced)), "started" as const)
         })

@@ -1,7 +1,7 @@
 /**
  * Many callers, one run: inputs that arrive while a run is under way wait, and go into the next run together.
  *
- * No input waits for others to come: with nothing under way a run starts at once, with the inputs of the same turn of the event
+ * A run is traced as part of what its only caller does, or by itself, linked to all of them. No input waits for others to come: with nothing under way a run starts at once, with the inputs of the same turn of the event
  * loop. Runs belong to the scope and not to a caller, so a caller that leaves does not disturb the others, and one that leaves
  * before its run begins is left out of it. Runs begin in the order of asking. Each waits until the one before has ended or,
  * where several may be under way, has turned out to be slow, since it may be held up by something that does not concern the rest.
@@ -21,9 +21,10 @@ import {
   Tracer
 } from "effect"
 import { spanWhereTraced } from "./spanWhereTraced.ts"
+import { continuing } from "./traceContext.ts"
 
 export interface BatchOptions<A, B, E, R> {
-  /** Of the span around each run, which is linked to the callers' spans. */
+  /** Of the span around each run. */
   readonly name: string
   /** The most inputs of one run. */
   readonly maxSize: number
@@ -89,7 +90,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       ),
       spanWhereTraced(options.name, () => ({
         attributes: { size: batch.length },
-        links: batch.flatMap(({ span }) => (span === undefined ? [] : [{ span, attributes: {} }]))
+        ...continuing(batch.map(({ span }) => span))
       }))
     )
 

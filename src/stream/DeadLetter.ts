@@ -3,7 +3,9 @@
  *
  * Key and value stay as they were, so that it can be sent to its topic again after a fix.
  */
-import { Effect, Metric } from "effect"
+import { Effect } from "effect"
+import { counter } from "../running/Instrument.ts"
+import { sayOnce } from "../running/sayOnce.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import type { TopicRecord } from "./TopicReader.ts"
 
@@ -14,10 +16,14 @@ export const deadLetterPartitions = 1
 /** Reasons are for people, and headers are no place for a document. */
 const longestReason = 500
 
-const deadLetters = Metric.counter("penstock_stream_dead_letters_total", {
+const deadLetters = counter("penstock.stream.dead_letters", {
+  unit: "{record}",
   description: "records that a stage could not use",
-  incremental: true
+  labels: ["topic"]
 })
+
+/** Shown before there is any of the topic. */
+export const showDeadLetters = (topic: string) => deadLetters.show({ topic })
 
 /** The record as a dead letter, counted. */
 export const toDeadLetter = (record: TopicRecord, reason: string): Effect.Effect<OutgoingRecord> => {
@@ -35,10 +41,15 @@ export const toDeadLetter = (record: TopicRecord, reason: string): Effect.Effect
       source_offset: String(offset)
     }
   }
-  return Metric.update(Metric.withAttributes(deadLetters, { topic }), 1).pipe(
-    Effect.andThen(
-      Effect.logWarning("a record was set aside", { topic, partition, offset, reason: letter.headers?.["reason"] })
-    ),
-    Effect.as(letter)
-  )
+  return deadLetters
+    .add(1, { topic })
+    .pipe(
+      Effect.andThen(
+        sayOnce(
+          `${topic} ${letter.headers?.["reason"]}`,
+          Effect.logWarning("a record was set aside", { topic, partition, offset, reason: letter.headers?.["reason"] })
+        )
+      ),
+      Effect.as(letter)
+    )
 }

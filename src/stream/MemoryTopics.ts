@@ -127,6 +127,16 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
         onIdle: options.onIdle ?? Effect.void
       }).pipe(Effect.ensuring(rests.forgetAll))
     },
+    unread: ({ topic, group }) =>
+      Effect.map(readerUp, () => {
+        const waiting = positionsOf(group, topic).flatMap((position, partition) =>
+          logOf(topic, partition).slice(position.next)
+        )
+        return {
+          records: waiting.length,
+          oldestAt: waiting.length === 0 ? undefined : Math.min(...waiting.map(({ at }) => at))
+        }
+      }),
     lag: ({ topic, group }) =>
       Effect.map(readerUp, () =>
         positionsOf(group, topic).reduce(

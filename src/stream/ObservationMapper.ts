@@ -15,10 +15,12 @@ import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { nameKey } from "../hilltop/nameKey.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
+import { currentTraceparent } from "../running/traceContext.ts"
 import { type Coverage, documentCoverage } from "./documentCoverage.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { itemPattern, toObservationRecord } from "./observationRecord.ts"
 import type { TopicRecord } from "./TopicReader.ts"
+import { tracedRecord } from "./tracedRecords.ts"
 
 /** The record can never be mapped as it is. */
 export class Unmappable extends Data.TaggedError("Unmappable")<{ readonly reason: string }> {}
@@ -29,7 +31,7 @@ export interface Mapped {
   readonly leftOut: SkippedRows
 }
 
-const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
+export const nothingLeftOut: SkippedRows = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
 
 /**
  * Characters of JSON that one message may hold: a month of 1-second data is 150 MB and comes as several messages of the
@@ -40,7 +42,10 @@ const longestMessage = 8_000_000
 const decodeRaw = Schema.decodeUnknownEffect(Schema.fromJsonString(RawValue))
 
 /** The messages that `record` of the raw topic stands for, in the order they are to be sent. */
-export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
+export const mapRecord = (record: TopicRecord, observationsTopic: string) =>
+  messagesOf(record, observationsTopic).pipe(tracedRecord("ObservationMapper.mapRecord", record))
+
+const messagesOf = Effect.fnUntraced(function* (
   record: TopicRecord,
   observationsTopic: string
 ): Effect.fn.Return<Mapped, Unmappable, XmlScanner> {
@@ -49,7 +54,8 @@ export const mapRecord = Effect.fn("ObservationMapper.mapRecord")(function* (
   )
   const fetchedAt = Option.getOrUndefined(parseInstant(raw.at))
   if (fetchedAt === undefined) return yield* new Unmappable({ reason: "`at` is no time with an offset" })
-  const { traceparent, units } = record.headers
+  const { units } = record.headers
+  const traceparent = (yield* currentTraceparent) ?? record.headers["traceparent"]
   const outgoing = (key: object, message: ObservationMessage, covers?: Coverage): OutgoingRecord =>
     toObservationRecord({
       topic: observationsTopic,

@@ -57,6 +57,12 @@ export interface ConsumeOptions {
   readonly onStandstill?: (partitions: ReadonlyArray<number>) => Effect.Effect<void>
 }
 
+export interface Unread {
+  readonly records: number
+  /** When the oldest of them was appended, in milliseconds since 1970; nothing where there are none, or that cannot be told. */
+  readonly oldestAt: number | undefined
+}
+
 export class TopicReader extends Context.Service<
   TopicReader,
   {
@@ -75,5 +81,7 @@ export class TopicReader extends Context.Service<
 
     /** Records of the topic that the group has not got past yet; all of them for a group that never read. */
     readonly lag: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<number, ReaderUnavailable>
+    /** The same, and since when the oldest of them waits. */
+    readonly unread: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<Unread, ReaderUnavailable>
   }
 >()("penstock/stream/TopicReader") {}

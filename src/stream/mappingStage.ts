@@ -4,11 +4,12 @@
  * The mapped records and the group's offset are one transaction of the stream. A record that cannot be mapped, for
  * whatever reason, goes to the dead letters in that same transaction; only an interruption is not a reason.
  */
-import { Cause, Effect, Layer, Metric } from "effect"
+import { Cause, Effect, Layer } from "effect"
+import { counter } from "../running/Instrument.ts"
 import { describe } from "../running/describe.ts"
 import { toDeadLetter } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
-import { mapRecord } from "./ObservationMapper.ts"
+import { mapRecord, nothingLeftOut } from "./ObservationMapper.ts"
 import { runStage } from "./runStage.ts"
 import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
 
@@ -22,20 +23,21 @@ export interface MappingOptions {
 /** Documents are large: a batch is bounded by its bytes long before this. */
 const maxRecords = 100
 
-const mapped = Metric.counter("penstock_stream_mapped_total", {
-  description: "messages of the raw topic that were mapped",
-  incremental: true
+const mapped = counter("penstock.stream.mapped", {
+  unit: "{record}",
+  description: "messages of the raw topic that were mapped"
 })
-const leftOut = Metric.counter("penstock_stream_rows_left_out_total", {
+const leftOut = counter("penstock.stream.rows_left_out", {
+  unit: "{row}",
   description: "rows without a number or a time, by reason",
-  incremental: true
+  labels: ["reason"]
 })
 
 const mapOne = Effect.fnUntraced(function* (record: TopicRecord, observationsTopic: string) {
   const { leftOut: rows, records } = yield* mapRecord(record, observationsTopic)
-  yield* Metric.update(mapped, 1)
+  yield* mapped.add(1)
   for (const [reason, count] of Object.entries(rows)) {
-    if (count > 0) yield* Metric.update(Metric.withAttributes(leftOut, { reason }), count)
+    if (count > 0) yield* leftOut.add(count, { reason })
   }
   return records
 })
@@ -61,7 +63,10 @@ export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, o
 })
 
 export const mappingStage = ({ observationsTopic, rawTopic }: MappingOptions) =>
-  runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+  Effect.andThen(
+    Effect.andThen(mapped.show({}), leftOut.show(...Object.keys(nothingLeftOut).map((reason) => ({ reason })))),
+    runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+  )
 
 /** The stage, for as long as the layer lives. */
 export const MappingStage = (options: MappingOptions) => Layer.effectDiscard(Effect.forkScoped(mappingStage(options)))

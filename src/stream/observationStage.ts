@@ -5,11 +5,12 @@
  * that is no message goes to the dead letters with the group's offset; one that the store refuses is found by storing
  * its batch one by one, and is sent there before what follows it is stored: at least once, perhaps twice.
  */
-import { Effect, Layer, Metric } from "effect"
+import { Effect, Layer } from "effect"
 import { toDeadLetter } from "./DeadLetter.ts"
 import { KafkaSink, type OutgoingRecord } from "./KafkaSink.ts"
 import { fromObservationRecord } from "./observationRecord.ts"
 import { ObservationStore, type StoreMessage, type StoreOutcome } from "./ObservationStore.ts"
+import { counter } from "../running/Instrument.ts"
 import { runStage } from "./runStage.ts"
 import type { RecordBatch, TopicRecord } from "./TopicReader.ts"
 
@@ -24,17 +25,14 @@ const maxRecords = 2_000
 /** Some 35,000 values: enough for a transaction, and few enough to encode within 50 ms. */
 const maxBytes = 2_000_000
 
-const stored = Metric.counter("penstock_observations_total", {
+const stored = counter("penstock.observations", {
+  unit: "{value}",
   description: "values that were added, corrected, removed, or overruled by a newer document",
-  incremental: true
+  labels: ["what"]
 })
 
 const count = (outcome: StoreOutcome) =>
-  Effect.forEach(
-    Object.entries(outcome),
-    ([what, values]) => Metric.update(Metric.withAttributes(stored, { what }), values),
-    { discard: true }
-  )
+  Effect.forEach(Object.entries(outcome), ([what, values]) => stored.add(values, { what }), { discard: true })
 
 interface Readable {
   readonly record: TopicRecord
@@ -91,7 +89,10 @@ export const storeBatch = Effect.fnUntraced(function* (batch: RecordBatch) {
 })
 
 export const observationStage = ({ observationsTopic }: ObservationStageOptions) =>
-  runStage({ name: storeGroup, topic: observationsTopic, maxRecords, maxBytes }, storeBatch)
+  Effect.andThen(
+    stored.show({ what: "added" }, { what: "corrected" }, { what: "removed" }, { what: "overruled" }),
+    runStage({ name: storeGroup, topic: observationsTopic, maxRecords, maxBytes }, storeBatch)
+  )
 
 /** The stage, for as long as the layer lives. */
 export const ObservationStage = (options: ObservationStageOptions) =>

@@ -6,6 +6,7 @@
  * tables change places. The topic is never asked while the stores are held back for that.
  */
 import { Cause, Clock, Data, Deferred, Effect, Schedule, Semaphore } from "effect"
+import { sayOnce } from "../running/sayOnce.ts"
 import { describe } from "../running/describe.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { mapRecord } from "./ObservationMapper.ts"
@@ -177,7 +178,9 @@ export const rebuildObservations = Effect.fn("rebuildObservations")(function* (o
 
   // A rebuild takes hours, in which a server may be started again.
   const swapping = attempt.pipe(
-    Effect.tapError((error) => Effect.logWarning("rebuild: interrupted, and goes on", describe(Cause.fail(error)))),
+    Effect.tapError((error) =>
+      sayOnce("rebuild", Effect.logWarning("rebuild: interrupted, and goes on", describe(Cause.fail(error))))
+    ),
     Effect.retry({
       schedule: Schedule.spaced("1 second"),
       times: 60,

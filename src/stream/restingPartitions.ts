@@ -10,7 +10,7 @@ import type { ConsumeOptions } from "./TopicReader.ts"
 
 /** In milliseconds, doubling. */
 const [shortestRest, longestRest] = [500, 15_000]
-/** Rests in a row, the third of which is told; every third is, in the end every 45 seconds. */
+/** Rests in a row, the third of which is told; no later one is. */
 const longInRow = 3
 /** After a rest that somebody else may have ended, as another instance that took the partition over. In milliseconds. */
 const forgottenAfter = 60_000
@@ -40,7 +40,7 @@ export const makeRests = ({ group, onStandstill = () => Effect.void, topic }: Co
       const times = rests.get(partition)?.times ?? 0
       const millis = Math.min(shortestRest * 2 ** Math.min(times, 10), longestRest)
       rests.set(partition, { times: times + 1, until: (yield* Clock.currentTimeMillis) + millis })
-      if (times === 0 || (times + 1) % longInRow === 0) {
+      if (times === 0 || times + 1 === longInRow) {
         const what = times === 0 ? "a partition rests" : "a partition stands still"
         yield* Effect.logWarning(`${what}: its batch cannot be kept`, { topic, group, partition, why: describe(cause) })
       }
@@ -48,7 +48,11 @@ export const makeRests = ({ group, onStandstill = () => Effect.void, topic }: Co
       return millis
     }),
     /** After a batch that was kept. */
-    end: (partition: number) => Effect.suspend(() => (rests.delete(partition) ? tell : Effect.void)),
+    end: (partition: number) =>
+      Effect.suspend(() => {
+        if (!rests.delete(partition)) return Effect.void
+        return Effect.andThen(Effect.logInfo("a partition goes on", { topic, group, partition }), tell)
+      }),
     /** Lets go of those that somebody else may have ended. */
     forgetOld: Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis

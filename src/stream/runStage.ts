@@ -2,14 +2,17 @@
  * A stage: a consumer group that reads a topic for as long as the service runs, whatever happens to the stream.
  *
  * Reading is one pass that never ends by itself, so its signs of life are the batches it finished and the times it found
- * nothing to take; the latter count only while no batch hangs, and both only while no partition stands still. Back-off
- * starts anew after a pass that went well for long.
+ * nothing to take; both count only while no partition stands still, and a batch that hangs shows whatever is done in others.
+ * Back-off starts anew after a pass that went well for long.
  */
 import { Cause, Clock, Effect } from "effect"
 import { describe } from "../running/describe.ts"
-import { beat, Loops, repeatPass } from "../running/Loop.ts"
+import { sayOnce } from "../running/sayOnce.ts"
+import { asStepOf, beat, Loops, repeatPass } from "../running/Loop.ts"
+import { showDeadLetters } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { type RecordBatch, TopicReader } from "./TopicReader.ts"
+import { tracedBatch } from "./tracedRecords.ts"
 
 export interface StageOptions {
   /** Also the name of the consumer group. */
@@ -19,8 +22,6 @@ export interface StageOptions {
   readonly maxBytes?: number
 }
 
-/** A batch takes at most seconds; a stage that shows no sign of life for longer is stuck. */
-const patience = "2 minutes"
 /** A batch that takes this long is given up, and comes again. */
 const longestBatch = "5 minutes"
 /** After a pass of this many milliseconds, a failure is taken for the first of its kind. */
@@ -32,25 +33,22 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const loops = yield* Loops
-  let running = 0
+  yield* showDeadLetters(options.topic)
   /** Partitions that stand still: whatever is done in the others, these are not served. */
   let still = 0
   const alive = Effect.suspend(() => (still > 0 ? Effect.void : Effect.provideService(beat(name), Loops, loops)))
 
   const handleOne = (batch: RecordBatch) =>
-    Effect.suspend(() => {
-      running++
-      return handle(batch)
-    }).pipe(
+    Effect.suspend(() => handle(batch)).pipe(
       Effect.timeout(longestBatch),
-      Effect.ensuring(Effect.sync(() => running--)),
+      // It takes seconds at most.
+      asStepOf(loops, name),
       Effect.tap(() => alive),
-      Effect.withSpan(name, { attributes: { partition: batch.partition, records: batch.records.length } })
+      tracedBatch(batch, name)
     )
-  const onIdle = Effect.suspend(() => (running === 0 ? alive : Effect.void))
   const onStandstill = (partitions: ReadonlyArray<number>) => Effect.sync(() => void (still = partitions.length))
   const reading = TopicReader.use((reader) =>
-    reader.consume({ ...options, group: name, onIdle, onStandstill }, handleOne)
+    reader.consume({ ...options, group: name, onIdle: alive, onStandstill }, handleOne)
   )
 
   const pass = Effect.gen(function* () {
@@ -60,10 +58,13 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
         Effect.gen(function* () {
           const lasted = (yield* Clock.currentTimeMillis) - startedAt
           if (Cause.hasInterruptsOnly(cause) || lasted < goodWhile) return yield* Effect.failCause(cause)
-          yield* Effect.logWarning(`${name}: reading failed and begins anew`, describe(cause))
+          yield* sayOnce(
+            `${name} begins anew`,
+            Effect.logWarning(`${name}: reading was cut short and begins anew`, describe(cause))
+          )
         })
       )
     )
   })
-  return yield* repeatPass({ name, patience }, pass, () => Effect.sleep("250 millis"))
+  return yield* repeatPass({ name, pauses: "250 millis" }, pass, () => Effect.sleep("250 millis"))
 })

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { AdapterClient, AdapterFailure } from "./AdapterClient.ts"
+import { noteHeldBack } from "./AdapterWatch.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { timeLeft } from "./fetchWithinDeadline.ts"
@@ -50,7 +51,10 @@ export const withinBudget = Effect.gen(function* () {
     const wait = yield* budget
       .reserve(within === undefined ? most : Math.min(most, within * waitingShare))
       .pipe(Effect.mapError(() => paused("the adapter's budget cannot be read")))
-    if (wait === undefined) return yield* paused("the adapter's budget is spent")
+    if (wait === undefined) {
+      yield* noteHeldBack("budget")
+      return yield* paused("the adapter's budget is spent")
+    }
     if (wait > 0) yield* Effect.sleep(wait)
     return yield* client.fetch(gsrn, validFrom, within === undefined ? undefined : Math.max(0, within - wait))
   })

@@ -4,20 +4,14 @@
  *
  * Lookups do not pass here; a person is waiting, and one more call may be the one that succeeds.
  */
-import { Cause, Clock, Effect, Exit, FiberSet, Latch, Metric, Option, Queue } from "effect"
+import { Clock, Effect, type Exit, FiberSet, Latch, Queue } from "effect"
 import { describe } from "../running/describe.ts"
+import { gauge } from "../running/Instrument.ts"
+import { observe } from "../running/Observed.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
+import { noteHeldBack, toldBy } from "./AdapterWatch.ts"
+import { AdapterTally } from "./AdapterTally.ts"
 import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./circuitRule.ts"
-
-/** `answered`: it lives, whatever it said of one accounting point; `nothing`: it was not asked. */
-const classify = (exit: Exit.Exit<unknown, AdapterError>): "useful" | "unknown" | "invalid" | "failed" | "nothing" => {
-  if (Exit.isSuccess(exit)) return "useful"
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (error === undefined) return "nothing"
-  if (error._tag === "AccountingPointUnknown") return "unknown"
-  if (error.kind === "paused" || error.kind === "not_configured") return "nothing"
-  return error.kind === "invalid" ? "invalid" : "failed"
-}
 
 export interface AdapterCircuit {
   /** The client behind the circuit; while it is open, calls fail with `paused`. */
@@ -34,15 +28,15 @@ export interface AdapterCircuit {
   readonly opened: Effect.Effect<void>
   /** Waits until the adapter, having been left alone, has answered again; each time is told once. */
   readonly recovered: Effect.Effect<void>
-  /** Waits while all that the adapter says is useless: failures, what is not of the contract, or nothing but 404. */
-  readonly isUseful: Effect.Effect<void>
 }
 
-/** So many accounting points unknown in a row are no answers any more: a wrong address says 404 to everything. */
-const unknownInRow = 10
-
-const open = Metric.gauge("penstock_adapter_circuit_open", {
+const open = gauge("penstock.adapter.circuit.open", {
+  unit: "{circuit}",
   description: "1 while this instance's background sync leaves the adapter alone because nothing is answered"
+})
+const nextProbe = gauge("penstock.adapter.circuit.next_probe", {
+  unit: "s",
+  description: "until the adapter that is left alone is probed again"
 })
 
 export const adapterCircuit = Effect.fnUntraced(function* (on: {
@@ -54,28 +48,36 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   readonly close: Effect.Effect<void>
 }) {
   const client = yield* AdapterClient
+  const tally = yield* AdapterTally
   const fibers = yield* FiberSet.make<void>()
   const decided = yield* Latch.make(true)
   const leftAlone = yield* Latch.make(false)
-  const useful = yield* Latch.make(true)
   const recoveries = yield* Queue.sliding<void>(1)
-  const unknown = new Set<string>()
   let state: CircuitState = closed
   let openedAt = 0
   let investigation = 0
-  yield* Metric.update(open, 0)
+  let probeAt = 0
+  let probeTold = false
+  yield* open.set(0)
+  yield* observe(
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      nextProbe.set(state.phase === "open" ? Math.max(0, probeAt - now) / 1000 : undefined)
+    )
+  )
+  yield* tally.circuit("closed")
 
   const investigate = Effect.gen(function* () {
     const mine = ++investigation
     const isOurs = () => state.phase !== "closed" && mine === investigation
     while (isOurs()) {
-      const asked = yield* on
-        .probe(circuit)
-        .pipe(
-          Effect.catchCause((cause) =>
-            Effect.as(Effect.logError("adapter: no probe could be made", describe(cause)), undefined)
-          )
-        )
+      const asked = yield* on.probe(circuit).pipe(
+        Effect.tap(() => Effect.sync(() => (probeTold = false))),
+        Effect.catchCause((cause) => {
+          const line = probeTold ? Effect.void : Effect.logError("adapter: no probe could be made", describe(cause))
+          probeTold = true
+          return Effect.as(line, undefined)
+        })
+      )
       if (!isOurs()) return
       const first = state.phase === "doubted"
       state = afterSilence(state)
@@ -83,19 +85,22 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       decided.openUnsafe()
       if (first) {
         openedAt = yield* Clock.currentTimeMillis
-        yield* Metric.update(open, 1)
+        yield* open.set(1)
         yield* Effect.logWarning(
           `adapter: left alone, since ${failuresInRow} calls in a row failed, and others that were tried as well`
         )
         yield* on.open
       }
-      yield* Effect.sleep(nextRoundIn(state, asked) * 1000)
+      const seconds = nextRoundIn(state, asked)
+      probeAt = (yield* Clock.currentTimeMillis) + seconds * 1000
+      yield* tally.circuit("open", probeAt)
+      yield* Effect.sleep(seconds * 1000)
     }
   })
 
   const noteRecovery = Effect.gen(function* () {
     const seconds = Math.round(((yield* Clock.currentTimeMillis) - openedAt) / 1000)
-    yield* Metric.update(open, 0)
+    yield* open.set(0)
     yield* Effect.logInfo(`adapter: answers again, after ${seconds} s of being left alone`)
     yield* on.close
     yield* Queue.offer(recoveries, undefined)
@@ -103,22 +108,19 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
 
   const note = (point: string, exit: Exit.Exit<unknown, AdapterError>) =>
     Effect.suspend(() => {
-      const told = classify(exit)
+      const told = toldBy(exit)
       if (told === "nothing") return Effect.void
-      if (told === "useful") unknown.clear()
-      if (told === "unknown") unknown.add(point)
-      if (told === "useful" || (told === "unknown" && unknown.size < unknownInRow)) useful.openUnsafe()
-      else useful.closeUnsafe()
       const { phase } = state
       state = told === "failed" ? afterFailure(state, point) : closed
       if (state.phase === phase) return Effect.void
+      const tallied = tally.circuit(state.phase)
       if (state.phase === "doubted") {
         decided.closeUnsafe()
-        return Effect.asVoid(FiberSet.run(fibers, investigate))
+        return Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, investigate)))
       }
       decided.openUnsafe()
       leftAlone.closeUnsafe()
-      return phase === "open" ? Effect.asVoid(FiberSet.run(fibers, noteRecovery)) : Effect.void
+      return phase === "open" ? Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, noteRecovery))) : tallied
     })
 
   const asking = (fetch: AdapterClient["Service"]["fetch"]) =>
@@ -130,7 +132,9 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   const isOpen = Effect.sync(() => state.phase === "open")
   const circuit: AdapterCircuit = {
     client: asking((gsrn, validFrom, within) =>
-      Effect.flatMap(isOpen, (leave) => (leave ? Effect.fail(paused()) : probing.fetch(gsrn, validFrom, within)))
+      Effect.flatMap(isOpen, (leave) =>
+        leave ? Effect.andThen(noteHeldBack("circuit"), Effect.fail(paused())) : probing.fetch(gsrn, validFrom, within)
+      )
     ),
     probing,
     admits: Effect.andThen(
@@ -140,8 +144,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
     isClosed: Effect.sync(() => state.phase === "closed"),
     isOpen,
     opened: leftAlone.await,
-    recovered: Queue.take(recoveries),
-    isUseful: useful.await
+    recovered: Queue.take(recoveries)
   }
   return circuit
 })

@@ -6,8 +6,7 @@
  * followed once more, while `last_event_at` stays. What is news of that kind is told from a second delivery by its time: the
  * times of the last 16 events within the skew are kept. An event with the very time of the last one is a second delivery,
  * unless the time is in whole seconds, which two events may share, and it comes within the skew of that second, after the
- * sync of the first began. Where events are stored decides it, as the row may move meanwhile: the layer for PostgreSQL in one
- * statement.
+ * sync of the first began. Where events are stored decides it, as the row may move meanwhile; see `eventNews`.
  */
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { ThinEvent } from "../domain/ThinEvent.ts"

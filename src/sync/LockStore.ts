@@ -5,7 +5,7 @@
  * becomes is decided outside of either, from a copy that was read; the version tells whether it is still that copy. Times of
  * this contract are the store's own clock, in microseconds since 1970, so that instances with different clocks agree.
  */
-import { Context, type Effect } from "effect"
+import { Context, type Effect, type Tracer } from "effect"
 import type { AccountingPointChange } from "../domain/AccountingPoint.ts"
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { PlainDate } from "../domain/OsloDay.ts"
@@ -32,8 +32,14 @@ export interface Claim extends FetchTicket {
   readonly receivedAt: bigint
   /** Whether an event was pending. */
   readonly hasEvent: boolean
+  /** When the last event came in; nothing where none did, or that is no time. */
+  readonly eventCameAt?: number | undefined
   /** Failed attempts in a row so far. */
   readonly failures: number
+  /** The `traceparent` of the request or the record that told the latest of its pending events, where that was traced. */
+  readonly eventTrace?: string | undefined
+  /** What its sync goes on from in a trace; see `tracedClaims`. */
+  readonly trace?: Pick<Tracer.SpanOptionsNoTrace, "parent" | "links"> | undefined
 }
 
 /** What to write to a copy that was read at `version`; without a change only the sync row. */

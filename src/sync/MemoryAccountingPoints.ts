@@ -17,7 +17,8 @@ import type { PlainDate } from "../domain/OsloDay.ts"
 import { furthestAhead } from "../domain/ThinEvent.ts"
 import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
-import { type EventArrival, EventInbox, EventsInFuture, rememberedTimes } from "./EventInbox.ts"
+import { type EventArrival, EventInbox, EventsInFuture } from "./EventInbox.ts"
+import { isNews, timesTold } from "./eventNews.ts"
 import { type Claim, type ClaimRequest, type FetchTicket, LockStore } from "./LockStore.ts"
 import { LockTimeout } from "../domain/StoreUnavailable.ts"
 
@@ -303,18 +304,12 @@ const skew = 5e6
 
 /** Takes note of events of these times, if any of them is news. */
 const note = (point: MemoryPoint, times: ReadonlyArray<number>, now: number): boolean => {
-  const last = point.lastEventAt ?? -Infinity
-  const newest = Math.max(last, ...times)
-  const waits = isPending(point) && point.lastSyncStart === undefined
-  const isNews = (at: number) =>
-    at > last - skew &&
-    (at === last ? at % 1e6 === 0 && now < at + 1e6 + skew && !waits : !point.eventTimes.includes(at))
-  if (!times.some(isNews)) return false
+  const { eventTimes, lastEventAt: last } = point
+  const told = { last, times: eventTimes, waits: isPending(point) && point.lastSyncStart === undefined }
+  if (!times.some((at) => isNews(told, at, now, skew))) return false
+  const newest = Math.max(last ?? -Infinity, ...times)
   if (newest === last) point.syncedEventAt = Math.min(point.syncedEventAt, last - 1)
-  point.eventTimes = [...new Set([...point.eventTimes, last, ...times])]
-    .filter((at) => at > newest - skew && at !== newest)
-    .sort((a, b) => b - a)
-    .slice(0, rememberedTimes)
+  point.eventTimes = timesTold(told, times, skew)
   point.lastEventAt = newest
   point.eventToldAt = now
   if (point.failures > 0) point.nextAttemptAt = Math.min(point.nextAttemptAt!, Math.max(now, point.earliestAttemptAt))

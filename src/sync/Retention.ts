@@ -46,8 +46,12 @@ export class Retention extends Context.Service<
   }
 >()("penstock/sync/Retention") {}
 
-/** Deletes all that the rule lets go, in steps of `limit` rows. */
-export const purge = Effect.fn("Retention.purge")(function* (rule: RetentionRule, limit: number) {
+/** Deletes all that the rule lets go, in steps of `limit` rows; after each, `onStep` hears how many accounting points went. */
+export const purge = Effect.fn("Retention.purge")(function* (
+  rule: RetentionRule,
+  limit: number,
+  onStep: (accountingPoints: number) => Effect.Effect<void> = () => Effect.void
+) {
   const retention = yield* Retention
   let sum: Purged = { accountingPoints: 0, controllableUnits: 0, lookups: 0, endUsers: 0 }
   while (true) {
@@ -59,6 +63,7 @@ export const purge = Effect.fn("Retention.purge")(function* (rule: RetentionRule
       lookups: sum.lookups + step.lookups,
       endUsers: 0
     }
+    yield* onStep(sum.accountingPoints)
   }
   return { ...sum, endUsers: yield* retention.deleteEndUsers(limit) } satisfies Purged
 })

@@ -4,8 +4,8 @@
  * Each pass claims its share with one statement and spreads the calls over the interval, so that the source sees a
  * steady trickle. Events are followed beside that, as they come.
  */
-import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Queue, Semaphore, Stream } from "effect"
-import { patienceFor, repeatPass } from "../running/Loop.ts"
+import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Option, Queue, Semaphore, Stream } from "effect"
+import { asStepOf, Loops, passPatience, patienceFor, repeatPass } from "../running/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
 import { AdapterClient } from "./AdapterClient.ts"
@@ -13,7 +13,9 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
+import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
+import { tracedClaims } from "./tracedClaims.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 export interface SyncOptions {
@@ -50,8 +52,8 @@ export class SyncScheduler extends Context.Service<
     readonly giveBackWaiting: (points: ReadonlyArray<number>) => Effect.Effect<number, StoreUnavailable>
     /** Waits until an adapter that was left alone has answered again; each time is told once. */
     readonly recovered: Effect.Effect<void>
-    /** Waits while the adapter answers nothing useful. */
-    readonly adapterIsUseful: Effect.Effect<void>
+    /** Waits while too many syncs are under way. */
+    readonly hasRoom: Effect.Effect<void>
   }
 >()("penstock/sync/SyncScheduler") {
   /** The scheduler itself; nothing runs until it is told to. The same code over memory stores or live ones. */
@@ -59,6 +61,7 @@ export class SyncScheduler extends Context.Service<
     Layer.effect(
       SyncScheduler,
       Effect.gen(function* () {
+        yield* showSyncs
         const locks = yield* LockStore
         const instances = yield* Instances
         const { concurrency } = options
@@ -70,6 +73,12 @@ export class SyncScheduler extends Context.Service<
         const steadyPermits = yield* Semaphore.make(concurrency - quarter)
         const retryPermits = yield* Semaphore.make(Math.max(1, quarter))
         const context = yield* Effect.context<LockStore | AccountingPointStore>()
+        /** None where single passes are run, which nobody watches. */
+        const loops = Option.getOrUndefined(yield* Effect.serviceOption(Loops))
+        const { deadline = 0 } = yield* AdapterClient
+        /** A sync ends after the adapter's deadline and some statements. */
+        const asSync = (loop: LoopName) =>
+          asStepOf(loops, loop, Duration.sum(passPatience, Duration.millis(Math.max(0, deadline - usualDeadline))))
 
         /** Claimed for a round, and not their turn yet. */
         const waiting = new Map<number, Claim>()
@@ -79,7 +88,8 @@ export class SyncScheduler extends Context.Service<
             const claims = yield* claimProbes
             const tried = yield* Effect.forEach(
               claims,
-              (claim) => permits.withPermit(Effect.provideService(attempt(claim), AdapterClient, probing)),
+              (claim) =>
+                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim), AdapterClient, probing))),
               { concurrency: "unbounded" }
             ).pipe(Effect.onInterrupt(() => Effect.ignore(locks.release(claims))))
             // Unless anybody was answered, the failures are the adapter's, and are held against no accounting point.
@@ -107,8 +117,8 @@ export class SyncScheduler extends Context.Service<
           return [...claims, ...ours]
         }).pipe(Effect.uninterruptible)
 
-        const sync = (claim: Claim) => {
-          const run = permits.withPermit(syncOrRecord(claim))
+        const sync = (claim: Claim, loop: LoopName) => {
+          const run = permits.withPermit(asSync(loop)(Effect.tap(syncOrRecord(claim), (end) => noteSync(claim, end))))
           const inTurn =
             claim.failures > 0
               ? Effect.provideService(retryPermits.withPermit(run), BudgetPatience, patienceAfterFailure)
@@ -121,7 +131,7 @@ export class SyncScheduler extends Context.Service<
         }
         const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"], failing: number) {
           if (limit + failing === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
-          return yield* locks.claim({ limit, lanes, failing, deadAfter })
+          return yield* Effect.tap(tracedClaims(locks.claim({ limit, lanes, failing, deadAfter })), noteClaims)
         })
 
         /**
@@ -147,25 +157,26 @@ export class SyncScheduler extends Context.Service<
                 if (!isOurs(claim)) return "released" as const
                 waiting.delete(claim.accountingPointId)
               }
-              return yield* sync(claim)
+              return yield* sync(claim, "sync")
             })
             return { locks, concurrency, run, claims: [...healthy.filter(({ hasEvent }) => hasEvent), ...steady] }
           })
+        const asStep = asStepOf(loops, "sync")
         const round = Effect.fnUntraced(function* (failing: (limit: number) => number) {
-          const relevant = yield* locks.countRelevant(Duration.toSeconds(options.lookupRetention))
-          const limit = options.batchSize ?? batchSize(relevant, options, yield* instances.countSyncing)
+          const relevant = yield* asStep(locks.countRelevant(Duration.toSeconds(options.lookupRetention)))
+          const limit = options.batchSize ?? batchSize(relevant, options, yield* asStep(instances.countSyncing))
           return yield* Effect.ensuring(
-            claimAndRun(claim(limit, "all", limit === 0 ? 0 : failing(limit)), spreadOut),
+            claimAndRun(asStep(claim(limit, "all", limit === 0 ? 0 : failing(limit))), spreadOut),
             Effect.sync(() => waiting.clear())
           )
-        }, Effect.withSpan("SyncScheduler.runOnce"))
+        })
 
         const followers = yield* FiberSet.make<SyncPass>()
         const room = yield* Latch.make(true)
         let following = 0
         let retrying = 0
         const follow = (claim: Claim) =>
-          sync(claim).pipe(
+          sync(claim, "events").pipe(
             // What could not be tried would be claimed again at once.
             Effect.tap((end) => (end === "released" ? Effect.sleep("1 second") : Effect.void)),
             Effect.ensuring(
@@ -181,7 +192,7 @@ export class SyncScheduler extends Context.Service<
           runOnce: round((limit) => Math.max(limit, concurrency * 4)),
           runRound: round(() => 0),
           followEvents: claimAndRun(claim(mostFollowing(options), "events", 0), (claims) =>
-            Effect.succeed({ locks, concurrency, run: sync, claims })
+            Effect.succeed({ locks, concurrency, run: (claim: Claim) => sync(claim, "events"), claims })
           ),
           beginFollowing: Effect.gen(function* () {
             const claims = yield* claim(mostFollowing(options) - following, "events", concurrency - retrying)
@@ -205,7 +216,7 @@ export class SyncScheduler extends Context.Service<
             return claims.length
           }, Effect.uninterruptible),
           recovered: circuit.recovered,
-          adapterIsUseful: circuit.isUseful
+          hasRoom: room.await
         })
       })
     )
@@ -227,16 +238,12 @@ export class SyncScheduler extends Context.Service<
             // After an outage at once: what was given back in it is claimed again.
             Effect.raceFirst(Effect.sleep(Math.max(0, startedAt + interval - now)), scheduler.recovered)
           )
-        yield* repeatPass({ name: "sync", patience: patienceFor(options.interval) }, pass, untilNextRound).pipe(
-          Effect.forkScoped
-        )
-        // A loop that turns while the adapter says anything useful, so that health tells when it does not for long. A round
-        // asks for one healthy accounting point at least, if there is any.
-        const useless = Duration.max(Duration.minutes(9), Duration.sum(options.interval, Duration.minutes(4)))
-        yield* repeatPass({ name: "adapter", patience: useless }, scheduler.adapterIsUseful, () =>
-          Effect.sleep("15 seconds")
+        // A round takes as long as the interval; each of its steps is watched.
+        yield* repeatPass(
+          { name: "sync", patience: patienceFor(options.interval), pauses: options.interval },
+          pass,
+          untilNextRound
         ).pipe(Effect.forkScoped)
-
         const instances = yield* Instances
         // Heard by a fiber of its own: a stream that opens connections is not to be interrupted by whoever has waited enough.
         const arrivals = yield* Queue.sliding<EventArrival>(mostHeard)
@@ -255,12 +262,18 @@ export class SyncScheduler extends Context.Service<
           Effect.timeoutOption(options.eventPoll ?? eventPoll),
           Effect.asVoid
         )
-        yield* repeatPass({ name: "events", patience: "2 minutes" }, scheduler.beginFollowing, (begun) =>
-          begun > 0 ? Effect.void : wake
+        // A sync that hangs shows by itself, so it may be waited for.
+        yield* repeatPass({ name: "events", pauses: "5 minutes" }, scheduler.beginFollowing, (begun) =>
+          Effect.andThen(begun > 0 ? Effect.void : wake, scheduler.hasRoom)
         ).pipe(Effect.forkScoped)
       })
     )
 }
+
+/** Which of the loops runs a sync. */
+type LoopName = "sync" | "events"
+/** In milliseconds; a loop's patience has room for it. */
+const usualDeadline = 10_000
 
 /** What is asked when it is in doubt whether the adapter answers at all; see `LockStore.claimProbes`. */
 const probes = { proven: 3, untried: 12 }

@@ -3,6 +3,7 @@
  * the service is stopped meanwhile.
  */
 import { Effect, Random } from "effect"
+import { sayOnce } from "../running/sayOnce.ts"
 import { type Claim, LockStore } from "./LockStore.ts"
 import { syncClaim, type SyncOutcome } from "./synchronize.ts"
 
@@ -52,7 +53,13 @@ export const attempt = (claim: Claim) =>
       StoreUnavailable: () => Effect.succeed(failedWith("store"))
     }),
     Effect.catchDefect((defect) =>
-      Effect.as(Effect.logError("sync: an accounting point could not be synced", tag(defect)), failedWith("defect"))
+      Effect.as(
+        sayOnce(
+          `sync: ${tag(defect)}`,
+          Effect.logError("sync: an accounting point could not be synced, since a program failed", tag(defect))
+        ),
+        failedWith("defect")
+      )
     ),
     // Without the store the claim cannot be given back: it becomes claimable again when it is declared dead.
     Effect.catchTag("StoreUnavailable", () => Effect.succeed<Attempt>({ end: "released" }))

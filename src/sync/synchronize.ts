@@ -9,6 +9,7 @@ import { type AccountingPointAnswer, difference } from "../domain/AccountingPoin
 import type { Gsrn } from "../domain/Identifiers.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { askFrom } from "../domain/OsloDay.ts"
+import { noteWhereTraced, spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { AccountingPointStore, type CopyAtVersion } from "./AccountingPointStore.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { fetchWithinDeadline } from "./fetchWithinDeadline.ts"
@@ -24,11 +25,11 @@ export type SyncOutcome = "changed" | "unchanged" | "superseded"
 const uncertainty = 1_000_000
 
 /** Fetches and merges on behalf of a lookup; the accounting point is created if it was not here. */
-export const refresh = Effect.fn("synchronize.refresh")(function* (gsrn: Gsrn) {
-  return yield* refreshOnce(gsrn).pipe(
-    Effect.repeat({ until: (outcome): outcome is SyncOutcome => outcome !== "unclear" })
+export const refresh = (gsrn: Gsrn) =>
+  refreshOnce(gsrn).pipe(
+    Effect.repeat({ until: (outcome): outcome is SyncOutcome => outcome !== "unclear" }),
+    spanWhereTraced("synchronize.refresh")
   )
-})
 
 /** `unclear`: somebody else wrote meanwhile, and nobody can say whose answer is the newer one. */
 const refreshOnce = Effect.fnUntraced(function* (gsrn: Gsrn) {
@@ -46,7 +47,16 @@ const refreshOnce = Effect.fnUntraced(function* (gsrn: Gsrn) {
  * Fetches and merges what the background sync has claimed. A claim may have waited minutes for its turn, and its answer is as
  * old as its fetch: else a lookup that began in between would take its own older answer for the newer one.
  */
-export const syncClaim = Effect.fn("synchronize.syncClaim")(function* (claim: Claim) {
+export const syncClaim = (claim: Claim) =>
+  fetchAndKeep(claim).pipe(
+    Effect.tap((outcome) => noteWhereTraced(() => ({ "penstock.sync.outcome": outcome }))),
+    spanWhereTraced("synchronize.syncClaim", () => ({
+      ...claim.trace,
+      attributes: { "penstock.accounting_point.id": claim.accountingPointId, "penstock.sync.failures": claim.failures }
+    }))
+  )
+
+const fetchAndKeep = Effect.fnUntraced(function* (claim: Claim) {
   const waited = Number((yield* Clock.monotonicTimeNanos) - claim.receivedAt) / 1000
   const ticket: FetchTicket = { ...claim, startedAt: claim.startedAt + Math.max(0, waited) }
   const { answer, asked } = yield* fetch(ticket, (adapter, gsrn, asked) => adapter.fetch(gsrn, asked))

@@ -11,13 +11,24 @@ import { fetchHandler } from "../../layers/api/FetchHandler.ts"
 import { PgAccountingPointCopies } from "../../layers/lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
 import { PgControllableUnits } from "../../layers/lookup/PgControllableUnits.ts"
+import { KnownTopicReadings } from "../../layers/api/KnownTopicReadings.ts"
+import { PgDeadLetterMarks } from "../../layers/api/PgDeadLetterMarks.ts"
+import { PgOverview } from "../../layers/api/PgOverview.ts"
+import { EmbeddedTopics } from "../../layers/topics/EmbeddedTopics.ts"
+import { OverviewFeed } from "../../src/api/OverviewFeed.ts"
 import { PgDueWork } from "../../layers/api/PgDueWork.ts"
 import { PgEventInbox } from "../../layers/sync/PgEventInbox.ts"
 import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
 import { PgLockStore } from "../../layers/sync/PgLockStore.ts"
 import { PgLookupStore } from "../../layers/lookup/PgLookupStore.ts"
 import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
+import { PgObservationViews } from "../../layers/observations/PgObservationViews.ts"
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
+import { WebFiles } from "../../layers/page/WebFiles.ts"
+import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
+import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
+import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
+import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
 import { ApiKeys, type GrantedKey, type Scope, scopes } from "../../src/api/ApiKeys.ts"
 import { Draining } from "../../src/api/Health.ts"
 import { Lookup } from "../../src/lookup/Lookup.ts"
@@ -25,6 +36,7 @@ import { Progress } from "../../src/api/Progress.ts"
 import { Routes } from "../../src/api/Routes.ts"
 import { SharedRefresh } from "../../src/lookup/SharedRefresh.ts"
 import { type AccountingPointAnswer, entityTypeOf } from "../../src/domain/AccountingPoint.ts"
+import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { AdapterClient, type AdapterError } from "../../src/sync/AdapterClient.ts"
 import { ServicePool } from "../support/stranger.ts"
@@ -75,7 +87,8 @@ const adapter = Layer.unwrap(
 export const progressOptions = {
   interval: Duration.minutes(5),
   within: Duration.hours(24),
-  deadAfter: Duration.minutes(10)
+  deadAfter: Duration.minutes(10),
+  useless: Duration.minutes(10)
 }
 export const lookupOptions = { maxAge: Duration.hours(2), staleWithin: Duration.hours(24) }
 
@@ -95,20 +108,41 @@ const stores = Layer.mergeAll(
   PgAccountingPointStore,
   PgAccountingPointCopies,
   PgControllableUnits,
+  PgDeadLetterMarks,
   PgDueWork,
   PgEventInbox,
   PgHilltopAdministration,
   PgLockStore,
   PgLookupStore,
   PgObservationArchive,
-  PgReadiness
+  PgObservationViews,
+  PgReadiness,
+  PgTaskSearch,
+  PgTrialBudget,
+  UndiciHilltopClient,
+  SaxesXmlScanner,
+  EmbeddedTopics,
+  KnownTopicReadings,
+  PgOverview
 )
 
 const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
-  Layer.merge(Lookup.layer(lookupOptions), Progress.layer(progressOptions)).pipe(
+  Layer.mergeAll(
+    Lookup.layer(lookupOptions),
+    Progress.layer(progressOptions),
+    OverviewFeed.layer(progressOptions)
+  ).pipe(
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
-      Layer.mergeAll(stores, client, Loops.layer, Draining.layer, Layer.succeed(ApiKeys, digestApiKeys(keys)))
+      Layer.mergeAll(
+        stores,
+        client,
+        WebFiles,
+        Loops.layer,
+        AdapterWatch.layer,
+        Draining.layer,
+        Layer.succeed(ApiKeys, digestApiKeys(keys))
+      )
     )
   )
 

@@ -7,10 +7,16 @@ import { TestClock } from "effect/testing"
 import { DueWork, nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
 import { boundsOf, overdue, Progress } from "../../src/api/Progress.ts"
 import { Loops } from "../../src/running/Loop.ts"
+import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-const options = { interval: Duration.minutes(5), within: Duration.hours(24), deadAfter: Duration.minutes(10) }
+const options = {
+  interval: Duration.minutes(5),
+  within: Duration.hours(24),
+  deadAfter: Duration.minutes(10),
+  useless: Duration.minutes(10)
+}
 const bounds = boundsOf(options)
 const told = (waiting: Partial<Waiting>, adapterConfigured = true) =>
   overdue({ ...nothingWaits, ...waiting }, bounds, adapterConfigured)
@@ -54,7 +60,9 @@ it("Without an adapter no accounting point is due", () => {
 
 const over = (due: Ref.Ref<Effect.Effect<Waiting, StoreUnavailable>>) =>
   Progress.layer(options).pipe(
-    Layer.provideMerge(Layer.mergeAll(Loops.layer, DueWork.layerMemory(due), AdapterClient.layerNone))
+    Layer.provideMerge(
+      Layer.mergeAll(Loops.layer, DueWork.layerMemory(due), AdapterClient.layerNone, AdapterWatch.layer)
+    )
   )
 
 it.effect("A database that does not answer is an obstacle, and is waited for two seconds", () =>
@@ -81,7 +89,20 @@ it.effect("Loops that stand still are named before what is overdue", () =>
     yield* Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const { states } = yield* Loops
-      yield* Ref.set(states, HashMap.make(["sync", { lastPassAt: now - 61_000, failuresInRow: 0, patience: 60_000 }]))
+      yield* Ref.set(
+        states,
+        HashMap.make([
+          "sync",
+          {
+            dueBy: now - 1,
+            failuresInRow: 0,
+            failingSince: undefined,
+            told: undefined,
+            patience: 60_000,
+            steps: HashMap.empty()
+          }
+        ])
+      )
       assert.deepStrictEqual(yield* (yield* Progress).obstacles, ["sync", "topic records"])
     }).pipe(Effect.provide(over(due)))
   })

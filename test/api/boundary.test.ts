@@ -36,12 +36,12 @@ const operations: ReadonlyArray<readonly [method: string, path: string, scope: S
   ["GET", "/hilltop/source/1", "admin"],
   ["PUT", "/hilltop/source/1", "admin"],
   ["DELETE", "/hilltop/source/1", "admin"],
-  ["GET", "/hilltop/task", "admin"],
+  ["POST", "/hilltop/source/1/resume", "admin"],
   ["POST", "/hilltop/task/1/run", "admin"]
 ]
 
 const counted = (method: string, route: string, status: number) =>
-  `http_server_requests_total{method="${method}",route="${route}",status="${status}"}`
+  `http_server_request_duration_seconds_count{http_request_method="${method}",http_route="${route}",http_response_status_code="${status}"}`
 
 it.layer(layer, { excludeTestServices: true })("every request", (it) => {
   describe("needs a key", () => {
@@ -225,7 +225,7 @@ it.layer(layer, { excludeTestServices: true })("every request", (it) => {
     Effect.gen(function* () {
       const api = yield* ApiUnderTest
       const known = gsrnOf(17)
-      yield* ask(`/accounting_point/${known}?person=01019012345`, {
+      yield* ask(`/accounting_point/${known}`, {
         key: keyOf("read"),
         headers: { "x-request-id": "the-one" }
       })
@@ -288,14 +288,7 @@ it.layer(layer, { excludeTestServices: true })("every request", (it) => {
 })
 
 it.layer(layer, { excludeTestServices: true })("the entrance", (it) => {
-  it.effect("says where everything is", () =>
-    Effect.gen(function* () {
-      const answered = yield* ask("/")
-      assert.strictEqual(answered.status, 200)
-      assert.include(answered.json as object, { name: "penstock", version: manifest.version, docs: "/docs" })
-      assert.strictEqual(version, manifest.version)
-    })
-  )
+  it("has the version of the package", () => assert.strictEqual(version, manifest.version))
 
   it.effect("has the whole API as an OpenAPI 3.1 document", () =>
     Effect.gen(function* () {

@@ -92,7 +92,10 @@ it.layer(layer, { excludeTestServices: true })("whatever is sent", (it) => {
         const api = yield* ApiUnderTest
         const document = (yield* api.ask("/openapi.json")).json as Document
         const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
-          Object.entries(methods).map(([method, { responses }]) => ({ path, method, statuses: Object.keys(responses) }))
+          Object.entries(methods)
+            // This one does not end.
+            .filter(() => path !== "/overview/events")
+            .map(([method, { responses }]) => ({ path, method, statuses: Object.keys(responses) }))
         )
         assert.isAbove(operations.length, 10)
         yield* adapterKnows(answerFor(gsrnOf(1), "912345678"))
@@ -106,8 +109,9 @@ it.layer(layer, { excludeTestServices: true })("whatever is sent", (it) => {
               key: keyFor(path, method),
               ...(method === "get" || method === "delete" ? {} : { body: raw ? JSON.stringify(sent) : sent })
             })
-            // A name too long for the router, or one that is no path, is a route that is not there.
-            const routed = name.length <= 100 && !name.includes("%") ? statuses : [...statuses, "404", "405"]
+            // A name too long for the router, or one that is no path or none of its own, is a route that is not there.
+            const isName = name.length <= 100 && !name.includes("%") && !/^\.{1,2}$/.test(name)
+            const routed = isName ? statuses : [...statuses, "404", "405"]
             const what = `${method} ${target} ${JSON.stringify(sent)} → ${answered.status} ${answered.text}`
             assert.include(routed, String(answered.status), what)
             assert.notInclude([500, 502, 503, 504], answered.status, what)

@@ -11,7 +11,14 @@ import { ApiUnderTest, layer, problemIn } from "./ApiUnderTest.ts"
 
 const ask = (path: string) => Effect.flatMap(ApiUnderTest, (api) => api.ask(path))
 
-const loop = (lastPassAt: number) => ({ lastPassAt, failuresInRow: 0, patience: 60_000 })
+const loop = (lastPassAt: number) => ({
+  dueBy: lastPassAt + 60_000,
+  failuresInRow: 0,
+  failingSince: undefined,
+  told: undefined,
+  patience: 60_000,
+  steps: HashMap.empty<number, number>()
+})
 
 it.layer(layer, { excludeTestServices: true })("an instance", (it) => {
   it.effect("is ready while its database has every migration, and alive in any case", () =>

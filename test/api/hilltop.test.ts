@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { SourceView, TaskView } from "../../src/api/HilltopAdministration.ts"
+import { FoundTask } from "../../src/api/TaskSearch.ts"
 import { PageOf } from "../../src/api/paging.ts"
 import { ApiUnderTest, type Asked, bodyAs, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
 
@@ -13,7 +14,7 @@ const ask = (path: string, asked: Asked = {}) =>
 
 const sourceIn = bodyAs(SourceView)
 const sourcesIn = bodyAs(PageOf(SourceView))
-const tasksIn = bodyAs(PageOf(TaskView))
+const tasksIn = bodyAs(PageOf(FoundTask))
 const configuration = { measurementNames: ["Water Level"], excludedSitesNames: ["Old site"], requestsPerSecond: 2 }
 const source = (councilId: number, name = "data") => ({
   council_id: councilId,

@@ -49,9 +49,16 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
         id: 1,
         council_id: 9,
         name: "Awa-a-Tāne",
-        location: { easting: 1769471.5, northing: 5426917, projection: "NZTM2000" }
+        location: { easting: 1769471.5, northing: 5426917, projection: "NZTM2000" },
+        wgs84: { latitude: -41.2914115, longitude: 175.0239678 }
       }
-      assert.deepStrictEqual((yield* ask("/observation/site")).json, { items: [site], next_cursor: null })
+      const listed = { ...site, series_count: 1, last_observed_at: "2026-09-11T15:55:00+12:00" }
+      for (const query of ["", "?council=9", "?name=A-T%C4%81", "?limit=1"]) {
+        assert.deepStrictEqual((yield* ask(`/observation/site${query}`)).json, { items: [listed], next_cursor: null })
+      }
+      for (const query of ["?council=8", "?name=%25", "?cursor=1"]) {
+        assert.deepStrictEqual((yield* ask(`/observation/site${query}`)).json, { items: [], next_cursor: null })
+      }
       assert.deepStrictEqual((yield* ask("/observation/site/1")).json, {
         ...site,
         series: [
@@ -185,6 +192,113 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
         assert.strictEqual((yield* ask(path, { key: undefined })).status, 401)
         assert.strictEqual((yield* ask(path, { key: keyOf("admin") })).status, 403)
       }
+    })
+  )
+
+  interface Plot {
+    readonly thinned: boolean
+    readonly values: number
+    readonly usual_gap_seconds: number
+    readonly t: ReadonlyArray<number>
+    readonly min: ReadonlyArray<number | null>
+    readonly max: ReadonlyArray<number | null>
+    readonly n: ReadonlyArray<number>
+    readonly censored: ReadonlyArray<number>
+    readonly corrected: ReadonlyArray<number>
+    readonly quality: ReadonlyArray<number | null>
+    readonly known_from: string
+    readonly known_to: string
+    readonly series: Readonly<Record<string, unknown>>
+  }
+  const plot = (query: string) => Effect.map(ask(`${series}/plot?${query}`), ({ json }) => json as Plot)
+  const sum = (all: ReadonlyArray<number>) => all.reduce((one, other) => one + other, 0)
+
+  it.effect("are thinned for a picture: no peak is lost, each is counted once, and corrections are told", () =>
+    Effect.gen(function* () {
+      const thin = yield* plot("points=100")
+      assert.isTrue(thin.thinned)
+      assert.deepStrictEqual([thin.t.length, thin.values, sum(thin.n)], [100, 11_999, 11_999])
+      assert.deepInclude(thin.series, { site_name: "Awa-a-Tāne", measurement_name: "Flow", units: "m³/s" })
+      assert.strictEqual(Math.min(...thin.min.map(Number)), -0.5)
+      assert.strictEqual(Math.max(...thin.max.map(Number)), Number("1234567890123456789"))
+      assert.deepStrictEqual([sum(thin.censored), sum(thin.corrected), thin.quality[0]], [1, 2, 500])
+      assert.deepStrictEqual(
+        thin.t,
+        [...thin.t].sort((a, b) => a - b)
+      )
+      assert.strictEqual(thin.usual_gap_seconds, 300)
+      assert.deepStrictEqual(
+        [thin.known_from, thin.known_to],
+        ["2026-10-01T12:00:00+12:00", "2026-10-03T12:00:00+12:00"]
+      )
+
+      const few = yield* plot("points=10&to=2026-08-01T00:45:00%2B12:00")
+      assert.isFalse(few.thinned)
+      assert.deepStrictEqual(few.n, [1, 1, 1, 1, 1, 1, 1, 1])
+      assert.deepStrictEqual(few.min.slice(2), [3, 4, 5, 6, 7, 8])
+      const before = yield* plot("points=10&to=2026-08-01T00:45:00%2B12:00&as_of=2026-10-01T12:00:00Z")
+      assert.deepStrictEqual([before.min[1], before.n.length, sum(before.corrected)], [1, 9, 0])
+      assert.deepStrictEqual((yield* plot("as_of=2020-01-01T00:00:00Z")).n, [])
+      for (const [query, status] of [
+        ["points=9", 400],
+        ["points=5001", 400],
+        ["from=2026-08-01T00:00:00Z&to=2026-07-01T00:00:00Z", 400]
+      ] as const) {
+        assert.strictEqual((yield* ask(`${series}/plot?${query}`)).status, status)
+      }
+      assert.strictEqual((yield* ask("/observation/series/99/plot")).status, 404)
+    })
+  )
+
+  it.effect("show a gap in the picture where values are missing for longer than usual", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [{ id } = { id: 0 }] = yield* sql<{ id: number }>`
+        INSERT INTO observation_sites_measurements (site_id, measurement_name) VALUES (1, 'Rain') RETURNING id`
+      yield* sql`
+        INSERT INTO observations (series_id, observed_at, value, first_seen_at)
+        SELECT ${id}, timestamptz '2026-08-01T00:00:00Z' + n * interval '1 hour', n, now() FROM generate_series(0, 999) AS n WHERE n NOT BETWEEN 300 AND 699`
+      const { json } = yield* ask(`/observation/series/${id}/plot?points=5000`)
+      const whole = json as Plot
+      const gaps = whole.n.flatMap((n, at) => (n === 0 ? [at] : []))
+      assert.deepStrictEqual([gaps, whole.min[300], whole.t.length], [[300], null, 601])
+      const thin = (yield* ask(`/observation/series/${id}/plot?points=100`)).json as Plot
+      assert.lengthOf(
+        thin.n.filter((n) => n === 0),
+        1
+      )
+      assert.strictEqual(sum(thin.n), 600)
+    })
+  )
+
+  it.effect("tell what was corrected and removed, version by version", () =>
+    Effect.gen(function* () {
+      const all = yield* page(`${series}/version`)
+      assert.deepStrictEqual(all.items, [
+        {
+          observed_at: "2026-08-01T00:05:00+12:00",
+          value: 1,
+          first_seen_at: "2026-10-01T00:00:00.000Z",
+          superseded_at: "2026-10-02T00:00:00.000Z"
+        },
+        {
+          observed_at: "2026-08-01T08:15:00+12:00",
+          value: 99,
+          first_seen_at: "2026-10-01T00:00:00.000Z",
+          superseded_at: "2026-10-03T00:00:00.000Z"
+        },
+        {
+          observed_at: "2026-08-01T08:15:00+12:00",
+          value: -0.5,
+          first_seen_at: "2026-10-03T00:00:00.000Z",
+          superseded_at: null
+        }
+      ])
+      const first = yield* page(`${series}/version?limit=1`)
+      assert.lengthOf(first.items, 1)
+      const rest = yield* page(`${series}/version?limit=2&cursor=${first.next_cursor}`)
+      assert.deepStrictEqual([rest.items.length, rest.next_cursor], [2, null])
+      assert.strictEqual((yield* ask("/observation/series/99/version")).status, 404)
     })
   )
 })

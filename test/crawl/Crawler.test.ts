@@ -243,18 +243,18 @@ describe("the metrics of the crawl", () => {
         all.set(`http://${n}.example.nz`, { ...known!, health: { ...health, ...state } })
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* gauges, {
-        penstock_crawl_in_flight: 4,
-        "penstock_crawl_servers open": 1,
-        "penstock_crawl_servers cooling": 2,
-        "penstock_crawl_servers slowed": 3,
-        "penstock_crawl_servers free": 1
+        "penstock.crawl.in_flight {task}": 4,
+        "penstock.crawl.servers open {server}": 1,
+        "penstock.crawl.servers cooling {server}": 2,
+        "penstock.crawl.servers slowed {server}": 3,
+        "penstock.crawl.servers free {server}": 1
       })
       yield* Deferred.succeed(answer, undefined)
       yield* Effect.repeat(Effect.andThen(TestClock.adjust("20 millis"), tasks), {
         until: (list) => list.every((task) => task.history.length === 1)
       })
       yield* TestClock.adjust("1 second")
-      assert.strictEqual((yield* gauges)["penstock_crawl_in_flight"], 0)
+      assert.strictEqual((yield* gauges)["penstock.crawl.in_flight {task}"], 0)
     }).pipe(Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map()))
   )
 })

@@ -114,3 +114,46 @@ describe("the pace of a server", () => {
     assert.strictEqual(heard(server, 0, { kind: "failed", coolDown: 5 }).coolDownUntil, 60_000)
   })
 })
+
+describe("a server that answers nothing useful", () => {
+  const task = {
+    id: 1,
+    fence: 1,
+    server: { origin: "", epoch: 0 },
+    requestType: "MEASUREMENT_DATA",
+    attempts: 0,
+    previousHash: "hash"
+  } as const
+  const run = (result: "SUCCESS" | "UNCHANGED" | "PARSE_ERROR" | "HILLTOP_ERROR") => ({ at: "", result })
+  const after = (server: ServerHealth, now: number, ...settlements: Parameters<typeof signalOf>[0]) =>
+    afterSignal(server, signalOf(settlements), now)
+
+  it("is one since its first useless answer, until something can be used", () => {
+    let server = newServer(0)
+    for (let n = 1; n <= 20; n++) server = after(server, n * 1_000, { answer: failed, task })
+    assert.strictEqual(server.uselessSince, 1_000)
+    server = after(server, 30_000, { answer: answered, task, run: run("PARSE_ERROR") })
+    assert.strictEqual(server.uselessSince, 1_000)
+    server = after(server, 40_000, { answer: answered, task, run: run("UNCHANGED") })
+    assert.isUndefined(server.uselessSince)
+  })
+
+  it("is one that answers with nonsense: to what it answered before, or to every list of sites", () => {
+    const nonsense = { answer: answered, run: run("PARSE_ERROR") }
+    assert.strictEqual(after(newServer(0), 5, { ...nonsense, task }).uselessSince, 5)
+    const list = { ...task, requestType: "SITES_LIST", previousHash: undefined } as const
+    assert.strictEqual(after(newServer(0), 5, { ...nonsense, task: list }).uselessSince, 5)
+  })
+
+  it("is not one of which a series fails again, or has no data yet", () => {
+    const error = { answer: answered, run: run("HILLTOP_ERROR") }
+    assert.isUndefined(after(newServer(0), 5, { ...error, task: { ...task, attempts: 3 } }).uselessSince)
+    assert.isUndefined(after(newServer(0), 5, { ...error, task: { ...task, previousHash: undefined } }).uselessSince)
+    const both = [
+      { ...error, task },
+      { answer: answered, task, run: run("SUCCESS") },
+      { answer: failed, task }
+    ]
+    assert.isUndefined(after(newServer(0), 5, ...both).uselessSince)
+  })
+})

@@ -12,5 +12,6 @@ export const serverSignals: fc.Arbitrary<ServerSignal> = fc.record({
   millis: fc.constantFrom(0, 20, 300, 1000, 9000),
   goodEpoch: epoch,
   badEpoch: epoch,
-  coolDown: fc.constantFrom(0, 0, 5, 60)
+  coolDown: fc.constantFrom(0, 0, 5, 60),
+  use: fc.constantFrom("useful", "useless", "neither")
 })

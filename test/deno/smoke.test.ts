@@ -97,6 +97,16 @@ describe("the service on Deno", () => {
     await noKey.body?.cancel()
   })
 
+  it("serves the page, its scripts without their types", async () => {
+    const document = await (await fetch(`${url}/`)).text()
+    const [, address = ""] = /src="([^"]+begin\.ts)"/.exec(document) ?? []
+    const script = await fetch(`${url}/${address.replace("begin.ts", "live/Cell.ts")}`)
+    assert.equal(script.headers.get("content-type"), "text/javascript; charset=utf-8")
+    const text = await script.text()
+    assert.match(text, /export const makeCell/)
+    assert.doesNotMatch(text, /export interface/)
+  })
+
   it("writes to its database and reads from it", async () => {
     const headers = { authorization: "Bearer admin-key", "content-type": "application/json" }
     const body = {

@@ -39,11 +39,11 @@ const tsconfig = {
 const services = Layer.merge(PackedPenstock.layer, TestDatabase.layer)
 
 layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the package", (it) => {
-  it.effect("has what was built, with types and source maps, and neither sources nor tests", () =>
+  it.effect("has what was built, with types and source maps, and the page, and neither other sources nor tests", () =>
     Effect.gen(function* () {
       const { files } = yield* PackedPenstock
       const strange = files.filter(
-        (file) => !/^(dist\/|bin\/penstock\.js$|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(file)
+        (file) => !/^(dist\/|web\/|bin\/penstock\.js$|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(file)
       )
       assert.deepStrictEqual(strange, [])
       const built = files.filter((file) => file.startsWith("dist/") && file.endsWith(".js"))
@@ -52,7 +52,7 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the packag
       assert.isAbove(built.length, 200)
       assert.deepStrictEqual(bare, [])
       assert.deepStrictEqual(
-        files.filter((file) => /\.test\.|(?<!\.d)\.ts$|^dist\/test\//.test(file)),
+        files.filter((file) => !file.startsWith("web/") && /\.test\.|(?<!\.d)\.ts$|^dist\/test\//.test(file)),
         []
       )
     })

@@ -22,6 +22,16 @@ const open = Effect.fnUntraced(function* (memory: ReturnType<typeof makeAnswerMe
 
 const isDone = (fiber: Fiber.Fiber<void>): boolean => fiber.pollUnsafe() !== undefined
 
+/** All three have been received, and none is worked on yet. */
+const largeBetweenSmall = Effect.gen(function* () {
+  const memory = makeAnswerMemory({ ...options, received: 10_000 })
+  const [first, large, last] = [yield* open(memory), yield* open(memory), yield* open(memory)]
+  yield* first.grow(40)
+  yield* large.grow(110)
+  yield* last.grow(40)
+  return { first, large, last }
+})
+
 describe("the memory of answers", () => {
   it.effect("is granted as they grow, as long as the furthest can be finished", () =>
     Effect.gen(function* () {
@@ -56,11 +66,7 @@ describe("the memory of answers", () => {
 
   it.effect("is worked on in turns, in order, the largest alone", () =>
     Effect.gen(function* () {
-      const memory = makeAnswerMemory({ ...options, received: 10_000 })
-      const [first, large, last] = [yield* open(memory), yield* open(memory), yield* open(memory)]
-      yield* first.grow(40)
-      yield* large.grow(110)
-      yield* last.grow(40)
+      const { first, large, last } = yield* largeBetweenSmall
       assert.isTrue(isDone(yield* first.turn))
       const largeTurn = yield* large.turn
       const lastTurn = yield* last.turn
@@ -77,11 +83,7 @@ describe("the memory of answers", () => {
 
   it.effect("is given back by who was interrupted while waiting, and those behind go on", () =>
     Effect.gen(function* () {
-      const memory = makeAnswerMemory({ ...options, received: 10_000 })
-      const [first, large, last] = [yield* open(memory), yield* open(memory), yield* open(memory)]
-      yield* first.grow(40)
-      yield* large.grow(110)
-      yield* last.grow(40)
+      const { first, large, last } = yield* largeBetweenSmall
       yield* first.turn
       const largeTurn = yield* large.turn
       const lastTurn = yield* last.turn

@@ -19,7 +19,7 @@ const passesAfter = Effect.fnUntraced(function* (first: {
   let [passes, pauses] = [0, 0]
   const pass = Effect.suspend(() => (++passes === 1 && first.pass !== undefined ? first.pass : Effect.void))
   const pause = () => Effect.suspend(() => (++pauses === 1 ? (first.pause ?? Effect.void) : Effect.sleep("1 second")))
-  const loop = yield* Effect.forkChild(repeatPass({ name: "loop", patience: "1 minute" }, pass, pause))
+  const loop = yield* Effect.forkChild(repeatPass({ name: "loop", pauses: "1 second" }, pass, pause))
   yield* TestClock.adjust("1 minute")
   const states = yield* Ref.get((yield* Loops).states)
   yield* Fiber.interrupt(loop)
@@ -44,7 +44,7 @@ describe("a loop goes on", () => {
   it.effect("until its own fiber is interrupted", () =>
     Effect.gen(function* () {
       const loop = yield* Effect.forkChild(
-        repeatPass({ name: "loop", patience: "1 minute" }, Effect.void, () => Effect.sleep("1 second"))
+        repeatPass({ name: "loop", pauses: "1 second" }, Effect.void, () => Effect.sleep("1 second"))
       )
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.interrupt(loop)

@@ -4,36 +4,18 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Layer, type Redacted, References, Stream } from "effect"
-import { ChildProcess } from "effect/process"
+import { Effect, FileSystem, Layer, References, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { fileURLToPath } from "node:url"
 import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { dataRecord } from "../stream/rawDocuments.ts"
+import { type Environment, jsonLines, runCommand, startCommand } from "../support/runCommand.ts"
 import { byName } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
-type Environment = Readonly<Record<string, string | Redacted.Redacted | undefined>>
-
-const place = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-
-/** Nothing of our own environment but this; compiled sources are kept, which halves the time a start takes. */
-const environment = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: place("node_modules/.cache/node") }
-
-const start = (env: Environment, ...args: ReadonlyArray<string>) =>
-  ChildProcess.make(process.execPath, [place("scripts/penstock.ts"), ...args], { env: { ...environment, ...env } })
-
-const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
-
-const runWith = Effect.fnUntraced(function* (env: Environment, ...args: ReadonlyArray<string>) {
-  const child = yield* start(env, ...args)
-  const [out, err, code] = yield* Effect.all([text(child.stdout), text(child.stderr), child.exitCode], {
-    concurrency: "unbounded"
-  })
-  return { out, err, code: Number(code) }
-}, Effect.scoped)
+const runWith = (env: Environment, ...args: ReadonlyArray<string>) =>
+  Effect.map(runCommand(env, ...args), ({ code, err, out }) => ({ out, err, code }))
 
 /** On the database of this file. */
 const penstock = (...args: ReadonlyArray<string>) =>
@@ -45,12 +27,7 @@ const asked = (line: string) => penstock(...line.split(" "))
 
 const succeeded = (out: string) => ({ out, err: "", code: 0 })
 const failed = (err: string) => ({ out: "", err: `${err}\n`, code: 1 })
-
-const jsonLines = (out: string): ReadonlyArray<Record<string, unknown>> =>
-  out
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line))
+const misused = (err: string) => ({ out: "", err: `${err}\n`, code: 2 })
 
 const services = Layer.mergeAll(
   TestDatabase.layer,
@@ -96,7 +73,7 @@ layer(services, { excludeTestServices: true })("penstock source", (it) => {
       assert.deepStrictEqual(twice, failed("Council 9 has a source with this address already."))
       assert.deepStrictEqual(
         faulty,
-        failed(
+        misused(
           [
             "--council: Expected a value between 0 and 2147483647",
             "--url: must be an http:// or https:// address",
@@ -247,7 +224,7 @@ layer(services, { excludeTestServices: true })("penstock sync", (it) => {
       )
       assert.deepStrictEqual(elsewhere, failed("No accounting point with this GSRN is kept here."))
       const rule = "--gsrn must be a GSRN: 18 digits, the first not 0, the last its check digit"
-      assert.deepStrictEqual(person, failed(rule), "what was typed is not repeated")
+      assert.deepStrictEqual(person, misused(rule), "what was typed is not repeated")
       assert.deepStrictEqual(alone, failed("ADAPTER_URL is not set: there is nobody to ask."))
     })
   )
@@ -382,9 +359,14 @@ layer(services, { excludeTestServices: true })("penstock topic tail", (it) => {
   it.effect("follows what is appended until Ctrl-C, which is a clean end", () =>
     Effect.gen(function* () {
       const { url } = yield* TestDatabase
-      const child = yield* start({ DATABASE_URL: url }, "topic", "tail", "documents", "--json")
-      const said = yield* Stream.toPull(Stream.splitLines(Stream.decodeText(child.stderr)))
-      assert.deepStrictEqual(yield* said, ["Waiting for new records of documents. Ctrl-C ends."])
+      const child = yield* startCommand({ DATABASE_URL: url }, "topic", "tail", "documents", "--json")
+      const said = yield* Stream.toPull(
+        Stream.filter(
+          Stream.splitLines(Stream.decodeText(child.stderr)),
+          (line) => line === "Waiting for new records of documents. Ctrl-C ends."
+        )
+      )
+      yield* said
       yield* append(1, 1, "new", "2026-01-01T00:00:03Z")
       const shown = yield* Stream.toPull(Stream.splitLines(Stream.decodeText(child.stdout)))
       const values = jsonLines((yield* shown).join("\n")).map(({ value }) => value)
@@ -395,46 +377,41 @@ layer(services, { excludeTestServices: true })("penstock topic tail", (it) => {
   )
 })
 
-layer(NodeServices.layer, { excludeTestServices: true })("penstock without its database", (it) => {
-  it.effect("says what is wrong in a sentence, without a stack", () =>
-    Effect.gen(function* () {
-      const [away, nonsense] = yield* Effect.all(
-        [
-          runWith({ DATABASE_URL: "postgres://penstock:secret@127.0.0.1:1/penstock" }, "source", "list"),
-          runWith({}, "source", "lost")
-        ],
-        atOnce
-      )
-      assert.deepStrictEqual(away, failed("PostgreSQL cannot be used (ConnectionError)"))
-      assert.strictEqual(nonsense.code, 1)
-      assert.match(nonsense.err, /^\s*ERROR\s+Unknown subcommand "lost" for "penstock source"/)
-      assert.notMatch(nonsense.err, /Help requested|\n +at /)
-    })
-  )
-
-  it.effect("uses the embedded one of a running service, and starts it when there is none", () =>
-    Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const home = yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })
-      // As root the server runs as another user, who must be able to pass.
-      yield* fs.chmod(home, 0o711)
-      const command = (...args: ReadonlyArray<string>) => runWith({ PENSTOCK_DATA: home }, ...args)
-      const add = command("source", "add", "--council", "1", "--url", "https://h/a.hts", "--measurement", "Flow")
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const { directory } = yield* startEmbeddedPostgres({ directory: `${home}/postgres`, durable: false })
-          const lockFile = fs.readFileString(`${directory}/postmaster.pid`)
-          const before = yield* lockFile
-          assert.deepStrictEqual(yield* add, succeeded("1\n"))
-          assert.strictEqual(yield* lockFile, before, "the service keeps its server")
-        })
-      )
-      const listed = yield* command("source", "list", "--json")
-      assert.deepStrictEqual(
-        jsonLines(listed.out).map(({ id }) => id),
-        [1]
-      )
-      assert.isFalse(yield* fs.exists(`${home}/postgres/postmaster.pid`), "and stops what it started")
-    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error"))
+layer(NodeServices.layer, { excludeTestServices: true })("penstock on an embedded database", (it) => {
+  it.effect(
+    "uses the embedded one of a running service and says so, and starts it when nobody runs it",
+    () =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const home = yield* fs.makeTempDirectoryScoped({ prefix: "penstock-test-" })
+        // As root the server runs as another user, who must be able to pass.
+        yield* fs.chmod(home, 0o711)
+        const command = (...args: ReadonlyArray<string>) => runWith({ PENSTOCK_DATA: home }, ...args)
+        const which = (...args: ReadonlyArray<string>) =>
+          Effect.map(runCommand({ PENSTOCK_DATA: home }, ...args), ({ database }) => database)
+        const add = command("source", "add", "--council", "1", "--url", "https://h/a.hts", "--measurement", "Flow")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { directory } = yield* startEmbeddedPostgres({ directory: `${home}/postgres`, durable: false })
+            const lockFile = fs.readFileString(`${directory}/postmaster.pid`)
+            const before = yield* lockFile
+            assert.strictEqual((yield* command("migrate")).code, 0)
+            assert.deepStrictEqual(yield* add, succeeded("1\n"))
+            assert.strictEqual(yield* lockFile, before, "the service keeps its server")
+            const running = `embedded PostgreSQL of the running service, its data in ${home}/postgres`
+            assert.deepStrictEqual(yield* Effect.all([which("task", "list"), which("migrate")], atOnce), [
+              running,
+              running
+            ])
+          })
+        )
+        const listed = yield* command("source", "list", "--json")
+        assert.deepStrictEqual(
+          jsonLines(listed.out).map(({ id }) => id),
+          [1]
+        )
+        assert.isFalse(yield* fs.exists(`${home}/postgres/postmaster.pid`), "and stops what it started")
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")),
+    180_000
   )
 })

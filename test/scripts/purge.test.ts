@@ -49,7 +49,7 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
       const all = [0, 1, 2, 3, 4].map(gsrnOf)
 
       const unsaid = yield* purge([])
-      assert.strictEqual(unsaid.code, 1)
+      assert.strictEqual(unsaid.code, 2)
       assert.include(unsaid.err, "--not-relevant-for")
       const would = yield* purge(["--not-relevant-for", "15 days", "--dry-run"])
       const what =

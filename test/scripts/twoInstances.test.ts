@@ -7,6 +7,7 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { Effect, Layer, Redacted, Schedule } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { SqlClient } from "effect/sql"
+import { loggedWrites, logWrites } from "../../scripts/chaos/writeLog.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { byName } from "../support/standIn.ts"
@@ -45,24 +46,6 @@ it.layer(layer, { excludeTestServices: true, timeout: "90 seconds" })("two insta
       yield* sql`INSERT INTO flex.accounting_point (business_id) VALUES (${gsrn}) ON CONFLICT DO NOTHING`
     }
     yield* sql`UPDATE flex.accounting_point_sync SET relevant = true`
-  })
-
-  /** From now on, every write of a copy leaves a row: which version it made, and when its answer was fetched. */
-  const logWrites = Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`CREATE TABLE write_log (id bigint GENERATED ALWAYS AS IDENTITY, point integer, before bigint, after bigint,
-      fetched_before timestamptz, fetched_after timestamptz)`
-    yield* sql`
-      CREATE FUNCTION log_write() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN
-        INSERT INTO write_log (point, before, after, fetched_before, fetched_after)
-        VALUES (NEW.accounting_point_id, OLD.version, NEW.version, OLD.fetched_at, NEW.fetched_at);
-        RETURN NULL;
-      END $$`
-    yield* sql`
-      CREATE TRIGGER log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
-      WHEN (ROW(NEW.version, NEW.last_synced_at, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.last_synced_at, OLD.fetched_at))
-      EXECUTE FUNCTION log_write()`
   })
 
   /** The value of each timeline at this moment, as the copy has it. */
@@ -138,15 +121,10 @@ it.layer(layer, { excludeTestServices: true, timeout: "90 seconds" })("two insta
       )
       yield* agree.pipe(Effect.retry(Schedule.upTo(Schedule.spaced("100 millis"), { duration: "10 seconds" })))
 
-      // One statement, so that both sides are of one moment: the syncs go on.
-      const [log] = yield* sql<{ writes: number; steps: number; forward: number; counted: boolean }>`
-        SELECT count(*)::int4 AS writes, (count(*) FILTER (WHERE after = before + 1))::int4 AS steps,
-          (count(*) FILTER (WHERE fetched_after > fetched_before))::int4 AS forward,
-          count(*) = (SELECT sum(version) FROM flex.accounting_point_sync) AS counted
-        FROM write_log`
-      assert.isAbove(log!.writes, points * 3)
+      const { forward, steps, versions, writes } = yield* loggedWrites
+      assert.isAbove(writes, points * 3)
       // A version counts every write, and no answer was written over one that was fetched later.
-      assert.deepStrictEqual(log, { writes: log!.writes, steps: log!.writes, forward: log!.writes, counted: true })
+      assert.deepStrictEqual({ forward, steps, versions }, { forward: writes, steps: writes, versions: writes })
     }).pipe(Effect.scoped)
   )
 

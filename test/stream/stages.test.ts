@@ -178,7 +178,8 @@ describe("stages", () => {
             yield* handle(batch)
             yield* options.onIdle ?? Effect.void
           }).pipe(Effect.delay("1 second"), Effect.forever),
-        lag: () => Effect.succeed(1)
+        lag: () => Effect.succeed(1),
+        unread: () => Effect.succeed({ records: 1, oldestAt: 0 })
       })
       const stage = runStage({ name: "reading", topic: rawTopic, maxRecords: 1 }, () => Effect.succeed([]))
       const running = yield* Effect.forkChild(Effect.provideService(stage, TopicReader, reader))

@@ -4,7 +4,7 @@
  * Each test has topics of its own, so that one log serves the whole suite.
  */
 import { assert, layer } from "@effect/vitest"
-import { Deferred, type Duration, Effect, Fiber, type Layer, Ref, Schedule } from "effect"
+import { Clock, Deferred, type Duration, Effect, Fiber, type Layer, Ref, Schedule } from "effect"
 import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { type ConsumeOptions, type RecordBatch, TopicReader } from "../../src/stream/TopicReader.ts"
@@ -325,6 +325,10 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
         const options = { topic, group: "g", maxRecords: 10 }
         yield* send([...records(topic, 0, 3, 0), ...records(topic, 3, 5, 1)])
         assert.strictEqual(yield* reader.lag(options), 5)
+        const oldest = yield* reader.unread(options)
+        assert.strictEqual(oldest.records, 5)
+        // The broker's clock and this one's are the same machine's.
+        assert.closeTo(oldest.oldestAt ?? 0, yield* Clock.currentTimeMillis, 60_000)
         const untilOne = (batch: RecordBatch) => (batch.partition === 1 ? Effect.fail("stop") : Effect.succeed([]))
         yield* Effect.flip(reader.consume(options, untilOne))
         // Partition 0 was handled before or it was not.
@@ -332,7 +336,13 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
         const rest = yield* Effect.forkChild(reader.consume(options, () => Effect.succeed([])))
         yield* Effect.repeat(reader.lag(options), { until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") })
         yield* Fiber.interrupt(rest)
-        assert.strictEqual(yield* reader.lag({ topic, group: "another" }), 5)
+        assert.deepStrictEqual(yield* reader.unread(options), { records: 0, oldestAt: undefined })
+        yield* send(records(topic, 5, 6, 1))
+        const newer = yield* reader.unread(options)
+        assert.strictEqual(newer.records, 1)
+        assert.isAtLeast(newer.oldestAt ?? 0, oldest.oldestAt ?? Infinity)
+        assert.deepStrictEqual(yield* reader.unread(options), newer)
+        assert.strictEqual(yield* reader.lag({ topic, group: "another" }), 6)
       })
     )
 

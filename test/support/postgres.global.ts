@@ -2,12 +2,13 @@
  * Before the first test file: one PostgreSQL for the whole run, and in it one migrated template of which every file
  * clones its own database (TestDatabase.ts). After the last: both are gone.
  *
- * Runs in vitest's own process, so what the test files need is handed over as plain text. TEST_DATABASE_URL names
- * another server to use, with a role that may create databases: to test other versions of PostgreSQL.
+ * Runs in vitest's own process, so what the test files need is handed over as plain text. For other versions of PostgreSQL
+ * than the embedded one, PENSTOCK_TEST_POSTGRES names the directory of their programs, or TEST_DATABASE_URL a server that
+ * runs, with a role that may create databases.
  */
 import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Config, Effect, Exit, FileSystem, Layer, Option, Redacted, References, Scope } from "effect"
+import { Config, Console, Effect, Exit, FileSystem, Layer, Option, Redacted, References, Scope } from "effect"
 import { randomUUID } from "node:crypto"
 import { statfs } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -16,6 +17,7 @@ import { startEmbeddedPostgres } from "../../layers/embedded/EmbeddedPostgres.ts
 import { runMigrations } from "../../layers/postgres/Migrations.ts"
 import { currentProcess, isAlive } from "../../layers/embedded/SystemProcess.ts"
 import { urlOfDatabase, withConnection } from "./adminConnection.ts"
+import { startOtherPostgres } from "./otherPostgres.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -48,7 +50,10 @@ const makeHome = Effect.gen(function* () {
 })
 
 const startOwnServer = Effect.gen(function* () {
-  const server = yield* startEmbeddedPostgres({ directory: `${yield* makeHome}/postgres`, durable: false })
+  const directory = `${yield* makeHome}/postgres`
+  const programs = yield* Config.option(Config.NonEmptyString("PENSTOCK_TEST_POSTGRES"))
+  if (Option.isSome(programs)) return yield* startOtherPostgres(programs.value, directory)
+  const server = yield* startEmbeddedPostgres({ directory, durable: false })
   return urlOfDatabase(server.url, "postgres")
 })
 
@@ -63,9 +68,18 @@ const makeTemplate = Effect.fnUntraced(function* (server: Redacted.Redacted, tem
   yield* withConnection(server, (sql) => sql`ALTER DATABASE ${sql(template)} ALLOW_CONNECTIONS false`)
 })
 
+const tellVersion = Effect.fnUntraced(function* (server: Redacted.Redacted) {
+  const [row] = yield* withConnection(
+    server,
+    (sql) => sql<{ version: string }>`SELECT current_setting('server_version') AS version`
+  )
+  yield* Console.log(`PostgreSQL ${row?.version}`)
+})
+
 const prepare = Effect.gen(function* () {
   const given = yield* Config.option(Config.Redacted("TEST_DATABASE_URL"))
   const postgresUrl = yield* Option.match(given, { onNone: () => startOwnServer, onSome: Effect.succeed })
+  yield* tellVersion(postgresUrl)
   // On a server that others use as well, another run may be under way.
   const templateDatabase = Option.isNone(given) ? "penstock_template" : `penstock_template_${randomUUID()}`
   yield* makeTemplate(postgresUrl, templateDatabase)

@@ -24,9 +24,9 @@ const ended = (child: ChildProcess) =>
     child.once("close", () => resume(Effect.void))
   })
 
-/** Starts the service with these settings and waits until it is ready. It is stopped with SIGTERM. */
+/** Starts the service with these settings, on a port of theirs or a free one, and waits until it is ready. It is stopped with SIGTERM. */
 export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Record<string, string>>) {
-  const port = yield* freePort
+  const port = settings["HTTP_PORT"] ?? String(yield* freePort)
   const url = `http://127.0.0.1:${port}`
   let output = ""
   const child = yield* Effect.acquireRelease(
@@ -36,7 +36,7 @@ export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Recor
         env: {
           PATH: process.env["PATH"],
           HTTP_HOST: "127.0.0.1",
-          HTTP_PORT: String(port),
+          HTTP_PORT: port,
           LOG_FORMAT: "json",
           ...settings
         }
@@ -59,7 +59,7 @@ export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Recor
       status === 200 ? Effect.void : Effect.fail(new NotReady({ message: `not ready: ${status}` }))
     ),
     Effect.scoped,
-    Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "30 seconds" })),
+    Effect.retry(Schedule.upTo(Schedule.spaced("50 millis"), { duration: "120 seconds" })),
     Effect.mapError(() => new NotReady({ message: `the service did not get ready:\n${output}` }))
   )
   return { url, process: child, output: () => output } satisfies RunningPenstock

@@ -4,6 +4,7 @@ import { Duration, Effect, Layer, Metric, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { Loops, stuckLoops } from "../../src/running/Loop.ts"
 import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
+import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
 import { EventInbox } from "../../src/sync/EventInbox.ts"
 import { Instances } from "../../src/sync/Instances.ts"
@@ -24,23 +25,26 @@ const down = new AdapterFailure({ kind: "unavailable", detail: "scripted" })
 const world = Effect.fnUntraced(function* (count: number, script: Failing, changed: Partial<SyncOptions> = {}) {
   const indexes = new Map(Array.from({ length: count }, (_, index) => [gsrnOf(index) as string, index]))
   const asked: Array<number> = []
-  const adapter = Layer.succeed(
+  const adapter = Layer.effect(
     AdapterClient,
-    AdapterClient.of({
-      configured: true,
-      fetch: (gsrn) =>
-        Effect.suspend(() => {
-          const index = indexes.get(gsrn)!
-          asked.push(index)
-          if (script.fails(index)) return Effect.delay(Effect.fail(script.failure ?? down), script.after ?? "20 millis")
-          const timelines = { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] }
-          return Effect.delay(
-            Effect.succeed({ gsrn, timelines, entityTypes: new Map(), location: undefined }),
-            "20 millis"
-          )
-        })
-    })
-  )
+    AdapterWatch.useSync(({ watched }) =>
+      watched({
+        configured: true,
+        fetch: (gsrn) =>
+          Effect.suspend(() => {
+            const index = indexes.get(gsrn)!
+            asked.push(index)
+            if (script.fails(index))
+              return Effect.delay(Effect.fail(script.failure ?? down), script.after ?? "20 millis")
+            const timelines = { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] }
+            return Effect.delay(
+              Effect.succeed({ gsrn, timelines, entityTypes: new Map(), location: undefined }),
+              "20 millis"
+            )
+          })
+      })
+    )
+  ).pipe(Layer.provideMerge(AdapterWatch.layer))
   const options: SyncOptions = {
     interval: Duration.seconds(5),
     within: Duration.hours(24),
@@ -175,7 +179,7 @@ describe("accounting points that fail hold up no other", () => {
 
 describe("an adapter that is down", () => {
   const gauge = Effect.map(Metric.snapshot, (metrics) => {
-    const found = metrics.find(({ id }) => id === "penstock_adapter_circuit_open")
+    const found = metrics.find(({ id }) => id === "penstock.adapter.circuit.open")
     return found !== undefined && "value" in found.state ? Number(found.state.value) : undefined
   })
 
@@ -198,13 +202,18 @@ describe("an adapter that is down", () => {
         yield* pass(540)
         assert.isAtMost(asked.length, mostInTenMinutes)
         if (count > 10) assert.strictEqual(yield* gauge, 1)
-        assert.deepStrictEqual(yield* stuck, ["adapter"])
+        const useless = Effect.provideContext(
+          AdapterWatch.use(({ uselessFor }) => uselessFor),
+          context
+        )
+        assert.isAtLeast(yield* useless, 595_000)
         // Nothing is held against those that were not asked, nor twice against those that were.
         assert.isAtMost(points.filter(({ failures }) => failures > 0).length, Math.min(count, 26))
         script.fails = () => false
         yield* pass(45)
         assert.isTrue(points.every((point) => point.version > 0))
         if (count > 10) assert.strictEqual(yield* gauge, 0)
+        assert.strictEqual(yield* useless, 0)
         assert.deepStrictEqual(yield* stuck, [])
       }).pipe(Effect.scoped, Random.withSeed("down"))
   )
@@ -215,7 +224,8 @@ describe("an adapter that is down", () => {
       const { context, pass, start } = yield* world(40, { fails: () => true, failure: nonsense })
       yield* start
       yield* pass(600)
-      assert.deepStrictEqual(yield* Effect.provideContext(stuckLoops, context), ["adapter"])
+      const { uselessFor } = yield* Effect.provideContext(AdapterWatch, context)
+      assert.isAtLeast(yield* uselessFor, 540_000)
     }).pipe(Effect.scoped)
   )
 })

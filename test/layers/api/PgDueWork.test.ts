@@ -103,16 +103,19 @@ it.layer(layer, { excludeTestServices: true })("due work", (it) => {
       yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration, updated_at)
         VALUES (1, 'https://one.example/data.hts', '{"measurementNames":["Rainfall"]}', now() - interval '2 days')`
       yield* sql`INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at)
-        SELECT id, 'MEASUREMENT_DATA', 'https://one.example/data.hts?' || n, now() - interval '40 minutes'
+        SELECT id, 'MEASUREMENT_DATA', 'https://one.example/data.hts?' || n, now() - interval '39 minutes 50 seconds'
         FROM hilltop_sources, generate_series(1, 3) n`
       yield* seen("UPDATE hilltop_servers SET refilled_at = now() - interval '1 day'", 39)
-      yield* seen("UPDATE hilltop_servers SET refilled_at = now() - interval '5 minutes'", 4)
-      yield* seen("UPDATE hilltop_servers SET refilled_at = now() - interval '1 day', requests_per_second = 0.01", 35)
+      yield* seen("UPDATE hilltop_servers SET refilled_at = now() - interval '4 minutes 50 seconds'", 4)
+      yield* seen("UPDATE hilltop_servers SET refilled_at = now() - interval '1 day', requests_per_second = 0.01", 34)
       yield* seen(
         "UPDATE hilltop_servers SET requests_per_second = NULL, cool_down_until = now() - interval '2 minutes'",
         1
       )
-      yield* seen("UPDATE hilltop_servers SET cool_down_until = NULL, open_until = now() - interval '2 minutes'", 1)
+      yield* seen(
+        "UPDATE hilltop_servers SET cool_down_until = NULL, open_until = now() - interval '1 minute 50 seconds'",
+        1
+      )
       yield* sql`UPDATE hilltop_servers SET open_until = now() + interval '1 hour'`
       assert.isBelow((yield* waiting).request!, 0, "it may not be asked yet")
       yield* seen("UPDATE hilltop_servers SET open_until = NULL", 39)
@@ -147,6 +150,30 @@ it.layer(layer, { excludeTestServices: true })("due work", (it) => {
       assert.deepStrictEqual(yield* waiting, nothingBut({ record: 18 }))
       yield* sql`UPDATE topic_groups SET next_offset = 5 WHERE group_name = ${mapperGroup}`
       assert.deepStrictEqual(yield* waiting, nothingWaits)
+    }).pipe(emptied)
+  )
+
+  it.effect("names servers that answer nothing useful while somebody wants to ask them, longest first", () =>
+    Effect.gen(function* () {
+      const sql = yield* sqlClient
+      const useless = Effect.map(
+        Effect.flatMap(DueWork, (due) => due.waiting),
+        ({ uselessServers = [] }) => uselessServers.map(({ origin, seconds }) => [origin, minutes(seconds)])
+      )
+      for (const name of ["a", "b", "c"]) {
+        yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration)
+          VALUES (1, ${`http://${name}.nz/x.hts`}, '{"measurementNames": ["Flow"]}')`
+      }
+      yield* sql`INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
+        SELECT id, 'SITES_LIST', hts_url || '?Service=Hilltop' FROM hilltop_sources`
+      yield* sql`UPDATE hilltop_servers SET useless_since = now() - interval '20 minutes' WHERE origin = 'http://a.nz'`
+      yield* sql`UPDATE hilltop_servers SET useless_since = now() - interval '30 minutes' WHERE origin = 'http://b.nz'`
+      assert.deepStrictEqual(yield* useless, [
+        ["http://b.nz", 30],
+        ["http://a.nz", 20]
+      ])
+      yield* sql`UPDATE hilltop_sources SET paused = true WHERE hts_url LIKE '%b.nz%'`
+      assert.deepStrictEqual(yield* useless, [["http://a.nz", 20]])
     }).pipe(emptied)
   )
 })

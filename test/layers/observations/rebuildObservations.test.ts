@@ -261,6 +261,7 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
           )
         const orNever = Effect.suspend(() => (held ? Effect.never : Effect.void))
         const silent: typeof reader = {
+          unread: reader.unread,
           lag: (of) => Effect.andThen(orNever, reader.lag(of)),
           consume: (of, handle) => Effect.onInterrupt(reader.consume(of, handle), () => orNever)
         }

@@ -61,6 +61,17 @@ const answersWithin = Effect.fnUntraced(function* <A, E, R>(
 })
 
 const drop = (proxy: TcpProxy, which: number) => proxy.connections()[which]!.drop()
+const dropEach = (proxy: TcpProxy) => proxy.connections().forEach((connection) => connection.drop())
+
+/** Somebody who listens over a proxy, with what is heard, and another session that notifies. */
+const listening = Effect.fnUntraced(function* (channel: string) {
+  const { proxy, sql } = yield* proxied()
+  const heard = yield* Queue.unbounded<string | undefined>()
+  const other = yield* SqlClient.SqlClient
+  yield* Effect.forkScoped(Stream.runForEach(listenForPayloads(sql, channel), (payload) => Queue.offer(heard, payload)))
+  assert.isUndefined(yield* Queue.take(heard))
+  return { proxy, sql, heard, notify: (payload: string) => other`SELECT pg_notify(${channel}, ${payload})` }
+})
 
 /** They wait most of the time. */
 const atOnce = { concurrent: true }
@@ -71,7 +82,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     () =>
       Effect.gen(function* () {
         const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one))
-        for (const connection of proxy.connections()) connection.drop()
+        dropEach(proxy)
         const four = Array.from({ length: 4 }, () => failsWithin("9 seconds", sql`SELECT 1`))
         yield* Effect.all(four, { concurrency: "unbounded" })
         yield* answersWithin("5 seconds", sql`SELECT 1`)
@@ -104,7 +115,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     () =>
       Effect.gen(function* () {
         const { proxy, sql } = yield* Effect.tap(proxied(1), (one) => warmUp(one, 1))
-        const dropNow = Effect.sync(() => proxy.connections().forEach((connection) => connection.drop()))
+        const dropNow = Effect.sync(() => dropEach(proxy))
         yield* dropNow
         yield* failsWithin("9 seconds", sql.withTransaction(sql`SELECT 1`))
         yield* failsWithin(
@@ -194,18 +205,12 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     "that listen notice within 20 s that they hear nothing any more, and listen again",
     () =>
       Effect.gen(function* () {
-        const { proxy, sql } = yield* proxied()
-        const heard = yield* Queue.unbounded<string | undefined>()
-        const other = yield* SqlClient.SqlClient
-        yield* Effect.forkScoped(
-          Stream.runForEach(listenForPayloads(sql, "half_open"), (payload) => Queue.offer(heard, payload))
-        )
-        assert.isUndefined(yield* Queue.take(heard))
-        yield* other`SELECT pg_notify('half_open', 'before')`
+        const { heard, notify, proxy } = yield* listening("half_open")
+        yield* notify("before")
         assert.strictEqual(yield* Queue.take(heard), "before")
-        for (const connection of proxy.connections()) connection.drop()
+        dropEach(proxy)
         assert.isUndefined(yield* Effect.timeout(Queue.take(heard), "20 seconds"))
-        yield* other`SELECT pg_notify('half_open', 'after')`
+        yield* notify("after")
         assert.strictEqual(yield* Queue.take(heard), "after")
       }),
     atOnce
@@ -234,20 +239,14 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     "that listen are opened anew for all their channels when one of these gives them up",
     () =>
       Effect.gen(function* () {
-        const { proxy, sql } = yield* proxied()
-        const heard = yield* Queue.unbounded<string | undefined>()
-        const other = yield* SqlClient.SqlClient
-        yield* Effect.forkScoped(
-          Stream.runForEach(listenForPayloads(sql, "patient"), (payload) => Queue.offer(heard, payload))
-        )
-        assert.isUndefined(yield* Queue.take(heard))
-        for (const connection of proxy.connections()) connection.drop()
+        const { heard, notify, proxy, sql } = yield* listening("patient")
+        dropEach(proxy)
         const hasty = yield* Effect.forkChild(Effect.scoped(sql.listen("hasty")), { startImmediately: true })
         yield* Effect.timeoutOption(Fiber.join(hasty), "100 millis")
         yield* Fiber.interrupt(hasty)
         yield* Effect.ignore(Effect.scoped(sql.listen("next")))
         assert.isUndefined(yield* Effect.timeout(Queue.take(heard), "20 seconds"))
-        yield* other`SELECT pg_notify('patient', 'after')`
+        yield* notify("after")
         assert.strictEqual(yield* Queue.take(heard), "after")
       }),
     atOnce
