@@ -7,7 +7,7 @@
  * marked in the table; only a group that could not be measured makes the command fail.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Console, Data, Effect, Exit, References, type Scope } from "effect"
+import { Cause, Console, Data, type Duration, Effect, Exit, References, type Scope } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
