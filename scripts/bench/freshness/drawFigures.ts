@@ -2,7 +2,7 @@
 import * as Plot from "@observablehq/plot"
 import { parseHTML } from "linkedom"
 import { over, rates, type Row, type RuleName, ruleNames } from "./Comparison.ts"
-import { classes } from "./Deliveries.ts"
+import { classes } from "./SimulatedWorld.ts"
 
 const labels: Readonly<Record<RuleName, string>> = {
   original: "original",

@@ -7,7 +7,7 @@ import type { Council } from "../../simulators/hilltop/Council.ts"
 import { rowsBetween, type Series } from "../../simulators/hilltop/SeriesWorld.ts"
 import { day, fromEpochMillis, hour, minute } from "../../simulators/hilltop/WallTime.ts"
 import type { World as HilltopWorld } from "../../simulators/hilltop/World.ts"
-import { DeliveriesBuilder, type SeriesClass, type World, worldStart } from "../freshness/Deliveries.ts"
+import { DeliveriesBuilder, type SeriesClass, type World, worldStart } from "../freshness/SimulatedWorld.ts"
 
 /** A series as it is asked for. */
 export interface CrawledSeries {

@@ -1,7 +1,7 @@
 /** The score of a real crawl, from what its server was asked and when: as the simulation keeps it, request by request. */
 import type { LoggedRequest } from "../../simulators/hilltop/RequestLog.ts"
 import { Score } from "../freshness/Score.ts"
-import { classes, type World, worldStart } from "../freshness/Deliveries.ts"
+import { classes, type World, worldStart } from "../freshness/SimulatedWorld.ts"
 import type { CrawledSeries } from "./deliveredWorld.ts"
 
 export const scoreOfCrawl = (

@@ -87,7 +87,7 @@ describe("what is known, in the rows of the queue", () => {
           ORDER BY 1`
         const indexed = rows.map(({ column }) => column)
         assert.includeMembers(indexed, ["follows", "next_fetch_at"])
-        for (const column of ["refresh", "refresh_reason", "knowledge", "requests_per_day", "takeovers", "details"]) {
+        for (const column of ["refresh", "refresh_reason", "knowledge", "requests_per_day"]) {
           assert.notInclude(indexed, column)
         }
       })
