@@ -4,7 +4,7 @@ import { originalRules, stepRules } from "./fixedRules.ts"
 import { policyRule } from "./policyRule.ts"
 import type { Score } from "./Score.ts"
 import { type Rule, simulate, type Tasks, tasksOf } from "./simulate.ts"
-import { classes, type World } from "./World.ts"
+import { classes, type World } from "./CouncilSeries.ts"
 
 /** Requests a series and day: what the original makes at its own intervals, a third, a tenth. */
 export const rates = [59, 19.6, 5.9] as const

@@ -13,7 +13,7 @@ import {
   type SeriesClass,
   type World,
   type WorldSeries
-} from "./World.ts"
+} from "./CouncilSeries.ts"
 
 const minute = 60
 const hour = 3600

@@ -1,5 +1,5 @@
 /** What a policy is judged by: delays of values from availability to capture, by class and by series, and requests. */
-import { classes, type World } from "./World.ts"
+import { classes, type World } from "./CouncilSeries.ts"
 
 /** Bounds of delay in seconds for percentiles: a twentieth apart, from 1 s to 100 days. */
 const bin = (seconds: number) => Math.min(399, Math.max(0, Math.floor(Math.log(Math.max(1, seconds)) * 24)))

@@ -3,7 +3,7 @@
  * price that is exact, series by series; the price is found by bisection so that all requests together are as many as allowed.
  * It asks for no list, no month and no empty answer, so nobody can be better, and nobody can be as good.
  */
-import type { World } from "./World.ts"
+import type { World } from "./CouncilSeries.ts"
 
 export interface Bound {
   /** Seconds, by value. */

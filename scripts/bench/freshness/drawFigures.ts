@@ -2,7 +2,7 @@
 import * as Plot from "@observablehq/plot"
 import { parseHTML } from "linkedom"
 import { over, rates, type Row, type RuleName, ruleNames } from "./Comparison.ts"
-import { classes } from "./World.ts"
+import { classes } from "./CouncilSeries.ts"
 
 const labels: Readonly<Record<RuleName, string>> = {
   original: "original",

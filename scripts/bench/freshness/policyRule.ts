@@ -11,7 +11,7 @@ import {
 } from "../../../src/crawl/RefreshPolicy.ts"
 import { formatSeries, parseSeries, type SeriesState } from "../../../src/crawl/refresh/SeriesState.ts"
 import { type Rule, type Seen, type Tasks } from "./simulate.ts"
-import { worldStart } from "./World.ts"
+import { worldStart } from "./CouncilSeries.ts"
 
 const month = 30.44 * 86_400
 

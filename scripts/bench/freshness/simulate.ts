@@ -5,7 +5,7 @@
 import { DueHeap } from "./DueHeap.ts"
 import { Score } from "./Score.ts"
 import { SeededChance } from "./SeededChance.ts"
-import { classes, type World } from "./World.ts"
+import { classes, type World } from "./CouncilSeries.ts"
 
 /** What a request saw; one object, used again for every request. Times are seconds from the world's start. */
 export interface Seen {

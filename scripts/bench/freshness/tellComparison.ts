@@ -1,6 +1,6 @@
 /** The tables of a comparison in Markdown, as docs/freshness.md has them. */
 import { type Interval, over, rates, type Row, type RuleName, ruleNames } from "./Comparison.ts"
-import { classes } from "./World.ts"
+import { classes } from "./CouncilSeries.ts"
 
 const short = (value: number): string =>
   Number.isNaN(value) ? "–" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)

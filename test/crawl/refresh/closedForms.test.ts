@@ -4,7 +4,7 @@ import { decide, unknownServer } from "../../../src/crawl/RefreshPolicy.ts"
 import { clairvoyant } from "../../../scripts/bench/freshness/clairvoyant.ts"
 import { SeededChance } from "../../../scripts/bench/freshness/SeededChance.ts"
 import { simulate, tasksOf } from "../../../scripts/bench/freshness/simulate.ts"
-import { DeliveriesBuilder, type World } from "../../../scripts/bench/freshness/World.ts"
+import { DeliveriesBuilder, type World } from "../../../scripts/bench/freshness/CouncilSeries.ts"
 
 const hour = 3600
 
