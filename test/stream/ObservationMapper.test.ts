@@ -313,7 +313,11 @@ describe("ObservationMapper", () => {
       )
       const counts = (yield* Metric.snapshot).filter(({ id }) => id.startsWith("penstock.stream"))
       assert.deepStrictEqual(
-        counts.map(({ attributes, id, state }) => [id, attributes?.["topic"], "count" in state ? state.count : undefined]),
+        counts.map(({ attributes, id, state }) => [
+          id,
+          attributes?.["topic"],
+          "count" in state ? state.count : undefined
+        ]),
         [
           ["penstock.stream.mapped", undefined, 2],
           ["penstock.stream.dead_letters", "hilltop_raw", 1]
