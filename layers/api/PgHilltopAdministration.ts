@@ -10,6 +10,7 @@ import {
   SourceExists,
   type SourceRegistration,
   type SourceView,
+  type TaskFilter,
   TaskStatus,
   type TaskView
 } from "../../src/api/HilltopAdministration.ts"
@@ -74,6 +75,23 @@ export const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url
   attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason,
   refresh, refresh_reason, previous_history AS history`
 
+/**
+ * By the number as it is stored: `ORDER BY id` alone would be by the number as it is shown, which no index has. It ends at its limit by
+ * the primary key where nothing is filtered.
+ */
+export const tasksStatement = (
+  sql: SqlClient.SqlClient,
+  { after, limit, source, status: wanted, type }: TaskFilter
+): Statement.Fragment => sql`
+  SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks t
+  WHERE t.id > ${after}::int8 AND t.id <= ${Number.MAX_SAFE_INTEGER}::int8 AND ${sql.and([
+    sql.literal("true"),
+    ...(source === undefined ? [] : [sql`source_id = ${source}`]),
+    ...(type === undefined ? [] : [sql`request_type = ${type}`]),
+    ...(wanted === undefined ? [] : [sql`${sql.literal(status)} = ${wanted}`])
+  ])}
+  ORDER BY t.id LIMIT ${limit}`
+
 const readSources = readEach("Hilltop sources", SourceRow)
 const readTasks = readEach("Hilltop tasks", TaskRow)
 
@@ -135,16 +153,7 @@ export const PgHilltopAdministration = Layer.effect(
             RETURNING ${sql.literal(sourceColumns)}`)
         ).pipe(Effect.map(first<SourceView>), plain),
 
-      listTasks: ({ after, limit, source, status: wanted, type }) =>
-        tasks(sql`
-          SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks t
-          WHERE id > ${after}::int8 AND id <= ${Number.MAX_SAFE_INTEGER}::int8 AND ${sql.and([
-            sql.literal("true"),
-            ...(source === undefined ? [] : [sql`source_id = ${source}`]),
-            ...(type === undefined ? [] : [sql`request_type = ${type}`]),
-            ...(wanted === undefined ? [] : [sql`${sql.literal(status)} = ${wanted}`])
-          ])}
-          ORDER BY id LIMIT ${limit}`).pipe(plain),
+      listTasks: (filter) => tasks(tasksStatement(sql, filter)).pipe(plain),
 
       // One that runs at this moment keeps its lease, and is due again as soon as it is settled.
       runTask: (id) =>

@@ -39,9 +39,10 @@ const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
 /** Up to a bound. */
 const counted = (from: string, condition: string) =>
   `(SELECT count(*)::int4 FROM (SELECT FROM ${from} WHERE ${condition} LIMIT ${most + 1}) head)`
-/** Seconds, of a time that may be for ever, or not there at all. */
-const age = (moment: string) =>
-  `CASE WHEN ${moment} IS NOT NULL THEN greatest(-1e12, least(1e12, ${secondsSince(moment)})) END`
+/** Seconds since a time; none where there is no time, or one that is for ever, and 0 since one that is still to come. */
+const age = (moment: string) => `CASE WHEN isfinite(${moment}) THEN greatest(0, ${secondsSince(moment)}) END`
+/** Since the earliest of the times that are any. */
+const oldestOf = (moment: string) => age(`min(${moment}) FILTER (WHERE isfinite(${moment}))`)
 
 const bounded = (n: number): Count => (n > most ? { value: most, is: "at_least" } : { value: n, is: "exact" })
 
@@ -74,14 +75,16 @@ const lanesStatement = (withinSeconds: number) => `
       + (SELECT count(*)::int4 FROM (SELECT last_synced_at, unneeded_since FROM ${sync} WHERE relevant AND last_sync_start IS NULL
           AND failures > 0 ORDER BY next_attempt_at LIMIT ${most + 1}) failing
           WHERE coalesce(last_synced_at, unneeded_since) < now() - make_interval(secs => ${withinSeconds})) AS late,
-    (SELECT ${age("min(coalesce(event_seen_at, last_event_at))")} FROM (SELECT event_seen_at, last_event_at FROM ${sync}
+    (SELECT ${oldestOf("coalesce(event_seen_at, last_event_at)")} FROM (SELECT event_seen_at, last_event_at FROM ${sync}
       WHERE ${waits} AND last_event_at > synced_event_at ORDER BY last_event_at LIMIT 100) head) AS pending_age,
-    (SELECT ${age("min(unneeded_since)")} FROM (SELECT unneeded_since FROM ${sync} WHERE ${waits} AND last_synced_at IS NULL
+    (SELECT ${oldestOf("unneeded_since")} FROM (SELECT unneeded_since FROM ${sync} WHERE ${waits} AND last_synced_at IS NULL
       ORDER BY accounting_point_id LIMIT 100) head) AS never_synced_age,
-    (SELECT ${age("last_synced_at")} FROM ${sync} WHERE ${waits} AND last_synced_at IS NOT NULL ORDER BY last_synced_at LIMIT 1) AS longest_unsynced_age,
-    (SELECT greatest(0, ${age("next_attempt_at")}) FROM ${sync} WHERE relevant AND last_sync_start IS NULL AND failures > 0
-      AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT 1) AS failing_age,
-    (SELECT ${age("last_sync_start")} FROM ${sync} WHERE relevant AND last_sync_start IS NOT NULL ORDER BY last_sync_start LIMIT 1) AS running_age`
+    (SELECT ${age("last_synced_at")} FROM ${sync} WHERE ${waits} AND last_synced_at IS NOT NULL AND last_synced_at > '-infinity'
+      ORDER BY last_synced_at LIMIT 1) AS longest_unsynced_age,
+    (SELECT ${age("next_attempt_at")} FROM ${sync} WHERE relevant AND last_sync_start IS NULL AND failures > 0
+      AND next_attempt_at <= now() AND next_attempt_at > '-infinity' ORDER BY next_attempt_at LIMIT 1) AS failing_age,
+    (SELECT ${age("last_sync_start")} FROM ${sync} WHERE relevant AND last_sync_start IS NOT NULL AND last_sync_start > '-infinity'
+      ORDER BY last_sync_start LIMIT 1) AS running_age`
 
 const asFailures = rowsAs(
   Schema.Struct({
@@ -259,7 +262,7 @@ export const PgOverview = Layer.effect(
       ), due AS MATERIALIZED (
         SELECT lanes.origin, sum(least(head.n, bound.most))::int4 AS n, bool_or(head.n > bound.most) AS more, max(head.age) AS age
         FROM lanes CROSS JOIN bound CROSS JOIN generate_series(0, 3) AS kind (priority)
-        CROSS JOIN LATERAL (SELECT count(*) AS n, ${sql.literal(age("min(next_fetch_at)"))} AS age FROM (
+        CROSS JOIN LATERAL (SELECT count(*) AS n, ${sql.literal(oldestOf("next_fetch_at"))} AS age FROM (
           SELECT t.next_fetch_at FROM hilltop_fetch_tasks t
           WHERE t.origin = lanes.origin AND t.source_id = lanes.source_id AND t.priority = kind.priority
             AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}
@@ -344,7 +347,7 @@ export const PgOverview = Layer.effect(
     })
 
     const readInstances = asInstances(sql`
-      SELECT roles, ${sql.literal(secondsSince("started_at"))} AS running_seconds, ${sql.literal(secondsSince("seen_at"))} AS seen_seconds, adapter
+      SELECT roles, coalesce(${sql.literal(age("started_at"))}, 0) AS running_seconds, coalesce(${sql.literal(age("seen_at"))}, 0) AS seen_seconds, adapter
       FROM penstock_instances WHERE seen_at > now() - interval '30 seconds' ORDER BY started_at LIMIT 100`)
 
     return OverviewStore.of({

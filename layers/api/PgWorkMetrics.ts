@@ -15,6 +15,7 @@ import { observe } from "../../src/running/Observed.ts"
 import { sayOnce } from "../../src/running/sayOnce.ts"
 import { TopicReader } from "../../src/stream/TopicReader.ts"
 import { openLanes } from "../crawl/claimStatement.ts"
+import { secondsSince } from "../postgres/epochNumbers.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { Settings } from "../Settings.ts"
@@ -103,8 +104,9 @@ const laneSql = (within: number) =>
   laneNames
     .map((name) => {
       const [where, order] = lanes[name]
-      const first = order === "accounting_point_id" ? "NULL::timestamptz" : `min(nullif(${order}, '-infinity'))`
-      return `'${name}', (SELECT json_build_object('waiting', count(*), 'seconds', greatest(0, extract(epoch FROM now() - ${first})))
+      const first =
+        order === "accounting_point_id" ? "NULL::timestamptz" : `min(${order}) FILTER (WHERE isfinite(${order}))`
+      return `'${name}', (SELECT json_build_object('waiting', count(*), 'seconds', greatest(0, ${secondsSince(first)}))
         FROM (SELECT ${order} FROM flex.accounting_point_sync WHERE relevant AND ${where.replace("$within", String(within))}
           ORDER BY ${order} LIMIT ${most}) lane)`
     })

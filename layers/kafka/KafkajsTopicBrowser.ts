@@ -8,7 +8,7 @@ import { ReaderUnavailable, type TopicRecord } from "../../src/stream/TopicReade
 import { committedOffsets } from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
 import { ask, type KafkaCluster, KafkajsClient } from "./KafkajsProtocol.ts"
-import { logRanges, placeIn } from "./kafkajsPositions.ts"
+import { type LogRange, logRanges, placeIn } from "./kafkajsPositions.ts"
 import { lookAhead } from "./kafkajsRecords.ts"
 import { groupOf } from "./KafkajsTopicReader.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
@@ -23,6 +23,36 @@ const partitionsOf = Effect.fnUntraced(function* (cluster: KafkaCluster, topic: 
   yield* ask(() => cluster.addMultipleTargetTopics([topic]))
   yield* ask(() => cluster.refreshMetadataIfNecessary())
   return cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+})
+
+/** Of the log of a topic, from its beginning to `until`. */
+interface Gaps extends LogRange {
+  readonly until: number
+  readonly count: number
+}
+
+/** The markers behind the last record of a fetch come with the next one. */
+const mostFetches = 4
+
+/**
+ * The offsets that hold no record, found out with a few fetches a look, each offset once. The end of each transaction takes one:
+ * without them, dead letters that were all sent again would be told of for ever.
+ */
+const gapsIn = Effect.fnUntraced(function* (
+  cluster: KafkaCluster,
+  topic: string,
+  range: LogRange,
+  known: Gaps | undefined
+) {
+  const isSameLog = known !== undefined && known.first === range.first && known.until <= range.next
+  let { count, until } = isSameLog ? known : { count: 0, until: range.first }
+  for (let fetches = 0; fetches < mostFetches && until < range.next; fetches++) {
+    const { passed, records } = yield* lookAhead(cluster, topic, new Map([[0, until]]), patience)
+    const end = Math.min(range.next, Math.max(passed.get(0) ?? until, (records.at(-1)?.offset ?? -1) + 1))
+    count += end - until - records.filter(({ offset }) => offset < end).length
+    until = end
+  }
+  return { ...range, until, count } satisfies Gaps
 })
 
 /** Gives `see` each record from an offset to before another. */
@@ -49,6 +79,7 @@ export const KafkajsTopicBrowser = Layer.effect(
     const client = yield* KafkajsClient
     const topics = yield* KafkajsTopics
     const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
+    const known = new Map<string, Gaps>()
     return TopicBrowser.of({
       isKafka: true,
 
@@ -76,13 +107,14 @@ export const KafkajsTopicBrowser = Layer.effect(
 
       letterRange: (topic) =>
         withCluster((cluster) =>
-          Effect.andThen(
-            partitionsOf(cluster, deadLetterTopic(topic)),
-            Effect.map(
-              logRanges(cluster, deadLetterTopic(topic), [0]),
-              (ranges) => ranges.get(0) ?? { first: 0, next: 0 }
-            )
-          )
+          Effect.gen(function* () {
+            const letters = deadLetterTopic(topic)
+            yield* partitionsOf(cluster, letters)
+            const range = (yield* logRanges(cluster, letters, [0])).get(0) ?? { first: 0, next: 0 }
+            const gaps = yield* gapsIn(cluster, letters, range, known.get(letters))
+            known.set(letters, gaps)
+            return { ...range, gaps: gaps.count }
+          })
         ).pipe(Effect.mapError(unavailable)),
 
       letters: (topic, from, until) =>

@@ -74,7 +74,7 @@ export const PgTopicBrowser = Layer.effect(
         asLetters(sql`
           SELECT ${sql.literal(columns)}, octet_length(value) AS bytes FROM topic_records
           WHERE topic = ${deadLetterTopic(topic)} AND partition = 0 AND "offset" >= ${from}::int8 AND "offset" < ${until}::int8
-          ORDER BY "offset"`).pipe(
+          ORDER BY topic_records."offset"`).pipe(
           Effect.map((rows) =>
             rows.map(({ bytes, headers, ...row }) => ({
               ...row,

@@ -173,7 +173,7 @@ export const PgTopics = (
               AND "offset" >= ${next}::bigint AND "offset" < ${next}::bigint + ${maxRecords}::bigint
           ) AS record
           WHERE bytes <= ${maxBytes}::bigint OR "offset" = ${next}::bigint
-          ORDER BY "offset"`
+          ORDER BY record."offset"`
       })
 
       /** The claim's row, if the claim still holds. */

@@ -29,8 +29,8 @@ export const streamFigures = Effect.gen(function* () {
   )
   const letters = yield* Effect.forEach(readings, ({ topic }) =>
     Effect.gen(function* () {
-      const { first, next } = yield* browser.letterRange(topic)
-      const count = Math.max(0, next - first)
+      const { first, gaps = 0, next } = yield* browser.letterRange(topic)
+      const count = Math.max(0, next - first - gaps)
       const redriven = count === 0 ? 0 : yield* marks.count(topic, first)
       return { topic, count, not_redriven: Math.max(0, count - redriven) }
     })

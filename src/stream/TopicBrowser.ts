@@ -2,7 +2,7 @@
  * Topics as people look at them: how far the groups are behind, and the records that were set aside. No group's position moves.
  *
  * Dead letters lie in one partition, in the order in which they came. On Kafka the markers of transactions take offsets too, so
- * numbers of records are at most as they are told.
+ * numbers of records that wait are at most as they are told.
  */
 import { Context, type Effect } from "effect"
 import type { Instant } from "../domain/Instant.ts"
@@ -33,16 +33,22 @@ export interface Letter extends Omit<TopicRecord, "value"> {
   readonly valueBytes: number
 }
 
+/** From `first` to before `next`. */
+export interface LetterRange {
+  readonly first: number
+  readonly next: number
+  /** Offsets in between that are known to hold no dead letter; none where each holds one. */
+  readonly gaps?: number
+}
+
 export class TopicBrowser extends Context.Service<
   TopicBrowser,
   {
     readonly isKafka: boolean
     /** Of each partition, in their order. */
     readonly positions: (reading: Reading) => Effect.Effect<ReadonlyArray<GroupPosition>, ReaderUnavailable>
-    /** The offsets that the dead letters of the topic have: from `first` to before `next`. */
-    readonly letterRange: (
-      topic: string
-    ) => Effect.Effect<{ readonly first: number; readonly next: number }, ReaderUnavailable>
+    /** The offsets that the dead letters of the topic have. */
+    readonly letterRange: (topic: string) => Effect.Effect<LetterRange, ReaderUnavailable>
     /** Dead letters of the topic with offsets from `from` to before `until`, oldest first. */
     readonly letters: (
       topic: string,

@@ -40,6 +40,9 @@ import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { AdapterClient, type AdapterError } from "../../src/sync/AdapterClient.ts"
 import { ServicePool } from "../support/stranger.ts"
+import type { KafkaSink } from "../../src/stream/KafkaSink.ts"
+import type { TopicBrowser } from "../../src/stream/TopicBrowser.ts"
+import type { TopicReader } from "../../src/stream/TopicReader.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 /** What the tests decide of the adapter, and what they learn of it. */
@@ -104,29 +107,35 @@ export const keys: ReadonlyArray<GrantedKey> = [
 ]
 export const keyOf = (scope: Scope): string => `${scope}-key-0001`
 
-const stores = Layer.mergeAll(
-  PgAccountingPointStore,
-  PgAccountingPointCopies,
-  PgControllableUnits,
-  PgDeadLetterMarks,
-  PgDueWork,
-  PgEventInbox,
-  PgHilltopAdministration,
-  PgLockStore,
-  PgLookupStore,
-  PgObservationArchive,
-  PgObservationViews,
-  PgReadiness,
-  PgTaskSearch,
-  PgTrialBudget,
-  UndiciHilltopClient,
-  SaxesXmlScanner,
-  EmbeddedTopics,
-  KnownTopicReadings,
-  PgOverview
-)
+export type TopicServices = KafkaSink | TopicReader | TopicBrowser
+const storesWith = <E, R>(topics: Layer.Layer<TopicServices, E, R>) =>
+  Layer.mergeAll(
+    PgAccountingPointStore,
+    PgAccountingPointCopies,
+    PgControllableUnits,
+    PgDeadLetterMarks,
+    PgDueWork,
+    PgEventInbox,
+    PgHilltopAdministration,
+    PgLockStore,
+    PgLookupStore,
+    PgObservationArchive,
+    PgObservationViews,
+    PgReadiness,
+    PgTaskSearch,
+    PgTrialBudget,
+    UndiciHilltopClient,
+    SaxesXmlScanner,
+    topics,
+    KnownTopicReadings,
+    PgOverview
+  )
 
-const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
+const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) => servicesWith(client, EmbeddedTopics)
+const servicesWith = <E, R, E2, R2>(
+  client: Layer.Layer<AdapterClient, E, R>,
+  topics: Layer.Layer<TopicServices, E2, R2>
+) =>
   Layer.mergeAll(
     Lookup.layer(lookupOptions),
     Progress.layer(progressOptions),
@@ -135,7 +144,7 @@ const servicesOver = <E, R>(client: Layer.Layer<AdapterClient, E, R>) =>
     Layer.provideMerge(SharedRefresh.layer),
     Layer.provideMerge(
       Layer.mergeAll(
-        stores,
+        storesWith(topics),
         client,
         WebFiles,
         Loops.layer,
@@ -258,6 +267,11 @@ const api = Layer.effect(
 export const layer = api.pipe(Layer.provideMerge(ApiServices))
 export const layerOnPool = api.pipe(Layer.provideMerge(ApiServicesOnPool))
 export const layerAlone = api.pipe(Layer.provideMerge(ApiServicesAlone))
+/** The same with these topics. */
+export const layerWithTopics = <E, R>(topics: Layer.Layer<TopicServices, E, R>) =>
+  api.pipe(
+    Layer.provideMerge(servicesWith(AdapterClient.layerNone, topics).pipe(Layer.provideMerge(TestDatabase.layer)))
+  )
 /** The same with this adapter. */
 export const layerOver = (client: Layer.Layer<AdapterClient>) =>
   api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(TestDatabase.layer))))
