@@ -4,9 +4,10 @@
  *
  * No statement waits for a row that another session holds: it passes over it, and says so.
  */
+import { Duration } from "effect"
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
-import { mismatchLimit } from "../../src/lookup/LookupStore.ts"
+import { mismatchLimit, mismatchSpan } from "../../src/lookup/LookupStore.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { float8s, int4s, texts } from "../postgres/statementArrays.ts"
 
@@ -26,6 +27,8 @@ const RecordRow = Schema.Struct({
 
 export const lookupStatements = (sql: SqlClient.SqlClient) => {
   const limit = sql.literal(String(mismatchLimit))
+  const spanText = `interval '${Duration.toSeconds(mismatchSpan)} seconds'`
+  const span = sql.literal(spanText)
 
   /**
    * How often caller `i.caller` was wrong about accounting point `point` within the hour, up to the limit, and since when.
@@ -35,9 +38,9 @@ export const lookupStatements = (sql: SqlClient.SqlClient) => {
     (SELECT count(*)::int4 AS number, min(at) AS since
     FROM (SELECT at FROM flex.lookup_audit WHERE caller = i.caller AND outcome = 'mismatch'
         AND accounting_point_id = ${point}
-        AND at > now() - interval '1 hour'
+        AND at > now() - ${span}
       ORDER BY at DESC LIMIT ${limit}) latest)`
-  const untilAnHourAfter = (since: string) => sql.literal(secondsSince("now()", `${since} + interval '1 hour'`))
+  const untilSpanAfter = (since: string) => sql.literal(secondsSince("now()", `${since} + ${spanText}`))
 
   const lookedUpLongAgo = sql.literal(
     "(NOT s.relevant OR s.last_lookup_at IS NULL OR s.last_lookup_at < now() - interval '1 minute')"
@@ -100,7 +103,7 @@ export const lookupStatements = (sql: SqlClient.SqlClient) => {
       FROM judged j LEFT JOIN guesses g ON g.caller = j.caller AND g.point = j.point
     ), tries AS MATERIALIZED (
       SELECT *, CASE WHEN tried >= ${limit} OR (outcome IS NOT NULL AND tried + ahead >= ${limit})
-        THEN ${untilAnHourAfter("tried_since")} END AS blocked_for FROM counted
+        THEN ${untilSpanAfter("tried_since")} END AS blocked_for FROM counted
     )`
 
   /**

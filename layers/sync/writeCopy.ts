@@ -1,5 +1,6 @@
 /**
- * The one statement that writes a copy: update lock, version check, merge, success.
+ * The one statement that writes a copy: update lock, version check, merge, success. The version is that of the copy as it was
+ * read; whether a claim may still write at all, its own version being superseded, is decided in `synchronize`.
  *
  * It is built from parts, since most changes touch one timeline. Everything hangs on `held`: no row of it, nothing is
  * written. `limits` comes before `held` in the join, so locks are waited for briefly (SET LOCAL, in the transaction that is
