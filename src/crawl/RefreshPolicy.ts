@@ -79,6 +79,7 @@ export type Wake =
   /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
   | { readonly which: "sameMonth"; readonly at: Instant }
 
+const minute = 60_000
 const day = 86_400_000
 const month = 30.44 * day
 
@@ -122,6 +123,12 @@ const decideLatest = (kept: string | undefined, look: Look, server: ServerKnowle
   return { ...decision, kept: formatSeries(state), reason: describeSeries(state, decision.next, look.follows === true) }
 }
 
+/**
+ * Seconds by which the others of a site are let come in after the one that leads: while a request is cheap they may be asked in vain,
+ * and again.
+ */
+const followersLag = (price: number): number => Math.min(60, Math.max(0, Math.round((price - 300) / 20)))
+
 /** The same of a LATEST task whose state was read already, with `chance` in [-1, 1): for who looks a million times. */
 export const decideSeries = (
   before: SeriesState | undefined,
@@ -142,7 +149,8 @@ export const decideSeries = (
     state,
     next,
     due: Math.max(look.at + 1000, Math.round(next.due * 1000)),
-    wake: followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at }] : [],
+    wake:
+      followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at + 1000 * followersLag(server.price) }] : [],
     lesson: { at: look.at }
   }
 }
@@ -165,12 +173,17 @@ const decideMonth = (kept: string | undefined, look: Look, server: ServerKnowled
   const { from, to } = look.period ?? { from: look.at, to: look.at }
   const age = Math.max(1, Math.ceil((look.at - to) / month))
   const before = parseMonth(kept)
-  const wait = monthWait(server, age) * 1000 * (1 + 0.05 * chance)
-  const passed = before === undefined ? 0 : Math.min(400, (look.at - before) / day)
+  const usual = monthWait(server, age) * 1000
+  // Fetched for the first time, or brought forward, with the same month of its siblings: spread again, since any of them finds what
+  // concerns all.
+  const woken = before !== undefined && look.at < (before.due ?? 0) - minute
+  const wait = usual * (woken ? 0.55 + 0.45 * chance : before === undefined ? 0.75 + 0.25 * chance : 1 + 0.05 * chance)
+  const passed = before === undefined ? 0 : Math.min(400, (look.at - before.at) / day)
+  const due = look.at + wait
   return {
-    kept: formatMonth(look.at),
-    due: look.at + wait,
-    reason: `a month ${age === 1 ? "just over" : `${age} months old`}: every ${Math.round(wait / day)} days`,
+    kept: formatMonth(look.at, due),
+    due,
+    reason: `a month ${age === 1 ? "just over" : `${age} months old`}: every ${Math.round(usual / day)} days`,
     wake: look.revised && before !== undefined ? [{ which: "sameMonth", at: look.at }] : [],
     lesson:
       before === undefined || from >= to

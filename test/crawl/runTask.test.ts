@@ -213,7 +213,7 @@ test(
     assert.strictEqual(result, "SUCCESS")
     assert.strictEqual(published[0].yearMonth, "2026-01")
     assert.isAbove(task(latest).nextFetchAt, now)
-    assert.isBelow(task(latest).nextFetchAt, now + 7 * 3_600_000)
+    assert.isBelow(task(latest).nextFetchAt, now + 12 * 3_600_000)
   })
 )
 

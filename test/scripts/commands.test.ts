@@ -156,7 +156,7 @@ layer(services, { excludeTestServices: true })("penstock task", (it) => {
         atOnce
       )
       const row =
-        "2       1  MEASUREMENT_DATA  set_aside  2100-01-02 03:04:05         4  HILLTOP_ERROR  https://h/a.hts?2"
+        "2       1  MEASUREMENT_DATA  set_aside  2100-01-02 03:04:05         4  HILLTOP_ERROR  –         https://h/a.hts?2"
       assert.strictEqual(aside.out.split("\n")[1]?.trim(), row)
       assert.deepStrictEqual(
         jsonLines(sites.out).map((task) => [task["id"], task["status"], task["history"]]),

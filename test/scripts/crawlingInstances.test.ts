@@ -115,12 +115,14 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("instances
       rows: boolean
       aside: boolean
     }>`
+      WITH published AS MATERIALIZED (
+        SELECT (value::jsonb) ->> 'hilltopUrl' AS url, count(*)::int4 AS n FROM topic_records
+        WHERE topic = 'hilltop_raw' GROUP BY 1
+      )
       SELECT t.fetch_url AS url, set_aside_at IS NOT NULL AS aside,
         ARRAY(SELECT run ->> 'result' FROM jsonb_array_elements(previous_history) AS run)::text[] AS results,
-        (request_type NOT LIKE 'MEASUREMENT_DATA%' OR previous_history @? '$[*].newest') AS rows,
-        (SELECT count(*)::int4 FROM topic_records r
-          WHERE r.topic = 'hilltop_raw' AND (r.value::jsonb) ->> 'hilltopUrl' = t.fetch_url) AS raw
-      FROM hilltop_fetch_tasks t`
+        (request_type NOT LIKE 'MEASUREMENT_DATA%' OR previous_history @? '$[*].newest') AS rows, coalesce(published.n, 0) AS raw
+      FROM hilltop_fetch_tasks t LEFT JOIN published ON published.url = t.fetch_url`
     assert.isAbove(tasks.length, 50)
     const asked = Map.groupBy(all, ({ origin, url }) => new URL(url, origin).href)
     const failures: Array<string> = []

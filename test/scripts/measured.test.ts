@@ -79,7 +79,8 @@ layer(Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeService
           LOOKUP_API_KEYS: `caller:${keys.lookup}`,
           EVENT_API_KEYS: `adapter:${keys.event}`,
           CRAWL_ALLOW_PRIVATE: "true",
-          OTEL_EXPORTER_OTLP_ENDPOINT: collector.url
+          OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+          OTEL_METRIC_EXPORT_INTERVAL: "1000"
         })
         const post = (path: string, key: string, body: unknown) =>
           HttpClientRequest.post(`${url}${path}`).pipe(

@@ -47,11 +47,11 @@ suite(title, (it) => {
         DATABASE_URL: Redacted.value(url),
         ADAPTER_URL: adapter.url,
         ADAPTER_API_KEY: adapter.apiKey,
-        LOOKUP_API_KEYS: "test:lookup-key"
+        LOOKUP_API_KEYS: "test:lookup-key-of-the-tests"
       })
       const { gsrn, lookupEndUser = "010180" } = yield* adapter.point(1)
       const request = HttpClientRequest.post(`${service.url}/controllable_unit/lookup`).pipe(
-        HttpClientRequest.bearerToken("lookup-key"),
+        HttpClientRequest.bearerToken("lookup-key-of-the-tests"),
         HttpClientRequest.bodyJsonUnsafe({ end_user: lookupEndUser, accounting_point: gsrn })
       )
       for (let n = 0; n < 5; n++) assert.strictEqual((yield* HttpClient.execute(request)).status, 200)

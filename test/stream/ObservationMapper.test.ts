@@ -311,12 +311,16 @@ describe("ObservationMapper", () => {
         outgoing[0]?.value,
         `{"type":"OBSERVATION_DATA","councilId":9,"siteName":"R26/6804","measurementName":"Water Meter Volume","observations":[{"observedAt":"2023-08-30T00:00:00+12:00","value":0},{"observedAt":"2023-08-31T00:00:00+12:00","value":100}]}`
       )
-      const counts = (yield* Metric.snapshot).filter(({ id }) => id.startsWith("penstock_stream"))
+      const counts = (yield* Metric.snapshot).filter(({ id }) => id.startsWith("penstock.stream"))
       assert.deepStrictEqual(
-        counts.map(({ attributes, id, state }) => [id, attributes, "count" in state ? state.count : undefined]),
+        counts.map(({ attributes, id, state }) => [
+          id,
+          attributes?.["topic"],
+          "count" in state ? state.count : undefined
+        ]),
         [
-          ["penstock_stream_mapped_total", undefined, 2],
-          ["penstock_stream_dead_letters_total", { topic: "hilltop_raw" }, 1]
+          ["penstock.stream.mapped", undefined, 2],
+          ["penstock.stream.dead_letters", "hilltop_raw", 1]
         ]
       )
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))

@@ -296,6 +296,7 @@ withBrowser("the sections of the page", () => {
           )
           yield* Effect.promise(async () => {
             await page.keyboard.press("Escape")
+            await page.getByRole("dialog").waitFor({ state: "hidden" })
             await page.evaluate(`location.hash = "#/hilltop?task=${failing.id}"`)
             const dialog = page.getByRole("dialog", { name: `Task ${failing.id}` })
             await dialog.getByRole("table", { name: "Runs" }).waitFor()
@@ -313,6 +314,7 @@ withBrowser("the sections of the page", () => {
           )
           yield* Effect.promise(async () => {
             await page.keyboard.press("Escape")
+            await page.getByRole("dialog").waitFor({ state: "hidden" })
             await page.getByRole("button", { name: "Re-drive all" }).click()
             await page.getByText("2 tasks re-driven.").waitFor()
           })

@@ -44,6 +44,8 @@ export class Score {
   staleSeconds = 0
   requests = { latest: 0, lists: 0, months: 0 }
   empty = 0
+  emptyLists = 0
+  emptyMonths = 0
   readonly emptyByClass = classes.map(() => 0)
   readonly requestsByClass = classes.map(() => 0)
   readonly series: number

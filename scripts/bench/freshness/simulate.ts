@@ -73,6 +73,7 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
   const listed = new Int32Array(series.length)
   for (const [i, one] of series.entries()) newest[i] = -one.step
   const found: Array<Array<number>> = []
+  const fetched = new Uint8Array(seriesOfMonth.length)
   // First fetches are spread over the first hours, those of months over 25 days, as a crawl under a budget would.
   for (let task = 0; task < months + seriesOfMonth.length; task++) {
     heap.set(task, chance.between(0, task < lists ? 3_600 : task < months ? 43_200 : 25 * 86_400))
@@ -90,7 +91,8 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
     while (correction < corrections.length && corrections[correction]!.at <= at) {
       const { at: since, month, series: of } = corrections[correction++]!
       const index = firstMonth[of]! + month - 1 - months
-      ;(found[index] ??= []).push(since)
+      // Of a month that was never fetched, nobody can tell a correction.
+      if (fetched[index] === 1) (found[index] ??= []).push(since)
     }
     const measured = at >= measuredFrom
     seen.task = task
@@ -135,10 +137,14 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
       }
       if (measured) {
         score.requests.lists++
-        if (seen.added === 0) score.empty++
+        if (seen.added === 0) {
+          score.empty++
+          score.emptyLists++
+        }
       }
     } else {
       seen.newest = undefined
+      fetched[task - months] = 1
       const waiting = found[task - months]
       if (waiting !== undefined && waiting.length > 0) {
         seen.revised = true
@@ -147,7 +153,10 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
       }
       if (measured) {
         score.requests.months++
-        if (!seen.revised) score.empty++
+        if (!seen.revised) {
+          score.empty++
+          score.emptyMonths++
+        }
       }
     }
     heap.set(task, Math.max(at + 0.001, rule.after(seen, wake)))
@@ -160,5 +169,8 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
     }
     if (next[i]! < times.length) score.staleSeconds += until - Math.max(measuredFrom, times[next[i]!]!)
   }
+  // Those that nobody found count too: else the less a rule looks, the earlier it would seem to find.
+  for (const waiting of found)
+    for (const since of waiting ?? []) score.corrections.add(1, until - Math.max(since, measuredFrom))
   return score
 }

@@ -22,7 +22,7 @@ export interface Company {
   readonly listed: boolean
 }
 
-const precaution = ({ follows, listed }: Company): number => (listed ? 4 : follows ? 3 : 1)
+const precaution = ({ follows, listed }: Company): number => (listed ? 8 : follows ? 3 : 1)
 
 const hour = 3600
 const day = 86_400
@@ -100,7 +100,8 @@ const byClock = (state: SeriesState, clock: SeriesClock, price: number, company:
     const passed = Math.ceil((state.at + shortestWait - anchor - lag) / period)
     return { due: Math.min(anchor + Math.max(places, passed) * period + lag, state.at + longestWait), why: "in step" }
   }
-  if (company.follows) return inStep(windowEnd(window) + 60, number)
+  // Only where the leader's news failed to bring it forward.
+  if (company.follows) return inStep(windowEnd(window) + 60 + Math.min(600, period / 4), number)
   if (number === 1) return inStep(one.first!, 1)
   // Now and then within the window, to keep knowing it.
   const odd = Math.abs(chance) < 0.1

@@ -31,7 +31,17 @@ const typicalRate = (server: ServerKnowledge): number => {
   return (sum / months) ** 2
 }
 
-/** When a month was looked at last, as text. */
-export const formatMonth = (at: number): string => `m1,${Math.round(at / 1000).toString(36)}`
-export const parseMonth = (text: string | undefined): number | undefined =>
-  text !== undefined && /^m1,[0-9a-z]{1,7}$/.test(text) ? Number.parseInt(text.slice(3), 36) * 1000 : undefined
+/** When a month was looked at last and when it was due again, in milliseconds; texts of before lack the latter. */
+export interface MonthState {
+  readonly at: number
+  readonly due: number | undefined
+}
+
+const short = (at: number): string => Math.round(at / 1000).toString(36)
+const long = (text: string): number => Number.parseInt(text, 36) * 1000
+
+export const formatMonth = (at: number, due: number): string => `m1,${short(at)},${short(due)}`
+export const parseMonth = (text: string | undefined): MonthState | undefined => {
+  const [, at, due] = /^m1,([0-9a-z]{1,7})(?:,([0-9a-z]{1,7}))?$/.exec(text ?? "") ?? []
+  return at === undefined ? undefined : { at: long(at), due: due === undefined ? undefined : long(due) }
+}

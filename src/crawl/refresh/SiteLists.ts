@@ -3,9 +3,9 @@
  * that nobody can foresee, by chance or in an outage. As long as lists of the server tell the truth.
  */
 import type { Instant } from "../../domain/Instant.ts"
-import { longestOverdue, mayBeOut, outageRate, valuesOf } from "./NextLook.ts"
-import { listsTell, type ServerKnowledge, thrift } from "./ServerKnowledge.ts"
-import { parseSeries } from "./SeriesState.ts"
+import { longestOverdue, outageRate, valuesOf } from "./NextLook.ts"
+import { listsTell, type ServerKnowledge } from "./ServerKnowledge.ts"
+import { parseSeries, type SeriesState } from "./SeriesState.ts"
 import { windowEnd } from "./ArrivalWindow.ts"
 
 export interface Sibling {
@@ -16,8 +16,17 @@ export interface Sibling {
 
 const minute = 60
 const shortestList = 5 * minute
-/** New series and units are noticed within half a day, at tight budgets within two. */
-const longestList = 12 * 3600
+/** New series and units are noticed within a day. */
+const longestList = 24 * 3600
+
+/** Delivers without a clock, as laboratories do: an outage of it looks like its usual silence, and must be thought of always. */
+const comesUnforeseen = ({ clock, deliveries, during, newest }: SeriesState, at: number): boolean =>
+  clock === undefined &&
+  newest !== undefined &&
+  deliveries >= 0.9 &&
+  at - newest < Math.max(longestSilence, (3 * during) / deliveries)
+/** From a sample to the result of the next one. */
+const longestSilence = 100 * 86_400
 
 export interface ListReading {
   /** LATEST tasks whose `To` is newer than all that is known of them. */
@@ -34,7 +43,7 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
   let truthful = 0
   let behind = 0
   let rate = 0
-  let longest = longestList * thrift(server)
+  let longest = longestList
   for (const { id, kept, to } of siblings) {
     const state = parseSeries(kept)
     if (state === undefined) continue
@@ -48,7 +57,7 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
     // What comes in step with its clock is looked at when it is due.
     if (clock !== undefined && at - clock.anchor - clock.period <= windowEnd(clock.window)) continue
     if (has) moved.push(id)
-    if (!has && (clock !== undefined || mayBeOut(state, at))) longest = Math.min(longest, longestOverdue)
+    if (!has && (clock !== undefined || comesUnforeseen(state, at))) longest = Math.min(longest, longestOverdue)
     if (clock === undefined) rate += ((state.deliveries + 0.5) / state.during) * valuesOf(state)
     else if (!has) rate += outageRate(state, clock, at)
   }

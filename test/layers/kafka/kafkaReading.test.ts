@@ -223,7 +223,7 @@ await withKafka("a topic as clusters keep it", (brokers) => {
           1
         )
         const lost = (yield* Metric.snapshot).find(
-          ({ attributes, id }) => id === "penstock_stream_offsets_lost_total" && attributes?.["topic"] === expired
+          ({ attributes, id }) => id === "penstock.stream.offsets_lost" && attributes?.["topic"] === expired
         )
         assert.strictEqual(Number((lost?.state as { readonly count: number } | undefined)?.count), 2)
       })
