@@ -2,8 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
+import { eventGroup } from "../../src/api/eventStage.ts"
 import { describeFlows, type Facts, timeWords } from "../../src/api/flowSentences.ts"
 import type { Count, ServerView } from "../../src/api/Overview.ts"
+import { mapperGroup } from "../../src/stream/mappingStage.ts"
+import { storeGroup } from "../../src/stream/observationStage.ts"
 import { boundsOf, overdue, type WorkKind } from "../../src/api/Progress.ts"
 
 const exact = (value: number): Count => ({ value, is: "exact" })
@@ -247,14 +250,15 @@ describe("the sentence of a flow", () => {
   })
 
   it("gives every loop that stands still to one flow", () => {
-    const stuck = ["crawler", "mapper", "sync batch"]
-    const { hilltop, points, streams } = flowsOf({ stuck })
-    for (const [flow, name] of [
-      [hilltop, "crawler"],
-      [streams, "mapper"],
-      [points, "sync batch"]
-    ] as const) {
-      assert.deepStrictEqual([flow.colour, flow.sentence], ["red", `Stands still on this instance: ${name}.`])
+    const loops = {
+      points: ["events", "instances", "sync"],
+      hilltop: ["crawl", "crawl-heartbeat", "crawl-takeover", "sources"],
+      streams: [eventGroup, mapperGroup, storeGroup]
+    }
+    const flows = flowsOf({ stuck: Object.values(loops).flat() })
+    for (const flow of ["points", "hilltop", "streams"] as const) {
+      const { colour, sentence } = flows[flow]
+      assert.deepStrictEqual([colour, sentence], ["red", `Stands still on this instance: ${loops[flow].join(", ")}.`])
     }
   })
 
