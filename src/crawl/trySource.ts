@@ -2,7 +2,7 @@
  * Asks a Hilltop server what a source would find there, before the source is saved.
  *
  * A few requests within the server's budget and one deadline for all: its list of sites, and the lists of those that have the
- * first measurements. Nothing is kept, and nothing that the server says goes on but counts and its own error, without secrets.
+ * first measurements; none any more once it asks us to wait. Nothing is kept, and nothing that the server says goes on but counts and its own error, without secrets.
  */
 import { Clock, Effect, Result } from "effect"
 import type { SourceConfiguration } from "../domain/HilltopSource.ts"
@@ -45,19 +45,21 @@ const words = (error: {
   readonly _tag: string
   readonly detail?: string
   readonly limit?: number
+  readonly retryAfter?: number | undefined
   readonly message: string
 }) =>
   error._tag === "HilltopResponseTooLarge"
     ? `an answer of more than ${error.limit} bytes`
     : error._tag === "HilltopErrorDocument"
       ? `the server says: ${error.message}`
-      : (error.detail ?? error.message)
+      : `${error.detail ?? error.message}${error.retryAfter === undefined ? "" : `, and asks to wait for ${error.retryAfter} s`}`
 
 export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configuration: SourceConfiguration) {
   const client = yield* HilltopClient
   const budget = yield* TrialBudget
   const startedAt = yield* Clock.currentTimeMillis
   let requests = 0
+  let asksToWait = false
 
   const listAt = Effect.fnUntraced(function* (
     url: string
@@ -78,7 +80,10 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
       Effect.scoped,
       Effect.result
     )
-    return Result.mapError(yield* answer, (error) => withoutSecrets(words(error), htsUrl))
+    return Result.mapError(yield* answer, (error) => {
+      asksToWait = error._tag === "HilltopFetchFailed" && (error.status === 429 || error.retryAfter !== undefined)
+      return withoutSecrets(words(error), htsUrl)
+    })
   })
 
   const measurements: Array<TriedMeasurement> = []
@@ -87,6 +92,7 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
     list = yield* listAt(sitesListUrl(htsUrl))
     if (Result.isFailure(list)) return
     for (const name of configuration.measurementNames.slice(0, mostTried)) {
+      if (asksToWait) return
       const having = yield* listAt(sitesWithMeasurementUrl(htsUrl, name))
       measurements.push(
         Result.match(having, {
@@ -104,7 +110,12 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
   const untried = configuration.measurementNames.slice(tried).map((name, n) => ({
     name,
     sites: undefined,
-    problem: tried + n < mostTried ? "no answer in time" : `not tried: the first ${mostTried} are`
+    problem:
+      tried + n >= mostTried
+        ? `not tried: the first ${mostTried} are`
+        : asksToWait
+          ? "not tried: the server asked to wait"
+          : "no answer in time"
   }))
   if (Result.isFailure(found)) {
     const nothing = { sites: undefined, located: undefined, excluded: undefined, measurements: [] }
