@@ -198,7 +198,11 @@ export const outageRate = (state: SeriesState, { anchor, period, window }: Serie
 const overdue = (state: SeriesState, clock: SeriesClock, price: number, company: Company, best: number): NextLook => {
   const { anchor, period } = clock
   const since = state.at - (anchor + period)
-  const longest = since < firstDays ? longestOverdue : clamp(since / 40, longestOverdue, longestWait)
+  // Once an outage has lasted a day, the list watches it as often as is promised.
+  const longest =
+    since < firstDays && !company.listed
+      ? longestOverdue
+      : clamp(since / (since < firstDays ? 4 : 40), longestOverdue, since < firstDays ? day : longestWait)
   const rate = outageRate(state, clock, state.at) * (1 + company.followers)
   const wait = clamp(precaution(company) * Math.sqrt((2 * price) / rate), shortestWait, longest)
   // At the next delivery's window, where that is near.
