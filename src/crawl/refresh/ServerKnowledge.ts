@@ -40,7 +40,7 @@ export interface Lesson {
  * Where no wish is set, a request must save this many seconds of one value: a series in step with its clock is then asked about
  * as often as it has news, and no series more often than by its step.
  */
-export const leastPrice = 36
+export const leastPrice = 30
 const highestPrice = 1e7
 
 /** As if each age had been looked at for so long, and corrected about once a year, younger ones more often. */
