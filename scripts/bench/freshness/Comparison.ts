@@ -25,7 +25,7 @@ export interface Row {
   readonly p95: number
   readonly worst: number
   readonly freshness: number
-  /** Days until a correction of an old month was found. */
+  /** Days until a correction of an old month was found, or that it had waited at the end. */
   readonly corrections: number
   /** Shares of outages of a week and more whose end was noticed within 2 and 6 hours; NaN when there was none. */
   readonly within2h: number

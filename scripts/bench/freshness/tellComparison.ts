@@ -16,7 +16,7 @@ const measures: ReadonlyArray<readonly [string, (row: Row) => number]> = [
   ["by series, h", (row) => row.bySeries / 60],
   ["fresh, %", (row) => 100 * row.freshness],
   ["found nothing, %", (row) => 100 * row.empty],
-  ["correction found after, days", (row) => row.corrections],
+  ["correction waited, days", (row) => row.corrections],
   ["long outage's end within 6 h, %", (row) => 100 * row.within6h]
 ]
 

@@ -22,7 +22,11 @@ export interface Company {
   readonly listed: boolean
 }
 
-const precaution = ({ follows, listed }: Company): number => (listed ? 8 : follows ? 3 : 1)
+/** Above this price, a look that may find nothing is rather left out; below it, delay counts for more. */
+const dear = 300
+
+const precaution = ({ follows, listed }: Company, price: number): number =>
+  listed ? (price > dear ? 8 : 4) : follows ? 3 : 1
 
 const hour = 3600
 const day = 86_400
@@ -62,7 +66,7 @@ const byChance = (state: SeriesState, price: number, company: Company, chance: n
     due:
       state.at +
       clamp(
-        precaution(company) * wait * factor,
+        precaution(company, price) * wait * factor,
         shortestWait,
         !company.listed && mayBeOut(state, state.at) ? longestOverdue : longestWait
       ),
@@ -101,7 +105,7 @@ const byClock = (state: SeriesState, clock: SeriesClock, price: number, company:
     return { due: Math.min(anchor + Math.max(places, passed) * period + lag, state.at + longestWait), why: "in step" }
   }
   // Only where the leader's news failed to bring it forward.
-  if (company.follows) return inStep(windowEnd(window) + 60 + Math.min(600, period / 4), number)
+  if (company.follows) return inStep(windowEnd(window) + 60 + (price > dear ? Math.min(600, period / 4) : 0), number)
   if (number === 1) return inStep(one.first!, 1)
   // Now and then within the window, to keep knowing it.
   const odd = Math.abs(chance) < 0.1
@@ -198,9 +202,13 @@ export const outageRate = (state: SeriesState, { anchor, period, window }: Serie
 const overdue = (state: SeriesState, clock: SeriesClock, price: number, company: Company, best: number): NextLook => {
   const { anchor, period } = clock
   const since = state.at - (anchor + period)
-  const longest = since < firstDays ? longestOverdue : clamp(since / 40, longestOverdue, longestWait)
+  // Once an outage has lasted a day, the list watches it as often as is promised.
+  const longest =
+    since < firstDays && !company.listed
+      ? longestOverdue
+      : clamp(since / (since < firstDays ? 4 : 40), longestOverdue, since < firstDays ? day : longestWait)
   const rate = outageRate(state, clock, state.at) * (1 + company.followers)
-  const wait = clamp(precaution(company) * Math.sqrt((2 * price) / rate), shortestWait, longest)
+  const wait = clamp(precaution(company, price) * Math.sqrt((2 * price) / rate), shortestWait, longest)
   // At the next delivery's window, where that is near.
   const earliest = state.at + wait / 2
   const place = anchor + Math.ceil((earliest - best - anchor) / period) * period + best

@@ -40,7 +40,7 @@ export interface Lesson {
  * Where no wish is set, a request must save this many seconds of one value: a series in step with its clock is then asked about
  * as often as it has news, and no series more often than by its step.
  */
-export const leastPrice = 40
+export const leastPrice = 30
 const highestPrice = 1e7
 
 /** As if each age had been looked at for so long, and corrected about once a year, younger ones more often. */
@@ -61,7 +61,7 @@ export const unknownServer: ServerKnowledge = {
  * By how much lists and months are asked about more seldom where requests are dear: they must not starve what is new. A quarter of a
  * tight budget is the most that they take.
  */
-export const thrift = ({ price }: ServerKnowledge): number => Math.min(4.5, Math.max(1, (price / 300) ** 0.35))
+export const thrift = ({ price }: ServerKnowledge): number => Math.min(4.5, Math.max(1, (price / 200) ** 0.4))
 
 /** Whether lists of this server can be trusted to show what is new. */
 export const listsTell = ({ compared, truth }: ServerKnowledge): boolean => compared >= 20 && truth > 0.97

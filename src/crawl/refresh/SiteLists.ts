@@ -4,7 +4,7 @@
  */
 import type { Instant } from "../../domain/Instant.ts"
 import { longestOverdue, outageRate, valuesOf } from "./NextLook.ts"
-import { listsTell, type ServerKnowledge } from "./ServerKnowledge.ts"
+import { listsTell, type ServerKnowledge, thrift } from "./ServerKnowledge.ts"
 import { parseSeries, type SeriesState } from "./SeriesState.ts"
 import { windowEnd } from "./ArrivalWindow.ts"
 
@@ -61,6 +61,8 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
     if (clock === undefined) rate += ((state.deliveries + 0.5) / state.during) * valuesOf(state)
     else if (!has) rate += outageRate(state, clock, at)
   }
-  const wait = rate > 0 && listsTell(server) ? Math.sqrt((2 * server.price) / rate) : longest
+  // Rows by chance come in bursts, so fewer looks than the square root rule's find something.
+  const wait =
+    rate > 0 && listsTell(server) ? Math.min(2, thrift(server)) * Math.sqrt((2 * server.price) / rate) : longest
   return { moved, truthful, behind, wait: Math.min(longest, Math.max(shortestList, wait)) }
 }
