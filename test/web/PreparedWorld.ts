@@ -20,6 +20,17 @@ const spoilSeries = Effect.gen(function* () {
     WHERE (SELECT count(*) FROM observations o WHERE o.series_id = m.id AND o.observed_at > m.last_observed_at - interval '7 days') >= 100
     ORDER BY m.id LIMIT 1`
   if (series === undefined) return yield* Effect.die("no series has enough values")
+  // A document that came later would put back what is taken away here.
+  yield* sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() + interval '1 day' WHERE details ->> 'siteName' = ${series.name}`
+  yield* until(
+    "all that was fetched of it is stored",
+    () => sql`SELECT NOT EXISTS (
+        SELECT FROM hilltop_fetch_leases l JOIN hilltop_fetch_tasks t ON t.id = l.task_id WHERE t.details ->> 'siteName' = ${series.name}
+      ) AND NOT EXISTS (
+        SELECT FROM topic_partitions p LEFT JOIN topic_groups g USING (topic, partition)
+        WHERE p.topic IN ('hilltop_raw', 'observations') AND p.next_offset > coalesce(g.next_offset, 0)
+      ) AS yes`
+  )
   const rows = yield* sql<{ at: Date }>`
     SELECT observed_at AS at FROM observations WHERE series_id = ${series.id} AND superseded_at IS NULL ORDER BY observed_at DESC LIMIT 60`
   const at = (index: number) => rows[index]?.at ?? new Date(0)

@@ -111,7 +111,7 @@ withBrowser("the sections of the page", () => {
             assert.strictEqual(numberIn((await cellsOf(row))[2] ?? ""), series.count)
             await page.evaluate(`location.hash = "#/observations?site=${siteId}&series=${id}"`)
             await page.locator(".picture canvas").waitFor()
-            await page.getByText("1 gap, hatched").waitFor()
+            await page.getByText(/[1-9][0-9]* gaps?, hatched/).waitFor()
             await page.getByText("1 censored").waitFor()
             await page.getByText("1 corrected").waitFor()
           })
