@@ -28,7 +28,6 @@ export { type Estimate, estimateOf } from "./refresh/Estimate.ts"
 export {
   delayAfterDoubt,
   delayAfterFailure,
-  delayAfterSuccess,
   delayWhileUnavailable,
   reachOf,
   unusableDelay
@@ -74,8 +73,6 @@ export type Wake =
   | { readonly which: "followers"; readonly at: Instant }
   /** LATEST tasks by id: those whose `To` has moved in the list. */
   | { readonly which: "tasks"; readonly ids: ReadonlyArray<number>; readonly at: Instant }
-  /** The series' MEASUREMENT_DATA tasks whose period meets `from` to `to`. */
-  | { readonly which: "months"; readonly from: Instant; readonly to: Instant; readonly at: Instant }
   /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
   | { readonly which: "sameMonth"; readonly at: Instant }
 

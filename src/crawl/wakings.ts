@@ -1,6 +1,6 @@
 /**
- * The tasks that a decision of the policy wakes, by their addresses where the queue cannot know them otherwise: the months of a
- * series by its own name, those of the site's other series by the names that its list has shown.
+ * The tasks that a decision of the policy wakes, by their addresses where the queue cannot know them otherwise: a month of the
+ * site's other series by the names that its list has shown.
  */
 import { Clock, Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
@@ -12,10 +12,6 @@ import { HilltopSources } from "./HilltopSources.ts"
 import type { Wake } from "./RefreshPolicy.ts"
 import type { Waking } from "./Settlement.ts"
 import { seriesNoted } from "./SiteNote.ts"
-
-/** Months that one run may wake, the latest ones: more of them have changed than a correction changes. */
-const mostMonths = 36
-const aMonth = 31 * 86_400_000
 
 const requestsOf = (
   { htsUrl, id }: UsableSource,
@@ -45,12 +41,6 @@ export const wakings = Effect.fnUntraced(function* (
           return { of: "followers", leader: task.id, after }
         case "tasks":
           return { of: "ids", ids: wake.ids, after }
-        case "months": {
-          const months = monthsBetween(Math.max(wake.from, wake.to - mostMonths * aMonth), wake.to)
-          const names = measurement === undefined ? [] : [measurement]
-          const requests = site === undefined ? [] : requestsOf(source, site, names, months)
-          return { of: "requests", requests: requests.filter(({ fetchUrl }) => fetchUrl !== task.fetchUrl), after }
-        }
         case "sameMonth": {
           const period = askedPeriod(task.fetchUrl)
           if (site === undefined || period === undefined) return { of: "ids", ids: [], after }

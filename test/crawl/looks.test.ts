@@ -271,23 +271,6 @@ test(
     yield* run(january, noData)
     for (const url of others) assert.strictEqual(dueIn(task(url), now), minute)
     assert.strictEqual(dueIn(task(monthOf("Flow", "2025-12", 31)), now), 25 * day)
-    yield* wake({
-      which: "months",
-      from: nzst("2025-12-20T00:00:00"),
-      to: nzst("2026-01-03T00:00:00"),
-      at: now + 2 * minute
-    })
-    yield* run(latest, data(["2026-02-20T10:00:00", 1]))
-    for (const url of [january, december]) assert.strictEqual(dueIn(task(url), now), 2 * minute)
-    // A month does not wake itself, and times that are none wake nothing.
-    rule.next = { due: now + 25 * day }
-    yield* run(december, noData)
-    yield* wake({ which: "months", from: nzst("2025-12-01T00:00:00"), to: nzst("2025-12-03T00:00:00"), at: now })
-    yield* run(december, noData)
-    assert.strictEqual(dueIn(task(december), now), 25 * day)
-    yield* wake({ which: "months", from: -9e15, to: 9e15, at: now })
-    yield* run(latest, data(["2026-02-20T10:00:00", 1]))
-    assert.strictEqual(task(latest).history.at(-1)?.result, "UNCHANGED")
   })
 )
 

@@ -3,8 +3,7 @@
  * percent of chance that spread out tasks which failed together.
  */
 import { Duration, Effect, Random } from "effect"
-import type { Failure, RequestType } from "../../domain/FetchTask.ts"
-import type { Instant } from "../../domain/Instant.ts"
+import type { Failure } from "../../domain/FetchTask.ts"
 
 const days = (n: number) => Duration.toMillis(Duration.days(n))
 const hours = (n: number) => Duration.toMillis(Duration.hours(n))
@@ -14,34 +13,6 @@ const jittered = (millis: number, share: number) =>
   Effect.map(Random.nextBetween(1 - share, 1 + share), (factor) => millis * factor)
 
 const delayAfterMonth = jittered(days(25), 0.2)
-
-/** Delay in milliseconds after a run that brought a usable document; `lastObserved` are the newest times of its rows. */
-export const delayAfterSuccess = (
-  type: RequestType,
-  now: Instant,
-  lastObserved: ReadonlyArray<Instant>
-): Effect.Effect<number> => {
-  switch (type) {
-    case "SITES_LIST":
-      return jittered(days(1), 0.05)
-    case "MEASUREMENTS_LIST":
-      return jittered(hours(12), 0.05)
-    case "MEASUREMENT_DATA":
-      return delayAfterMonth
-    case "MEASUREMENT_DATA_LATEST":
-      return jittered(latestDelay(now, lastObserved), 0.05)
-  }
-}
-
-/** A series is asked for at its own step, and the more seldom the longer it has been silent. */
-const latestDelay = (now: Instant, lastObserved: ReadonlyArray<Instant>): number => {
-  const last = lastObserved.at(-1)
-  if (last === undefined) return days(1)
-  const silence = Math.max(0, now - last)
-  const step = last - (lastObserved.at(-2) ?? last - hours(1))
-  if (silence < days(1)) return Math.min(hours(6), Math.max(minutes(5), step))
-  return silence < days(7) ? hours(6) : days(1)
-}
 
 /**
  * How soon, and at most how late, a failed task is tried again, by what the failure says. A connection that broke is worth
