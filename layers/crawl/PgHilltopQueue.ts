@@ -126,7 +126,10 @@ export interface TaskKinds<Kind extends string, Details> {
 }
 
 /** The queue of the tasks of these kinds, in the tables that Hilltop's have; see `TaskQueue`. */
-export const pgTaskQueue = <const Kind extends string, Details>({ details: Details, kinds }: TaskKinds<Kind, Details>) =>
+export const pgTaskQueue = <const Kind extends string, Details>({
+  details: Details,
+  kinds
+}: TaskKinds<Kind, Details>) =>
   Effect.gen(function* () {
     const decodeDetails = Schema.decodeUnknownEffect(Details)
     const kindOf = (name: string): Kind | undefined => kinds.find((kind) => kind === name)

@@ -65,9 +65,7 @@ export class Crawler extends Context.Service<
 
         /** Nothing is noted of a run whose lease was lost. */
         const note = (settlement: Settlement | undefined) =>
-          settlement?.run === undefined
-            ? Effect.void
-            : noteRun(settlement, news.stateOf(settlement.task.server.origin))
+          settlement?.run === undefined ? Effect.void : noteRun(settlement, news.stateOf(settlement.task.server.origin))
 
         // What has been run is settled even when interrupted then: it was fetched and published.
         const run = (task: ClaimedTask) =>

@@ -49,7 +49,9 @@ export interface TaskQueue<Kind extends string, Details> {
   /** Makes those of the tasks due that are on the queue and unavailable: a list says otherwise. */
   readonly wake: (tasks: ReadonlyArray<NewTask<Kind, Details>>) => Effect.Effect<void, StoreUnavailable>
   /** Those of the tasks that are on the queue, neither rest nor are unavailable. */
-  readonly find: (tasks: ReadonlyArray<NewTask<Kind, Details>>) => Effect.Effect<ReadonlyArray<QueuedTask>, StoreUnavailable>
+  readonly find: (
+    tasks: ReadonlyArray<NewTask<Kind, Details>>
+  ) => Effect.Effect<ReadonlyArray<QueuedTask>, StoreUnavailable>
   /**
    * Takes at most `limit` due tasks that their servers' budgets allow now; none when none is. First of servers that have
    * least in flight, and on each of them in the order of `FetchOrder` and fairly between sources.
@@ -68,9 +70,7 @@ export interface TaskQueue<Kind extends string, Details> {
    * changed while it ran keeps that time. The tasks that a run wakes are due no later than it says, and never later than they
    * were; one that runs at that moment is woken by its own settlement, unless that brings news or is of a failure.
    */
-  readonly settle: (
-    settlements: ReadonlyArray<Settlement>
-  ) => Effect.Effect<ReadonlyArray<Unsettled>, StoreUnavailable>
+  readonly settle: (settlements: ReadonlyArray<Settlement>) => Effect.Effect<ReadonlyArray<Unsettled>, StoreUnavailable>
   /** Gives tasks back untouched, due as before. The tokens they were claimed with are spent: they may have been asked. */
   readonly release: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, StoreUnavailable>
   /**

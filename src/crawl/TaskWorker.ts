@@ -164,10 +164,7 @@ export const recorded = <A, R>(
         ? Effect.succeed(settlement)
         : unsettled.again === undefined
           ? Effect.succeed(undefined)
-          : Effect.andThen(
-              restore(Effect.sleep(pause)),
-              record(unsettled.again, Math.min(2 * pause, longestPause))
-            )
+          : Effect.andThen(restore(Effect.sleep(pause)), record(unsettled.again, Math.min(2 * pause, longestPause)))
     )
   return record
 }
@@ -199,13 +196,13 @@ export const taskWorker = <Kind extends string, Details, E, R>({
         Effect.flatMap(restore(run(task)), (settlement) => recorded(settle, restore)(settlement))
       ).pipe(
         Effect.asVoid,
-        Effect.catchCauseIf(
-          (cause) => !Cause.hasInterrupts(cause),
-          (cause) =>
-            sayOnce(
-              `${name}: ${describe(cause)}`,
-              Effect.logWarning(`${name}: a task could not be run, and is given back`, describe(cause))
-            ).pipe(Effect.andThen(giveBackLater(queue, task)))
+        Effect.catchCause((cause) =>
+          Cause.hasInterrupts(cause)
+            ? Effect.failCause(cause as Cause.Cause<never>)
+            : sayOnce(
+                `${name}: ${describe(cause)}`,
+                Effect.logWarning(`${name}: a task could not be run, and is given back`, describe(cause))
+              ).pipe(Effect.andThen(giveBackLater(queue, task)))
         ),
         Effect.onInterrupt(() => Effect.ignore(queue.release([task])))
       )

@@ -183,7 +183,9 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("for develo
     () =>
       Effect.gen(function* () {
         const helpOf = (script: "bench" | "chaos") =>
-          succeeds(run({ cwd: place(".") }, process.execPath, ...manifest.scripts[script].split(" ").slice(1), "--help"))
+          succeeds(
+            run({ cwd: place(".") }, process.execPath, ...manifest.scripts[script].split(" ").slice(1), "--help")
+          )
         const [bench, chaos] = yield* Effect.all([helpOf("bench"), helpOf("chaos")], { concurrency: 2 })
         for (const line of linesOf(page.take("bench"))) {
           const [, words = ""] = /^npm run bench -- (.*)$/.exec(line) ?? []

@@ -28,20 +28,43 @@ const section = (heading: string) => {
   return from.split("\n## ")[0] ?? ""
 }
 
-/** The literals of a piece of TypeScript: of a template its parts between the gaps. */
+/** The literals of a piece of TypeScript: of a template its parts between the gaps, and those within the gaps. */
 const literalsIn = (code: string): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const [, double, template] of code.matchAll(/"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`/g)) {
-    const parts = double === undefined ? (template ?? "").split(/\$\{(?:[^{}]|\{[^{}]*\})*\}/) : [double]
-    found.push(...parts)
+  let at = 0
+  const literal = (quote: string) => {
+    let part = ""
+    while (at < code.length && code[at] !== quote) {
+      if (quote === "`" && code.startsWith("${", at)) {
+        found.push(part)
+        part = ""
+        at += 2
+        anything("}")
+      } else {
+        part += code[at] === "\\" ? `\\${code[++at]}` : code[at]
+        at++
+      }
+    }
+    at++
+    found.push(part)
   }
+  const anything = (end: string) => {
+    for (let depth = 1; at < code.length;) {
+      const sign = code[at++] ?? ""
+      if (sign === "{") depth++
+      if (sign === "}") depth--
+      if (sign === end && depth === 0) return
+      if (sign === '"' || sign === "`") literal(sign)
+    }
+  }
+  anything("")
   return found
 }
 
 /** Parts that say something by themselves. */
 const telling = (literals: ReadonlyArray<string>) =>
   literals
-    .map((literal) => plain(literal.replaceAll(String.raw`\n`, " ").replaceAll(String.raw`\``, "")).trim())
+    .map((literal) => plain(literal.replaceAll(String.raw`\n`, " ")).replaceAll(/^[^A-Za-z-]+|\s+$/g, ""))
     .filter((literal) => / /.test(literal) && /[a-zA-Z]{3}/.test(literal) && literal.length > 8)
 
 /** What stands in the brackets of each call that begins so. */
@@ -70,10 +93,7 @@ describe("the page of errors", () => {
     assert.isAbove(kinds.length, 25)
     const sections = section("Problems of the HTTP API")
     const there = [...sections.matchAll(/^### (\S+)\n(\d{3}), \*([^*]+)\*\./gm)].map(([, ...parts]) => parts.join(" "))
-    assert.deepStrictEqual(
-      there.sort(),
-      kinds.map(([, ...parts]) => parts.join(" ")).sort()
-    )
+    assert.deepStrictEqual(there.sort(), kinds.map(([, ...parts]) => parts.join(" ")).sort())
   })
 
   it("has every tagged error, but for those of benchmarks and simulators", () => {
@@ -123,10 +143,11 @@ describe("the page of errors", () => {
       "layers/postgres/Database.ts"
     ].flatMap((file) => callsOf(read(file), failures).flatMap((call) => telling(literalsIn(call))))
     // What is put together before it is said.
-    const before = ["scripts/commands/beforeStart.ts", ...globSync("layers/embedded/*.ts", { cwd: root })].flatMap((file) =>
-      [...read(file).matchAll(/(?:return|const message =) (`[^`]*`|"[^"]*")/g)].flatMap(([, text = ""]) =>
-        telling(literalsIn(text))
-      )
+    const before = ["scripts/commands/beforeStart.ts", ...globSync("layers/embedded/*.ts", { cwd: root })].flatMap(
+      (file) =>
+        [...read(file).matchAll(/(?:return|const message =) (`[^`]*`|"[^"]*")/g)].flatMap(([, text = ""]) =>
+          telling(literalsIn(text))
+        )
     )
     assert.isAbove(said.length, 40)
     assert.isAbove(before.length, 10)
@@ -143,13 +164,18 @@ describe("the page of errors", () => {
     assert.isAbove(problems.length, 12)
     assert.deepStrictEqual(missing(problems.flatMap(([, text = ""]) => telling(literalsIn(text)))), [])
     const schema = read("layers/postgres/Database.ts")
-    const steps = schema.slice(schema.indexOf("const message =\n    step"), schema.indexOf("const { description } = yield* DatabasePlace\n  return"))
+    const steps = schema.slice(
+      schema.indexOf("const message =\n    step"),
+      schema.indexOf("const { description } = yield* DatabasePlace\n  return")
+    )
     assert.isAtLeast(telling(literalsIn(steps)).length, 3)
     assert.deepStrictEqual(missing(telling(literalsIn(steps))), [])
   })
 
   it("has every reason of the embedded PostgreSQL", () => {
-    const reasons = /reason: Schema\.Literals\(\[([\s\S]*?)\]\)/.exec(read("layers/embedded/EmbeddedPostgresError.ts"))?.[1]
+    const reasons = /reason: Schema\.Literals\(\[([\s\S]*?)\]\)/.exec(
+      read("layers/embedded/EmbeddedPostgresError.ts")
+    )?.[1]
     const names = [...(reasons ?? "").matchAll(/"(\w+)"/g)].map((match) => `\`${match[1]}\``)
     assert.strictEqual(names.length, 7)
     assert.deepStrictEqual(missing(names, section("The embedded PostgreSQL")), [])
@@ -194,8 +220,9 @@ describe("the page of errors", () => {
     ].flatMap((code) => telling(literalsIn(code)))
     assert.isAbove(rules.length, 8)
     const noted = read("src/crawl/SiteNote.ts")
-    const doubts = telling(literalsIn(noted.slice(noted.indexOf("export const doubtOf"))))
-      .filter((part) => part !== "and 3 more" && !part.includes("?"))
+    const doubts = telling(literalsIn(noted.slice(noted.indexOf("export const doubtOf")))).filter(
+      (part) => part !== "and 3 more" && !part.includes("?")
+    )
     assert.isAtLeast(doubts.length, 3)
     const there = section("A source's problem").replaceAll(/\s+/g, " ")
     assert.deepStrictEqual(missing([...rules, ...doubts], plain(there)), [])
@@ -224,7 +251,10 @@ describe("the page of errors", () => {
     const names = /const names[\s\S]*?\n\}/.exec(read("src/api/Progress.ts"))?.[0] ?? ""
     const said = [...ready, names].flatMap((code) => telling(literalsIn(code)))
     assert.isAbove(said.length, 10)
-    assert.deepStrictEqual(missing(said).filter((part) => part !== "no progress in:"), [])
+    assert.deepStrictEqual(
+      missing(said).filter((part) => part !== "no progress in:"),
+      []
+    )
   })
 })
 
@@ -233,7 +263,12 @@ describe("the blocks of the page of errors", () => {
     Effect.gen(function* () {
       const [, ...words] = /^((?:\w+=\S+ )+)penstock (.*)$/.exec(page.take("settings").trim()) ?? []
       const [given = "", command = ""] = words
-      const env = Object.fromEntries(given.trim().split(" ").map((pair) => pair.split("=")))
+      const env = Object.fromEntries(
+        given
+          .trim()
+          .split(" ")
+          .map((pair) => pair.split("="))
+      )
       const { code, err } = yield* runCommand(env, ...command.split(" "))
       assert.deepStrictEqual({ code, err: err.trim() }, { code: 1, err: page.take("settings refused").trim() })
     }).pipe(Effect.provide(NodeServices.layer))

@@ -107,7 +107,13 @@ describe("its figures", () => {
   })
 
   it("of budgets are those of the rules", () => {
-    assert.deepInclude(paceRule, { afterFailure: 0.5, least: 1 / 20, afterSlowness: 0.8, slowFactor: 2, slowMillis: 250 })
+    assert.deepInclude(paceRule, {
+      afterFailure: 0.5,
+      least: 0.05,
+      afterSlowness: 0.8,
+      slowFactor: 2,
+      slowMillis: 250
+    })
     assert.deepInclude(paceRule, { failures: 5, firstPauseSeconds: 15, longestPauseSeconds: 1800 })
     assert.deepInclude(paceRule, { step: 0.01, recoverySeconds: 60 })
     assert.strictEqual(bucketSize(20), 1 + 20 / 4)

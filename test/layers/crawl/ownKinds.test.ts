@@ -14,7 +14,9 @@ import { TestDatabase } from "../../support/TestDatabase.ts"
 const Details = Schema.Struct({ depth: Schema.Int, name: Schema.optional(Schema.String) })
 const ownQueue = pgTaskQueue({ kinds: ["feed.page", "feed.list"], details: Details })
 
-const services = Layer.mergeAll(PgHilltopQueue, PgServerBudget, Loops.layer).pipe(Layer.provideMerge(TestDatabase.layer))
+const services = Layer.mergeAll(PgHilltopQueue, PgServerBudget, Loops.layer).pipe(
+  Layer.provideMerge(TestDatabase.layer)
+)
 
 layer(services, { excludeTestServices: true })("tasks of other kinds", (it) => {
   let servers = 0
@@ -78,7 +80,10 @@ layer(services, { excludeTestServices: true })("tasks of other kinds", (it) => {
         ["feed.page"]
       )
       const [other, list] = yield* lastRuns
-      assert.deepInclude(other, { result: "UNKNOWN_ERROR", detail: "its request_type is of a kind that is not run here" })
+      assert.deepInclude(other, {
+        result: "UNKNOWN_ERROR",
+        detail: "its request_type is of a kind that is not run here"
+      })
       assert.match(list!.detail, /^its details cannot be understood: .*depth/s)
       assert.deepStrictEqual([other!.attempts, list!.attempts], [1, 1])
     })
