@@ -11,6 +11,7 @@ import { Context, Effect, FileSystem, Layer, Path, Redacted, Schedule } from "ef
 import { ChildProcess } from "effect/process"
 import { SqlClient } from "effect/sql"
 import { existsSync, readFileSync } from "node:fs"
+import { stripVTControlCharacters } from "node:util"
 import { inject } from "vitest"
 import manifest from "../../package.json" with { type: "json" }
 import { documentPage } from "../support/documentBlocks.ts"
@@ -64,7 +65,7 @@ const services = Layer.merge(Layer.provideMerge(Copy.layer, NodeServices.layer),
 const succeeds = Effect.fnUntraced(function* (ended: ReturnType<typeof run>) {
   const { code, err, out } = yield* ended
   assert.strictEqual(code, 0, `${out}\n${err}`)
-  return out
+  return stripVTControlCharacters(out)
 })
 
 const gaugeFiles = [
