@@ -183,7 +183,7 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("for develo
         const out = yield* succeeds(run({ cwd: project, env }, process.execPath, "program.ts"))
         assert.match(out, /^accounting point \d+ is at version 0\n$/)
       }).pipe(Effect.scoped),
-    600_000
+    900_000
   )
 
   it.effect(
