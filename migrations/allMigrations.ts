@@ -16,6 +16,7 @@ import refresh from "./0020_refresh.ts"
 import uselessServers from "./0021_useless_servers.ts"
 import eventTrace from "./0022_event_trace.ts"
 import page from "./0023_page.ts"
+import otherKinds from "./0026_other_kinds.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -29,7 +30,8 @@ export const migrations = {
   "0020_refresh": refresh,
   "0021_useless_servers": uselessServers,
   "0022_event_trace": eventTrace,
-  "0023_page": page
+  "0023_page": page,
+  "0026_other_kinds": otherKinds
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

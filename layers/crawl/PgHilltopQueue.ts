@@ -17,6 +17,7 @@ import {
   lostTooOften,
   mostTakeovers,
   type QueuedTask,
+  type TaskQueue,
   type Unsettled
 } from "../../src/crawl/HilltopQueue.ts"
 import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
@@ -50,7 +51,7 @@ const TaskRow = Schema.Struct({
   id: Schema.Finite,
   fence: Schema.Finite,
   source_id: Schema.Int,
-  request_type: RequestType,
+  request_type: Schema.String,
   fetch_url: Schema.String,
   details: Schema.Unknown,
   previous_data_hash: Schema.NullOr(Schema.String),
@@ -89,18 +90,20 @@ const mostAttempts = 1_000_000
 const isServerFreeOf = (lease: string): string => `((${lease}.origin IN (SELECT origin FROM free_servers)) IS TRUE
   OR NOT EXISTS (SELECT FROM hilltop_servers s WHERE s.origin = ${lease}.origin))`
 
-const decodeDetails = Schema.decodeUnknownEffect(TaskDetails)
-
 const decodeRun = Schema.decodeUnknownOption(TaskRun)
 /** Whatever cannot be read, written by hand, says nothing. */
 const runsIn = (history: unknown): ReadonlyArray<TaskRun> =>
   Array.isArray(history) ? history.flatMap((entry) => Option.toArray(decodeRun(entry))) : []
 
-const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask => ({
+const taskFrom = <Kind extends string, Details>(
+  row: typeof TaskRow.Type,
+  requestType: Kind,
+  details: Details
+): ClaimedTask<Kind, Details> => ({
   id: row.id,
   fence: row.fence,
   sourceId: row.source_id,
-  requestType: row.request_type,
+  requestType,
   fetchUrl: row.fetch_url,
   details,
   previousHash: row.previous_data_hash ?? undefined,
@@ -116,9 +119,21 @@ const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask =
   server: { origin: row.origin, epoch: row.epoch, knowledge: row.knowledge ?? undefined }
 })
 
-export const PgHilltopQueue = Layer.effect(
-  HilltopQueue,
+/** What is known of the kinds of tasks on a queue. */
+export interface TaskKinds<Kind extends string, Details> {
+  readonly kinds: ReadonlyArray<Kind>
+  /** As they are kept: JSON. */
+  readonly details: Schema.Codec<Details, Details>
+}
+
+/** The queue of the tasks of these kinds, in the tables that Hilltop's have; see `TaskQueue`. */
+export const pgTaskQueue = <const Kind extends string, Details>({
+  details: Details,
+  kinds
+}: TaskKinds<Kind, Details>) =>
   Effect.gen(function* () {
+    const decodeDetails = Schema.decodeUnknownEffect(Details)
+    const kindOf = (name: string): Kind | undefined => kinds.find((kind) => kind === name)
     const sql = yield* PgClient.PgClient
     const defaults: DefaultLimits = {
       requestsPerSecond: yield* Settings.CRAWL_SERVER_RATE.config,
@@ -331,12 +346,15 @@ export const PgHilltopQueue = Layer.effect(
     const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
       const at = formatInstant(yield* Clock.currentTimeMillis)
       const { readable, unreadable } = yield* readTasks(rows)
-      const [tasks, misunderstood] = yield* Effect.partition(readable, (row) =>
-        Effect.mapBoth(decodeDetails(row.details), {
-          onSuccess: (details) => taskFrom(row, details),
-          onFailure: (error) => ({ row, detail: `its details cannot be understood: ${error.message}` })
-        })
-      )
+      const [tasks, misunderstood] = yield* Effect.partition(readable, (row) => {
+        const kind = kindOf(row.request_type)
+        return kind === undefined
+          ? Effect.fail({ row, detail: "its request_type is of a kind that is not run here" })
+          : Effect.mapBoth(decodeDetails(row.details), {
+              onSuccess: (details) => taskFrom(row, kind, details),
+              onFailure: (error) => ({ row, detail: `its details cannot be understood: ${error.message}` })
+            })
+      })
       const { readable: leases } = yield* readLeases(unreadable.map(({ row }) => row))
       const failed = [
         ...misunderstood,
@@ -356,7 +374,7 @@ export const PgHilltopQueue = Layer.effect(
       return tasks.toSorted((a, b) => a.fence - b.fence)
     })
 
-    return HilltopQueue.of({
+    const queue: TaskQueue<Kind, Details> = {
       enqueue: (tasks) =>
         tasks.length === 0
           ? Effect.succeed(0)
@@ -495,8 +513,14 @@ export const PgHilltopQueue = Layer.effect(
       ),
 
       arrivals: listen(sql, "penstock_hilltop_tasks")
-    })
+    }
+    return queue
   })
+
+/** Penstock's own: requests to Hilltop servers. */
+export const PgHilltopQueue = Layer.effect(
+  HilltopQueue,
+  pgTaskQueue({ kinds: RequestType.literals, details: TaskDetails })
 )
 
 /** JSON that jsonb takes: a server's error text may hold what no PostgreSQL text can, and must not hold up other runs. */

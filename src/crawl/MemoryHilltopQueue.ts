@@ -102,7 +102,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
         }
       }
 
-      const key = (task: Pick<NewTask, "fetchUrl" | "requestType" | "sourceId">) =>
+      const key = (task: Pick<NewTask<string>, "fetchUrl" | "requestType" | "sourceId">) =>
         `${task.sourceId} ${task.requestType} ${task.fetchUrl}`
 
       const wokenBy = (wake: Waking): ReadonlyArray<MemoryTask> => {

@@ -40,7 +40,7 @@ export interface Settlement {
 export type Waking = { readonly after: number } & (
   | { readonly of: "followers"; readonly leader: number }
   | { readonly of: "ids"; readonly ids: ReadonlyArray<number> }
-  | { readonly of: "requests"; readonly requests: ReadonlyArray<Omit<NewTask, "details" | "refresh">> }
+  | { readonly of: "requests"; readonly requests: ReadonlyArray<Omit<NewTask<string>, "details" | "refresh">> }
 )
 
 /** What is kept is short text of ours; other text is a fault, which costs what was learnt and not the run. */

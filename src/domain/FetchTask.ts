@@ -83,18 +83,18 @@ export type SetAsideReason = typeof SetAsideReason.Type
 /** How many runs the history of a task keeps. */
 export const historyLength = 50
 
-/** A task to be queued, unless it is on the queue already. */
-export interface NewTask {
+/** A task to be queued, unless it is on the queue already; of Hilltop's kinds unless others are named (see `TaskQueue`). */
+export interface NewTask<Kind extends string = RequestType, Details = TaskDetails> {
   readonly sourceId: number
-  readonly requestType: RequestType
+  readonly requestType: Kind
   readonly fetchUrl: string
-  readonly details: TaskDetails
+  readonly details: Details
   /** What it begins with, where the series beside it tell: see `RefreshPolicy`. */
   readonly refresh?: string | undefined
 }
 
 /** A task that this instance may run until the lease ends; `fence` tells its settlement from a later holder's. */
-export interface ClaimedTask extends NewTask {
+export interface ClaimedTask<Kind extends string = RequestType, Details = TaskDetails> extends NewTask<Kind, Details> {
   readonly id: number
   readonly fence: number
   readonly previousHash: string | undefined

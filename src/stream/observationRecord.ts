@@ -30,7 +30,8 @@ export interface ObservationRecord {
   /** As the raw message says it. */
   readonly fetchedAt: string
   readonly covers?: Coverage | undefined
-  readonly source: RawPosition
+  /** Nothing where no raw document leads to it. */
+  readonly source?: RawPosition | undefined
   readonly traceparent: string | undefined
 }
 
@@ -83,9 +84,8 @@ export const toObservationRecord = (record: ObservationRecord): OutgoingRecord =
     value: formatObservationMessage(value),
     headers: {
       fetched_at: fetchedAt,
-      raw_partition: String(source.partition),
-      raw_offset: String(source.offset),
-      ...(isMoment(source.at) ? { raw_at: formatInstant(source.at) } : {}),
+      ...(source === undefined ? {} : { raw_partition: String(source.partition), raw_offset: String(source.offset) }),
+      ...(isMoment(source?.at) ? { raw_at: formatInstant(source.at) } : {}),
       ...further,
       ...(covers === undefined
         ? {}

@@ -1,9 +1,12 @@
 /** The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs; and the examples. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Path, Redacted } from "effect"
+import { Effect, FileSystem, Layer, Path, Redacted, Schedule } from "effect"
+import { ChildProcess } from "effect/process"
+import { SqlClient } from "effect/sql"
 import manifest from "../../package.json" with { type: "json" }
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { PackedPenstock, place, run } from "../support/packedPenstock.ts"
+import { standIn } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const program = `
@@ -129,6 +132,42 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the packag
       const refused = yield* run({ cwd, env: { ...env, ADAPTER_API_KEY: "wrong" } }, process.execPath, "ask.ts", gsrn)
       assert.deepInclude(refused, { out: "refused: the adapter answered 401\n", code: 0 })
     }).pipe(Effect.provide(AdapterSimulator.layer({ points: 10 })))
+  )
+
+  it.effect(
+    "lets an example work through a queue of its own, within budgets, whatever is killed",
+    () =>
+      Effect.gen(function* () {
+        const cwd = yield* put("queue")
+        const { url } = yield* TestDatabase
+        const sql = yield* SqlClient.SqlClient
+        const env = { DATABASE_URL: Redacted.value(url), LOG_LEVEL: "error" }
+        let [isHeld, inFlight, most] = [true, 0, 0]
+        const server = yield* standIn((request, response) => {
+          most = Math.max(most, ++inFlight)
+          response.once("close", () => inFlight--)
+          if (request.url !== "/held" || !isHeld) response.end(`page ${request.url}`)
+        })
+        const pages = ["/held", "/1", "/2", "/3", "/4", "/5"].map((path) => `${server.url}${path}`)
+        const start = ChildProcess.make(process.execPath, ["work.ts", ...pages], { cwd, env, extendEnv: true })
+        const ran = (pagesRun: number) =>
+          sql`SELECT FROM hilltop_fetch_tasks WHERE request_type = 'example.page' AND previous_history -> -1 ->> 'result' = 'SUCCESS'`.pipe(
+            Effect.repeat({ until: ({ length }) => length === pagesRun, schedule: Schedule.spaced("50 millis") }),
+            Effect.timeout("1 minute")
+          )
+        const first = yield* start
+        yield* ran(5)
+        yield* first.kill({ killSignal: "SIGKILL" })
+        isHeld = false
+        // Else it is taken over after 15 s.
+        const lost = yield* sql`UPDATE hilltop_fetch_leases SET lease_until = now() RETURNING task_id`
+        assert.strictEqual(lost.length, 1)
+        const second = yield* start
+        yield* ran(6)
+        yield* second.kill()
+        assert.isAtMost(most, 2)
+      }).pipe(Effect.scoped),
+    180_000
   )
 
   it.effect("lets an example answer as a module of an edge runtime", () =>
