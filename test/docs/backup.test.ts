@@ -23,7 +23,6 @@ import { ownCheckout } from "../support/ownCheckout.ts"
 import { missingPrograms, postgresPrograms } from "../support/postgresPrograms.ts"
 import { type BlockPlace, runBlock } from "../support/runBlock.ts"
 import { blockKeys, serviceBlock } from "../support/serviceBlock.ts"
-import { TestDatabase } from "../support/TestDatabase.ts"
 
 const page = documentPage("docs/backup.md")
 
@@ -44,7 +43,9 @@ const bodyOf = (url: string, accept = "application/json") =>
 
 /** One connection to a database, for as long as the scope is open. */
 const connected = (url: Redacted.Redacted) =>
-  PgClient.make({ url, maxConnections: 1, applicationName: "penstock-test-look" }).pipe(Effect.provide(Reactivity.layer))
+  PgClient.make({ url, maxConnections: 1, applicationName: "penstock-test-look" }).pipe(
+    Effect.provide(Reactivity.layer)
+  )
 
 /** A PostgreSQL that is installed here, on which databases are made as docs/operators.md says. */
 class Installed extends Context.Service<
@@ -319,45 +320,48 @@ if (postgresPrograms !== undefined) {
   })
 }
 
-layer(Layer.merge(NodeHttpClient.layerUndici, NodeServices.layer), { excludeTestServices: true })("docs/backup.md", (it) => {
-  it.effect(
-    "puts a copy of the embedded database back in its place",
-    () =>
-      Effect.gen(function* () {
-        const cwd = yield* ownCheckout
-        const here: BlockPlace = { cwd, env: {} }
-        const add = (name: string) =>
-          `npx penstock source add --council 9 --url https://h.example.nz/${name}.hts --measurement Flow --paused`
-        const service = Effect.fnUntraced(function* <A, E, R>(use: (url: string) => Effect.Effect<A, E, R>) {
-          const { url } = yield* serviceBlock(cwd, "npx penstock start", {})
-          return yield* use(url)
-        }, Effect.scoped)
-        const listed = (url: string) =>
-          HttpClientRequest.get(`${url}/hilltop/source`).pipe(
-            HttpClientRequest.bearerToken(blockKeys.ADMIN_KEY),
-            HttpClient.execute,
-            Effect.flatMap(({ json }) => json),
-            Effect.scoped
-          )
-        const before = yield* service((url) => Effect.andThen(runBlock(here, add("kept")), listed(url)))
-        yield* runBlock(here, page.take("embedded copy"))
-        yield* runBlock(here, add("lost"))
-        yield* Effect.promise(() => rm(`${cwd}/.penstock`, { recursive: true }))
-        yield* runBlock(here, page.take("embedded restore"))
-        assert.isTrue(existsSync(`${cwd}/.penstock/postgres/PG_VERSION`))
-        assert.deepStrictEqual(yield* service(listed), before)
-      }).pipe(Effect.scoped),
-    120_000
-  )
+layer(Layer.merge(NodeHttpClient.layerUndici, NodeServices.layer), { excludeTestServices: true })(
+  "docs/backup.md",
+  (it) => {
+    it.effect(
+      "puts a copy of the embedded database back in its place",
+      () =>
+        Effect.gen(function* () {
+          const cwd = yield* ownCheckout
+          const here: BlockPlace = { cwd, env: {} }
+          const add = (name: string) =>
+            `npx penstock source add --council 9 --url https://h.example.nz/${name}.hts --measurement Flow --paused`
+          const service = Effect.fnUntraced(function* <A, E, R>(use: (url: string) => Effect.Effect<A, E, R>) {
+            const { url } = yield* serviceBlock(cwd, "npx penstock start", {})
+            return yield* use(url)
+          }, Effect.scoped)
+          const listed = (url: string) =>
+            HttpClientRequest.get(`${url}/hilltop/source`).pipe(
+              HttpClientRequest.bearerToken(blockKeys.ADMIN_KEY),
+              HttpClient.execute,
+              Effect.flatMap(({ json }) => json),
+              Effect.scoped
+            )
+          const before = yield* service((url) => Effect.andThen(runBlock(here, add("kept")), listed(url)))
+          yield* runBlock(here, page.take("embedded copy"))
+          yield* runBlock(here, add("lost"))
+          yield* Effect.promise(() => rm(`${cwd}/.penstock`, { recursive: true }))
+          yield* runBlock(here, page.take("embedded restore"))
+          assert.isTrue(existsSync(`${cwd}/.penstock/postgres/PG_VERSION`))
+          assert.deepStrictEqual(yield* service(listed), before)
+        }).pipe(Effect.scoped),
+      120_000
+    )
 
-  it.effect("has no other blocks", () =>
-    Effect.sync(() => {
-      // Those of the tests above, where there are no tools to run them with.
-      if (postgresPrograms === undefined) {
-        const skipped = ["dump", "restore", "ask for all", "disk", "replay", "a year that is over", "migrate"]
-        for (const name of skipped) page.take(name)
-      }
-      assert.deepStrictEqual(page.untaken(), [])
-    })
-  )
-})
+    it.effect("has no other blocks", () =>
+      Effect.sync(() => {
+        // Those of the tests above, where there are no tools to run them with.
+        if (postgresPrograms === undefined) {
+          const skipped = ["dump", "restore", "ask for all", "disk", "replay", "a year that is over", "migrate"]
+          for (const name of skipped) page.take(name)
+        }
+        assert.deepStrictEqual(page.untaken(), [])
+      })
+    )
+  }
+)

@@ -26,7 +26,11 @@ describe("docs/traces.md", () => {
 
   it.each(["flow 1", "flow 2"])("draws the spans of %s by their names", (flow) => {
     const drawn = page.take(flow)
-    const named = [...drawn.matchAll(/\b([A-Z][A-Za-z]+\.[a-z][A-Za-z]+|synchronize\.[A-Za-z]+|runTask|readDocument|claim [A-Za-z]+ ?[a-z]*)/g)]
+    const named = [
+      ...drawn.matchAll(
+        /\b([A-Z][A-Za-z]+\.[a-z][A-Za-z]+|synchronize\.[A-Za-z]+|runTask|readDocument|claim [A-Za-z]+ ?[a-z]*)/g
+      )
+    ]
     assert.isNotEmpty(named)
     for (const [, name = ""] of named) assert.include(sources, name.trim(), name)
   })

@@ -22,7 +22,9 @@ const asPgConfigSays = (): string | undefined => {
 export const postgresPrograms: string | undefined = [
   process.env["PENSTOCK_TEST_POSTGRES"],
   asPgConfigSays(),
-  ...globSync(["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"]).toSorted().toReversed()
+  ...globSync(["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"])
+    .toSorted()
+    .toReversed()
 ]
   .map(pathOf)
   .find((directory) => directory !== undefined)

@@ -15,26 +15,21 @@ export interface BlockPlace {
 /** A block that did not do what its document says. */
 export class BlockFailed extends Data.TaggedError("BlockFailed")<{ readonly message: string }> {}
 
-/** Packages come from npm's cache, and run nothing when they are installed. */
 const ours = {
   PATH: process.env["PATH"],
   HOME: process.env["HOME"],
   NODE_COMPILE_CACHE: place("node_modules/.cache/node"),
-  npm_config_prefer_offline: "true",
-  npm_config_ignore_scripts: "true",
-  npm_config_audit: "false",
-  npm_config_fund: "false",
   npm_config_update_notifier: "false"
 }
 
-/** The first line that fails ends it. */
-const asBash = (text: string) => ["-euo", "pipefail", "-c", text]
+/** The first line that fails ends it. Where its input is a socket, bash would read somebody's start files. */
+const asBash = (text: string) => ["--norc", "--noprofile", "-euo", "pipefail", "-c", text]
 
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 
 /** Runs it to its end, with what it printed; fails with all that it said where a command of it does. */
 export const runBlock = Effect.fnUntraced(function* ({ cwd, env }: BlockPlace, block: string) {
-  const child = yield* ChildProcess.make("bash", asBash(block), { cwd, env: { ...ours, ...env } })
+  const child = yield* ChildProcess.make("bash", asBash(block), { cwd, env: { ...ours, ...env }, stdin: "ignore" })
   const [out, err, code] = yield* Effect.all([text(child.stdout), text(child.stderr), child.exitCode], {
     concurrency: "unbounded"
   })
@@ -48,7 +43,12 @@ export const startBlock = ({ cwd, env }: BlockPlace, block: string) =>
     Effect.sync(() => {
       let output = ""
       // A process group of its own, as a shell gives one to each line: Ctrl-C reaches all of it.
-      const child = spawn("bash", asBash(block), { cwd, env: { ...ours, ...env }, detached: true })
+      const child = spawn("bash", asBash(block), {
+        cwd,
+        env: { ...ours, ...env },
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"]
+      })
       for (const stream of [child.stdout, child.stderr]) {
         stream.on("data", (piece: Buffer) => {
           output += piece.toString()
