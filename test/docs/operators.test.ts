@@ -107,6 +107,9 @@ const answers = (out: string): ReadonlyArray<Record<string, unknown>> =>
     .split("\n")
     .map((line) => JSON.parse(line))
 
+/** Each command of a block is a process that starts; on a machine with other work that takes a while. */
+const patient = 180_000
+
 layer(services, { excludeTestServices: true, timeout: "3 minutes" })("docs/operators.md", (it) => {
   it.effect(
     "lists every command, and none that does not exist",
@@ -136,95 +139,112 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("docs/opera
         })
         assert.deepStrictEqual(listed.toSorted(), existing.toSorted())
       }),
-    // Each command is started once for its help.
-    180_000
+    patient
   )
 
-  it.effect("lists the demo's flags", () =>
-    Effect.gen(function* () {
-      const listed = firstCells(yield* readPage, "`npm run demo").flatMap(codeSpans)
-      const flags = namesUnder("FLAGS", yield* help("demo"))
-      assert.deepStrictEqual(listed.map((flag) => flag.split(" ")[0]).sort(), [...flags].sort())
-    })
+  it.effect(
+    "lists the demo's flags",
+    () =>
+      Effect.gen(function* () {
+        const listed = firstCells(yield* readPage, "`npm run demo").flatMap(codeSpans)
+        const flags = namesUnder("FLAGS", yield* help("demo"))
+        assert.deepStrictEqual(listed.map((flag) => flag.split(" ")[0]).sort(), [...flags].sort())
+      }),
+    patient
   )
 
-  it.effect("makes a database that its role can make all tables in", () =>
-    Effect.gen(function* () {
-      const server = Redacted.make(inject("postgresUrl"))
-      const name = `penstock_${randomUUID().replaceAll("-", "")}`
-      const statements = page.take("database").replaceAll("penstock", name).split("\n")
-      const admin = (statement: string) => withConnection(server, (sql) => sql.unsafe(statement))
-      yield* Effect.addFinalizer(() =>
-        Effect.orDie(Effect.andThen(admin(`DROP DATABASE ${name} WITH (FORCE)`), admin(`DROP ROLE ${name}`)))
-      )
-      for (const statement of statements) yield* admin(statement)
-      const own = new URL(Redacted.value(urlOfDatabase(server, name)))
-      own.username = name
-      own.password = encodeURIComponent("change this")
-      const applied = yield* runMigrations.pipe(
-        Effect.provide(PgClient.layer({ url: Redacted.make(own.href), maxConnections: 1 }), { local: true }),
-        Effect.scoped
-      )
-      assert.isNotEmpty(applied)
-    }).pipe(Effect.scoped)
+  it.effect(
+    "makes a database that its role can make all tables in",
+    () =>
+      Effect.gen(function* () {
+        const server = Redacted.make(inject("postgresUrl"))
+        const name = `penstock_${randomUUID().replaceAll("-", "")}`
+        const statements = page.take("database").replaceAll("penstock", name).split("\n")
+        const admin = (statement: string) => withConnection(server, (sql) => sql.unsafe(statement))
+        yield* Effect.addFinalizer(() =>
+          Effect.orDie(Effect.andThen(admin(`DROP DATABASE ${name} WITH (FORCE)`), admin(`DROP ROLE ${name}`)))
+        )
+        for (const statement of statements) yield* admin(statement)
+        const own = new URL(Redacted.value(urlOfDatabase(server, name)))
+        own.username = name
+        own.password = encodeURIComponent("change this")
+        const applied = yield* runMigrations.pipe(
+          Effect.provide(PgClient.layer({ url: Redacted.make(own.href), maxConnections: 1 }), { local: true }),
+          Effect.scoped
+        )
+        assert.isNotEmpty(applied)
+      }).pipe(Effect.scoped),
+    patient
   )
 
-  it.effect("starts a service of which it can be asked how it does", () =>
-    Effect.gen(function* () {
-      const { run, url } = yield* Operated
-      const [ready] = answers((yield* run(page.take("health"))).out)
-      assert.deepInclude(ready, { status: "ready" })
-      const [overview, topics] = answers((yield* run(page.take("overview"))).out)
-      assert.isDefined(overview?.["accounting_points"])
-      assert.isNotEmpty(topics?.["groups"])
-      assert.include((yield* run(page.take("metrics"))).out, "penstock_build_info{")
-      const doctor = yield* run(page.take("doctor"))
-      assert.include(doctor.out, "ok    database")
-      assert.notInclude(doctor.out, "FAIL")
-      // Each request of the table but those that change something, as this key may.
-      for (const cell of firstCells(yield* readPage, "request |")) {
-        for (const [, path = ""] of cell.matchAll(/`(?:GET )?(\/(?!topic\/dead_letter\/)[^`]*)`/g)) {
-          if (path.includes("{") || path.endsWith("/events") || path.endsWith("redrive")) continue
-          const response = yield* HttpClient.execute(
-            HttpClientRequest.bearerToken(HttpClientRequest.get(`${url}${path}`), blockKeys.READ_KEY)
-          )
-          assert.strictEqual(response.status, 200, path)
+  it.effect(
+    "starts a service of which it can be asked how it does",
+    () =>
+      Effect.gen(function* () {
+        const { run, url } = yield* Operated
+        const [ready] = answers((yield* run(page.take("health"))).out)
+        assert.deepInclude(ready, { status: "ready" })
+        const [overview, topics] = answers((yield* run(page.take("overview"))).out)
+        assert.isDefined(overview?.["accounting_points"])
+        assert.isNotEmpty(topics?.["groups"])
+        assert.include((yield* run(page.take("metrics"))).out, "penstock_build_info{")
+        const doctor = yield* run(page.take("doctor"))
+        assert.include(doctor.out, "ok    database")
+        assert.notInclude(doctor.out, "FAIL")
+        // Each request of the table but those that change something, as this key may.
+        for (const cell of firstCells(yield* readPage, "request |")) {
+          for (const [, path = ""] of cell.matchAll(/`(?:GET )?(\/(?!topic\/dead_letter\/)[^`]*)`/g)) {
+            if (path.includes("{") || path.endsWith("/events") || path.endsWith("redrive")) continue
+            const response = yield* HttpClient.execute(
+              HttpClientRequest.bearerToken(HttpClientRequest.get(`${url}${path}`), blockKeys.READ_KEY)
+            )
+            assert.strictEqual(response.status, 200, path)
+          }
         }
-      }
-    })
+      }),
+    patient
   )
 
-  it.effect("tries the adapter, and syncs from it", () =>
-    Effect.gen(function* () {
-      const adapter = yield* AdapterSimulator
-      const { run } = yield* Operated
-      const { gsrn } = yield* adapter.point(0)
-      const doctor = yield* run(page.take("doctor adapter"), { [printedGsrn]: gsrn })
-      assert.notInclude(doctor.out, "FAIL")
-      const { out } = yield* run(page.take("sync"), { [printedGsrn]: gsrn })
-      assert.match(out, /relevant +1/)
-      assert.include(out, "claimed of 1 relevant")
-    })
+  it.effect(
+    "tries the adapter, and syncs from it",
+    () =>
+      Effect.gen(function* () {
+        const adapter = yield* AdapterSimulator
+        const { run } = yield* Operated
+        const { gsrn } = yield* adapter.point(0)
+        const doctor = yield* run(page.take("doctor adapter"), { [printedGsrn]: gsrn })
+        assert.notInclude(doctor.out, "FAIL")
+        const { out } = yield* run(page.take("sync"), { [printedGsrn]: gsrn })
+        assert.match(out, /relevant +1/)
+        assert.include(out, "claimed of 1 relevant")
+      }),
+    patient
   )
 
-  it.effect("shows what goes by in a topic", () =>
-    Effect.gen(function* () {
-      const { run } = yield* Operated
-      const { out } = yield* run(page.take("topic tail"))
-      assert.strictEqual(out.trim().split("\n").length, 10)
-    })
+  it.effect(
+    "shows what goes by in a topic",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* Operated
+        const { out } = yield* run(page.take("topic tail"))
+        assert.strictEqual(out.trim().split("\n").length, 10)
+      }),
+    patient
   )
 
-  it.effect("counts what a purge would delete, and then deletes it", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const { run } = yield* Operated
-      yield* sql`INSERT INTO flex.accounting_point (business_id, created_at) VALUES (${gsrnOf(1)}, now() - interval '100 days')`
-      const { out } = yield* run(page.take("purge"))
-      const [would, did] = out.split("\n")
-      assert.match(would ?? "", /^Would delete 1 accounting point,/)
-      assert.match(did ?? "", /^Deleted 1 accounting point,/)
-    })
+  it.effect(
+    "counts what a purge would delete, and then deletes it",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const { run } = yield* Operated
+        yield* sql`INSERT INTO flex.accounting_point (business_id, created_at) VALUES (${gsrnOf(1)}, now() - interval '100 days')`
+        const { out } = yield* run(page.take("purge"))
+        const [would, did] = out.split("\n")
+        assert.match(would ?? "", /^Would delete 1 accounting point,/)
+        assert.match(did ?? "", /^Deleted 1 accounting point,/)
+      }),
+    patient
   )
 
   it.effect(
@@ -257,33 +277,39 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("docs/opera
         assert.deepStrictEqual(yield* good(yield* settingOf("both keys")), [200, 200])
         assert.deepStrictEqual(yield* good(yield* settingOf("new key")), [401, 200])
       }).pipe(Effect.scoped),
-    180_000
+    patient
   )
 
-  it.effect("installs the package under the name that it has", () =>
-    Effect.sync(() => {
-      // Packed, installed and started in test/exports/package.test.ts.
-      const file = `penstock-${manifest.version}.tgz`
-      assert.strictEqual(page.take("package"), `npm pack\nnpm install ./${file}\nnpx penstock start`)
-    })
+  it.effect(
+    "installs the package under the name that it has",
+    () =>
+      Effect.sync(() => {
+        // Packed, installed and started in test/exports/package.test.ts.
+        const file = `penstock-${manifest.version}.tgz`
+        assert.strictEqual(page.take("package"), `npm pack\nnpm install ./${file}\nnpx penstock start`)
+      }),
+    patient
   )
 
-  it.effect("names the containers' parts as they are", () =>
-    Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
-      // No engine is at hand; test/containers.test.ts holds the files against the code.
-      assert.strictEqual(page.take("containers"), "docker compose up --build")
-      const compose = parse(
-        yield* files.readFileString(new URL("../../docker-compose.yml", import.meta.url).pathname),
-        { merge: true }
-      ) as { readonly services: Record<string, { readonly deploy?: { readonly replicas?: number } }> }
-      for (const name of ["answers", "works"]) assert.strictEqual(compose.services[name]?.deploy?.replicas, 2)
-      assert.property(compose.services, "postgres")
-      const drawn = [...page.take("several instances").matchAll(/PENSTOCK_ROLES=([a-z,]+)/g)].flatMap(([, list = ""]) =>
-        list.split(",")
-      )
-      assert.sameMembers(drawn, [...roles])
-    })
+  it.effect(
+    "names the containers' parts as they are",
+    () =>
+      Effect.gen(function* () {
+        const files = yield* FileSystem.FileSystem
+        // No engine is at hand; test/containers.test.ts holds the files against the code.
+        assert.strictEqual(page.take("containers"), "docker compose up --build")
+        const compose = parse(
+          yield* files.readFileString(new URL("../../docker-compose.yml", import.meta.url).pathname),
+          { merge: true }
+        ) as { readonly services: Record<string, { readonly deploy?: { readonly replicas?: number } }> }
+        for (const name of ["answers", "works"]) assert.strictEqual(compose.services[name]?.deploy?.replicas, 2)
+        assert.property(compose.services, "postgres")
+        const drawn = [...page.take("several instances").matchAll(/PENSTOCK_ROLES=([a-z,]+)/g)].flatMap(
+          ([, list = ""]) => list.split(",")
+        )
+        assert.sameMembers(drawn, [...roles])
+      }),
+    patient
   )
 
   it.effect("has no other blocks", () => Effect.sync(() => assert.deepStrictEqual(page.untaken(), [])))

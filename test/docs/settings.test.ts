@@ -23,46 +23,55 @@ const table = Object.entries<Setting<unknown>>(Settings)
 
 const services = Layer.mergeAll(TestDatabase.layer, NodeHttpClient.layerUndici, NodeServices.layer)
 
+/** Each command of a block is a process that starts; on a machine with other work that takes a while. */
+const patient = 180_000
+
 layer(services, { excludeTestServices: true })("docs/settings.md", (it) => {
-  it.effect("lists every setting with its default and meaning", () =>
-    Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
-      const text = yield* files.readFileString(file)
-      const asCode = text.replace(
-        /(<!-- settings[^>]*-->\s*\| name[^\n]*\n\|[^\n]*\n)[\s\S]*?(\n<!-- end of settings -->)/,
-        (_, head: string, end: string) => `${head}${table}${end}`
-      )
-      assert.include(asCode, table)
-      yield* Effect.promise(() => expect(asCode).toMatchFileSnapshot(file))
-    })
+  it.effect(
+    "lists every setting with its default and meaning",
+    () =>
+      Effect.gen(function* () {
+        const files = yield* FileSystem.FileSystem
+        const text = yield* files.readFileString(file)
+        const asCode = text.replace(
+          /(<!-- settings[^>]*-->\s*\| name[^\n]*\n\|[^\n]*\n)[\s\S]*?(\n<!-- end of settings -->)/,
+          (_, head: string, end: string) => `${head}${table}${end}`
+        )
+        assert.include(asCode, table)
+        yield* Effect.promise(() => expect(asCode).toMatchFileSnapshot(file))
+      }),
+    patient
   )
 
-  it.effect("says how settings are read from a file", () =>
-    Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
-      const { url } = yield* TestDatabase
-      const cwd = yield* ownCheckout
-      const [copy = "", start = ""] = page.take("env file").split("\n")
-      const port = yield* freePort
-      // As somebody fills it in between the two lines.
-      const filledIn = [
-        ["#HTTP_PORT=8080", `HTTP_PORT=${port}`],
-        ["#DATABASE_URL=", `DATABASE_URL=${Redacted.value(url)}`],
-        ["#HTTP_HOST=0.0.0.0", "HTTP_HOST=127.0.0.1"]
-      ] as const
-      yield* startBlock({ cwd, env: {} }, copy).pipe(
-        Effect.flatMap(({ ended }) => Effect.promise(() => ended)),
-        Effect.scoped
-      )
-      let env = yield* files.readFileString(join(cwd, ".env"))
-      for (const [printed, here] of filledIn) {
-        assert.include(env, printed)
-        env = env.replace(printed, here)
-      }
-      yield* files.writeFileString(join(cwd, ".env"), env)
-      const started = yield* startBlock({ cwd, env: {} }, start)
-      yield* untilReady(`http://127.0.0.1:${port}`, started.output)
-    })
+  it.effect(
+    "says how settings are read from a file",
+    () =>
+      Effect.gen(function* () {
+        const files = yield* FileSystem.FileSystem
+        const { url } = yield* TestDatabase
+        const cwd = yield* ownCheckout
+        const [copy = "", start = ""] = page.take("env file").split("\n")
+        const port = yield* freePort
+        // As somebody fills it in between the two lines.
+        const filledIn = [
+          ["#HTTP_PORT=8080", `HTTP_PORT=${port}`],
+          ["#DATABASE_URL=", `DATABASE_URL=${Redacted.value(url)}`],
+          ["#HTTP_HOST=0.0.0.0", "HTTP_HOST=127.0.0.1"]
+        ] as const
+        yield* startBlock({ cwd, env: {} }, copy).pipe(
+          Effect.flatMap(({ ended }) => Effect.promise(() => ended)),
+          Effect.scoped
+        )
+        let env = yield* files.readFileString(join(cwd, ".env"))
+        for (const [printed, here] of filledIn) {
+          assert.include(env, printed)
+          env = env.replace(printed, here)
+        }
+        yield* files.writeFileString(join(cwd, ".env"), env)
+        const started = yield* startBlock({ cwd, env: {} }, start)
+        yield* untilReady(`http://127.0.0.1:${port}`, started.output)
+      }),
+    patient
   )
 
   it.effect("has no other blocks", () => Effect.sync(() => assert.deepStrictEqual(page.untaken(), [])))
