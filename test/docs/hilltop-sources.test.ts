@@ -11,7 +11,7 @@ import { freePort } from "../../layers/embedded/freePort.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { ownCheckout } from "../support/ownCheckout.ts"
-import { startBlock } from "../support/runBlock.ts"
+import { runBlock, startBlock } from "../support/runBlock.ts"
 import { blockKeys, serviceBlock } from "../support/serviceBlock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -139,8 +139,9 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("docs/hillt
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const port = yield* freePort
+        const cwd = yield* ownCheckout
         const block = page.take("simulated servers").replace("--port 9100", `--port ${port} --one-server`)
-        const started = yield* startBlock({ cwd: yield* ownCheckout, env: {} }, block)
+        const started = yield* startBlock({ cwd, env: {} }, block)
         const rows = yield* until(
           Effect.sync(() => /INSERT INTO[^;]*;/.exec(started.output())?.[0]),
           (found) => found !== undefined
@@ -148,6 +149,11 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("docs/hillt
         yield* sql.withTransaction(
           Effect.andThen(sql.unsafe(rows ?? ""), sql`DELETE FROM hilltop_sources WHERE id > 3`)
         )
+        const added = yield* runBlock(
+          { cwd, env: { DATABASE_URL: Redacted.value((yield* TestDatabase).url) } },
+          page.take("add a simulated source").replace("9100", String(port))
+        )
+        assert.match(added.out, /^\d+\n$/)
       }).pipe(Effect.scoped),
     patient
   )

@@ -10,7 +10,7 @@ import { freePort } from "../../layers/embedded/freePort.ts"
 import { type Setting, Settings } from "../../layers/Settings.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { ownCheckout } from "../support/ownCheckout.ts"
-import { startBlock } from "../support/runBlock.ts"
+import { runBlock, startBlock } from "../support/runBlock.ts"
 import { untilReady } from "../support/serviceBlock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -50,26 +50,27 @@ layer(services, { excludeTestServices: true })("docs/settings.md", (it) => {
         const files = yield* FileSystem.FileSystem
         const { url } = yield* TestDatabase
         const cwd = yield* ownCheckout
-        const [copy = "", start = ""] = page.take("env file").split("\n")
+        const lines = page.take("env file").split("\n")
         const port = yield* freePort
-        // As somebody fills it in between the two lines.
+        yield* runBlock({ cwd, env: {} }, lines.slice(0, -1).join("\n"))
+        // As somebody fills it in before the last line.
         const filledIn = [
           ["#HTTP_PORT=8080", `HTTP_PORT=${port}`],
           ["#DATABASE_URL=", `DATABASE_URL=${Redacted.value(url)}`],
           ["#HTTP_HOST=0.0.0.0", "HTTP_HOST=127.0.0.1"]
         ] as const
-        yield* startBlock({ cwd, env: {} }, copy).pipe(
-          Effect.flatMap(({ ended }) => Effect.promise(() => ended)),
-          Effect.scoped
-        )
         let env = yield* files.readFileString(join(cwd, ".env"))
         for (const [printed, here] of filledIn) {
           assert.include(env, printed)
           env = env.replace(printed, here)
         }
         yield* files.writeFileString(join(cwd, ".env"), env)
-        const started = yield* startBlock({ cwd, env: {} }, start)
-        yield* untilReady(`http://127.0.0.1:${port}`, started.output)
+        const started = yield* startBlock({ cwd, env: {} }, lines.at(-1) ?? "")
+        const here = `http://127.0.0.1:${port}`
+        yield* untilReady(here, started.output)
+        const asked = page.take("keys of the file").replace("http://localhost:8080", here)
+        const { out } = yield* runBlock({ cwd, env: {} }, asked)
+        assert.include(out, "admin")
       }),
     patient
   )
