@@ -1,5 +1,5 @@
 /**
- * Every setting of the service: its name, form, default and meaning, in the order of the README's table.
+ * Every setting of the service: its name, form, default and meaning, in the order of the table in docs/settings.md.
  *
  * The layer that uses a setting reads it (`yield* Settings.ADAPTER_TIMEOUT`). `checkSettings` reads them all once before
  * anything starts, so that a bad configuration is reported whole, by name and never by value.
@@ -9,7 +9,7 @@ import { Config, Data, Duration, Effect, Option, Redacted, Result, Schema } from
 /** One setting: a `Config` with what an operator has to know about it. */
 export interface Setting<A> {
   readonly config: Config.Config<A>
-  /** As the README shows it. */
+  /** As docs/settings.md shows it. */
   readonly fallback: string
   readonly meaning: string
   /** What is said of a value that does not fit, after the setting's name. */
@@ -362,7 +362,7 @@ export const Settings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
     orNone(httpUrl("OTEL_EXPORTER_OTLP_ENDPOINT")),
     "off",
-    "traces, metrics and logs over OTLP, to `/v1/traces` … below it; see [traces](docs/traces.md)"
+    "traces, metrics and logs over OTLP, to `/v1/traces` … below it"
   ),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: setting(
     orNone(httpUrl("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")),

@@ -22,6 +22,28 @@ const refuseHalfWay = Effect.gen(function* () {
   })
 })
 
+/**
+ * A migration that comes before one that was applied would be passed over without a word, and its tables be missing for good: a
+ * database that a version between two releases has made.
+ */
+const refuseGaps = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [known] = yield* sql<{ there: boolean }>`SELECT to_regclass(${table}) IS NOT NULL AS there`
+  if (known?.there !== true) return
+  const recorded = yield* sql<{ id: number }>`SELECT migration_id AS id FROM ${sql(table)}`
+  const applied = new Set(recorded.map(({ id }) => id))
+  const last = Math.max(0, ...applied)
+  const lacking = Object.keys(migrations).find((name) => {
+    const id = Number.parseInt(name, 10)
+    return id < last && !applied.has(id)
+  })
+  if (lacking === undefined) return
+  return yield* new Migrator.MigrationError({
+    kind: "BadState",
+    message: `the database is at step ${last} and lacks ${lacking}: a version that was never released has made it; begin with an empty database, or restore a backup of a release`
+  })
+})
+
 /** Hears of each migration when it begins: a large table takes a while. */
 export const MigrationWatcher = Context.Reference<(name: string) => Effect.Effect<void>>(
   "penstock/layers/postgres/MigrationWatcher",
@@ -40,7 +62,9 @@ const watched = Effect.gen(function* () {
 const nameOf = (id: number, name: string): string => `${String(id).padStart(4, "0")}_${name}`
 
 /** Applies what is pending, in one transaction; the names of what it applied. */
-export const runMigrations = Effect.andThen(refuseHalfWay, Migrator.make({})({ loader: watched, table })).pipe(
+export const runMigrations = refuseHalfWay.pipe(
+  Effect.andThen(refuseGaps),
+  Effect.andThen(Migrator.make({})({ loader: watched, table })),
   Effect.map((applied) => applied.map(([id, name]) => nameOf(id, name)))
 )
 

@@ -160,7 +160,7 @@ export const checkDatabase = Effect.gen(function* () {
     Effect.catchTags({
       SqlError: (error) => Effect.succeed(told(error)),
       DatabaseUnusable: ({ message }) =>
-        Effect.succeed([failed("database", message, "see the README, of DATABASE_URL")])
+        Effect.succeed([failed("database", message, "see DATABASE_URL in docs/settings.md")])
     })
   )
 })

@@ -3,7 +3,7 @@
  * is asked answers something that can be used.
  *
  * A service that answers while its work has stopped is not healthy. Every instance reports the due work of all, so that work
- * is not overlooked when the only instance that did it is gone. The reasons for the bounds are in the README.
+ * is not overlooked when the only instance that did it is gone. The reasons for the bounds are in docs/operators.md.
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import { Loops, stuckLoops } from "../running/Loop.ts"

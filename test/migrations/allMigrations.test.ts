@@ -102,6 +102,18 @@ describe("the migrations", () => {
   })
 
   layer(TestDatabase.empty)((it) => {
+    it.effect("refuse a database that lacks one before its last, instead of passing it over", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* runMigrations
+        yield* sql`DELETE FROM penstock_migrations WHERE migration_id = 20`
+        const error = yield* Effect.flip(runMigrations)
+        assert.include(error._tag === "MigrationError" ? error.message : "", "lacks 0020_refresh")
+      })
+    )
+  })
+
+  layer(TestDatabase.empty)((it) => {
     it.effect("refuse a database that took some of them, in one sentence", () =>
       Effect.gen(function* () {
         yield* asAfterStep(9)
