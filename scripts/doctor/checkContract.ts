@@ -75,12 +75,12 @@ const bodyFindings = (gsrn: Gsrn, { contentType, text }: Answer) =>
   decode(text).pipe(
     Effect.map((body): ReadonlyArray<Finding> => {
       const answer = answerFromBody(gsrn, body)
-      if (typeof answer === "string") return [failed("body", answer, "see the adapter's contract")]
+      if (typeof answer === "string") return [failed("body", answer, "see docs/adapter-authors.md")]
       const rows = Object.values(answer.timelines).reduce((sum, timeline) => sum + timeline.length, 0)
       return [ok("body", `as the contract has it, ${rows} rows`)]
     }),
     Effect.catchTag("SchemaError", (error) =>
-      Effect.succeed([failed("body", describeFaults("the answer", error), "see the adapter's contract")])
+      Effect.succeed([failed("body", describeFaults("the answer", error), "see docs/adapter-authors.md")])
     ),
     Effect.map((findings) =>
       /^application\/(?:[\w.-]+\+)?json\b/.test(contentType)

@@ -74,7 +74,7 @@ const adapterFinding = (answer: Answer, hasKey: boolean, bare: number | undefine
   return failed(
     check,
     `does not take the request (${answer.status})`,
-    "check the path in ADAPTER_URL, and the contract in the README"
+    "check the path in ADAPTER_URL, and the contract in docs/adapter-authors.md"
   )
 }
 

@@ -53,8 +53,8 @@ export const strands = <P extends Period>(
     : [timeline]
 
 const validity = {
-  valid_from: Bound,
-  valid_to: Schema.optional(Schema.NullOr(Bound))
+  valid_from: Bound.pipe(Schema.annotateEncoded({ description: "Included." })),
+  valid_to: Schema.optional(Schema.NullOr(Bound)).annotate({ description: "Excluded; absent or null means open." })
 }
 interface Validity {
   readonly valid_from: number
@@ -73,16 +73,20 @@ const OneOrBothDirections = Schema.Union([Direction, Schema.Array(Direction)])
 
 /** The body of the adapter's 200, snake_case as it is sent. Unknown further fields are ignored. */
 export const AdapterBody = Schema.Struct({
-  gsrn: Schema.String,
+  gsrn: Schema.String.annotate({ description: "The one that was asked for." }),
   end_user: Schema.Array(
     Schema.Struct({
       business_id: EndUserNumber,
       entity_type: Schema.optional(Schema.NullOr(EntityType)),
       ...validity
     }).check(inOrder)
-  ),
-  energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)),
-  metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)),
+  ).annotate({ description: "Rows that do not overlap, as in every timeline. Persons have 11 digits, organisations 9." }),
+  energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)).annotate({
+    description: "By GLN."
+  }),
+  metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)).annotate({
+    description: "By EIC code of type Y."
+  }),
   energy_direction: Schema.optional(
     Schema.NullOr(Schema.Array(Schema.Struct({ direction: OneOrBothDirections, ...validity }).check(inOrder)))
   ),

@@ -56,17 +56,24 @@ export const formatPreciseInstant = (instant: Instant): string => {
   return whole.replace("Z", `${String(micros % 1000).padStart(3, "0")}Z`)
 }
 
+const rule = "must be an RFC 3339 time with an offset"
+
+/** What JSON Schema can say of it, in what all dialects of regular expressions share; the calendar is the parser's. */
+const Rfc3339Text = Schema.String.annotate({ format: "date-time" }).check(
+  Schema.isPattern(
+    /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$/,
+    { message: rule }
+  )
+)
+
 const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (instant: Instant) => string) =>
-  Schema.String.pipe(
+  Rfc3339Text.pipe(
     Schema.decodeTo(
       Schema.Finite,
       SchemaTransformation.transformEffect({
         decode: (text: string, options) =>
           Option.match(parse(text), {
-            onNone: () =>
-              Effect.fail(
-                new SchemaIssue.InvalidValue({ message: "must be an RFC 3339 time with an offset" }, text, options)
-              ),
+            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: rule }, text, options)),
             onSome: (instant) => Effect.succeed(instant)
           }),
         encode: (instant) => Effect.succeed(format(instant))
