@@ -56,24 +56,17 @@ export const formatPreciseInstant = (instant: Instant): string => {
   return whole.replace("Z", `${String(micros % 1000).padStart(3, "0")}Z`)
 }
 
-const rule = "must be an RFC 3339 time with an offset"
-
-/** What JSON Schema can say of it, in what all dialects of regular expressions share; the calendar is the parser's. */
-const Rfc3339Text = Schema.String.annotate({ format: "date-time" }).check(
-  Schema.isPattern(
-    /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$/,
-    { message: rule }
-  )
-)
-
 const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (instant: Instant) => string) =>
-  Rfc3339Text.pipe(
+  Schema.String.pipe(
     Schema.decodeTo(
       Schema.Finite,
       SchemaTransformation.transformEffect({
         decode: (text: string, options) =>
           Option.match(parse(text), {
-            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: rule }, text, options)),
+            onNone: () =>
+              Effect.fail(
+                new SchemaIssue.InvalidValue({ message: "must be an RFC 3339 time with an offset" }, text, options)
+              ),
             onSome: (instant) => Effect.succeed(instant)
           }),
         encode: (instant) => Effect.succeed(format(instant))
@@ -87,5 +80,13 @@ export const Instant = rfc3339Text(parseInstant, formatInstant)
 /** The same to microseconds. */
 export const PreciseInstant = rfc3339Text(parsePreciseInstant, formatPreciseInstant)
 
+/** What JSON Schema can say of such a text, in what all dialects of regular expressions share; the calendar is the parser's. */
+const BoundText = Schema.String.check(
+  Schema.isPattern(
+    /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$/,
+    { message: "must be an RFC 3339 time with an offset" }
+  )
+).annotate({ format: "date-time" })
+
 /** RFC 3339 text of the bounds of what holds, by `parseBound`. */
-export const Bound = rfc3339Text(parseBound, formatInstant)
+export const Bound = BoundText.pipe(Schema.decodeTo(rfc3339Text(parseBound, formatInstant)))
