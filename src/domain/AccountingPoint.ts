@@ -53,8 +53,8 @@ export const strands = <P extends Period>(
     : [timeline]
 
 const validity = {
-  valid_from: Bound.pipe(Schema.annotateEncoded({ description: "Included." })),
-  valid_to: Schema.optional(Schema.NullOr(Bound)).annotate({ description: "Excluded; absent or null means open." })
+  valid_from: Bound,
+  valid_to: Schema.optionalKey(Schema.NullOr(Bound).annotate({ description: "Excluded; absent or null means open." }))
 }
 interface Validity {
   readonly valid_from: number
@@ -77,7 +77,7 @@ export const AdapterBody = Schema.Struct({
   end_user: Schema.Array(
     Schema.Struct({
       business_id: EndUserNumber,
-      entity_type: Schema.optional(Schema.NullOr(EntityType)),
+      entity_type: Schema.optionalKey(Schema.NullOr(EntityType)),
       ...validity
     }).check(inOrder)
   ).annotate({ description: "Rows that do not overlap, as in every timeline. Persons have 11 digits, organisations 9." }),
@@ -87,11 +87,11 @@ export const AdapterBody = Schema.Struct({
   metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)).annotate({
     description: "By EIC code of type Y."
   }),
-  energy_direction: Schema.optional(
+  energy_direction: Schema.optionalKey(
     Schema.NullOr(Schema.Array(Schema.Struct({ direction: OneOrBothDirections, ...validity }).check(inOrder)))
   ),
-  latitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -90, maximum: 90 })))),
-  longitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -180, maximum: 180 }))))
+  latitude: Schema.optionalKey(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -90, maximum: 90 })))),
+  longitude: Schema.optionalKey(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -180, maximum: 180 }))))
 })
 export type AdapterBody = typeof AdapterBody.Type
 
