@@ -80,7 +80,9 @@ export const AdapterBody = Schema.Struct({
       entity_type: Schema.optionalKey(Schema.NullOr(EntityType)),
       ...validity
     }).check(inOrder)
-  ).annotate({ description: "Rows that do not overlap, as in every timeline. Persons have 11 digits, organisations 9." }),
+  ).annotate({
+    description: "Rows that do not overlap, as in every timeline. Persons have 11 digits, organisations 9."
+  }),
   energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)).annotate({
     description: "By GLN."
   }),

@@ -9,7 +9,7 @@ import { parseObservationMessage } from "../../src/domain/Observation.ts"
 import { binaryCloudEvent, CloudEvent, eventPartitions, PlainEvent } from "../../src/domain/ThinEvent.ts"
 import { maxMessageBytes } from "../../src/stream/KafkaSink.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
-import { asyncApi, faultsOf, messagesOf, resolved } from "../support/asyncApi.ts"
+import { asyncApi, faultsOf, follow, messagesOf, resolved } from "../support/asyncApi.ts"
 
 const examples = Object.entries(asyncApi.components.messages).flatMap(([message, { examples }]) =>
   examples.map(({ headers = {}, payload }, n) => ({ message, headers, payload, title: `${message} ${n + 1}` }))
@@ -27,23 +27,24 @@ describe("docs/asyncapi.yaml", () => {
   it("leads nowhere by a reference", () => {
     const references = [...JSON.stringify(asyncApi).matchAll(/"\$ref":"([^"]+)"/g)].map(([, target = ""]) => target)
     assert.isNotEmpty(references)
-    for (const $ref of references) assert.isDefined(resolved({ $ref }), $ref)
+    for (const $ref of references) assert.isDefined(follow($ref), $ref)
   })
 
   it("names the topics of the code, with their partitions and settings", () => {
-    const kafkaOf = (channel: string) => resolved(asyncApi.channels[channel]?.bindings).kafka
-    const described = Object.fromEntries(
-      Object.entries(asyncApi.channels).map(([channel, { address }]) => [address, kafkaOf(channel).partitions])
-    )
+    const channels = Object.entries(asyncApi.channels).map(([channel, { address, bindings }]) => ({
+      channel,
+      address,
+      kafka: resolved(bindings).kafka
+    }))
+    const described = Object.fromEntries(channels.map(({ address, kafka }) => [address, kafka.partitions]))
     assert.deepStrictEqual(described, {
       ...streamTopics({ rawTopic: "hilltop_raw", observationsTopic: "observations" }),
       accounting_point_events: eventPartitions,
       accounting_point_events_dead_letters: 1
     })
-    for (const channel of Object.keys(asyncApi.channels)) {
-      const { topicConfiguration: settings } = kafkaOf(channel)
-      if (channel === "accountingPointEvents") assert.isUndefined(settings)
-      else assert.strictEqual(settings["max.message.bytes"], maxMessageBytes)
+    for (const { channel, kafka } of channels) {
+      const bytes = channel === "accountingPointEvents" ? undefined : maxMessageBytes
+      assert.strictEqual(kafka.topicConfiguration?.["max.message.bytes"], bytes, channel)
     }
   })
 

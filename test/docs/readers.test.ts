@@ -172,7 +172,10 @@ layer(services, { excludeTestServices: true, timeout: "120 seconds" })("docs/rea
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const reading = Effect.gen(function* () {
-        const grants = page.take("a role for readers").split(/;\s*/).filter((statement) => statement !== "")
+        const grants = page
+          .take("a role for readers")
+          .split(/;\s*/)
+          .filter((statement) => statement !== "")
         for (const grant of grants) yield* sql.unsafe(grant).unprepared
         yield* sql.unsafe("SET LOCAL ROLE penstock_reader").unprepared
         for (const name of ["series of a site", "values", "values as of", "versions in SQL"]) {
@@ -255,7 +258,8 @@ await withKafka("the reader in Python", (brokers) => {
             )
             const records = yield* Effect.gen(function* () {
               const { send } = yield* KafkaSink
-              for (const record of [...documents(council, 8), ...story]) yield* send([{ ...record, topic: names.rawTopic }])
+              for (const record of [...documents(council, 8), ...story])
+                yield* send([{ ...record, topic: names.rawTopic }])
               yield* settledOn(names)
               return yield* readAll(names.observationsTopic)
             }).pipe(Effect.provide(stages))
@@ -269,7 +273,12 @@ await withKafka("the reader in Python", (brokers) => {
                     .replace(".penstock/python/bin/python", "python" in python ? python.python : ""),
                   { OBSERVATIONS_TOPIC: names.observationsTopic }
                 ),
-                (text) => text.trim().split("\n").slice(1).map((line) => line.split(","))
+                (text) =>
+                  text
+                    .trim()
+                    .split("\n")
+                    .slice(1)
+                    .map((line) => line.split(","))
               )
             const [, , command = ""] = pythonReader.split("\n")
             const current = yield* run(command.replace("--until-end", "--current"))

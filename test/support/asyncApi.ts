@@ -6,6 +6,7 @@
  */
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
+import { Option, Predicate, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { parse } from "yaml"
@@ -22,7 +23,14 @@ interface Message {
 interface Channel {
   readonly address: string
   readonly messages: Readonly<Record<string, Ref>>
-  readonly bindings: Ref | { readonly kafka: { readonly partitions: number; readonly topicConfiguration?: object } }
+  readonly bindings:
+    | Ref
+    | {
+        readonly kafka: {
+          readonly partitions: number
+          readonly topicConfiguration?: Readonly<Record<string, unknown>>
+        }
+      }
 }
 export interface AsyncApi {
   readonly channels: Readonly<Record<string, Channel>>
@@ -39,23 +47,24 @@ export interface DescribedRecord {
 const path = join(resolve(import.meta.dirname, "../.."), "docs/asyncapi.yaml")
 export const asyncApi: AsyncApi = parse(readFileSync(path, "utf8"))
 
-/** What a reference within the document leads to. */
-export const resolved = (value: unknown): any =>
-  typeof value === "object" && value !== null && "$ref" in value
-    ? resolved(
-        String(value.$ref)
-          .slice(2)
-          .split("/")
-          .reduce<any>((node, name) => node[name], asyncApi)
-      )
-    : value
+const at = (node: unknown, name: string): unknown => (Predicate.hasProperty(node, name) ? node[name] : undefined)
+
+/** What a reference within the document leads to; undefined where it leads nowhere. */
+export const follow = ($ref: string): unknown => $ref.slice(2).split("/").reduce(at, asyncApi)
+
+/** What is there, or what is referred to. */
+export const resolved = <A extends object>(value: A | Ref): A => ("$ref" in value ? (follow(value.$ref) as A) : value)
 
 const ajv = new Ajv({ strict: false, allErrors: true })
 addFormats.default(ajv)
 ajv.addSchema({ components: asyncApi.components }, "asyncapi")
 
 /** What is wrong with a value by the schema of a message's part; empty where nothing is, or it has no such schema. */
-export const faultsOf = (message: string, part: "payload" | "headers" | "bindings/kafka/key", value: unknown): string => {
+export const faultsOf = (
+  message: string,
+  part: "payload" | "headers" | "bindings/kafka/key",
+  value: unknown
+): string => {
   const validate = ajv.getSchema(`asyncapi#/components/messages/${message}/${part}`)
   if (validate === undefined || validate(value) === true) return ""
   return ajv.errorsText(validate.errors, { dataVar: `${message}.${part}` })
@@ -65,18 +74,15 @@ const named = (reference: Ref): string => reference.$ref.slice("#/components/mes
 export const messagesOf = (channel: string): ReadonlyArray<string> =>
   Object.values(asyncApi.channels[channel]?.messages ?? {}).map(named)
 
-const asJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
+const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
+/** The text itself where it is no JSON. */
+const asJson = (text: string): unknown => Option.getOrElse(parseJson(text), () => text)
 
 /** What is wrong with a record of the channel, by each message that it might be; empty where it is one of them. */
 export const recordFaults = (channel: string, { headers, key, value }: DescribedRecord): ReadonlyArray<string> => {
   const faults = messagesOf(channel).map((name) => {
-    const known = Object.keys(resolved(asyncApi.components.messages[name]?.headers).properties)
+    const { headers: described = { properties: {} } } = asyncApi.components.messages[name] ?? {}
+    const known = Object.keys(resolved(described).properties)
     const undescribed = name === "DeadLetter" ? [] : Object.keys(headers).filter((header) => !known.includes(header))
     return [
       faultsOf(name, "payload", asJson(value)),
