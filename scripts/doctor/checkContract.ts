@@ -120,6 +120,12 @@ export const checkContract = Effect.fnUntraced(function* (gsrn: Gsrn) {
     return [failed("known", known.failure.why, "check ADAPTER_URL, and whether the adapter runs")]
   }
   const first = known.success
+  // Behind a key that is refused nothing can be told.
+  if (first.status === 401 || first.status === 403) {
+    const found =
+      key === undefined ? "ADAPTER_API_KEY is not set" : `the adapter refuses ADAPTER_API_KEY (${first.status})`
+    return [failed("known", found, "set the key that the adapter knows")]
+  }
   const findings: Array<Finding> = [
     statusFinding("known", [200], first, "ask for an accounting point that the adapter knows; see its log")
   ]
