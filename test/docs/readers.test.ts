@@ -55,7 +55,7 @@ interface Count {
 const untilCount = (count: Effect.Effect<ReadonlyArray<Count>, unknown>, least: number) =>
   count.pipe(
     Effect.repeat({ until: ([row]) => (row?.count ?? 0) >= least, schedule: Schedule.spaced("50 millis") }),
-    Effect.timeout("60 seconds")
+    Effect.timeout("100 seconds")
   )
 
 /** The service over embedded topics, with what the page tells of, and simulated councils and accounting points. */
@@ -144,7 +144,7 @@ const Site = Schema.fromJsonString(
   Schema.Struct({ name: Schema.String, series: Schema.Array(Schema.Struct({ id: Schema.Int, units: Schema.String })) })
 )
 
-layer(services, { excludeTestServices: true, timeout: "120 seconds" })("docs/readers.md", (it) => {
+layer(services, { excludeTestServices: true, timeout: "180 seconds" })("docs/readers.md", (it) => {
   it.effect("has calls that find the series, as it is now and as it was known, also as CSV", () =>
     Effect.gen(function* () {
       const { items } = yield* Schema.decodeEffect(Items)(yield* call("find a site"))
@@ -204,29 +204,32 @@ layer(services, { excludeTestServices: true, timeout: "120 seconds" })("docs/rea
     })
   )
 
-  it.effect("describes in asyncapi.yaml every record that a crawl has led to", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const count = (topic: string, type: string) => sql<Count>`
+  it.effect(
+    "describes in asyncapi.yaml every record that a crawl has led to",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const count = (topic: string, type: string) => sql<Count>`
         SELECT count(*)::int4 AS count FROM topic_records WHERE topic = ${topic} AND key::json ->> 'type' = ${type}`
-      yield* untilCount(count(rawTopic, "MEASUREMENTS_LIST"), 3)
-      yield* untilCount(count(observationsTopic, "SITE_DETAILS"), 6)
-      yield* untilCount(count(observationsTopic, "OBSERVATION_DATA"), 50)
-      const records = yield* sql<{
-        topic: string
-        partition: number
-        key: string
-        value: string
-        headers: Record<string, string>
-      }>`SELECT topic, partition, key, value, headers FROM topic_records ORDER BY topic, partition, "offset"`
-      const channels = new Map(Object.entries(asyncApi.channels).map(([name, { address }]) => [address, name]))
-      for (const record of records) {
-        const channel = channels.get(record.topic) ?? ""
-        assert.deepStrictEqual(recordFaults(channel, record), [], `${record.topic} ${record.key}`)
-      }
-      const types = new Set(records.map(({ key }) => JSON.parse(key).type))
-      assert.strictEqual(types.size, messagesOf("hilltopRaw").length + messagesOf("observations").length)
-    })
+        yield* untilCount(count(rawTopic, "MEASUREMENTS_LIST"), 3)
+        yield* untilCount(count(observationsTopic, "SITE_DETAILS"), 6)
+        yield* untilCount(count(observationsTopic, "OBSERVATION_DATA"), 50)
+        const records = yield* sql<{
+          topic: string
+          partition: number
+          key: string
+          value: string
+          headers: Record<string, string>
+        }>`SELECT topic, partition, key, value, headers FROM topic_records ORDER BY topic, partition, "offset"`
+        const channels = new Map(Object.entries(asyncApi.channels).map(([name, { address }]) => [address, name]))
+        for (const record of records) {
+          const channel = channels.get(record.topic) ?? ""
+          assert.deepStrictEqual(recordFaults(channel, record), [], `${record.topic} ${record.key}`)
+        }
+        const types = new Set(records.map(({ key }) => JSON.parse(key).type))
+        assert.strictEqual(types.size, messagesOf("hilltopRaw").length + messagesOf("observations").length)
+      }),
+    180_000
   )
 })
 
@@ -311,7 +314,7 @@ await withKafka("the reader in Python", (brokers) => {
             )
             // The topics are being made while they are first read.
           }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")),
-        60_000
+        180_000
       )
     }
   )
