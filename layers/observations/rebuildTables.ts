@@ -85,6 +85,38 @@ const locations = [
 ]
 const extents = ["first_observed_at", "last_observed_at", "observation_count"]
 
+/** The tables that are read, of which there is one of the same name among the new ones. */
+const replaced = `SELECT live.oid FROM pg_class live JOIN pg_class made USING (relname)
+  WHERE live.relnamespace = current_schema()::regnamespace AND made.relnamespace = '${rebuildSchema}'::regnamespace
+    AND made.relkind IN ('r', 'p')`
+
+/** Whoever may read the tables, a reader or a backup, may read those that take their place. */
+const keepGrants = `DO $$ DECLARE g record; BEGIN
+    FOR g IN
+      SELECT c.relname AS name, a.grantee, a.is_grantable,
+        a.privilege_type || coalesce(' (' || a.columns || ')', '') AS privilege
+      FROM pg_class c CROSS JOIN LATERAL (
+        SELECT grantee, is_grantable, privilege_type, NULL AS columns FROM aclexplode(c.relacl)
+        UNION ALL
+        SELECT e.grantee, e.is_grantable, e.privilege_type, string_agg(quote_ident(t.attname), ', ')
+        FROM pg_attribute t, aclexplode(t.attacl) AS e WHERE t.attrelid = c.oid AND NOT t.attisdropped GROUP BY 1, 2, 3
+      ) AS a
+      WHERE c.oid IN (${replaced}) AND a.grantee <> c.relowner LOOP
+      EXECUTE format('GRANT %s ON ${rebuildSchema}.%I TO %s%s', g.privilege, g.name,
+        CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END,
+        CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+  END $$`
+
+/** What makes a view over the tables anew: a view knows its tables, not their names, and would go with the old ones. */
+const viewsOver = `SELECT format('CREATE OR REPLACE VIEW %s%s AS %s', v.oid::regclass,
+    ' WITH (' || array_to_string(v.reloptions, ', ') || ')', pg_get_viewdef(v.oid))
+  FROM pg_class v
+  WHERE v.relkind = 'v' AND v.oid IN (
+    SELECT r.ev_class FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (${replaced}))
+  ORDER BY v.oid`
+
 /** Runs in one transaction, during which no store can write. Series that no document has any more are left without a value. */
 export const swapTables: ReadonlyArray<string> = [
   `UPDATE observation_sites s SET ${copied(locations, "r")}, updated_at = now() FROM ${rebuildSchema}.observation_sites r
@@ -102,11 +134,14 @@ export const swapTables: ReadonlyArray<string> = [
   `INSERT INTO observation_rebuilt (partition, next_offset, ended_at)
     SELECT partition, min(next_offset), clock_timestamp() FROM ${rebuildSchema}.observation_offsets GROUP BY partition`,
   `CREATE SCHEMA ${replacedSchema}`,
+  keepGrants,
   // From here on readers wait: some 50 ms.
   `LOCK TABLE observations IN ACCESS EXCLUSIVE MODE`,
   `DO $$
     DECLARE
       live name := current_schema();
+      views text[] := ARRAY(${viewsOver});
+      one text;
       t record;
     BEGIN
       FOR t IN (${swapped}) UNION ALL SELECT name, NULL, NULL
@@ -117,6 +152,13 @@ export const swapTables: ReadonlyArray<string> = [
       EXECUTE format('ALTER TABLE %1$I.observation_months ADD CONSTRAINT observation_months_series_id_fkey
         FOREIGN KEY (series_id)
         REFERENCES %1$I.observation_sites_measurements NOT VALID', live);
+      FOREACH one IN ARRAY views LOOP
+        BEGIN
+          EXECUTE one;
+        EXCEPTION WHEN insufficient_privilege THEN
+          RAISE WARNING 'a view of somebody else over the observations goes with the old tables: %', left(one, 200);
+        END;
+      END LOOP;
     END $$`,
   `DROP SCHEMA ${rebuildSchema} CASCADE`
 ]

@@ -75,12 +75,12 @@ const bodyFindings = (gsrn: Gsrn, { contentType, text }: Answer) =>
   decode(text).pipe(
     Effect.map((body): ReadonlyArray<Finding> => {
       const answer = answerFromBody(gsrn, body)
-      if (typeof answer === "string") return [failed("body", answer, "see the adapter's contract")]
+      if (typeof answer === "string") return [failed("body", answer, "see docs/adapter-authors.md")]
       const rows = Object.values(answer.timelines).reduce((sum, timeline) => sum + timeline.length, 0)
       return [ok("body", `as the contract has it, ${rows} rows`)]
     }),
     Effect.catchTag("SchemaError", (error) =>
-      Effect.succeed([failed("body", describeFaults("the answer", error), "see the adapter's contract")])
+      Effect.succeed([failed("body", describeFaults("the answer", error), "see docs/adapter-authors.md")])
     ),
     Effect.map((findings) =>
       /^application\/(?:[\w.-]+\+)?json\b/.test(contentType)
@@ -120,6 +120,12 @@ export const checkContract = Effect.fnUntraced(function* (gsrn: Gsrn) {
     return [failed("known", known.failure.why, "check ADAPTER_URL, and whether the adapter runs")]
   }
   const first = known.success
+  // Behind a key that is refused nothing can be told.
+  if (first.status === 401 || first.status === 403) {
+    const found =
+      key === undefined ? "ADAPTER_API_KEY is not set" : `the adapter refuses ADAPTER_API_KEY (${first.status})`
+    return [failed("known", found, "set the key that the adapter knows")]
+  }
   const findings: Array<Finding> = [
     statusFinding("known", [200], first, "ask for an accounting point that the adapter knows; see its log")
   ]

@@ -54,7 +54,7 @@ export const strands = <P extends Period>(
 
 const validity = {
   valid_from: Bound,
-  valid_to: Schema.optional(Schema.NullOr(Bound))
+  valid_to: Schema.optionalKey(Schema.NullOr(Bound).annotate({ description: "Excluded; absent or null means open." }))
 }
 interface Validity {
   readonly valid_from: number
@@ -73,21 +73,27 @@ const OneOrBothDirections = Schema.Union([Direction, Schema.Array(Direction)])
 
 /** The body of the adapter's 200, snake_case as it is sent. Unknown further fields are ignored. */
 export const AdapterBody = Schema.Struct({
-  gsrn: Schema.String,
+  gsrn: Schema.String.annotate({ description: "The one that was asked for." }),
   end_user: Schema.Array(
     Schema.Struct({
       business_id: EndUserNumber,
-      entity_type: Schema.optional(Schema.NullOr(EntityType)),
+      entity_type: Schema.optionalKey(Schema.NullOr(EntityType)),
       ...validity
     }).check(inOrder)
-  ),
-  energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)),
-  metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)),
-  energy_direction: Schema.optional(
+  ).annotate({
+    description: "Rows that do not overlap, as in every timeline. Persons have 11 digits, organisations 9."
+  }),
+  energy_supplier: Schema.Array(Schema.Struct({ business_id: Gln, ...validity }).check(inOrder)).annotate({
+    description: "By GLN."
+  }),
+  metering_grid_area: Schema.Array(Schema.Struct({ business_id: EicY, ...validity }).check(inOrder)).annotate({
+    description: "By EIC code of type Y."
+  }),
+  energy_direction: Schema.optionalKey(
     Schema.NullOr(Schema.Array(Schema.Struct({ direction: OneOrBothDirections, ...validity }).check(inOrder)))
   ),
-  latitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -90, maximum: 90 })))),
-  longitude: Schema.optional(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -180, maximum: 180 }))))
+  latitude: Schema.optionalKey(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -90, maximum: 90 })))),
+  longitude: Schema.optionalKey(Schema.NullOr(Schema.Finite.check(Schema.isBetween({ minimum: -180, maximum: 180 }))))
 })
 export type AdapterBody = typeof AdapterBody.Type
 

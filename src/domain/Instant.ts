@@ -57,7 +57,7 @@ export const formatPreciseInstant = (instant: Instant): string => {
 }
 
 const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (instant: Instant) => string) =>
-  Schema.String.pipe(
+  Schema.String.annotate({ format: "date-time" }).pipe(
     Schema.decodeTo(
       Schema.Finite,
       SchemaTransformation.transformEffect({
@@ -80,5 +80,13 @@ export const Instant = rfc3339Text(parseInstant, formatInstant)
 /** The same to microseconds. */
 export const PreciseInstant = rfc3339Text(parsePreciseInstant, formatPreciseInstant)
 
+/** What JSON Schema can say of such a text, in what all dialects of regular expressions share; the calendar is the parser's. */
+const BoundText = Schema.String.annotate({ format: "date-time" }).check(
+  Schema.isPattern(
+    /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$/u,
+    { message: "must be an RFC 3339 time with an offset" }
+  )
+)
+
 /** RFC 3339 text of the bounds of what holds, by `parseBound`. */
-export const Bound = rfc3339Text(parseBound, formatInstant)
+export const Bound = BoundText.pipe(Schema.decodeTo(rfc3339Text(parseBound, formatInstant)))

@@ -76,6 +76,23 @@ layer(services, { excludeTestServices: true })("penstock doctor adapter", (it) =
     }).pipe(Effect.scoped)
   )
 
+  it.effect("says of a key that is refused that it is the key, and nothing else", () =>
+    Effect.gen(function* () {
+      const { point, url } = yield* AdapterSimulator
+      const { gsrn } = yield* point(0)
+      const wrong = yield* examine({ ADAPTER_URL: url, ADAPTER_API_KEY: "another-key" }, gsrn)
+      const none = yield* examine({ ADAPTER_URL: url }, gsrn)
+      assert.deepStrictEqual(
+        [...wrong.of, ...none.of].map(([check, { found }]) => [check, found]),
+        [
+          ["known", "the adapter refuses ADAPTER_API_KEY (401)"],
+          ["known", "ADAPTER_API_KEY is not set"]
+        ]
+      )
+      assert.deepStrictEqual([wrong.code, none.code], [1, 1])
+    })
+  )
+
   it.effect("takes a GSRN alone, and does not repeat what was typed instead", () =>
     Effect.gen(function* () {
       const { code, err } = yield* runCommand({}, "doctor", "adapter", "--gsrn", "01010112345")

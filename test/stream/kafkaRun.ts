@@ -11,14 +11,19 @@ import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
 import { TopicReader, type TopicRecord } from "../../src/stream/TopicReader.ts"
 import { observationsTopic, rawTopic } from "./rawDocuments.ts"
+import type { TopicNames } from "./streamRun.ts"
 
 export const names = { rawTopic, observationsTopic }
-const topics = Object.entries(streamTopics(names)).map(([topic, partitions]) => ({ topic, partitions }))
 
-/** `brokers` as `KAFKA_BROKERS` has it. */
-export const kafkaAt = (brokers: string) =>
+/** `brokers` as `KAFKA_BROKERS` has it; the topics are called as the settings' defaults unless told. */
+export const kafkaAt = (brokers: string, called: TopicNames = names) =>
   Layer.merge(KafkajsSink, KafkajsTopicReader({ sessionTimeout: 6_000 })).pipe(
-    Layer.provide(KafkajsTopics.layer({ topics, replication: 1 })),
+    Layer.provide(
+      KafkajsTopics.layer({
+        topics: Object.entries(streamTopics(called)).map(([topic, partitions]) => ({ topic, partitions })),
+        replication: 1
+      })
+    ),
     Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "penstock-test", ssl: false }))
   )
 let groups = 0

@@ -156,6 +156,45 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
   )
 
   it.effect(
+    "leaves readers what they may read, and their views",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        yield* running
+        yield* send(documents(4, 0, 2))
+        yield* settled
+        // Roles are the server's, not the database's.
+        const { name: reader } = yield* TestDatabase
+        yield* Effect.acquireRelease(sql`CREATE ROLE ${sql(reader)} NOLOGIN`, () =>
+          Effect.andThen(sql`DROP OWNED BY ${sql(reader)}`, sql`DROP ROLE ${sql(reader)}`).pipe(Effect.orDie)
+        )
+        yield* sql`GRANT SELECT ON observations, observations_2026 TO ${sql(reader)}`
+        yield* sql`GRANT SELECT (series_id, year_month) ON observation_months TO ${sql(reader)} WITH GRANT OPTION`
+        yield* sql`CREATE VIEW current_values WITH (security_barrier = true) AS
+          SELECT series_id, observed_at, value FROM observations WHERE superseded_at IS NULL`
+        yield* sql`CREATE VIEW largest AS SELECT max(value) AS value FROM current_values`
+        yield* sql`GRANT SELECT ON current_values TO ${sql(reader)}`
+        const grants = sql`
+          SELECT table_name, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee = ${reader}
+          UNION ALL
+          SELECT table_name || '.' || column_name, privilege_type, is_grantable
+          FROM information_schema.column_privileges WHERE grantee = ${reader} ORDER BY 1, 2`
+        const views = sql`
+          SELECT c.relname, c.reloptions::text AS options, (SELECT count(*)::text FROM current_values) AS count,
+            (SELECT value::text FROM largest) AS largest
+          FROM pg_class c WHERE c.relname IN ('current_values', 'largest') ORDER BY 1`
+        const before = { grants: yield* grants, views: yield* views }
+        assert.isAbove(before.grants.length, 4)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual({ grants: yield* grants, views: yield* views }, before)
+        yield* send(documents(4, 2, 4))
+        yield* settled
+        assert.notDeepEqual(yield* views, before.views)
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
+  it.effect(
     "takes in what comes meanwhile, once",
     () =>
       Effect.gen(function* () {
