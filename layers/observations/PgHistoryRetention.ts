@@ -98,10 +98,12 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
         SELECT (SELECT count(*) FROM old)::int4 AS found, (SELECT count(*) FROM removed)::int4 AS removed`)
 
     const sweep = Effect.fnUntraced(function* (table: string, after: number) {
-      const some = table === "" || (yield* isEmpty(table)) ? [] : yield* idsAfter(table, after)
+      const some = table === "" ? [] : yield* idsAfter(table, after)
       const last = some.at(-1)?.id
       if (last === undefined) {
-        const next = yield* tableAfter(table)
+        // Most years are empty.
+        let next = yield* tableAfter(table)
+        while (next !== undefined && (yield* isEmpty(next))) next = yield* tableAfter(next)
         yield* next === undefined ? end : goOn(next, 0)
         return { removed: 0, isMore: next !== undefined } satisfies Removal
       }
