@@ -101,7 +101,9 @@ describe("what Grafana and Prometheus are given", () => {
   const decoded = <A>(schema: Schema.Codec<A, unknown>, file: string) =>
     Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(parse(read(file)))
   const mounted = (name: string) =>
-    new Map((services[name]?.volumes ?? []).map((volume) => volume.split(":").slice(0, 2).toReversed() as [string, string]))
+    new Map(
+      (services[name]?.volumes ?? []).map((volume) => volume.split(":").slice(0, 2).toReversed() as [string, string])
+    )
 
   it("scrapes the instances by the names of their services, at the port they listen on, and knows the alert rules", () => {
     const scrape = decoded(

@@ -42,7 +42,9 @@ describe(".env.example", () => {
 
   it("has all that docker-compose.yml asks for, with its default there", () => {
     const compose = readFileSync(resolve(file, "../docker-compose.yml"), "utf8")
-    const asked = [...compose.matchAll(/\$\{([A-Z_]+):-([^}$]*)/g)].map(([, name = "", value = ""]) => [name, value] as const)
+    const asked = [...compose.matchAll(/\$\{([A-Z_]+):-([^}$]*)/g)].map(
+      ([, name = "", value = ""]) => [name, value] as const
+    )
     const text = readFileSync(file, "utf8")
     for (const [name, value] of asked) {
       assert.include(text, name in Settings ? `#${name}=` : `#${name}=${value}\n`)

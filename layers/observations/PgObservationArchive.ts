@@ -126,7 +126,9 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
           plain
         ),
 
-      historySince: sql<{ since: number | null }>`SELECT ${millis("complete_since")} AS since FROM observation_history`.pipe(
+      historySince: sql<{
+        since: number | null
+      }>`SELECT ${millis("complete_since")} AS since FROM observation_history`.pipe(
         Effect.map(([row]) => row?.since ?? undefined),
         plain
       ),

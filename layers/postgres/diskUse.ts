@@ -65,7 +65,10 @@ const purposes: ReadonlyArray<readonly [pattern: RegExp, purpose: Purpose]> = [
     }
   ],
   [/\.topic_/, { what: "topics" }],
-  [/\.observations_|\.observation_strand_values$/, { what: observations, cameAt: "first_seen_at", agesFrom: "superseded_at" }],
+  [
+    /\.observations_|\.observation_strand_values$/,
+    { what: observations, cameAt: "first_seen_at", agesFrom: "superseded_at" }
+  ],
   [/\.observation/, { what: observations }],
   [/\.hilltop_/, { what: "Hilltop tasks and their histories" }]
 ]

@@ -75,7 +75,9 @@ const retained = (
 }
 
 /** What the topic lets go of; nothing where it keeps all for ever. */
-export const PgTopicRetention = (rule: TopicRetention): Effect.Effect<ReadonlyArray<Retained>, never, SqlClient.SqlClient> =>
+export const PgTopicRetention = (
+  rule: TopicRetention
+): Effect.Effect<ReadonlyArray<Retained>, never, SqlClient.SqlClient> =>
   SqlClient.SqlClient.useSync((sql) => {
     const { compactAfter, keep, topic } = rule
     const steps = topicRetentionStatements(sql, rule.topic, rule.reader, {

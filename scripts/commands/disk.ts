@@ -14,7 +14,9 @@ import { embeddedDirectory, withDatabase } from "./withDatabase.ts"
 const longest = Duration.days(365 * 1_000)
 const flags = {
   olderThan: Flag.String("older-than").pipe(
-    Flag.withDescription("What would be free if topics, the audit trail and superseded observations were kept for so long; else by the settings"),
+    Flag.withDescription(
+      "What would be free if topics, the audit trail and superseded observations were kept for so long; else by the settings"
+    ),
     Flag.withMetavar("duration"),
     Flag.filterMap(
       (text) =>
@@ -56,7 +58,13 @@ export const disk = Command.make("disk", flags, ({ olderThan }) =>
             grows_by: growsBy ?? null,
             would_free: wouldFree ?? null
           })),
-          { what: "whole database", bytes: whole, bytes_per_day: grows, would_free: frees ?? null, free_bytes: room?.free ?? null }
+          {
+            what: "whole database",
+            bytes: whole,
+            bytes_per_day: grows,
+            would_free: frees ?? null,
+            free_bytes: room?.free ?? null
+          }
         ])
       }
       const row = (
@@ -80,7 +88,9 @@ export const disk = Command.make("disk", flags, ({ olderThan }) =>
           row("whole database", whole, grows, undefined, frees)
         ]
       )
-      const limited = (yield* topicRules).filter(({ compactAfter, keep }) => keep !== undefined || compactAfter !== undefined)
+      const limited = (yield* topicRules).filter(
+        ({ compactAfter, keep }) => keep !== undefined || compactAfter !== undefined
+      )
       for (const { group, records, topic } of yield* readBehind(limited.map((rule) => rule.topic))) {
         yield* print(`${topic} keeps ${records} records that ${group} has not read.`)
       }

@@ -47,7 +47,16 @@ const statementsBefore = (sql: SqlClient.SqlClient) => ({
 
 const connection = Effect.flatMap(TestDatabase, ({ url }) =>
   Effect.map(
-    Layer.build(Layer.fresh(connectionsTo({ url, applicationName: "penstock-test", maxConnections: 2, settings: { lock_timeout: "500ms", statement_timeout: "60s" } }))),
+    Layer.build(
+      Layer.fresh(
+        connectionsTo({
+          url,
+          applicationName: "penstock-test",
+          maxConnections: 2,
+          settings: { lock_timeout: "500ms", statement_timeout: "60s" }
+        })
+      )
+    ),
     (context) => Context.get(context, SqlClient.SqlClient)
   )
 )
@@ -102,10 +111,13 @@ layer(TestDatabase.empty, { excludeTestServices: true })("an upgrade from the ve
           SELECT count(*) = p.next_offset AND max(r."offset") = p.next_offset - 1 AND count(*) FILTER (WHERE value IS NULL) = 0 AS whole
           FROM topic_records r JOIN topic_partitions p USING (topic, partition) GROUP BY p.next_offset`
         assert.isTrue(row?.whole)
-        assert.deepStrictEqual(yield* sql`SELECT group_name, next_offset::int4 AS next FROM topic_groups ORDER BY group_name`, [
-          { group_name: "penstock-mapper", next: 100 },
-          { group_name: "penstock-rebuild-20260102000000000000", next: 50 }
-        ])
+        assert.deepStrictEqual(
+          yield* sql`SELECT group_name, next_offset::int4 AS next FROM topic_groups ORDER BY group_name`,
+          [
+            { group_name: "penstock-mapper", next: 100 },
+            { group_name: "penstock-rebuild-20260102000000000000", next: 50 }
+          ]
+        )
       }).pipe(Effect.scoped),
     60_000
   )

@@ -16,7 +16,13 @@ describe("the rounds of retention", () => {
   it.effect("go on with the others when one fails, and fail then", () =>
     Effect.gen(function* () {
       const removed = yield* Ref.make(0)
-      const good = { what: "good", removeSome: Effect.as(Ref.update(removed, (n) => n + 1), { removed: 1, isMore: false }) }
+      const good = {
+        what: "good",
+        removeSome: Effect.as(
+          Ref.update(removed, (n) => n + 1),
+          { removed: 1, isMore: false }
+        )
+      }
       const failure = yield* Effect.flip(makeRetentionRound([{ what: "bad", removeSome: away }, good]))
       assert.strictEqual(failure._tag, "StoreUnavailable")
       assert.strictEqual(yield* Ref.get(removed), 1)

@@ -41,7 +41,10 @@ const keepValues = Effect.fnUntraced(function* (series: number, moments: number)
 })
 const versions = SqlClient.SqlClient.use((sql) =>
   Effect.map(
-    sql<{ value: string; n: number }>`SELECT value::text, count(*)::int4 AS n FROM observations GROUP BY value ORDER BY value`,
+    sql<{
+      value: string
+      n: number
+    }>`SELECT value::text, count(*)::int4 AS n FROM observations GROUP BY value ORDER BY value`,
     (rows) => rows.map(({ n, value }) => [value, n] as const)
   )
 )
@@ -60,23 +63,36 @@ layer(services, { excludeTestServices: true })("the retention of history", (it) 
         SELECT (extract(epoch FROM now() - interval '30 days') * 1000)::float8 AS since`
       assert.approximately((yield* archive.historySince)!, row!.since, 60_000)
       assert.strictEqual(yield* letGo, 0)
-      assert.deepStrictEqual(yield* versions, [["0", all], ["1", all], ["2", all]])
+      assert.deepStrictEqual(yield* versions, [
+        ["0", all],
+        ["1", all],
+        ["2", all]
+      ])
       yield* later("sweeping_since", 2)
       assert.strictEqual(yield* letGo, all)
-      assert.deepStrictEqual(yield* versions, [["1", all], ["2", all]])
+      assert.deepStrictEqual(yield* versions, [
+        ["1", all],
+        ["2", all]
+      ])
       // What was known since then is told as before.
       const asOf = (yield* archive.historySince)! + 1_000
-      const [{ id } = { id: 0 }] = yield* sql<{ id: number }>`SELECT min(id)::int4 AS id FROM observation_sites_measurements`
+      const [{ id } = { id: 0 }] = yield* sql<{
+        id: number
+      }>`SELECT min(id)::int4 AS id FROM observation_sites_measurements`
       const range = { seriesId: id, from: undefined, to: undefined, after: undefined, limit: 1_000 }
       const known = yield* archive.read({ ...range, asOf })
       assert.deepStrictEqual([known.length, known[0]?.value], [120, "1"])
       assert.strictEqual((yield* archive.read({ ...range, asOf: undefined })).length, 120)
       // The next sweep is not before a day is over.
       assert.strictEqual(yield* letGo, 0)
-      assert.deepStrictEqual(yield* sql`SELECT sweeping_since IS NULL AS ended FROM observation_history`, [{ ended: true }])
+      assert.deepStrictEqual(yield* sql`SELECT sweeping_since IS NULL AS ended FROM observation_history`, [
+        { ended: true }
+      ])
       yield* later("swept_at", 40)
       yield* letGo
-      assert.deepStrictEqual(yield* sql`SELECT sweeping_since IS NULL AS ended FROM observation_history`, [{ ended: false }])
+      assert.deepStrictEqual(yield* sql`SELECT sweeping_since IS NULL AS ended FROM observation_history`, [
+        { ended: false }
+      ])
     })
   )
 
@@ -103,7 +119,10 @@ layer(services, { excludeTestServices: true })("the retention of history", (it) 
       yield* letGo
       yield* later("sweeping_since", 2)
       assert.strictEqual(yield* letGo, 10)
-      assert.deepStrictEqual(yield* versions, [["1", 30], ["2", 30]])
+      assert.deepStrictEqual(yield* versions, [
+        ["1", 30],
+        ["2", 30]
+      ])
     }).pipe(Effect.scoped)
   )
 

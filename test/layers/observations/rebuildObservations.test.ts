@@ -465,7 +465,9 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
         // As after a crash between the acknowledgement and the settlement.
         yield* send(documents(20, 0, 4))
         yield* settled
-        const expected = yield* everything
+        // Of which documents a month of two sources has its frontier depends on the order; see the test before.
+        const kept = Effect.map(everything, ({ rows, series, sites }) => ({ rows, series, sites }))
+        const expected = yield* kept
         const rule = { topic: rawTopic, reader: mapperGroup, keep: undefined, compactAfter: Duration.zero }
         const round = makeRetentionRound(yield* PgTopicRetention(rule))
         const removed = yield* round.pipe(
@@ -478,7 +480,7 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
         assert.isAtLeast(removed[0]?.rows ?? 0, 4 * 5)
         yield* spoil
         yield* rebuildObservations(options)
-        assert.deepStrictEqual(yield* everything, expected)
+        assert.deepStrictEqual(yield* kept, expected)
         assert.deepStrictEqual(yield* sql`SELECT FROM topic_groups WHERE group_name LIKE 'penstock-rebuild%'`, [])
       }),
     60_000

@@ -238,10 +238,12 @@ layer(Layer.merge(TestDatabase.layer, Loops.layer), { excludeTestServices: true 
           })
         )
       )
-      yield* reader.lag({ topic, group: "late" }).pipe(
-        Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
-        Effect.timeout("20 seconds")
-      )
+      yield* reader
+        .lag({ topic, group: "late" })
+        .pipe(
+          Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
+          Effect.timeout("20 seconds")
+        )
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(seen, [[3, 7]])
       // A record that somebody writes by hand after its offset was taken is not passed over.
@@ -256,10 +258,12 @@ layer(Layer.merge(TestDatabase.layer, Loops.layer), { excludeTestServices: true 
       )
       yield* Effect.sleep("200 millis")
       yield* sql`INSERT INTO topic_records (topic, partition, "offset", key, value) VALUES (${topic}, 0, 10, 'k', 'v')`
-      yield* reader.lag({ topic, group: "late" }).pipe(
-        Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
-        Effect.timeout("20 seconds")
-      )
+      yield* reader
+        .lag({ topic, group: "late" })
+        .pipe(
+          Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
+          Effect.timeout("20 seconds")
+        )
       yield* Fiber.interrupt(late)
       assert.deepStrictEqual(seen, [[3, 7], [10]])
     }).pipe(Effect.scoped)
@@ -301,15 +305,21 @@ layer(Layer.merge(TestDatabase.layer, Loops.layer), { excludeTestServices: true 
         yield* Effect.forkChild(rounds)
       ]
       yield* writing
-      yield* one.reader.lag({ topic, group: "reader" }).pipe(
-        Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
-        Effect.timeout("40 seconds")
-      )
+      yield* one.reader
+        .lag({ topic, group: "reader" })
+        .pipe(
+          Effect.repeat({ until: (lag) => lag === 0, schedule: Schedule.spaced("5 millis") }),
+          Effect.timeout("40 seconds")
+        )
       yield* Fiber.interruptAll(workers)
-      const copied = yield* sql<{ value: string }>`SELECT value FROM topic_records WHERE topic = ${out} ORDER BY "offset"`
+      const copied = yield* sql<{
+        value: string
+      }>`SELECT value FROM topic_records WHERE topic = ${out} ORDER BY "offset"`
       for (const partition of [0, 1, 2, 3]) {
         assert.deepStrictEqual(
-          copied.map(({ value }) => value.split(" ").map(Number)).flatMap(([from, n]) => (from === partition ? [n] : [])),
+          copied
+            .map(({ value }) => value.split(" ").map(Number))
+            .flatMap(([from, n]) => (from === partition ? [n] : [])),
           Array.from({ length: each }, (_, n) => n)
         )
       }
