@@ -27,11 +27,11 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
         INSERT INTO topic_records (topic, partition, "offset", key, value, created_at)
         SELECT 'large', 0, n, 'k', (SELECT string_agg(md5(n::text || m), '') FROM generate_series(1, 2000) m), now()
         FROM generate_series(1, 60) n`
+        yield* sql`INSERT INTO topic_partitions (topic, partition, next_offset) VALUES ('hilltop_raw', 0, 600)`
+        yield* sql`INSERT INTO topic_groups (group_name, topic, partition, next_offset) VALUES ('somebody', 'hilltop_raw', 0, 100)`
+        const settings = { DATABASE_URL: url, HILLTOP_RAW_RETENTION: "100 days" }
         const [json, table] = yield* Effect.all(
-          [
-            runCommand({ DATABASE_URL: url, HILLTOP_RAW_RETENTION: "100 days" }, "disk", "--json"),
-            runCommand({ DATABASE_URL: url }, "disk", "--older-than", "3 days")
-          ],
+          [runCommand(settings, "disk", "--json"), runCommand(settings, "disk", "--older-than", "3 days")],
           { concurrency: 2 }
         )
         assert.deepStrictEqual([json.code, json.err, table.code], [0, "", 0])
@@ -48,6 +48,7 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
           table.out,
           new RegExp(`^topic observations +${amount} +\\d+ % +${amount} +created_at +${amount}$`, "m")
         )
+        assert.include(table.out, "hilltop_raw keeps 500 records that somebody has not read.")
         // By the settings, or by what was asked for; kept for ever, nothing would be free.
         assert.approximately(number(old, "would_free"), number(old, "bytes"), 1)
         assert.isNull(recent?.["would_free"])
