@@ -32,7 +32,7 @@ import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
 import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
-import { CrawlRole, inRole, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
+import { CrawlRole, inRole, LettingGo, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
 import { UndiciHilltopClient } from "./hilltop/UndiciHilltopClient.ts"
@@ -75,7 +75,8 @@ export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
     Measured,
     inRole("sync", SyncRole),
     inRole("crawl", CrawlRole),
-    inRole("stream", StreamRole)
+    inRole("stream", StreamRole),
+    LettingGo
   ).pipe(
     Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),

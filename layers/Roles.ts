@@ -14,12 +14,16 @@ import { SharedRefresh } from "../src/lookup/SharedRefresh.ts"
 import { Crawler } from "../src/crawl/Crawler.ts"
 import { SourceWatch } from "../src/crawl/SourceWatch.ts"
 import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
+import { RetentionRounds } from "../src/running/retentionRounds.ts"
 import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
+import { PgAuditRetention } from "./lookup/PgAuditRetention.ts"
+import { PgHistoryRetention } from "./observations/PgHistoryRetention.ts"
 import { WebFiles } from "./page/WebFiles.ts"
 import { type Role, Settings } from "./Settings.ts"
+import { EmbeddedTopicRetention } from "./topics/EmbeddedTopicRetention.ts"
 
 /** The first layer if this instance has the role, else the second. */
 export const roleOr = <E, R, E2, R2>(
@@ -109,5 +113,18 @@ export const StreamRole = Layer.unwrap(
     const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
     const observationsTopic = yield* Settings.OBSERVATIONS_TOPIC.config
     return Layer.mergeAll(MappingStage({ rawTopic, observationsTopic }), ObservationStage({ observationsTopic }))
+  })
+)
+
+/** Lets go of what is kept for a time only, whatever the roles are. */
+export const LettingGo = Layer.unwrap(
+  Effect.gen(function* () {
+    const audit = yield* Settings.LOOKUP_AUDIT_RETENTION.config
+    const history = yield* Settings.OBSERVATION_HISTORY_RETENTION.config
+    return RetentionRounds([
+      ...(yield* EmbeddedTopicRetention),
+      ...(audit === undefined ? [] : [yield* PgAuditRetention(audit)]),
+      ...(history === undefined ? [] : [yield* PgHistoryRetention(history)])
+    ])
   })
 )

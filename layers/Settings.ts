@@ -69,6 +69,20 @@ const duration = (name: string, fallback: Duration.Input) => ({
   config: Config.withDefault(Config.Duration(name), Duration.fromInputUnsafe(fallback)),
   rule: 'must be a duration, such as "90 seconds" or "5 minutes"'
 })
+/** How long something is kept. Shorter than an hour would be a mistake, and longer than a thousand years no moment of the database. */
+const kept = (name: string) => ({
+  config: Config.schema(
+    Schema.DurationFromString.check(
+      Schema.makeFilter((time: Duration.Duration) =>
+        Duration.between(time, { minimum: Duration.hours(1), maximum: Duration.days(365_000) })
+      )
+    ),
+    name
+  ),
+  rule: 'must be a duration of at least 1 hour, such as "90 days"'
+})
+const cleanups = ["delete", "compact", "compact,delete"] as const
+const cleanup = (name: string) => withDefault(oneOf(name, cleanups), "delete")
 const topic = (name: string) => text(name, /^[A-Za-z0-9._-]{1,249}$/, "must be a name that Kafka allows for a topic")
 
 /** As OpenTelemetry has durations: a number of milliseconds, as text. */
@@ -235,10 +249,50 @@ export const Settings = {
     "`observations`",
     "topic of the mapped sites and observations"
   ),
+  HILLTOP_RAW_RETENTION: setting(
+    orNone(kept("HILLTOP_RAW_RETENTION")),
+    "for ever",
+    "how long the embedded raw topic keeps documents that were read; `topic replay` builds on those that are left. In Kafka the topic's own `retention.ms` counts"
+  ),
+  HILLTOP_RAW_CLEANUP: setting(
+    cleanup("HILLTOP_RAW_CLEANUP"),
+    "`delete`",
+    "what the embedded raw topic lets go of, as Kafka's `cleanup.policy`: `delete` by age, `compact` what has a newer record of its key (the time of the fetch is in the key, so only what was sent twice), or `compact,delete`. In Kafka the topic's own counts"
+  ),
+  OBSERVATIONS_RETENTION: setting(
+    orNone(kept("OBSERVATIONS_RETENTION")),
+    "for ever",
+    "how long the embedded observations topic keeps messages that were read; stored observations stay. In Kafka the topic's own `retention.ms` counts"
+  ),
+  OBSERVATIONS_CLEANUP: setting(
+    cleanup("OBSERVATIONS_CLEANUP"),
+    "`delete`",
+    "the same of the embedded observations topic; `compact` keeps the newest message of each month of a series, which may have a part of the month only"
+  ),
+  OBSERVATION_HISTORY_RETENTION: setting(
+    orNone(kept("OBSERVATION_HISTORY_RETENTION")),
+    "for ever",
+    "how long stored observations keep what was corrected or removed; `as_of` before that is refused. Current values always stay"
+  ),
+  TOPIC_COMPACTION_LAG: setting(
+    duration("TOPIC_COMPACTION_LAG", "1 hour"),
+    "`1 hour`",
+    "how old a record of an embedded topic must be before it counts for `compact`, as Kafka's `min.compaction.lag.ms`"
+  ),
+  DEAD_LETTERS_RETENTION: setting(
+    orNone(kept("DEAD_LETTERS_RETENTION")),
+    "for ever",
+    "how long embedded topics keep records that were set aside, whether or not they were sent again"
+  ),
   ACCOUNTING_POINT_EVENTS_TOPIC: setting(
     orNone(topic("ACCOUNTING_POINT_EVENTS_TOPIC")),
     "off",
     "when set, thin events are also read from this topic"
+  ),
+  ACCOUNTING_POINT_EVENTS_RETENTION: setting(
+    orNone(kept("ACCOUNTING_POINT_EVENTS_RETENTION")),
+    "for ever",
+    "how long that topic, where it is embedded, keeps events that were read"
   ),
   EVENT_CLOCK_SKEW: setting(
     duration("EVENT_CLOCK_SKEW", "5 seconds"),
@@ -327,6 +381,11 @@ export const Settings = {
     duration("LOOKUP_RETENTION", "30 days"),
     "`30 days`",
     "how long a lookup makes an accounting point relevant"
+  ),
+  LOOKUP_AUDIT_RETENTION: setting(
+    orNone(kept("LOOKUP_AUDIT_RETENTION")),
+    "for ever",
+    "how long the audit trail keeps who looked up what"
   ),
   CRAWL_CONCURRENCY: setting(
     withDefault(positiveInt("CRAWL_CONCURRENCY"), 32),

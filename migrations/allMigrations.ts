@@ -16,6 +16,8 @@ import refresh from "./0020_refresh.ts"
 import uselessServers from "./0021_useless_servers.ts"
 import eventTrace from "./0022_event_trace.ts"
 import page from "./0023_page.ts"
+import retention from "./0024_retention.ts"
+import diskLooks from "./0025_disk_looks.ts"
 import otherKinds from "./0026_other_kinds.ts"
 
 export const migrations = {
@@ -31,6 +33,8 @@ export const migrations = {
   "0021_useless_servers": uselessServers,
   "0022_event_trace": eventTrace,
   "0023_page": page,
+  "0024_retention": retention,
+  "0025_disk_looks": diskLooks,
   "0026_other_kinds": otherKinds
 }
 

@@ -12,6 +12,11 @@ const read = (file: string) => readFileSync(join(root, file), "utf8")
 
 const Service = Schema.Struct({
   image: Schema.optional(Schema.String),
+  user: Schema.optional(Schema.String),
+  read_only: Schema.optional(Schema.Boolean),
+  healthcheck: Schema.optional(Schema.Struct({ test: Schema.Array(Schema.String), interval: Schema.String })),
+  deploy: Schema.optional(Schema.Struct({ replicas: Schema.Int })),
+  ports: Schema.optional(Schema.Array(Schema.String)),
   environment: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
   profiles: Schema.optional(Schema.Array(Schema.String)),
   depends_on: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
@@ -58,6 +63,125 @@ describe("docker-compose.yml", () => {
         assert.isTrue(existsSync(join(root, source)), `${name}: ${source}`)
       }
     }
+  })
+})
+
+describe("the containers", () => {
+  const { services } = Schema.decodeUnknownSync(Compose)(parse(read("docker-compose.yml"), { merge: true }))
+  const image = /^HEALTHCHECK .*\n\s*CMD/m.test(read("Dockerfile"))
+
+  it("are looked at for their health, each", () => {
+    assert.isTrue(image)
+    for (const [name, { healthcheck }] of Object.entries(services)) {
+      if (!["answers", "works"].includes(name)) assert.isDefined(healthcheck, name)
+    }
+  })
+
+  it("of Penstock, its simulators and what shows its metrics are not root and write to no disk of their own", () => {
+    for (const name of ["answers", "works", "adapter", "hilltop", "prometheus", "grafana"]) {
+      const { read_only, user } = services[name] ?? {}
+      assert.isTrue(read_only, name)
+      assert.notInclude([undefined, "root", "0"], user, name)
+    }
+  })
+
+  it("come in two of each role, three brokers, and profiles for all that is not always needed", () => {
+    const ofProfile = (profile: string | undefined) =>
+      Object.keys(services).filter((name) => services[name]?.profiles?.[0] === profile)
+    assert.deepStrictEqual([services["answers"]?.deploy, services["works"]?.deploy], [{ replicas: 2 }, { replicas: 2 }])
+    assert.sameMembers(ofProfile(undefined), ["postgres", "answers", "works"])
+    assert.sameMembers(ofProfile("kafka"), ["kafka-1", "kafka-2", "kafka-3"])
+    assert.sameMembers(ofProfile("simulators"), ["adapter", "hilltop"])
+    assert.sameMembers(ofProfile("metrics"), ["prometheus", "grafana"])
+  })
+})
+
+describe("what Grafana and Prometheus are given", () => {
+  const { services } = Schema.decodeUnknownSync(Compose)(parse(read("docker-compose.yml"), { merge: true }))
+  const decoded = <A>(schema: Schema.Codec<A, unknown>, file: string) =>
+    Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(parse(read(file)))
+  const mounted = (name: string) =>
+    new Map(
+      (services[name]?.volumes ?? []).map((volume) => volume.split(":").slice(0, 2).toReversed() as [string, string])
+    )
+
+  it("scrapes the instances by the names of their services, at the port they listen on, and knows the alert rules", () => {
+    const scrape = decoded(
+      Schema.Struct({
+        global: Schema.Struct({ scrape_interval: Schema.String, evaluation_interval: Schema.String }),
+        rule_files: Schema.Array(Schema.String),
+        scrape_configs: Schema.Array(
+          Schema.Struct({
+            job_name: Schema.String,
+            dns_sd_configs: Schema.Array(
+              Schema.Struct({
+                names: Schema.Array(Schema.String),
+                type: Schema.Literal("A"),
+                port: Schema.Int,
+                refresh_interval: Schema.String
+              })
+            )
+          })
+        )
+      }),
+      "ops/prometheus.yaml"
+    )
+    const [targets] = scrape.scrape_configs[0]?.dns_sd_configs ?? []
+    assert.deepStrictEqual(targets?.names, ["answers", "works"])
+    assert.match(services["answers"]?.ports?.[0] ?? "", new RegExp(`:${targets?.port}$`))
+    const files = mounted("prometheus")
+    for (const file of scrape.rule_files) assert.strictEqual(files.get(file), "./ops/prometheus.rules.yaml")
+    assert.strictEqual(files.get("/etc/prometheus/prometheus.yml"), "./ops/prometheus.yaml")
+  })
+
+  it("has the dashboard where Grafana looks for it, over the Prometheus that there is", () => {
+    const files = mounted("grafana")
+    assert.strictEqual(files.get("/etc/grafana/provisioning"), "./ops/grafana/provisioning")
+    const { providers } = decoded(
+      Schema.Struct({
+        apiVersion: Schema.Literal(1),
+        providers: Schema.Array(
+          Schema.Struct({
+            name: Schema.String,
+            type: Schema.Literal("file"),
+            folder: Schema.String,
+            disableDeletion: Schema.Boolean,
+            allowUiUpdates: Schema.Boolean,
+            updateIntervalSeconds: Schema.Int,
+            options: Schema.Struct({ path: Schema.String })
+          })
+        )
+      }),
+      "ops/grafana/provisioning/dashboards/penstock.yaml"
+    )
+    assert.strictEqual(files.get(`${providers[0]?.options.path}/penstock.json`), "./ops/grafana.json")
+    const { datasources } = decoded(
+      Schema.Struct({
+        apiVersion: Schema.Literal(1),
+        datasources: Schema.Array(
+          Schema.Struct({
+            name: Schema.String,
+            uid: Schema.String,
+            type: Schema.String,
+            access: Schema.Literal("proxy"),
+            url: Schema.String,
+            isDefault: Schema.Boolean,
+            editable: Schema.Boolean,
+            jsonData: Schema.Struct({ timeInterval: Schema.String })
+          })
+        )
+      }),
+      "ops/grafana/provisioning/datasources/prometheus.yaml"
+    )
+    const [source] = datasources
+    assert.property(services, new URL(source!.url).hostname)
+    const dashboard = Schema.decodeUnknownSync(
+      Schema.Struct({
+        templating: Schema.Struct({ list: Schema.Array(Schema.Struct({ type: Schema.String, query: Schema.Unknown })) })
+      })
+    )(JSON.parse(read("ops/grafana.json")))
+    const wanted = dashboard.templating.list.find(({ type }) => type === "datasource")?.query
+    assert.deepStrictEqual([wanted, source?.isDefault], [source?.type, true])
   })
 })
 

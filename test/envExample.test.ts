@@ -24,9 +24,31 @@ const paragraphs = Object.entries<Setting<unknown>>(Settings).map(([name, { fall
   return `\n# ${meaning.replaceAll("`", "")}${without}\n#${name}=${value}\n`
 })
 
+/** What only `docker-compose.yml` asks for. */
+const ofCompose = `
+# Of docker compose alone: password of its PostgreSQL; ports of the instances that answer, one each; ports and password of the profile
+# metrics
+#POSTGRES_PASSWORD=penstock
+#HTTP_PORTS=8080-8081
+#PROMETHEUS_PORT=9090
+#GRAFANA_PORT=3000
+#GRAFANA_PASSWORD=penstock
+`
+
 describe(".env.example", () => {
   it("has every setting with its meaning and default", async () => {
-    await expect(`${head}${paragraphs.join("")}`).toMatchFileSnapshot(file)
+    await expect(`${head}${paragraphs.join("")}${ofCompose}`).toMatchFileSnapshot(file)
+  })
+
+  it("has all that docker-compose.yml asks for, with its default there", () => {
+    const compose = readFileSync(resolve(file, "../docker-compose.yml"), "utf8")
+    const asked = [...compose.matchAll(/\$\{([A-Z_]+):-([^}$]*)/g)].map(
+      ([, name = "", value = ""]) => [name, value] as const
+    )
+    const text = readFileSync(file, "utf8")
+    for (const [name, value] of asked) {
+      assert.include(text, name in Settings ? `#${name}=` : `#${name}=${value}\n`)
+    }
   })
 
   it("can be used with every line that has a value", async () => {

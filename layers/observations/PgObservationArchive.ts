@@ -126,6 +126,13 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
           plain
         ),
 
+      historySince: sql<{
+        since: number | null
+      }>`SELECT ${millis("complete_since")} AS since FROM observation_history`.pipe(
+        Effect.map(([row]) => row?.since ?? undefined),
+        plain
+      ),
+
       /**
        * One range of the index. A version is the one known at a millisecond when it began in it or before, and ended after
        * it; of those of one observation there is at most one.

@@ -14,7 +14,7 @@ import { ObservationStore } from "../../src/stream/ObservationStore.ts"
 import { DatabasePlace } from "../postgres/Database.ts"
 import { connectionsTo } from "../postgres/PgConnections.ts"
 import { PgObservationStore } from "./PgObservationStore.ts"
-import { afterSwap, madeBy, rebuildSchema, rebuildTables, swapTables } from "./rebuildTables.ts"
+import { afterSwap, forgetGroups, madeBy, rebuildSchema, rebuildTables, swapTables } from "./rebuildTables.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { unhurried } from "../postgres/unhurried.ts"
@@ -117,6 +117,7 @@ export const PgObservationRebuild: Layer.Layer<
           if (left?.made_by === madeBy) return { group: left.group_name, resumed: true }
           yield* unhurried(sql, 600, 30)(run(rebuildTables))
           const made = (yield* found) ?? (yield* Effect.die(new Error("a table that was just made is not there")))
+          yield* run([forgetGroups(made.group_name)])
           return { group: made.group_name, resumed: false }
         }).pipe(plain),
 
@@ -146,7 +147,7 @@ export const PgObservationRebuild: Layer.Layer<
               return isComplete
             })
           )
-          if (swapped) yield* cleanUp
+          if (swapped) yield* Effect.andThen(cleanUp, run([forgetGroups(undefined)]))
           return swapped
         }).pipe(plain)
     })

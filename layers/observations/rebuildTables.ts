@@ -10,6 +10,7 @@ import { version } from "../version.ts"
 export const rebuildSchema = "observation_rebuild"
 /** Only the version that began a rebuild goes on with it: another one may have other tables, or read documents otherwise. */
 export const madeBy = `${version} ${Object.keys(migrations).at(-1)}`
+const groupPrefix = "penstock-rebuild-"
 const replacedSchema = "observation_replaced"
 
 /** The tables whose rows are many: they change places. By name, the parent first, in the order that queries lock them. */
@@ -43,7 +44,7 @@ export const rebuildTables: ReadonlyArray<string> = [
   `DROP SCHEMA IF EXISTS ${rebuildSchema} CASCADE`,
   `CREATE SCHEMA ${rebuildSchema}`,
   `CREATE TABLE ${rebuildSchema}.rebuild AS
-    SELECT 'penstock-rebuild-' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name, '${madeBy}' AS made_by`,
+    SELECT '${groupPrefix}' || to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS') AS group_name, '${madeBy}' AS made_by`,
   ...keepIds("observation_sites", "council_id", "name"),
   ...keepIds("observation_sites_measurements", "site_id", "measurement_name", "measurement", "item", "in_units"),
   `CREATE TABLE ${rebuildSchema}.observation_months (LIKE observation_months INCLUDING ALL)
@@ -168,3 +169,8 @@ export const afterSwap: ReadonlyArray<string> = [
   `ALTER TABLE observation_months VALIDATE CONSTRAINT observation_months_series_id_fkey`,
   `DROP SCHEMA IF EXISTS ${replacedSchema} CASCADE`
 ]
+
+/** Groups of rebuilds that are over would hold back what the raw topic lets go of. `current` is the one that is not, if any. */
+export const forgetGroups = (current: string | undefined): string => `
+  DELETE FROM topic_groups WHERE starts_with(group_name, '${groupPrefix}')
+    AND group_name <> '${current ?? ""}'`

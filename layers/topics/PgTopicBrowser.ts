@@ -72,7 +72,7 @@ export const PgTopicBrowser = Layer.effect(
 
       letters: (topic, from, until) =>
         asLetters(sql`
-          SELECT ${sql.literal(columns)}, octet_length(value) AS bytes FROM topic_records
+          SELECT ${sql.literal(columns)}, coalesce(octet_length(value), 0) AS bytes FROM topic_records
           WHERE topic = ${deadLetterTopic(topic)} AND partition = 0 AND "offset" >= ${from}::int8 AND "offset" < ${until}::int8
           ORDER BY topic_records."offset"`).pipe(
           Effect.map((rows) =>
@@ -88,7 +88,7 @@ export const PgTopicBrowser = Layer.effect(
 
       letter: (topic, offset) =>
         asRecords(sql`
-          SELECT ${sql.literal(columns)}, value FROM topic_records
+          SELECT ${sql.literal(columns)}, coalesce(value, 'null') AS value FROM topic_records
           WHERE topic = ${deadLetterTopic(topic)} AND partition = 0 AND "offset" = ${offset}::int8`).pipe(
           Effect.map(([row]) => (row === undefined ? undefined : { ...row, topic, headers: headersOf(row.headers) })),
           plain

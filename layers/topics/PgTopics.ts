@@ -3,7 +3,8 @@
  *
  * A reader takes a partition under a lease with a fence and holds neither a transaction nor a connection while its
  * handler runs; what the handler returned and the new offset are then written in one transaction, if the fence still
- * fits. An append locks the rows of its partitions in a fixed order, so offsets have no gaps and appear in order.
+ * fits. An append locks the rows of its partitions in a fixed order, so offsets appear in order, and what is let go of later (see
+ * PgTopicRetention) is all that leaves gaps.
  */
 import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Schedule, Schema } from "effect"
 import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
@@ -27,7 +28,12 @@ export interface PgTopicsOptions {
   readonly partitionsAtOnce?: number
 }
 
-const ClaimRow = Schema.Struct({ partition: Schema.Int, next: Schema.Finite, fence: Schema.Finite })
+const ClaimRow = Schema.Struct({
+  partition: Schema.Int,
+  next: Schema.Finite,
+  end: Schema.Finite,
+  fence: Schema.Finite
+})
 type Claim = typeof ClaimRow.Type & { readonly topic: string; readonly group: string }
 
 const RecordRow = Schema.Struct({
@@ -143,7 +149,7 @@ export const PgTopics = (
         Result: ClaimRow,
         execute: ({ topic, group }) => sql`
           WITH free AS (
-            SELECT g.partition FROM topic_groups g
+            SELECT g.partition, p.next_offset AS "end" FROM topic_groups g
             JOIN topic_partitions p ON p.topic = g.topic AND p.partition = g.partition
             WHERE g.group_name = ${group} AND g.topic = ${topic} AND g.next_offset < p.next_offset
               AND (g.lease_until IS NULL OR g.lease_until < clock_timestamp())
@@ -151,10 +157,10 @@ export const PgTopics = (
           )
           UPDATE topic_groups g SET lease_until = ${leaseEnd}, claimed_at = clock_timestamp(), fence = g.fence + 1
           FROM free WHERE g.group_name = ${group} AND g.topic = ${topic} AND g.partition = free.partition
-          RETURNING g.partition, g.next_offset::float8 AS next, g.fence::float8 AS fence`
+          RETURNING g.partition, g.next_offset::float8 AS next, free."end"::float8 AS "end", g.fence::float8 AS fence`
       })
 
-      /** Sizes are known without reading the values, so a batch that is cut short costs nothing extra. */
+      /** Past what was let go of. Sizes are known without reading the values, so a batch that is cut short costs nothing extra. */
       const recordRows = SqlSchema.findAll({
         Request: Schema.Struct({
           topic: Schema.String,
@@ -165,16 +171,29 @@ export const PgTopics = (
         }),
         Result: RecordRow,
         execute: ({ topic, partition, next, maxRecords, maxBytes }) => sql`
-          SELECT "offset"::float8 AS "offset", key, value, headers, floor(${sql.literal(writableMillis("created_at"))})::float8 AS at
+          SELECT "offset"::float8 AS "offset", key, coalesce(value, 'null') AS value, headers,
+            floor(${sql.literal(writableMillis("created_at"))})::float8 AS at
           FROM (
-            SELECT "offset", key, value, headers, created_at, sum(octet_length(value)) OVER (ORDER BY "offset") AS bytes
-            FROM topic_records
-            WHERE topic = ${topic} AND partition = ${partition}
-              AND "offset" >= ${next}::bigint AND "offset" < ${next}::bigint + ${maxRecords}::bigint
+            SELECT "offset", key, value, headers, created_at, sum(octet_length(value)) OVER upto AS bytes,
+              row_number() OVER upto AS place
+            FROM (SELECT "offset", key, value, headers, created_at FROM topic_records
+              WHERE topic = ${topic} AND partition = ${partition} AND "offset" >= ${next}::bigint
+              ORDER BY "offset" LIMIT ${maxRecords}::bigint) AS next
+            WINDOW upto AS (ORDER BY "offset")
           ) AS record
-          WHERE bytes <= ${maxBytes}::bigint OR "offset" = ${next}::bigint
+          WHERE coalesce(bytes, 0) <= ${maxBytes}::bigint OR place = 1
           ORDER BY record."offset"`
       })
+
+      /** Where reading goes on when there is no record left from `next` to before `end`: past those that were let go of. */
+      const goneUntil = ({ topic, partition, next, end }: Claim) =>
+        sql<{ until: number }>`
+          SELECT least(removed_to, ${end}::bigint)::float8 AS until FROM topic_retention
+          WHERE topic = ${topic} AND partition = ${partition} AND removed_to > ${next}::bigint`.pipe(
+          Effect.map(([row]) => row?.until),
+          readerFailure,
+          inTime
+        )
 
       /** The claim's row, if the claim still holds. */
       const ofClaim = ({ topic, group, partition, fence }: Claim) =>
@@ -235,7 +254,10 @@ export const PgTopics = (
               inTime
             )
             const last = rows.at(-1)
-            if (last === undefined) return yield* release(claim)
+            if (last === undefined) {
+              const until = yield* goneUntil(claim)
+              return until === undefined ? yield* release(claim) : void (yield* settle(claim, until, []))
+            }
             const records = rows.map((row) => Object.assign(row, { topic, partition, headers: headersOf(row.headers) }))
             const outputs = yield* Effect.raceFirst(
               handle({ topic, partition, records }),

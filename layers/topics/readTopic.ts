@@ -51,7 +51,7 @@ export const readRecords = Effect.fnUntraced(function* (look: typeof Look.Type) 
         ORDER BY reached, record.partition, record."offset" LIMIT ${limit}
       )
       SELECT partition, "offset"::float8 AS "offset", key, headers, floor(${sql.literal(writableMillis("created_at"))}) AS at,
-        ${characters === undefined ? sql.literal("value") : sql`left(value, ${characters}) AS value`}
+        ${characters === undefined ? sql.literal("coalesce(value, 'null') AS value") : sql`left(coalesce(value, 'null'), ${characters}) AS value`}
       FROM chosen ORDER BY reached, partition, "offset"`
   })
   return yield* find(look).pipe(Effect.catchTag("SchemaError", Effect.die))
@@ -72,4 +72,23 @@ export const readTopics = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   return yield* asTopics(sql`
     SELECT topic, sum(next_offset)::float8 AS records FROM topic_partitions GROUP BY topic ORDER BY topic`)
+})
+
+/** How many records of the topic were let go of by their age. */
+export const readExpired = Effect.fnUntraced(function* (topic: string) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ records: number }>`
+    SELECT coalesce(sum(expired), 0)::float8 AS records FROM topic_retention WHERE topic = ${topic}`
+  return row?.records ?? 0
+})
+
+const asUnread = rowsAs(Schema.Struct({ topic: Schema.String, group: Schema.String, records: Schema.Finite }))
+
+/** Groups that are behind in one of the topics, and by how many records: what they have not read, the topic does not let go of. */
+export const readBehind = Effect.fnUntraced(function* (topics: ReadonlyArray<string>) {
+  const sql = yield* SqlClient.SqlClient
+  return yield* asUnread(sql`
+    SELECT topic, group_name AS "group", sum(p.next_offset - g.next_offset)::float8 AS records
+    FROM topic_groups g JOIN topic_partitions p USING (topic, partition)
+    WHERE topic = ANY (${texts(topics)}) AND g.next_offset < p.next_offset GROUP BY topic, group_name ORDER BY topic, group_name`)
 })

@@ -8,6 +8,7 @@
 import { Duration, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChosenTopics } from "../../layers/topics/ChosenTopics.ts"
+import { readExpired } from "../../layers/topics/readTopic.ts"
 import { PgObservationRebuild } from "../../layers/observations/PgObservationRebuild.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Settings } from "../../layers/Settings.ts"
@@ -16,6 +17,18 @@ import { answer } from "./output.ts"
 import { ProgressBar } from "./ProgressBar.ts"
 import { CommandFailed } from "./told.ts"
 import { withDatabase } from "./withDatabase.ts"
+
+/** What the values were once is in the documents that are gone, and in the tables that a replay would put away. */
+const refuseLoss = Effect.fnUntraced(function* (rawTopic: string) {
+  if ((yield* Settings.KAFKA_BROKERS.config) !== undefined) return
+  const expired = yield* readExpired(rawTopic)
+  if (expired === 0) return
+  return yield* new CommandFailed({
+    message:
+      `Nothing was changed: ${expired} documents of ${rawTopic} were let go of by age (HILLTOP_RAW_RETENTION), and what only they said ` +
+      "would be lost. With --drop-missing it is."
+  })
+})
 
 const Needs = Layer.mergeAll(ChosenTopics, PgObservationRebuild, SaxesXmlScanner)
 
@@ -40,13 +53,14 @@ export const replay = Command.make(
       Flag.withDefault(false)
     ),
     dropMissing: Flag.Boolean("drop-missing").pipe(
-      Flag.withDescription("Let go of the months that no raw document leads to any more"),
+      Flag.withDescription("Let go of what no raw document says any more, such as months and former values"),
       Flag.withDefault(false)
     )
   },
   Effect.fnUntraced(
     function* ({ dropMissing, fresh }) {
       const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
+      if (!dropMissing) yield* refuseLoss(rawTopic)
       const { line, show } = yield* ProgressBar
       let seconds = 0
       const { read } = yield* rebuildObservations({

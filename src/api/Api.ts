@@ -16,7 +16,7 @@ import { problems } from "./Problems.ts"
 import { topicGroups } from "./TopicApi.ts"
 
 /** As in package.json; a test compares the two. */
-export const version = "0.1.0"
+export const version = "0.2.0"
 
 const HealthStatus = <const Status extends string>(status: Status) => Schema.Struct({ status: Schema.Literal(status) })
 

@@ -88,6 +88,8 @@ export class ObservationArchive extends Context.Service<
     /** With its series by name; nothing when there is no such site. */
     readonly findSite: (id: number) => Effect.Effect<SiteWithSeries | undefined, StoreUnavailable>
     readonly hasSeries: (id: number) => Effect.Effect<boolean, StoreUnavailable>
+    /** Since when it is known in full what was known when; nothing where that was always kept. */
+    readonly historySince: Effect.Effect<Instant | undefined, StoreUnavailable>
     /** In order of time, each time once; nothing for a series that is not there. */
     readonly read: (range: SeriesRange) => Effect.Effect<ReadonlyArray<ArchivedObservation>, StoreUnavailable>
   }

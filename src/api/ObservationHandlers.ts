@@ -63,6 +63,13 @@ const inOrder = (from: Instant | undefined, to: Instant | undefined) =>
     ? refuse("malformed-request", "to: must not be before from")
     : Effect.void
 
+/** What was known before the history begins would be told in part only. */
+const keptSince = Effect.fnUntraced(function* (archive: ObservationArchive["Service"], asOf: Instant | undefined) {
+  const since = asOf === undefined ? undefined : yield* archive.historySince
+  if (asOf === undefined || since === undefined || asOf >= since) return
+  return yield* refuse("history-not-kept", `as_of: what was known before ${formatInstant(since)} is not kept any more`)
+})
+
 const series = HttpApiBuilder.group(
   Api,
   "observationSeries",
@@ -73,6 +80,7 @@ const series = HttpApiBuilder.group(
       plot: Effect.fnUntraced(
         function* ({ params, query: { as_of: asOf, from, points = 1_000, to } }) {
           yield* inOrder(from, to)
+          yield* keptSince(archive, asOf)
           const plot = yield* views.plot({ seriesId: params.id, from, to, asOf, points })
           return plot ?? (yield* seriesUnknown)
         },
@@ -106,6 +114,7 @@ const series = HttpApiBuilder.group(
           const { as_of: asOf, cursor: after, from, to } = query
           yield* inOrder(from, to)
           if (!(yield* archive.hasSeries(params.id))) return yield* seriesUnknown
+          yield* keptSince(archive, asOf)
           const writing = wantsCsv(request.headers["accept"]) ? asCsv : asJson
           const limit = query.limit ?? (writing === asCsv ? Infinity : defaultObservations)
           const text = yield* observationText(archive, { seriesId: params.id, from, to, asOf, after, limit }, writing)

@@ -20,6 +20,7 @@ const catalogue = {
   "source-unknown": { status: 404, title: "Source unknown" },
   "site-unknown": { status: 404, title: "Site unknown" },
   "series-unknown": { status: 404, title: "Series unknown" },
+  "history-not-kept": { status: 404, title: "History not kept" },
   "task-unknown": { status: 404, title: "Task unknown" },
   "topic-unknown": { status: 404, title: "Topic unknown" },
   "dead-letter-unknown": { status: 404, title: "Dead letter unknown" },

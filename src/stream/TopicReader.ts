@@ -23,7 +23,7 @@ export interface TopicRecord {
   readonly at: number
 }
 
-/** Consecutive records of one partition, oldest first, at least one. */
+/** The next records of one partition, oldest first, at least one. What the topic has let go of leaves gaps in the offsets. */
 export interface RecordBatch {
   readonly topic: string
   readonly partition: number
@@ -79,7 +79,7 @@ export class TopicReader extends Context.Service<
       handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
     ) => Effect.Effect<never, E | ReaderUnavailable | RecordTooLarge, R>
 
-    /** Records of the topic that the group has not got past yet; all of them for a group that never read. */
+    /** Records of the topic that the group has not got past yet, with gaps among them; all of them for a group that never read. */
     readonly lag: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<number, ReaderUnavailable>
     /** The same, and since when the oldest of them waits. */
     readonly unread: (options: Pick<ConsumeOptions, "topic" | "group">) => Effect.Effect<Unread, ReaderUnavailable>

@@ -83,6 +83,7 @@ it.layer(ApiServices, { excludeTestServices: true })("the server", (it) => {
         listSites: () => Effect.succeed([]),
         findSite: () => Effect.succeed(undefined),
         hasSeries: () => Effect.succeed(true),
+        historySince: Effect.succeed(undefined),
         read: ({ after, limit }) =>
           after === undefined
             ? Effect.succeed(Array.from({ length: limit }, (_, n) => row(n * 1_000)))

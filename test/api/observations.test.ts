@@ -301,4 +301,20 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
       assert.strictEqual((yield* ask("/observation/series/99/version")).status, 404)
     })
   )
+
+  it.effect("refuse to tell what was known before their history begins, and tell the rest as ever", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`UPDATE observation_history SET complete_since = '2026-10-02T12:00:00Z'`
+      for (const path of [series, `${series}/plot`]) {
+        const refused = yield* ask(`${path}?as_of=2026-10-02T11:59:59.999Z`)
+        const { detail, type } = problemIn(refused)
+        assert.deepStrictEqual([refused.status, type], [404, "urn:penstock:problem:history-not-kept"])
+        assert.include(detail, "2026-10-02T12:00:00.000Z")
+        assert.strictEqual((yield* ask(`${path}?as_of=2026-10-02T12:00:00Z`)).status, 200)
+        assert.strictEqual((yield* ask(path)).status, 200)
+      }
+      yield* sql`UPDATE observation_history SET complete_since = NULL`
+    })
+  )
 })

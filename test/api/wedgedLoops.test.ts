@@ -20,6 +20,7 @@ import { SourceWatch } from "../../src/crawl/SourceWatch.ts"
 import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 import { HilltopClient } from "../../src/hilltop/HilltopClient.ts"
 import { Loops } from "../../src/running/Loop.ts"
+import { RetentionRounds } from "../../src/running/retentionRounds.ts"
 import { KafkaSink, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { MappingStage, mapperGroup } from "../../src/stream/mappingStage.ts"
 import { MemoryObservations } from "../../src/stream/MemoryObservations.ts"
@@ -139,6 +140,7 @@ const service = Layer.mergeAll(
   MappingStage({ rawTopic, observationsTopic }),
   ObservationStage({ observationsTopic }),
   EventStage({ eventTopic }),
+  RetentionRounds([{ what: "topic", removeSome: gated("retention", Effect.succeed({ removed: 0, isMore: false })) }]),
   Layer.effectDiscard(Layer.build(PgInstances.pipe(Layer.provide(statements))))
 ).pipe(
   Layer.provideMerge(Progress.layer({ ...syncOptions, useless: Duration.minutes(10) })),
@@ -209,6 +211,7 @@ const loops: ReadonlyArray<readonly [what: string, loop: string]> = [
   ["a sync of an event", "events"],
   ["events", "events"],
   ["instances", "instances"],
+  ["retention", "retention"],
   [mapperGroup, mapperGroup],
   [storeGroup, storeGroup],
   [eventGroup, eventGroup],
