@@ -4,12 +4,33 @@
  * Schemas do not keep the input in their issues, so their messages cannot repeat it; a path names keys of our own schemas
  * only, since unknown keys are ignored.
  */
-import { type Schema, SchemaIssue } from "effect"
+import { type Schema, SchemaAST, SchemaIssue } from "effect"
 
 /** Beyond this many faults the answer only counts: a batch may hold thousands. */
 const shown = 5
 
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+const kinds: Readonly<Record<string, string>> = {
+  String: "string",
+  Number: "number",
+  Boolean: "boolean",
+  Objects: "object",
+  Arrays: "array",
+  Null: "null"
+}
+
+/** What of JSON it is; none where that says nothing. The names that schemas have are for readers of the OpenAPI document. */
+const kindsOf = (ast: SchemaAST.AST): ReadonlyArray<string> | undefined => {
+  if (!SchemaAST.isUnion(ast)) return kinds[ast._tag] === undefined ? undefined : [kinds[ast._tag]!]
+  const members = ast.types.map((type) => kindsOf(SchemaAST.toEncoded(type)))
+  return members.every((member) => member !== undefined) ? [...new Set(members.flat())] : undefined
+}
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => {
+    const expected = issue._tag === "InvalidType" ? kindsOf(issue.ast) : undefined
+    return expected === undefined ? SchemaIssue.defaultLeafHook(issue) : `Expected ${expected.join(" | ")}`
+  }
+})
 
 const withArticle: Readonly<Record<string, string>> = {
   string: "a string",
