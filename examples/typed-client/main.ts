@@ -28,7 +28,9 @@ const unit = answered(
 
 // A service provider asks for the units of an end user.
 const lookup = answered(
-  await clientWith(LOOKUP_KEY).POST("/controllable_unit/lookup", { body: { end_user: "410190", accounting_point: gsrn } })
+  await clientWith(LOOKUP_KEY).POST("/controllable_unit/lookup", {
+    body: { end_user: "410190", accounting_point: gsrn }
+  })
 )
 const names = lookup.controllable_units.map(({ name }) => name)
 
@@ -43,7 +45,7 @@ const { received, unknown } = answered(
 const reader = clientWith(READ_KEY)
 const copy = answered(await reader.GET("/accounting_point/{gsrn}", { params: { path: { gsrn } } }))
 const sites: Array<components["schemas"]["ListedSite"]> = []
-for (let cursor: number | undefined = 0; cursor !== undefined; ) {
+for (let cursor: number | undefined = 0; cursor !== undefined;) {
   const page: components["schemas"]["ListedSitePage"] = answered(
     await reader.GET("/observation/site", { params: { query: { limit: 100, cursor } } })
   )

@@ -65,7 +65,12 @@ export const LookupResponse = Schema.Struct({
 })
 
 const lookup = HttpApiGroup.make("lookup")
-  .annotateMerge(OpenApi.annotations({ title: "Lookup", description: "Who may know asks for the controllable units of an end user." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Lookup",
+      description: "Who may know asks for the controllable units of an end user."
+    })
+  )
   .add(
     HttpApiEndpoint.post("ask", "/controllable_unit/lookup", {
       payload: LookupRequest,
@@ -76,24 +81,29 @@ const lookup = HttpApiGroup.make("lookup")
         )
       }),
       error: [problems[403], problems[404], ...bodyProblems, problems[429], problems[502], problems[503], problems[504]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "lookUp",
-        summary: "Find the controllable units of an accounting point, or check one",
-        description:
-          "Answers when the end user is the one valid now. `Cache-Control: no-cache` forces a fresh fetch. A stale answer " +
-          "says so, with its age in seconds in the `Age` header. After 5 wrong end users for one accounting point within an hour: 429."
-      })
-    ).annotate(BodyExamples, {
-      "application/json": {
-        "By accounting point": { end_user: exampleClaim, accounting_point: exampleGsrn },
-        "By controllable unit": { end_user: exampleClaim, controllable_unit: exampleUnit }
-      }
     })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "lookUp",
+          summary: "Find the controllable units of an accounting point, or check one",
+          description:
+            "Answers when the end user is the one valid now. `Cache-Control: no-cache` forces a fresh fetch. A stale answer " +
+            "says so, with its age in seconds in the `Age` header. After 5 wrong end users for one accounting point within an hour: 429."
+        })
+      )
+      .annotate(BodyExamples, {
+        "application/json": {
+          "By accounting point": { end_user: exampleClaim, accounting_point: exampleGsrn },
+          "By controllable unit": { end_user: exampleClaim, controllable_unit: exampleUnit }
+        }
+      })
   )
   .annotate(RequiredScope, ["lookup"])
   .middleware(KnownQuery)
   .middleware(Authorization)
+
+/** The same within a batch: of two schemas the document would have two names. */
+const OneCloudEvent = CloudEvent.pipe(HttpApiSchema.asJson({ contentType: "application/cloudevents+json" }))
 
 const batchOf = <S extends Schema.Top>(identifier: string, event: S) =>
   Schema.Array(event)
@@ -117,8 +127,10 @@ const events = HttpApiGroup.make("events")
     HttpApiEndpoint.post("record", eventPath, {
       payload: [
         Schema.Union([PlainEvent, batchOf("PlainEvents", PlainEvent)]),
-        CloudEvent.pipe(HttpApiSchema.asJson({ contentType: "application/cloudevents+json" })),
-        batchOf("CloudEvents", CloudEvent).pipe(HttpApiSchema.asJson({ contentType: "application/cloudevents-batch+json" }))
+        OneCloudEvent,
+        batchOf("CloudEvents", OneCloudEvent).pipe(
+          HttpApiSchema.asJson({ contentType: "application/cloudevents-batch+json" })
+        )
       ],
       success: Schema.Struct({
         received: count("All that were sent."),
@@ -127,25 +139,27 @@ const events = HttpApiGroup.make("events")
         unknown: count("Of accounting points that are not here.")
       }).annotate({ identifier: "EventReceipt", description: "What became of the events." }),
       error: [...bodyProblems, problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "recordEvents",
-        summary: "Tell that accounting points changed",
-        description:
-          "One event or up to 1000, plain or as CloudEvents 1.0, whose attributes may also come as headers (`ce-subject`, `ce-time` and " +
-          "so on: binary mode). All are recorded, or none. Bodies may be compressed with gzip, deflate or br."
-      })
-    ).annotate(BodyExamples, {
-      "application/json": {
-        "One event": { gsrn: exampleGsrn, occurred_at: "2026-01-01T00:00:00.123456Z" },
-        "Several events": [
-          { gsrn: exampleGsrn, occurred_at: "2026-01-01T00:00:00Z" },
-          { gsrn: anotherExampleGsrn, occurred_at: "2026-01-01T01:00:00+01:00" }
-        ]
-      },
-      "application/cloudevents+json": { "One event": cloudEvent },
-      "application/cloudevents-batch+json": { "Several events": [cloudEvent] }
     })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "recordEvents",
+          summary: "Tell that accounting points changed",
+          description:
+            "One event or up to 1000, plain or as CloudEvents 1.0, whose attributes may also come as headers (`ce-subject`, `ce-time` and " +
+            "so on: binary mode). All are recorded, or none. Bodies may be compressed with gzip, deflate or br."
+        })
+      )
+      .annotate(BodyExamples, {
+        "application/json": {
+          "One event": { gsrn: exampleGsrn, occurred_at: "2026-01-01T00:00:00.123456Z" },
+          "Several events": [
+            { gsrn: exampleGsrn, occurred_at: "2026-01-01T00:00:00Z" },
+            { gsrn: anotherExampleGsrn, occurred_at: "2026-01-01T01:00:00+01:00" }
+          ]
+        },
+        "application/cloudevents+json": { "One event": cloudEvent },
+        "application/cloudevents-batch+json": { "Several events": [cloudEvent] }
+      })
   )
   .annotate(RequiredScope, ["event"])
   .middleware(KnownQuery)
@@ -176,8 +190,10 @@ const copies = HttpApiGroup.make("accountingPoints")
       ],
       error: [problems[404], problems[503]]
     }).annotateMerge(
-      OpenApi.annotations({ identifier: "readAccountingPoint",
-        summary: "Read the kept copy of an accounting point and how its sync goes" })
+      OpenApi.annotations({
+        identifier: "readAccountingPoint",
+        summary: "Read the kept copy of an accounting point and how its sync goes"
+      })
     )
   )
   .annotate(RequiredScope, ["read"])
@@ -186,37 +202,45 @@ const copies = HttpApiGroup.make("accountingPoints")
   .middleware(Authorization)
 
 const units = HttpApiGroup.make("controllableUnits")
-  .annotateMerge(OpenApi.annotations({ title: "Controllable units", description: "What makes an accounting point relevant, so that its data may be kept." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Controllable units",
+      description: "What makes an accounting point relevant, so that its data may be kept."
+    })
+  )
   .add(
     HttpApiEndpoint.put("put", "/controllable_unit/:business_id", {
       params: { business_id: ControllableUnitId },
       payload: UnitRegistration.check(storable).annotate({ identifier: "UnitRegistration" }),
       success: [RegisteredUnit, RegisteredUnit.pipe(HttpApiSchema.status(201))],
       error: [problems[404], ...bodyProblems, problems[502], problems[503], problems[504]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "putControllableUnit",
-        summary: "Create or replace a controllable unit",
-        description:
-          "Technical resources are replaced when they are given, and those with a name given again keep their ids. An " +
-          "accounting point not yet here is fetched."
-      })
-    ).annotate(BodyExamples, {
-      "application/json": {
-        "A unit": {
-          accounting_point: exampleGsrn,
-          name: "Heat pump",
-          start_date: "2026-01-01",
-          technical_resources: [{ name: "Heat pump" }]
+    })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "putControllableUnit",
+          summary: "Create or replace a controllable unit",
+          description:
+            "Technical resources are replaced when they are given, and those with a name given again keep their ids. An " +
+            "accounting point not yet here is fetched."
+        })
+      )
+      .annotate(BodyExamples, {
+        "application/json": {
+          "A unit": {
+            accounting_point: exampleGsrn,
+            name: "Heat pump",
+            start_date: "2026-01-01",
+            technical_resources: [{ name: "Heat pump" }]
+          }
         }
-      }
-    }),
+      }),
     HttpApiEndpoint.delete("terminate", "/controllable_unit/:business_id", {
       params: { business_id: ControllableUnitId },
       success: HttpApiSchema.NoContent.annotate({ description: "It is terminated." }),
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ identifier: "terminateControllableUnit",
-        summary: "Terminate a controllable unit" }))
+    }).annotateMerge(
+      OpenApi.annotations({ identifier: "terminateControllableUnit", summary: "Terminate a controllable unit" })
+    )
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)

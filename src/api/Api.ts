@@ -24,25 +24,41 @@ const HealthStatus = <const Status extends string>(status: Status, identifier: s
 
 const health = HttpApiGroup.make("health")
   .annotateMerge(
-    OpenApi.annotations({ title: "Health", description: "Whether the instance lives, may be sent requests, and gets on. Without a key." })
+    OpenApi.annotations({
+      title: "Health",
+      description: "Whether the instance lives, may be sent requests, and gets on. Without a key."
+    })
   )
   .add(
     HttpApiEndpoint.get("live", "/health/live", {
       success: HealthStatus("live", "Live", "It is alive.")
-    }).annotateMerge(OpenApi.annotations({ identifier: "readLiveness", summary: "The process is alive" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "readLiveness",
+        summary: "The process is alive",
+        description: "Whether it has to be started anew; asks neither the database nor anybody else."
+      })
+    ),
     HttpApiEndpoint.get("ready", "/health/ready", {
       success: HealthStatus("ready", "Ready", "It may be sent requests."),
       error: problems[503]
     }).annotateMerge(
       OpenApi.annotations({
         identifier: "readReadiness",
-        summary: "The database answers, its migrations are applied, and the instance is not draining"
+        summary: "The instance may be sent requests",
+        description: "The database answers, its migrations are applied, and the instance is not draining."
       })
     ),
     HttpApiEndpoint.get("progress", "/health/progress", {
       success: HealthStatus("progressing", "Progressing", "It gets on."),
       error: problems[503]
-    }).annotateMerge(OpenApi.annotations({ identifier: "readProgress", summary: "The instance gets on with its work" }))
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "readProgress",
+        summary: "The instance gets on with its work",
+        description: "The loops live, and what is due is no older than it may be; else the problem names what is stuck."
+      })
+    )
   )
   .middleware(KnownQuery)
 

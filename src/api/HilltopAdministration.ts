@@ -18,7 +18,7 @@ export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExis
 
 export const HilltopAddress = HtsUrl.check(
   Schema.isMaxLength(2_000, { message: "must not be longer than 2000 characters" })
-)
+).annotate({ identifier: "HilltopAddress" })
 
 export const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 })).annotate({
   description: "The number of a council.",

@@ -41,10 +41,14 @@ const example = {
   configuration: { measurementNames: ["Rainfall"], excludedSitesNames: ["Test site"], requestsPerSecond: 2 },
   paused: true
 }
-const registrationExamples = { "application/json": { "A source": example } }
 
 const sources = HttpApiGroup.make("hilltopSources")
-  .annotateMerge(OpenApi.annotations({ title: "Hilltop sources", description: "Which servers are asked for which measurements, for operators." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Hilltop sources",
+      description: "Which servers are asked for which measurements, for operators."
+    })
+  )
   .add(
     HttpApiEndpoint.get("list", "/hilltop/source", {
       query: windowQuery,
@@ -59,9 +63,13 @@ const sources = HttpApiGroup.make("hilltopSources")
       error: [problems[409], ...bodyProblems, problems[503]]
     })
       .annotateMerge(
-        OpenApi.annotations({ identifier: "addSource", summary: "Add a source", description: "It is asked at once, unless paused." })
+        OpenApi.annotations({
+          identifier: "addSource",
+          summary: "Add a source",
+          description: "It is asked at once, unless paused."
+        })
       )
-      .annotate(BodyExamples, registrationExamples),
+      .annotate(BodyExamples, { "application/json": { "A source": example } }),
     HttpApiEndpoint.get("read", "/hilltop/source/:id", {
       params: { id: SourceId },
       success: SourceView,
@@ -74,7 +82,9 @@ const sources = HttpApiGroup.make("hilltopSources")
       error: [problems[404], problems[409], ...bodyProblems, problems[503]]
     })
       .annotateMerge(OpenApi.annotations({ identifier: "replaceSource", summary: "Replace a source" }))
-      .annotate(BodyExamples, registrationExamples),
+      .annotate(BodyExamples, {
+        "application/json": { "Another address": { ...example, hts_url: "https://hilltop.example.nz/rivers.hts" } }
+      }),
     HttpApiEndpoint.delete("pause", "/hilltop/source/:id", {
       params: { id: SourceId },
       success: HttpApiSchema.NoContent.annotate({ description: "It is paused." }),
@@ -89,7 +99,13 @@ const sources = HttpApiGroup.make("hilltopSources")
       params: { id: SourceId },
       success: SourceView,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ identifier: "resumeSource", summary: "Ask a source again", description: "Nothing else of it changes." }))
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "resumeSource",
+        summary: "Ask a source again",
+        description: "Nothing else of it changes."
+      })
+    )
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)
@@ -98,28 +114,41 @@ const sources = HttpApiGroup.make("hilltopSources")
 
 /** Without the deadline of other requests: its own is longer, since somebody else's server is asked. */
 const trials = HttpApiGroup.make("hilltopTrials")
-  .annotateMerge(OpenApi.annotations({ title: "Hilltop sources", description: "Which servers are asked for which measurements, for operators." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Hilltop sources",
+      description: "Which servers are asked for which measurements, for operators."
+    })
+  )
   .add(
     HttpApiEndpoint.post("try", "/hilltop/source/try", {
       payload: TrialRequest.check(storable).annotate({ identifier: "TrialRequest" }),
       success: TrialView,
       error: [...bodyProblems, problems[429], problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "trySource", summary: "Ask a server what a source would find there, before it is saved",
-        description:
-          "At most 4 requests to the server, within its budget, and 20 s. One at a time, and one in 2 s. Nothing is kept."
-      })
-    ).annotate(BodyExamples, {
-      "application/json": { "A source": { hts_url: example.hts_url, configuration: example.configuration } }
     })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "trySource",
+          summary: "Ask a server what a source would find there, before it is saved",
+          description:
+            "At most 4 requests to the server, within its budget, and 20 s. One at a time, and one in 2 s. Nothing is kept."
+        })
+      )
+      .annotate(BodyExamples, {
+        "application/json": { "A source": { hts_url: example.hts_url, configuration: example.configuration } }
+      })
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)
   .middleware(Authorization)
 
 const found = HttpApiGroup.make("hilltopTaskSearch")
-  .annotateMerge(OpenApi.annotations({ title: "Hilltop tasks", description: "Requests to servers that are repeated for ever, for operators." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Hilltop tasks",
+      description: "Requests to servers that are repeated for ever, for operators."
+    })
+  )
   .add(
     HttpApiEndpoint.get("list", "/hilltop/task", {
       query: {
@@ -136,16 +165,17 @@ const found = HttpApiGroup.make("hilltopTaskSearch")
         ),
         limit: windowQuery.limit,
         cursor: Schema.optionalKey(
-          Schema.String.annotate({ description: "Where to go on: `next_cursor` of the page before." }).check(
-            Schema.isMaxLength(4_000, { message: "must be a next_cursor" })
-          )
+          Schema.String.annotate({
+            description: "Where to go on: `next_cursor` of the page before, which had the same filters."
+          }).check(Schema.isMaxLength(4_000, { message: "must be a next_cursor" }))
         )
       },
       success: PageOf(FoundTask),
       error: problems[503]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "listTasks", summary: "Search tasks",
+        identifier: "listTasks",
+        summary: "Search tasks",
         description: [
           "`name` is found anywhere in the name of the site or the measurement, whatever the case. Those that are `due` come as they",
           "wait, longest first; those of a `source`, `council`, `type` or `name` by source, site and measurement, and all others by",
@@ -158,7 +188,12 @@ const found = HttpApiGroup.make("hilltopTaskSearch")
       params: { id: TaskId },
       success: WholeTask,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ identifier: "readTask", summary: "Read a task with its last 50 runs, its source and its server" }))
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "readTask",
+        summary: "Read a task with its last 50 runs, its source and its server"
+      })
+    )
   )
   .annotate(RequiredScope, ["read", "admin"])
   .middleware(KnownQuery)
@@ -166,18 +201,27 @@ const found = HttpApiGroup.make("hilltopTaskSearch")
   .middleware(Authorization)
 
 const tasks = HttpApiGroup.make("hilltopTasks")
-  .annotateMerge(OpenApi.annotations({ title: "Hilltop tasks", description: "Requests to servers that are repeated for ever, for operators." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Hilltop tasks",
+      description: "Requests to servers that are repeated for ever, for operators."
+    })
+  )
   .add(
     HttpApiEndpoint.post("run", "/hilltop/task/:id/run", {
       params: { id: TaskId },
       success: TaskView,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ identifier: "runTask", summary: "Run a task now, also one that was set aside" })),
+    }).annotateMerge(
+      OpenApi.annotations({ identifier: "runTask", summary: "Run a task now, also one that was set aside" })
+    ),
     HttpApiEndpoint.post("redrive", "/hilltop/task/:id/redrive", {
       params: { id: TaskId },
       success: TaskView,
       error: [problems[404], problems[409], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ identifier: "redriveTask", summary: "Run a task again that was set aside" })),
+    }).annotateMerge(
+      OpenApi.annotations({ identifier: "redriveTask", summary: "Run a task again that was set aside" })
+    ),
     HttpApiEndpoint.post("redriveLost", "/hilltop/task/redrive", {
       payload: Schema.Struct({ reason: Schema.Literal("lost"), source_id: Schema.optionalKey(SourceId) }).annotate({
         identifier: "LostTasks",
@@ -185,12 +229,15 @@ const tasks = HttpApiGroup.make("hilltopTasks")
       }),
       success: Redriven,
       error: [...bodyProblems, problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "redriveLostTasks", summary: "Run again what its workers lost too often",
-        description: `Up to ${mostRedriven} in one request. What rests for another reason rests for as long as that holds.`
-      })
-    ).annotate(BodyExamples, { "application/json": { "Of one source": { reason: "lost", source_id: 1 } } })
+    })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "redriveLostTasks",
+          summary: "Run again what its workers lost too often",
+          description: `Up to ${mostRedriven} in one request. What rests for another reason rests for as long as that holds.`
+        })
+      )
+      .annotate(BodyExamples, { "application/json": { "Of one source": { reason: "lost", source_id: 1 } } })
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)

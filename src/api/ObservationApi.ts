@@ -44,7 +44,7 @@ const queryInstant = (description: string) =>
 
 const range = {
   from: queryInstant("Included."),
-  to: queryInstant("Excluded.")
+  to: queryInstant("Excluded, and not before `from`.")
 }
 const asOf = queryInstant("What was known then; without it, what is known now.")
 const after = queryInstant("The time after which to go on: `next_cursor` of the page before.")
@@ -103,7 +103,8 @@ const sites = HttpApiGroup.make("observationSites")
       error: problems[503]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "listSites", summary: "List sites",
+        identifier: "listSites",
+        summary: "List sites",
         description:
           "`name` is found anywhere in a site's, whatever the case. `wgs84` is computed from the grid where a site has no degrees."
       })
@@ -120,7 +121,12 @@ const sites = HttpApiGroup.make("observationSites")
   .middleware(Authorization)
 
 const series = HttpApiGroup.make("observationSeries")
-  .annotateMerge(OpenApi.annotations({ title: "Observation series", description: "What was observed, and what was known of it when, for readers." }))
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Observation series",
+      description: "What was observed, and what was known of it when, for readers."
+    })
+  )
   .add(
     HttpApiEndpoint.get("read", "/observation/series/:id", {
       params: { id: idOf("series") },
@@ -134,7 +140,8 @@ const series = HttpApiGroup.make("observationSeries")
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "readSeries", summary: "Read the observations of a series",
+        identifier: "readSeries",
+        summary: "Read the observations of a series",
         description: [
           "In order of time, from `from` (included) to `to` (excluded). Times in the query carry an offset.",
           "`as_of`: what was known at that moment; without it, what is known now. A correction, a removal and a late value",
@@ -160,7 +167,8 @@ const series = HttpApiGroup.make("observationSeries")
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "plotSeries", summary: "Read a series for a picture of it",
+        identifier: "plotSeries",
+        summary: "Read a series for a picture of it",
         description: [
           "In columns. Where there are more than `points` values (1000 unless said), the least and the greatest of so many stretches of",
           "time. A gap is a row with `n` 0. Numbers are floats; the exact values are those of the series itself."
@@ -178,7 +186,8 @@ const series = HttpApiGroup.make("observationSeries")
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "listCorrections", summary: "Read what of a series was corrected or removed",
+        identifier: "listCorrections",
+        summary: "Read what of a series was corrected or removed",
         description: "All versions of up to `limit` times (1000 unless said) that have one which was superseded."
       })
     )

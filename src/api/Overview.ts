@@ -140,9 +140,7 @@ export const GroupView = Schema.Struct({
 export const StreamsView = Schema.Struct({
   kafka: Schema.Boolean,
   groups: Schema.Array(GroupView),
-  dead_letters: Schema.Array(
-    Schema.Struct({ topic: Schema.String, count: Schema.Int, not_redriven: Schema.Int })
-  ),
+  dead_letters: Schema.Array(Schema.Struct({ topic: Schema.String, count: Schema.Int, not_redriven: Schema.Int })),
   problem: Schema.NullOr(Schema.String).annotate({
     description: "Why what is shown is not of now, or not there."
   })

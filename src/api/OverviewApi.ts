@@ -12,7 +12,7 @@ import { problems } from "./Problems.ts"
 const events = Schema.String.annotate({
   description:
     "Server-sent events: `overview` with a snapshot (the JSON of `Overview`), `unavailable` in place of one that could not be read, `end`.",
-  examples: ['event: end\ndata: {}\n\n']
+  examples: ["event: end\ndata: {}\n\n"]
 }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
 const overview = HttpApiGroup.make("overview")
@@ -20,13 +20,15 @@ const overview = HttpApiGroup.make("overview")
   .add(
     HttpApiEndpoint.get("read", "/overview", { success: Overview, error: problems[503] }).annotateMerge(
       OpenApi.annotations({
-        identifier: "readOverview", summary: "How both flows and the streams do",
+        identifier: "readOverview",
+        summary: "How both flows and the streams do",
         description: "A number says whether it is exact, at least so much, or an estimate from a sample."
       })
     ),
     HttpApiEndpoint.get("follow", "/overview/events", { success: events, error: problems[503] }).annotateMerge(
       OpenApi.annotations({
-        identifier: "followOverview", summary: "Follow how both flows and the streams do",
+        identifier: "followOverview",
+        summary: "Follow how both flows and the streams do",
         description: [
           "A snapshot at once, and another every 5 s, until the instance drains or an hour is over; then an event `end`, and the stream",
           "ends. Who reads slowly gets the newest. However many follow, an instance reads its database once."

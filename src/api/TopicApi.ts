@@ -8,7 +8,6 @@ import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { InTime } from "./InTime.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Redriven } from "./HilltopApi.ts"
-import { storable } from "./Malformed.ts"
 import { BodyExamples } from "./OpenApiDocument.ts"
 import { StreamsView } from "./Overview.ts"
 import { PageOf } from "./paging.ts"
@@ -17,7 +16,7 @@ import { bodyProblems, problems } from "./Problems.ts"
 const Topic = Schema.String.annotate({
   description: "The topic that records were set aside from.",
   examples: ["hilltop_raw"]
-}).check(Schema.isPattern(/^[A-Za-z0-9._-]{1,249}$/), storable)
+}).check(Schema.isPattern(/^[A-Za-z0-9._-]{1,249}$/u))
 const Offset = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })).annotate({
   description: "Among the records that were set aside from the topic.",
   examples: [0]
@@ -58,7 +57,9 @@ export type WholeLetter = typeof WholeLetter.Type
 const oneLetter = { topic: Topic, offset: Offset }
 
 const looking = HttpApiGroup.make("topics")
-  .annotateMerge(OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." }))
+  .annotateMerge(
+    OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." })
+  )
   .add(
     HttpApiEndpoint.get("read", "/topic", { success: StreamsView, error: problems[503] }).annotateMerge(
       OpenApi.annotations({ identifier: "readTopics", summary: "How far the readers of each topic are, by partition" })
@@ -79,7 +80,10 @@ const looking = HttpApiGroup.make("topics")
       success: PageOf(LetterView),
       error: [problems[404], problems[503]]
     }).annotateMerge(
-      OpenApi.annotations({ identifier: "listDeadLetters", summary: "List the records of a topic that were set aside, the newest first" })
+      OpenApi.annotations({
+        identifier: "listDeadLetters",
+        summary: "List the records of a topic that were set aside, the newest first"
+      })
     ),
     HttpApiEndpoint.get("letter", "/topic/dead_letter/:topic/:offset", {
       params: oneLetter,
@@ -93,7 +97,9 @@ const looking = HttpApiGroup.make("topics")
   .middleware(Authorization)
 
 const redriving = HttpApiGroup.make("deadLetters")
-  .annotateMerge(OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." }))
+  .annotateMerge(
+    OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." })
+  )
   .add(
     HttpApiEndpoint.post("redrive", "/topic/dead_letter/:topic/:offset/redrive", {
       params: oneLetter,
@@ -101,7 +107,8 @@ const redriving = HttpApiGroup.make("deadLetters")
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
-        identifier: "redriveDeadLetter", summary: "Send a record to its topic again",
+        identifier: "redriveDeadLetter",
+        summary: "Send a record to its topic again",
         description: "After the fix of what it failed by. Twice is allowed: what is in the topic is read again."
       })
     ),
@@ -109,12 +116,15 @@ const redriving = HttpApiGroup.make("deadLetters")
       payload: Schema.Struct({ topic: Topic }).annotate({ identifier: "DeadLettersOf" }),
       success: Redriven,
       error: [problems[404], ...bodyProblems, problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        identifier: "redriveDeadLetters", summary: "Send again what was set aside and was not sent again yet",
-        description: `The oldest first, up to ${mostLetters} in one request.`
-      })
-    ).annotate(BodyExamples, { "application/json": { "Of one topic": { topic: "hilltop_raw" } } })
+    })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "redriveDeadLetters",
+          summary: "Send again what was set aside and was not sent again yet",
+          description: `The oldest first, up to ${mostLetters} in one request.`
+        })
+      )
+      .annotate(BodyExamples, { "application/json": { "Of one topic": { topic: "hilltop_raw" } } })
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)

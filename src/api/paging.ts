@@ -34,13 +34,13 @@ export const windowQuery = {
 /** A filter by a part of a name. */
 export const partOfName = Schema.optionalKey(
   Schema.String.annotate({
-    description:
-      "Found anywhere in a name, whatever the case: 1 to 100 characters, none of which is NUL or half of a surrogate pair.",
+    description: "Found anywhere in a name, whatever the case.",
     examples: ["river"]
   }).check(
-    Schema.makeFilter((text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters", {
-      // JSON Schema counts a surrogate pair as one character.
-      toJsonSchema: () => [{ minLength: 1, maxLength: 100 }, true]
+    // As JSON Schema and PostgreSQL count them.
+    Schema.isBetweenCodePoints(1, 100, {
+      message: "must have 1 to 100 characters",
+      toJsonSchema: () => ({ minLength: 1, maxLength: 100 })
     }),
     storable
   )

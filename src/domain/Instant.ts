@@ -76,8 +76,7 @@ const rfc3339Text = (
       SchemaTransformation.transformEffect({
         decode: (text: string, options) =>
           Option.match(parse(text), {
-            onNone: () =>
-              Effect.fail(new SchemaIssue.InvalidValue({ message: textRule }, text, options)),
+            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: textRule }, text, options)),
             onSome: (instant) => Effect.succeed(instant)
           }),
         encode: (instant) => Effect.succeed(format(instant))

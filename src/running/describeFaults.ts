@@ -20,6 +20,7 @@ const kinds: Readonly<Record<string, string>> = {
 
 /** What of JSON it is; none where that says nothing. The names that schemas have are for readers of the OpenAPI document. */
 const kindsOf = (ast: SchemaAST.AST): ReadonlyArray<string> | undefined => {
+  if (SchemaAST.isLiteral(ast)) return [JSON.stringify(ast.literal)]
   if (!SchemaAST.isUnion(ast)) return kinds[ast._tag] === undefined ? undefined : [kinds[ast._tag]!]
   const members = ast.types.map((type) => kindsOf(SchemaAST.toEncoded(type)))
   return members.every((member) => member !== undefined) ? [...new Set(members.flat())] : undefined

@@ -9,7 +9,13 @@ import { SqlClient } from "effect/sql"
 import type { Scope } from "../../src/api/ApiKeys.ts"
 import { Gsrn } from "../../src/domain/Identifiers.ts"
 import { exampleGsrn, examplePerson, exampleUnit } from "../../src/domain/ExampleNumbers.ts"
-import { type Answer, type Described, faultsIn, type OpenApiDocument, operationsOf } from "../support/openApiDocument.ts"
+import {
+  type Answer,
+  type Described,
+  faultsIn,
+  type OpenApiDocument,
+  operationsOf
+} from "../support/openApiDocument.ts"
 import { place, run } from "../support/packedPenstock.ts"
 import { adapterKnows, answerFor, keyOf } from "./ApiUnderTest.ts"
 import { ServedApi } from "./ServedApi.ts"
@@ -43,7 +49,7 @@ const requestsOf = (operation: Described) => {
     (whole, [name, value]) => whole.replace(`{${name}}`, encodeURIComponent(value)),
     operation.path
   )
-  const query = new URLSearchParams(shown("query").map(([name, value]) => [name, value]))
+  const query = new URLSearchParams(Object.fromEntries(shown("query")))
   const target = query.size === 0 ? path : `${path}?${query}`
   const bodies = Object.entries(operation.requestBody?.content ?? {}).flatMap(([type, { examples = {} }]) =>
     Object.values(examples).map(({ value }) => ({ type, body: JSON.stringify(value) }))
@@ -91,7 +97,9 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the OpenAP
       yield* likeTheDemo
       const refused: Array<string> = []
       // What removes or pauses comes last.
-      const order = operationsOf(document).toSorted((a, b) => Number(a.method === "delete") - Number(b.method === "delete"))
+      const order = operationsOf(document).toSorted(
+        (a, b) => Number(a.method === "delete") - Number(b.method === "delete")
+      )
       for (const operation of order) {
         if (operation.operationId === endless) continue
         for (const { init, target } of requestsOf(operation)) {
@@ -105,66 +113,70 @@ layer(services, { excludeTestServices: true, timeout: "2 minutes" })("the OpenAP
     })
   )
 
-  it.effect("gives a typed client that is checked by the compiler and runs", () =>
-    Effect.gen(function* () {
-      const { url } = yield* ServedApi
-      const files = yield* FileSystem.FileSystem
-      const paths = yield* Path.Path
-      const cwd = yield* files.makeTempDirectoryScoped({ prefix: "penstock-client-" })
-      for (const file of yield* files.readDirectory(place("examples/typed-client"))) {
-        if (file !== "node_modules") yield* files.copy(place(`examples/typed-client/${file}`), paths.join(cwd, file))
-      }
-      const answers = paths.join(cwd, "answers.jsonl")
-      // Notes each answer that the client gets, so that it can be compared with the document.
-      yield* files.writeFileString(paths.join(cwd, "note.mjs"), noting(answers))
-      const env = {
-        PENSTOCK_URL: url,
-        LOOKUP_KEY: keyOf("lookup"),
-        EVENT_KEY: keyOf("event"),
-        READ_KEY: keyOf("read"),
-        ADMIN_KEY: keyOf("admin")
-      }
-      const done = Effect.fnUntraced(function* (program: string, ...args: ReadonlyArray<string>) {
-        const { code, err, out } = yield* run({ cwd, env }, program, ...args)
-        assert.strictEqual(code, 0, `${program} ${args.join(" ")}: ${out}${err}`)
-        return out
-      })
-      yield* done("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
-      yield* done("npm", "run", "generate")
-      yield* done("npm", "run", "check")
-      yield* adapterKnows(answerFor(Gsrn.make(exampleGsrn), examplePerson))
-      const told: unknown = JSON.parse(yield* done(process.execPath, "--import", "./note.mjs", "main.ts"))
-      assert.deepInclude(told, { unit: "new", received: 1, unknown: 0, sites: 0, series: [404, "Series unknown"] })
+  it.effect(
+    "gives a typed client that is checked by the compiler and runs",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* ServedApi
+        const files = yield* FileSystem.FileSystem
+        const paths = yield* Path.Path
+        const cwd = yield* files.makeTempDirectoryScoped({ prefix: "penstock-client-" })
+        for (const file of yield* files.readDirectory(place("examples/typed-client"))) {
+          if (file !== "node_modules") yield* files.copy(place(`examples/typed-client/${file}`), paths.join(cwd, file))
+        }
+        const answers = paths.join(cwd, "answers.jsonl")
+        // Notes each answer that the client gets, so that it can be compared with the document.
+        yield* files.writeFileString(paths.join(cwd, "note.mjs"), noting(answers))
+        const env = {
+          PENSTOCK_URL: url,
+          LOOKUP_KEY: keyOf("lookup"),
+          EVENT_KEY: keyOf("event"),
+          READ_KEY: keyOf("read"),
+          ADMIN_KEY: keyOf("admin")
+        }
+        const done = Effect.fnUntraced(function* (program: string, ...args: ReadonlyArray<string>) {
+          const { code, err, out } = yield* run({ cwd, env }, program, ...args)
+          assert.strictEqual(code, 0, `${program} ${args.join(" ")}: ${out}${err}`)
+          return out
+        })
+        yield* done("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+        yield* done("npm", "run", "generate")
+        yield* done("npm", "run", "check")
+        yield* adapterKnows(answerFor(Gsrn.make(exampleGsrn), examplePerson))
+        const told: unknown = JSON.parse(yield* done(process.execPath, "--import", "./note.mjs", "main.ts"))
+        assert.deepInclude(told, { unit: "new", received: 1, unknown: 0, series: [404, "Series unknown"] })
 
-      const document = yield* readDocument
-      const faults = faultsIn(document)
-      const noted = (yield* files.readFileString(answers)).trim().split("\n")
-      assert.isAbove(noted.length, 4)
-      for (const line of noted) {
-        const { headers, method, path, status, text } = JSON.parse(line) as Noted
-        const operation = operationsOf(document).find(
-          (one) =>
-            one.method === method.toLowerCase() &&
-            new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path) &&
-            (one.path === path || !operationsOf(document).some((other) => other.path === path))
-        )
-        assert.isDefined(operation, line)
-        assert.deepStrictEqual(faults(operation!, { status, headers: new Headers(headers), text }), [], line)
-      }
+        const document = yield* readDocument
+        const faults = faultsIn(document)
+        const noted = (yield* files.readFileString(answers)).trim().split("\n")
+        assert.isAbove(noted.length, 4)
+        for (const line of noted) {
+          const { headers, method, path, status, text } = JSON.parse(line) as Noted
+          const operation = operationsOf(document).find(
+            (one) =>
+              one.method === method.toLowerCase() &&
+              new RegExp(`^${one.path.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path) &&
+              (one.path === path || !operationsOf(document).some((other) => other.path === path))
+          )
+          assert.isDefined(operation, line)
+          assert.deepStrictEqual(faults(operation!, { status, headers: new Headers(headers), text }), [], line)
+        }
 
-      // That it is checked at all: what the document does not have is no program.
-      for (const [right, wrong] of [
-        ["limit: 100", `limit: "100"`],
-        ["end_user:", "enduser:"],
-        ["name }) => name", "nom }) => nom"]
-      ] as const) {
-        const main = yield* files.readFileString(place("examples/typed-client/main.ts"))
-        assert.include(main, right)
-        yield* files.writeFileString(paths.join(cwd, "main.ts"), main.replace(right, wrong))
-        const { code } = yield* run({ cwd }, "npm", "run", "check")
-        assert.notStrictEqual(code, 0, wrong)
-      }
-    })
+        // That it is checked at all: what the document does not have is no program.
+        for (const [right, wrong] of [
+          ["limit: 100", `limit: "100"`],
+          ["end_user:", "enduser:"],
+          ["name }) => name", "nom }) => nom"]
+        ] as const) {
+          const main = yield* files.readFileString(place("examples/typed-client/main.ts"))
+          assert.include(main, right)
+          yield* files.writeFileString(paths.join(cwd, "main.ts"), main.replace(right, wrong))
+          const { code } = yield* run({ cwd }, "npm", "run", "check")
+          assert.notStrictEqual(code, 0, wrong)
+        }
+      }),
+    // It is installed from the registry.
+    180_000
   )
 })
 

@@ -49,9 +49,11 @@ describe("the OpenAPI document", () => {
       []
     )
     const unnamed = operations.flatMap(({ operationId, requestBody, responses }) =>
-      [...Object.values(responses), requestBody ?? {}].flatMap(({ content = {} }) =>
-        Object.entries(content)
-          .filter(([type, { schema }]) => /json$/.test(type) && schema.$ref === undefined && schema.anyOf === undefined)
+      [...Object.values(responses).map(({ content }) => content), requestBody?.content].flatMap((content) =>
+        Object.entries(content ?? {})
+          .filter(
+            ([type, { schema }]) => type.endsWith("json") && schema.$ref === undefined && schema.anyOf === undefined
+          )
           .map(([type]) => `${operationId} ${type}`)
       )
     )
@@ -61,7 +63,10 @@ describe("the OpenAPI document", () => {
   it("has numbers as numbers, in addresses and headers too", () => {
     const texts = operations.flatMap(({ operationId, parameters, responses }) => [
       ...parameters
-        .filter(({ name, schema }) => /^(?:id|limit|offset|points|history|source|council)$/.test(name) && schema.type !== "integer")
+        .filter(
+          ({ name, schema }) =>
+            /^(?:id|limit|offset|points|history|source|council)$/.test(name) && schema.type !== "integer"
+        )
         .map(({ name }) => `${operationId} ${name}`),
       ...Object.values(responses)
         .flatMap(({ headers = {} }) => Object.entries(headers))

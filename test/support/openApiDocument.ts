@@ -90,7 +90,9 @@ export const faultsIn = (document: OpenApiDocument) => {
   const faultsOf = (place: string, value: unknown): ReadonlyArray<string> => {
     const validate = ajv.getSchema(`document#/${place}`)
     if (validate === undefined) return [`the document has no ${place}`]
-    return validate(value) === true ? [] : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)
+    return validate(value) === true
+      ? []
+      : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)
   }
   return ({ method, path, responses }: Described, answer: Answer): ReadonlyArray<string> => {
     const response = responses[String(answer.status)]
@@ -127,7 +129,7 @@ const byFormat: Readonly<Record<string, fc.Arbitrary<string>>> = {
 }
 
 const merged = (schema: JsonSchema): JsonSchema =>
-  (schema.allOf ?? []).reduce<JsonSchema>((whole, part) => ({ ...merged(part), ...whole }), schema)
+  Object.assign({}, ...(schema.allOf ?? []).map(merged), schema) as JsonSchema
 
 /** Values that fit a schema; `special` has those of some components. */
 export const valuesOf = (
@@ -177,10 +179,9 @@ export const valuesOf = (
     case "object":
       return fc
         .tuple(
-          fc.record(
-            Object.fromEntries(Object.entries(properties ?? {}).map(([name, part]) => [name, inner(part)])),
-            { requiredKeys: [...(required ?? [])] }
-          ),
+          fc.record(Object.fromEntries(Object.entries(properties ?? {}).map(([name, part]) => [name, inner(part)])), {
+            requiredKeys: [...(required ?? [])]
+          }),
           // Fields that are not described may come as well.
           fc.option(fc.constant({ "x-further": [1, { field: null }] }), { freq: 5, nil: {} })
         )
