@@ -28,10 +28,29 @@ const kindsOf = (ast: SchemaAST.AST): ReadonlyArray<string> | undefined => {
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1({
   leafHook: (issue) => {
-    const expected = issue._tag === "InvalidType" ? kindsOf(issue.ast) : undefined
+    const hasMessage = issue._tag !== "InvalidType" || issue.ast.annotations?.["message"] !== undefined
+    const expected = hasMessage ? undefined : kindsOf(issue.ast)
     return expected === undefined ? SchemaIssue.defaultLeafHook(issue) : `Expected ${expected.join(" | ")}`
   }
 })
+
+/** The same, where no alternative is of the right kind told as one of the wrong kind. */
+const plain = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
+  switch (issue._tag) {
+    case "AnyOf":
+      return issue.issues.length === 0
+        ? new SchemaIssue.InvalidType(issue.ast)
+        : Object.create(issue, { issues: { value: issue.issues.map(plain) } })
+    case "Composite":
+      return Object.create(issue, { issues: { value: issue.issues.map(plain) } })
+    case "Pointer":
+    case "Filter":
+    case "Encoding":
+      return Object.create(issue, { issue: { value: plain(issue.issue) } })
+    default:
+      return issue
+  }
+}
 
 const withArticle: Readonly<Record<string, string>> = {
   string: "a string",
@@ -57,7 +76,7 @@ const fault = (whole: string, issue: { readonly message: string; readonly path?:
 }
 
 export const describeFaults = (whole: string, error: Schema.SchemaError): string => {
-  const faults = [...new Set(formatIssue(error.issue).issues.map((issue) => fault(whole, issue)))]
+  const faults = [...new Set(formatIssue(plain(error.issue)).issues.map((issue) => fault(whole, issue)))]
   const more = faults.length - shown
   return faults.slice(0, shown).join("; ") + (more > 0 ? `; and ${more} more` : "")
 }
