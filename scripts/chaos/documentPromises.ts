@@ -11,6 +11,7 @@ import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { ChaosTopics, names } from "./ChaosTopics.ts"
+import { checked } from "./Checked.ts"
 
 /** A server that failed in a row is left alone for up to this long, and a task that did waits. */
 const crawlPatience = 240_000
@@ -215,6 +216,11 @@ export const documentPromises = Effect.gen(function* () {
     settled: published.settled,
     messages: mapped.sent,
     observations: stored.kept,
-    broken: [...unasked, ...unread, ...published.broken, ...mapped.broken, ...stored.broken]
+    checked: [
+      checked("spared", published.raw.length, "documents that were asked for and read in the end", [...unasked, ...unread]),
+      checked("kept", published.settled, "settled documents in the topic", published.broken),
+      checked("kept", mapped.sent, "messages that come from a document, once", mapped.broken),
+      checked("kept", stored.kept, "observations as the servers hold them", stored.broken)
+    ]
   }
 }).pipe(Effect.provide(SaxesXmlScanner))
