@@ -40,6 +40,7 @@ const flags = {
   ),
   breaks: Flag.Literals("break", breakNames).pipe(
     Flag.optional,
+    Flag.withHidden,
     Flag.withDescription("The instances break a promise, to show that it is noticed")
   )
 }

@@ -59,7 +59,7 @@ const ofServers = (text: string, faults: (random: SeededRandom) => FaultSetting,
   shortest: 2_000,
   inflict: (world, target, millis, random) => {
     const path = pathOf(world, target)
-    const rule = { ...faults(random), ...(path === undefined ? {} : { path: `^${RegExp.escape(path)}` }) }
+    const rule = { ...faults(random), ...(path === undefined ? {} : { path: `^${path.replaceAll(".", "\\.")}` }) }
     const set = (rules: ReadonlyArray<FaultSetting>) => Effect.orDie(world.hilltop.faults.set(rules))
     return Effect.andThen(set([rule]), Effect.sleep(millis)).pipe(Effect.ensuring(set([])), Effect.as(rule.fault))
   },
