@@ -6,7 +6,7 @@
  * another session holds a row, and says which. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Cause, Clock, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails, TaskRun } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
@@ -49,6 +49,7 @@ const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const TaskRow = Schema.Struct({
   id: Schema.Finite,
   fence: Schema.Finite,
+  claimed_at: Schema.Finite,
   source_id: Schema.Int,
   request_type: RequestType,
   fetch_url: Schema.String,
@@ -73,6 +74,7 @@ const readTasks = readEach("Hilltop tasks", TaskRow)
 const LeaseRow = Schema.Struct({
   id: Schema.Int,
   fence: Schema.Int,
+  claimed_at: Schema.Finite,
   attempts: Schema.Int,
   origin: Schema.String,
   epoch: Schema.Finite
@@ -98,6 +100,7 @@ const runsIn = (history: unknown): ReadonlyArray<TaskRun> =>
 const taskFrom = (row: typeof TaskRow.Type, details: TaskDetails): ClaimedTask => ({
   id: row.id,
   fence: row.fence,
+  claimedAt: row.claimed_at,
   sourceId: row.source_id,
   requestType: row.request_type,
   fetchUrl: row.fetch_url,
@@ -328,7 +331,6 @@ export const PgHilltopQueue = Layer.effect(
 
     /** What an operator wrote by hand may not be understood: that task fails by itself, and holds up none of the others. */
     const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
-      const at = formatInstant(yield* Clock.currentTimeMillis)
       const { readable, unreadable } = yield* readTasks(rows)
       const [tasks, misunderstood] = yield* Effect.partition(readable, (row) =>
         Effect.mapBoth(decodeDetails(row.details), {
@@ -344,7 +346,7 @@ export const PgHilltopQueue = Layer.effect(
       const settlements = yield* Effect.forEach(failed, ({ detail, row }) =>
         Effect.map(delayAfterFailure("UNKNOWN_ERROR", row.attempts), (delay): Settlement => ({
           task: { id: row.id, fence: row.fence, server: { origin: row.origin, epoch: row.epoch } },
-          run: { at, result: "UNKNOWN_ERROR", hash: null, detail },
+          run: { at: formatInstant(row.claimed_at), result: "UNKNOWN_ERROR", hash: null, detail },
           delay: Duration.millis(delay),
           hash: undefined,
           attempts: row.attempts + 1

@@ -97,6 +97,11 @@ export interface NewTask {
 export interface ClaimedTask extends NewTask {
   readonly id: number
   readonly fence: number
+  /**
+   * When it was claimed by the clock of the queue, in milliseconds: what is fetched is dated by that, since documents of several
+   * instances are put in order by their times. None where the queue has no clock of its own.
+   */
+  readonly claimedAt?: number | undefined
   readonly previousHash: string | undefined
   /** What the document meant that came last, see `newsOf`. */
   readonly previousDigest: string | undefined
