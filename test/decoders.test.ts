@@ -42,7 +42,9 @@ const strange = fc.oneof(
 const spoilt = (value: unknown): fc.Arbitrary<unknown> => {
   const kept = (inner: fc.Arbitrary<unknown>) => fc.oneof({ weight: 8, arbitrary: inner }, strange)
   if (Array.isArray(value)) {
-    return kept(fc.tuple(...value.map(spoilt)).chain((list) => fc.constantFrom(list, [...list, ...list], list.slice(1))))
+    return kept(
+      fc.tuple(...value.map(spoilt)).chain((list) => fc.constantFrom(list, [...list, ...list], list.slice(1)))
+    )
   }
   if (typeof value === "object" && value !== null) {
     const fields = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, spoilt(one)]))
@@ -119,7 +121,16 @@ const observation = {
   observations: [{ observedAt: "2025-01-01T00:00:00+12:00", value: 584 }]
 }
 const headers = fc.dictionary(
-  fc.constantFrom("item", "units", "excluded_sites", "fetched_at", "covers_from", "covers_until", "raw_partition", "raw_at"),
+  fc.constantFrom(
+    "item",
+    "units",
+    "excluded_sites",
+    "fetched_at",
+    "covers_from",
+    "covers_until",
+    "raw_partition",
+    "raw_at"
+  ),
   fc.oneof(fc.constantFrom("1", "2", "0", "[]", '["S"]', "2025-01-01T00:00:00Z", person), fc.string({ maxLength: 30 })),
   { maxKeys: 4 }
 )
@@ -142,7 +153,17 @@ describe("what comes from outside, at random", () => {
         fc.dictionary(
           fc.constantFrom(...Object.keys(Settings)),
           fc.oneof(
-            fc.constantFrom("1", "5 minutes", "true", "api,sync", "a:b", "http://127.0.0.1:1", "json", person, `a:${person}`),
+            fc.constantFrom(
+              "1",
+              "5 minutes",
+              "true",
+              "api,sync",
+              "a:b",
+              "http://127.0.0.1:1",
+              "json",
+              person,
+              `a:${person}`
+            ),
             fc.string({ maxLength: 40 })
           ),
           { maxKeys: 3 }
@@ -157,7 +178,9 @@ describe("what comes from outside, at random", () => {
     () =>
       Effect.gen(function* () {
         let body = ""
-        const { url } = yield* standIn((_, response) => response.setHeader("content-type", "application/json").end(body))
+        const { url } = yield* standIn((_, response) =>
+          response.setHeader("content-type", "application/json").end(body)
+        )
         const settings = { ADAPTER_URL: url, ADAPTER_TIMEOUT: "5 seconds", ADAPTER_API_KEY: "k" }
         const adapter = Layer.effect(AdapterClient, withinBudget).pipe(
           Layer.provide([UndiciAdapterClient, AdapterBudget.layerUnlimited]),
@@ -201,7 +224,9 @@ describe("what comes from outside, at random", () => {
         const letters = new Set<number>()
         const events = [{ gsrn, occurred_at: "2025-01-01T00:00:00Z" }]
         for (const record of fc.sample(recordOf(events), { numRuns, seed })) {
-          const exit = yield* Effect.exit(Effect.provide(recordBatch({ topic: "a topic", partition: 0, records: [record] }), inbox))
+          const exit = yield* Effect.exit(
+            Effect.provide(recordBatch({ topic: "a topic", partition: 0, records: [record] }), inbox)
+          )
           assert.strictEqual(wordsOf(exit, JSON.stringify(record)), "taken")
           if (Exit.isSuccess(exit)) letters.add(exit.value.length)
         }
@@ -219,7 +244,8 @@ describe("what comes from outside, at random", () => {
       const { readable, unreadable } = yield* read(given)
       assert.strictEqual(readable.length + unreadable.length, given.length)
       assert.isAbove(Math.min(readable.length, unreadable.length), 0)
-      for (const { reason } of unreadable) assert.match(reason, /^(?:(?:id|gsrn|details|at|the row)(?:, )?)+ cannot be read$/)
+      for (const { reason } of unreadable)
+        assert.match(reason, /^(?:(?:id|gsrn|details|at|the row)(?:, )?)+ cannot be read$/)
     })
   )
 })

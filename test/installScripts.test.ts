@@ -20,7 +20,9 @@ const nameOf = (path: string) => path.slice(path.lastIndexOf("node_modules/") + 
 const installed = Object.entries(packages).filter(([path]) => path !== "")
 
 it("runs no install script but those of the packages that are allowed to by name", () => {
-  const running = [...new Set(installed.filter(([, one]) => one.hasInstallScript === true).map(([path]) => nameOf(path)))]
+  const running = [
+    ...new Set(installed.filter(([, one]) => one.hasInstallScript === true).map(([path]) => nameOf(path)))
+  ]
   assert.isNotEmpty(running)
   assert.deepStrictEqual(
     running.filter((name) => allowScripts[name] !== true),
@@ -31,7 +33,8 @@ it("runs no install script but those of the packages that are allowed to by name
 it("takes every package with the digest of what is expected, and from the registry of whoever installs", () => {
   // npm leaves out the digests of what is optional and of another machine.
   const isStrange = ({ integrity, link, optional, resolved }: Locked) =>
-    link !== true && (resolved !== undefined || (integrity === undefined ? optional !== true : !integrity.startsWith("sha512-")))
+    link !== true &&
+    (resolved !== undefined || (integrity === undefined ? optional !== true : !integrity.startsWith("sha512-")))
   assert.deepStrictEqual(
     installed.filter(([, one]) => isStrange(one)).map(([path]) => path),
     []

@@ -132,25 +132,27 @@ it.layer(ApiServices, { excludeTestServices: true, timeout: "60 seconds" })("a c
     })
   )
 
-  it.effect("who says one thing of a body's length and another is refused, and nothing of it is taken for a request", () =>
-    Effect.gen(function* () {
-      const port = yield* start()
-      const smuggled = live()
-      const heads = [
-        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
-        "Content-Length: 3\r\nContent-Length: 4\r\n",
-        "Transfer-Encoding: chunked, identity\r\n",
-        "Content-Length: 3x\r\n"
-      ]
-      for (const head of heads) {
-        const { heard, isClosed } = yield* call(
-          port,
-          `POST /accounting_point/event HTTP/1.1\r\nHost: x\r\n${head}\r\n0\r\n\r\n${smuggled}`
-        )
-        yield* until(isClosed, "10 seconds")
-        assert.deepStrictEqual(answers(heard()), ["HTTP/1.1 400"], head)
-      }
-    })
+  it.effect(
+    "who says one thing of a body's length and another is refused, and nothing of it is taken for a request",
+    () =>
+      Effect.gen(function* () {
+        const port = yield* start()
+        const smuggled = live()
+        const heads = [
+          "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+          "Content-Length: 3\r\nContent-Length: 4\r\n",
+          "Transfer-Encoding: chunked, identity\r\n",
+          "Content-Length: 3x\r\n"
+        ]
+        for (const head of heads) {
+          const { heard, isClosed } = yield* call(
+            port,
+            `POST /accounting_point/event HTTP/1.1\r\nHost: x\r\n${head}\r\n0\r\n\r\n${smuggled}`
+          )
+          yield* until(isClosed, "10 seconds")
+          assert.deepStrictEqual(answers(heard()), ["HTTP/1.1 400"], head)
+        }
+      })
   )
 
   it.effect("is answered while 500 others hold connections and say nothing, which are closed in their time", () =>
