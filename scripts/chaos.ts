@@ -91,8 +91,15 @@ const chaos = Command.make("chaos", flags, ({ breaks, faults, instances, kafka, 
     })
     const picture = `${logs}/timeline.svg`
     yield* fs.writeFileString(picture, timelinePicture(result.faults, result.asked, result.startedAt))
-    const tables = [recoveryTable(result.faults), requestTable(result.asked), promiseTable(result.checks), result.figures]
-    yield* Console.log(["", ...tables.flatMap((lines) => [...lines, ""]), `The run as a picture: ${picture}`, ""].join("\n"))
+    const tables = [
+      recoveryTable(result.faults),
+      requestTable(result.asked),
+      promiseTable(result.checks),
+      result.figures
+    ]
+    yield* Console.log(
+      ["", ...tables.flatMap((lines) => [...lines, ""]), `The run as a picture: ${picture}`, ""].join("\n")
+    )
     if (result.broken.length > 0) {
       return yield* new PromisesBroken({ message: `Promises broken:\n- ${result.broken.join("\n- ")}` })
     }

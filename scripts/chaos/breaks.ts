@@ -72,7 +72,8 @@ export const breakNamed = (name: string | undefined) => {
     if (those.length === 0) return undefined
     return (source) =>
       those.reduce((text, { from, to }) => {
-        if (!text.includes(from)) throw new Error(`${file} does not say any more what the break "${name}" changes: ${from}`)
+        if (!text.includes(from))
+          throw new Error(`${file} does not say any more what the break "${name}" changes: ${from}`)
         return text.replace(from, () => to)
       }, source)
   }

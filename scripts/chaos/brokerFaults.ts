@@ -19,17 +19,13 @@ export const brokerFaults = {
     text: "stopped, and started again",
     room: "Kafka",
     targets: each,
-    inflict: to((node, millis) =>
-      Effect.andThen(node.stop, Effect.sleep(millis)).pipe(Effect.ensuring(again(node)))
-    )
+    inflict: to((node, millis) => Effect.andThen(node.stop, Effect.sleep(millis)).pipe(Effect.ensuring(again(node))))
   },
   "broker-killed": {
     text: "killed (SIGKILL), and started again",
     room: "Kafka",
     targets: each,
-    inflict: to((node, millis) =>
-      Effect.andThen(node.kill, Effect.sleep(millis)).pipe(Effect.ensuring(again(node)))
-    )
+    inflict: to((node, millis) => Effect.andThen(node.kill, Effect.sleep(millis)).pipe(Effect.ensuring(again(node))))
   },
   "broker-paused": {
     text: "standing still (SIGSTOP)",

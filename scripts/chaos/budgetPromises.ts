@@ -34,7 +34,9 @@ export const budgetsKept = Effect.fnUntraced(function* ({ hilltop }: ChaosWorld)
         const most = busiest(times, 1_000 * seconds)
         return most <= mostIn(seconds)
           ? []
-          : [`Hilltop server ${i + 1} was asked ${most} times within ${seconds} s, at most ${mostIn(seconds)} are allowed`]
+          : [
+              `Hilltop server ${i + 1} was asked ${most} times within ${seconds} s, at most ${mostIn(seconds)} are allowed`
+            ]
       })
       return { requests: times.length, broken }
     })

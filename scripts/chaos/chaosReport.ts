@@ -112,6 +112,8 @@ export const recoveryTable = (faults: ReadonlyArray<PastFault>): ReadonlyArray<s
       slowest?.target ?? ""
     ]
   })
-  const sorted = rows.toSorted(([a = "", one = ""], [b = "", other = ""]) => one.localeCompare(other) || a.localeCompare(b))
+  const sorted = rows.toSorted(
+    ([a = "", one = ""], [b = "", other = ""]) => one.localeCompare(other) || a.localeCompare(b)
+  )
   return table([["faults", "room", "count", "back (median)", "slowest", "of"], ...sorted])
 }

@@ -48,12 +48,14 @@ const copies = SqlClient.SqlClient.use((sql) => {
       'to', CASE WHEN NOT upper_inf(t.valid_time_range) THEN round(extract(epoch FROM upper(t.valid_time_range)) * 1000) END))
     FROM flex.accounting_point_${name} t ${join} WHERE t.accounting_point_id = a.id), '[]') AS ${name}`)
   const named = (name: string, key: string) => timeline(name, "v.business_id", `JOIN flex.${name} v ON v.id = t.${key}`)
-  return sql<Copy & { readonly gsrn: string; readonly waits: boolean; readonly state: string }>`
-    SELECT a.business_id AS gsrn, a.latitude, a.longitude,
+  return sql<
+    Copy & { readonly gsrn: string; readonly waits: boolean; readonly relevant: boolean; readonly state: string }
+  >`
+    SELECT a.business_id AS gsrn, a.latitude, a.longitude, s.relevant,
       coalesce(s.next_attempt_at > now(), false) AS waits,
       concat_ws(', ', 'version ' || s.version, 'failures ' || s.failures, 'last_error ' || s.last_error,
         'claimed ' || round(extract(epoch FROM now() - s.last_sync_start)) || ' s ago',
-        CASE WHEN last_event_at > synced_event_at THEN 'an event pending' END, CASE WHEN NOT relevant THEN 'not relevant' END) AS state,
+        CASE WHEN last_event_at > synced_event_at THEN 'an event pending' END) AS state,
       ${named("end_user", "end_user_id")}, ${named("energy_supplier", "energy_supplier_id")},
       ${named("metering_grid_area", "metering_grid_area_id")}, ${timeline("energy_direction", "t.direction", "")}
     FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
@@ -66,7 +68,10 @@ interface Difference {
   readonly what: string
 }
 
-/** The points whose copy is not what the adapter knows. */
+/**
+ * The points whose copy is not what the adapter knows. Of a point without a unit, every lookup of which failed, nothing is relevant, and
+ * it is left alone.
+ */
 const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   const adapter = yield* AdapterSimulator
   const kept = new Map((yield* copies).map((row) => [row.gsrn, row]))
@@ -74,7 +79,7 @@ const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   for (let index = 0; index < points; index++) {
     const { gsrn, state } = yield* adapter.point(index)
     const copy = kept.get(gsrn)
-    if (copy === undefined || state === undefined) continue
+    if (copy === undefined || !copy.relevant || state === undefined) continue
     const now = yield* Clock.currentTimeMillis
     const wrong = timelineNames.filter((name) => {
       if (name === "energy_direction" && saysNoDirection(seed, index)) return copy[name].length > 0
@@ -134,7 +139,9 @@ export const settledForward = Effect.map(loggedSettlements, ({ backward, example
     "newer",
     settled,
     "settled Hilltop tasks",
-    backward === 0 ? [] : [`${backward} tasks were settled with what was fetched before what they were settled with: ${example}`]
+    backward === 0
+      ? []
+      : [`${backward} tasks were settled with what was fetched before what they were settled with: ${example}`]
   )
 )
 

@@ -217,7 +217,10 @@ export const documentPromises = Effect.gen(function* () {
     messages: mapped.sent,
     observations: stored.kept,
     checked: [
-      checked("spared", published.raw.length, "documents that were asked for and read in the end", [...unasked, ...unread]),
+      checked("spared", published.raw.length, "documents that were asked for and read in the end", [
+        ...unasked,
+        ...unread
+      ]),
       checked("kept", published.settled, "settled documents in the topic", published.broken),
       checked("kept", mapped.sent, "messages that come from a document, once", mapped.broken),
       checked("kept", stored.kept, "observations as the servers hold them", stored.broken)

@@ -69,11 +69,7 @@ const greenWhileNobodyServed = (asked: ReadonlyArray<Asked>, startedAt: number) 
     })
   )
 
-export const healthPromises = (
-  asked: ReadonlyArray<Asked>,
-  severed: ReadonlyArray<Severed>,
-  startedAt: number
-) =>
+export const healthPromises = (asked: ReadonlyArray<Asked>, severed: ReadonlyArray<Severed>, startedAt: number) =>
   checked("healthy", asked.filter(({ kind }) => kind === "ready" || kind === "progress").length, "answers of health", [
     ...greenWithoutDatabase(asked, severed, startedAt),
     ...greenWhileNobodyServed(asked, startedAt)

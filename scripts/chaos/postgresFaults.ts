@@ -67,7 +67,7 @@ export const postgresFaults = {
     text: "crashed (SIGKILL of a session)",
     room: "PostgreSQL",
     targets: ifOurs,
-    inflict: ours((postgres, { sql }) =>
+    inflict: ours((_, { sql }) =>
       Effect.gen(function* () {
         const [row] = yield* sql<{ pid: number }>`
           SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'penstock %' ORDER BY random() LIMIT 1`

@@ -87,7 +87,9 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     if (Option.isNone(shown)) return
     const broken = isSeen(shown.value, target, world)
       ? []
-      : [`${textOf({ kind, target, detail: undefined })} was not to be seen in the overview after ${seenAfter / 1_000} s`]
+      : [
+          `${textOf({ kind, target, detail: undefined })} was not to be seen in the overview after ${seenAfter / 1_000} s`
+        ]
     momentary.push(checked("seen", 1, "faults in the overview", broken))
   })
 
@@ -111,7 +113,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     if (wasWell) {
       const spares = fault.spares?.(target, shape) ?? {}
       const lasted = { text: `${textOf(past)}, at ${(past.at / 1_000).toFixed(0)} s`, from, to, spares }
-      const lookupsAt = spares.lookupsAt?.filter((number) => instances[number - 1]?.roles.has("api"))
+      const lookupsAt = (spares.lookupsAt ?? []).filter((number) => instances[number - 1]?.roles.has("api"))
       momentary.push(yield* sparedPromises(world, { ...lasted, spares: { ...spares, lookupsAt } }, ledger.all()))
     }
     wasWell = recovery?.millis !== undefined
@@ -128,7 +130,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   }
   if (options.episodes === undefined) lastFaultAt = yield* live(lastEpisode)
   const calmFrom = Math.max(lastFaultAt + backWithin, yield* Clock.currentTimeMillis)
-  yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
+  if (options.episodes === undefined) yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
   const calmUntil = yield* Clock.currentTimeMillis
   yield* Fiber.interrupt(loading)
   yield* tell("the load has ended; what was kept is compared with the sources")
@@ -183,7 +185,9 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     ),
     checked("ended", endings.length, "instances", [
       ...instances.flatMap(({ wrongEnds }) => wrongEnds),
-      ...endings.flatMap((millis, i) => (millis <= endsWithin ? [] : [`instance ${i + 1} took ${seconds(millis)} s to end`]))
+      ...endings.flatMap((millis, i) =>
+        millis <= endsWithin ? [] : [`instance ${i + 1} took ${seconds(millis)} s to end`]
+      )
     ])
   ])
   const result: ChaosResult = {
@@ -205,7 +209,4 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
 
 /** Runs it; everything it started has ended when this has. */
 export const runChaos = (options: ChaosOptions) =>
-  run(options).pipe(
-    Effect.scoped,
-    Effect.provide(Layer.merge(chaosServices(options), NodeHttpClient.layerUndici))
-  )
+  run(options).pipe(Effect.scoped, Effect.provide(Layer.merge(chaosServices(options), NodeHttpClient.layerUndici)))

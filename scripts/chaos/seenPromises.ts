@@ -43,6 +43,8 @@ export const overviewIsTrue = Effect.fnUntraced(function* (ledger: ChaosLedger, 
     ...figures.flatMap(([what, shown, counted]) =>
       shown === counted ? [] : [`the overview shows ${shown} ${what}, and there are ${counted}`]
     ),
-    ...flows.flatMap(({ colour, flow, sentence }) => (colour === "red" ? [`${flow} is red when all is over: ${sentence}`] : []))
+    ...flows.flatMap(({ colour, flow, sentence }) =>
+      colour === "red" ? [`${flow} is red when all is over: ${sentence}`] : []
+    )
   ])
 })

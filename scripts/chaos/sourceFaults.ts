@@ -72,14 +72,10 @@ const ofServers = (text: string, faults: (random: SeededRandom) => FaultSetting,
 
 export const sourceFaults: Readonly<Record<string, FaultKind>> = {
   "adapter-slow": ofAdapter("slow, by up to 5 s", () => ({ latency: 200, jitter: 4_800 })),
-  "adapter-dead": ofAdapter(
-    "dead",
-    (random) => ({ outage: random.pick(["unavailable", "reset", "hang"] as const) }),
-    {
-      isSeen: ({ accounting_points: { adapter, failures } }) =>
-        failures.length > 0 || adapter.failed_per_second > 0 || adapter.circuit.state !== "closed"
-    }
-  ),
+  "adapter-dead": ofAdapter("dead", (random) => ({ outage: random.pick(["unavailable", "reset", "hang"] as const) }), {
+    isSeen: ({ accounting_points: { adapter, failures } }) =>
+      failures.length > 0 || adapter.failed_per_second > 0 || adapter.circuit.state !== "closed"
+  }),
   "adapter-garbled": ofAdapter("talking nonsense, two times of three", () => ({
     chances: {
       garbage: 0.1,
@@ -96,7 +92,12 @@ export const sourceFaults: Readonly<Record<string, FaultKind>> = {
   "adapter-one-point": ofAdapter(
     "never answering about one accounting point",
     (_, gsrn) => ({ points: { [gsrn]: { fault: "hang" } } }),
-    { spares: (_, { councils, instances }) => ({ councils: othersThan(0, councils), lookupsAt: othersThan(0, instances) }) }
+    {
+      spares: (_, { councils, instances }) => ({
+        councils: othersThan(0, councils),
+        lookupsAt: othersThan(0, instances)
+      })
+    }
   ),
   "server-slow": ofServers("slow, by 3 s", () => ({ fault: "delay", milliseconds: 3_000 })),
   "server-dead": ofServers(

@@ -48,7 +48,9 @@ export const sparedPromises = Effect.fnUntraced(function* (
       const origin = hilltop.origins[council - 1]
       const earlier = yield* hilltop.requestsBetween(from - before, from, origin)
       const meanwhile = yield* hilltop.requestsBetween(from + notice, to, origin)
-      return earlier.length === 0 || meanwhile.length > 0 ? [] : [`Hilltop server ${council} was not asked during ${text}`]
+      return earlier.length === 0 || meanwhile.length > 0
+        ? []
+        : [`Hilltop server ${council} was not asked during ${text}`]
     })
   )
   return checked("spared", councils.length + instances.length, "looks at who is not meant by a fault", [

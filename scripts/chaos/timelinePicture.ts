@@ -29,7 +29,15 @@ const faultRows = (faults: ReadonlyArray<PastFault>) =>
     const to = from + Math.max(thinnest, fault.lasted / 1_000)
     const back = fault.recovery === undefined ? 0 : (fault.recovery.millis ?? backWithin) / 1_000
     const isLate = fault.recovery !== undefined && (fault.recovery.millis ?? Infinity) > backWithin
-    return { room: faultNamed(fault.kind).room, text: textOf(fault), kind: fault.kind, from, to, back: to + back, isLate }
+    return {
+      room: faultNamed(fault.kind).room,
+      text: textOf(fault),
+      kind: fault.kind,
+      from,
+      to,
+      back: to + back,
+      isLate
+    }
   })
 
 const perSecond = (asked: ReadonlyArray<Asked>, startedAt: number) => {

@@ -174,9 +174,12 @@ const sendHalf = (request: HttpServerRequest.HttpServerRequest, body: string) =>
 const trickling = (truth: WireAnswer): HttpServerResponse.HttpServerResponse => {
   const bytes = new TextEncoder().encode(JSON.stringify(truth))
   const pieces = Array.from({ length: Math.ceil(bytes.length / 4) }, (_, i) => bytes.subarray(4 * i, 4 * i + 4))
-  return HttpServerResponse.stream(Stream.tap(Stream.fromIterable(pieces), () => Effect.sleep("500 millis")), {
-    contentType: "application/json"
-  })
+  return HttpServerResponse.stream(
+    Stream.tap(Stream.fromIterable(pieces), () => Effect.sleep("500 millis")),
+    {
+      contentType: "application/json"
+    }
+  )
 }
 
 const paddingChunk = new TextEncoder().encode("x".repeat(65_536))
