@@ -46,7 +46,7 @@ const edits = {
     {
       file: "src/crawl/runTask.ts",
       from: "yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))",
-      to: `yield* Effect.forkDetach(Effect.delay(publish(yield* rawRecord(task, source, key, answer.xml, rawTopic)), 3_000))`
+      to: `yield* Effect.forkDetach(Effect.delay(publish(yield* rawRecord(task, source, key, answer.xml, rawTopic)), 10_000))`
     }
   ],
   /** What a claim fetched is written whatever was written since. */

@@ -6,7 +6,7 @@
  * kept, from the simulators' own records.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Clock, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Option, Schedule } from "effect"
 import { seeded } from "../simulators/SeededRandom.ts"
 import { faultNamed } from "./allFaults.ts"
 import { budgetsKept } from "./budgetPromises.ts"
@@ -27,6 +27,7 @@ import { overviewIsTrue, overviewOf } from "./seenPromises.ts"
 import { sparedPromises } from "./sparedPromises.ts"
 import { type ChaosOptions, chaosServices, shapeOf, startWorld } from "./startWorld.ts"
 import { watchStalls } from "./Stalls.ts"
+import { loggedSettlements } from "./writeLog.ts"
 
 export interface ChaosResult {
   readonly startedAt: number
@@ -44,8 +45,16 @@ export interface ChaosResult {
 const calm = 8_000
 /** What was accepted is followed so soon, but for claims that an instance left behind. */
 const followedWithin = Duration.toMillis(syncDeadAfter) + 10_000
+/** Hilltop tasks. */
+const fewestSettled = 12
 /** A fault that lasted so long has to be seen. */
 const seenAfter = 12_000
+
+/** Faults begin when there is something for them to disturb. */
+const underWay = loggedSettlements.pipe(
+  Effect.repeat({ until: ({ settled }) => settled >= fewestSettled, schedule: Schedule.spaced("100 millis") }),
+  Effect.timeoutOption("90 seconds")
+)
 
 const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   const { kinds, seed, tell } = options
@@ -61,6 +70,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   yield* untilBack(parts, startedAt)
   const load = yield* makeLoad(parts)
   const loading = yield* Effect.forkScoped(load.run)
+  yield* underWay
 
   const faults: Array<PastFault> = []
   const severed: Array<Severed> = []

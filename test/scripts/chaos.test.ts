@@ -27,7 +27,7 @@ const exposed: Readonly<
   >
 > = {
   // A run that stood still for longer than its lease ends after another one of the same task.
-  fencing: { episode: { kind: "pause", target: "instance 1", millis: 20_000 }, promise: "newer", millis: 1_500 },
+  fencing: { episode: { kind: "pause", target: "instance 1", millis: 26_000 }, promise: "newer", millis: 1_500 },
   publishing: { episode: { kind: "kill", target: "instances", millis: 100 }, promise: "kept" },
   version: { episode: { kind: "adapter-slow", target: "the adapter", millis: 12_000 }, promise: "newer" }
 }
