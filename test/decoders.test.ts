@@ -6,7 +6,7 @@
  * batches in `test/layers/kafka/kafkajsBatches.test.ts`. `PENSTOCK_FUZZ=100000 npx vitest run test/decoders.test.ts` tries that many.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Effect, Exit, Layer, Schema } from "effect"
+import { Cause, ConfigProvider, Effect, Exit, Layer, References, Schema } from "effect"
 import * as fc from "fast-check"
 import { SaxesXmlScanner } from "../layers/hilltop/SaxesXmlScanner.ts"
 import { readEach } from "../layers/postgres/readableRows.ts"
@@ -24,7 +24,7 @@ import { EventInbox } from "../src/sync/EventInbox.ts"
 import { gsrnOf } from "./support/gsrns.ts"
 import { standIn } from "./support/standIn.ts"
 
-const numRuns = Number(process.env["PENSTOCK_FUZZ"] ?? 400)
+const numRuns = Number(process.env["PENSTOCK_FUZZ"] ?? 250)
 const seed = Number(process.env["PENSTOCK_FUZZ_SEED"] ?? 1)
 const timeout = 60_000 + numRuns * 20
 
@@ -195,7 +195,7 @@ describe("what comes from outside, at random", () => {
           ),
           adapter
         )
-      }).pipe(Effect.scoped),
+      }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")),
     timeout
   )
 

@@ -7,7 +7,9 @@ import { promises } from "../../scripts/chaos/Checked.ts"
 import { documentBlocks } from "../support/documentBlocks.ts"
 
 const page = readFileSync(join(resolve(import.meta.dirname, "../.."), "docs/chaos.md"), "utf8")
-const rows = [...page.matchAll(/^\| (.+?) \| (.+?) \|/gm)].map(([, first = "", second = ""]) => [first, second] as const)
+const rows = [...page.matchAll(/^\| (.+?) \| (.+?) \|/gm)].map(
+  ([, first = "", second = ""]) => [first, second] as const
+)
 
 it("tells of every fault, in its words", () => {
   const told = rows.filter(([first]) => /^`[a-z-]+`$/.test(first) && !first.startsWith("`--"))
