@@ -36,7 +36,8 @@ export interface ChaosInstance {
   readonly stop: Effect.Effect<number>
   /** Killed at once, started again after so long. */
   readonly killFor: (millis: number) => Effect.Effect<void>
-  readonly pauseFor: (millis: number) => Effect.Effect<void>
+  /** Stands still for as long as that takes. */
+  readonly pauseWhile: <A>(what: Effect.Effect<A>) => Effect.Effect<A>
   /** By how many milliseconds its clock is wrong from now on. */
   readonly setClockOff: (millis: number) => Effect.Effect<void>
   /** A newer version with one migration more begins to serve, then the older one is asked to end. */
@@ -209,16 +210,17 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
       yield* ended(running.child)
       yield* Effect.ensuring(Effect.sleep(millis), takeUp(running.port, outage))
     }),
-    pauseFor: Effect.fnUntraced(function* (millis) {
-      const { child } = current
-      const outage = yield* away
-      child.kill("SIGSTOP")
-      const goOn = Effect.andThen(
-        Effect.sync(() => child.kill("SIGCONT")),
-        back(outage)
-      )
-      yield* Effect.ensuring(Effect.sleep(millis), goOn)
-    }),
+    pauseWhile: (what) =>
+      Effect.gen(function* () {
+        const { child } = current
+        const outage = yield* away
+        child.kill("SIGSTOP")
+        const goOn = Effect.andThen(
+          Effect.sync(() => child.kill("SIGCONT")),
+          back(outage)
+        )
+        return yield* Effect.ensuring(what, goOn)
+      }),
     setClockOff: (millis) => Effect.sync(() => void current.child.send({ clockOff: millis }, () => {})),
     deploy
   }

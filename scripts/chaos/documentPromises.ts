@@ -203,7 +203,9 @@ const observationsEqual = Effect.gen(function* () {
 /** All of it, once the load is over; how much there was, and what is not as promised. */
 export const documentPromises = Effect.gen(function* () {
   const from = yield* Clock.currentTimeMillis
-  yield* (yield* HilltopSimulator).time.setSpeed(0)
+  const world = yield* HilltopSimulator
+  yield* world.faults.set([])
+  yield* world.time.setSpeed(0)
   const unasked = yield* askAllAgain
   const unread = yield* readersCaughtUp
   const millis = (yield* Clock.currentTimeMillis) - from

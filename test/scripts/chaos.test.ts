@@ -26,8 +26,8 @@ const exposed: Readonly<
     { readonly episode: Omit<Episode, "quiet">; readonly promise: PromiseName; readonly millis?: number }
   >
 > = {
-  // A run that stood still for longer than its lease ends after another one of the same task.
-  fencing: { episode: { kind: "pause", target: "instance 1", millis: 26_000 }, promise: "newer", millis: 1_500 },
+  // A run that stood still for longer than its lease ends after another one of the same task. It has to be on its way for that.
+  fencing: { episode: { kind: "overtaken", target: "instance 1", millis: 0 }, promise: "newer", millis: 1_500 },
   publishing: { episode: { kind: "kill", target: "instances", millis: 100 }, promise: "kept" },
   version: { episode: { kind: "adapter-slow", target: "the adapter", millis: 12_000 }, promise: "newer" }
 }
