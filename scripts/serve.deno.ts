@@ -4,7 +4,7 @@
  * Deno's own types are declared here as far as they are used, so that the file passes both type checkers.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Clock, Console, Effect, Exit, Layer, Option } from "effect"
 import { Draining } from "../src/api/Health.ts"
 import { Routes, WatchRoutes } from "../src/api/Routes.ts"
 import { fetchHandler } from "../layers/api/FetchHandler.ts"
@@ -12,6 +12,7 @@ import { service } from "../layers/Main.ts"
 import { ApiPrograms, roleOr } from "../layers/Roles.ts"
 import { checkSettings, Settings } from "../layers/Settings.ts"
 import { Telemetry } from "../layers/Telemetry.ts"
+import { steadyClock } from "../src/running/steadyClock.ts"
 
 declare const Deno: {
   readonly serve: (
@@ -43,6 +44,7 @@ const denoApi = roleOr("api", denoServer(Routes), denoServer(WatchRoutes)).pipe(
 
 checkSettings.pipe(
   Effect.andThen(Layer.launch(Layer.provide(service(denoApi), Telemetry))),
+  Effect.provideServiceEffect(Clock.Clock, Effect.map(Clock.Clock, steadyClock)),
   Effect.tapCause((cause) =>
     Cause.hasInterruptsOnly(cause)
       ? Effect.void

@@ -6,7 +6,7 @@
  * another session holds a row, and says which. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Cause, Clock, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Option, Predicate, Schema } from "effect"
 import { type SqlError, SqlSchema } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails, TaskRun } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
@@ -50,6 +50,7 @@ const unavailable = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const TaskRow = Schema.Struct({
   id: Schema.Finite,
   fence: Schema.Finite,
+  claimed_at: Schema.Finite,
   source_id: Schema.Int,
   request_type: Schema.String,
   fetch_url: Schema.String,
@@ -74,6 +75,7 @@ const readTasks = readEach("Hilltop tasks", TaskRow)
 const LeaseRow = Schema.Struct({
   id: Schema.Int,
   fence: Schema.Int,
+  claimed_at: Schema.Finite,
   attempts: Schema.Int,
   origin: Schema.String,
   epoch: Schema.Finite
@@ -102,6 +104,7 @@ const taskFrom = <Kind extends string, Details>(
 ): ClaimedTask<Kind, Details> => ({
   id: row.id,
   fence: row.fence,
+  claimedAt: row.claimed_at,
   sourceId: row.source_id,
   requestType,
   fetchUrl: row.fetch_url,
@@ -344,7 +347,6 @@ export const pgTaskQueue = <const Kind extends string, Details>({
 
     /** What an operator wrote by hand may not be understood: that task fails by itself, and holds up none of the others. */
     const understood = Effect.fnUntraced(function* (rows: ReadonlyArray<unknown>) {
-      const at = formatInstant(yield* Clock.currentTimeMillis)
       const { readable, unreadable } = yield* readTasks(rows)
       const [tasks, misunderstood] = yield* Effect.partition(readable, (row) => {
         const kind = kindOf(row.request_type)
@@ -363,7 +365,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
       const settlements = yield* Effect.forEach(failed, ({ detail, row }) =>
         Effect.map(delayAfterFailure("UNKNOWN_ERROR", row.attempts), (delay): Settlement => ({
           task: { id: row.id, fence: row.fence, server: { origin: row.origin, epoch: row.epoch } },
-          run: { at, result: "UNKNOWN_ERROR", hash: null, detail },
+          run: { at: formatInstant(row.claimed_at), result: "UNKNOWN_ERROR", hash: null, detail },
           delay: Duration.millis(delay),
           hash: undefined,
           attempts: row.attempts + 1

@@ -13,6 +13,7 @@
  * free for them.
  */
 import type { SqlClient, Statement } from "effect/sql"
+import { millisOf } from "../postgres/epochNumbers.ts"
 import { mostKept, sharePeriod, stretch } from "../../src/crawl/FetchOrder.ts"
 
 /** So many servers share a claim, if they have work: the next claim comes a moment later. */
@@ -89,7 +90,7 @@ export const claimStatement = (
     FROM server JOIN (SELECT origin, count(*)::int4 AS n FROM taken GROUP BY origin) slots USING (origin)
     WHERE s.origin = server.origin
   )
-  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, t.source_id, t.request_type, t.fetch_url, t.details,
+  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, floor(${sql.literal(millisOf("now()"))}) AS claimed_at, t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
     server.epoch::float8 AS epoch, server.knowledge, t.refresh, CASE WHEN t.refresh IS NULL THEN t.previous_history END AS history,
     t.follows IS NOT NULL AS follows, CASE t.request_type WHEN 'MEASUREMENT_DATA_LATEST'

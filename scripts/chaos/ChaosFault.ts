@@ -1,116 +1,81 @@
 /**
- * What a network does to the connections of some links, and for how long.
+ * A fault: to whom it may happen, what it does for so long, and what must not notice it.
  *
- * A fault that is told to nobody (half open) ends for those to come and not for those that are there: a firewall that has
- * forgotten them does not remember them when it works again.
+ * However it ends, also by an interrupt, everything is as before when it has: what was stopped goes on, what was killed is
+ * started again, what was full is empty.
  */
-import { Effect } from "effect"
+import type { Effect } from "effect"
+import type { SqlClient } from "effect/sql"
+import type { Overview } from "../../src/api/Overview.ts"
+import type { ClusterNode } from "../kafka/KafkaCluster.ts"
+import type { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
+import type { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import type { SeededRandom } from "../simulators/SeededRandom.ts"
-import type { TcpProxy } from "../simulators/TcpProxy.ts"
+import type { ChaosInstance } from "./ChaosInstance.ts"
+import type { ChaosNetwork } from "./ChaosNetwork.ts"
+import type { ChaosPostgres } from "./ChaosPostgres.ts"
 
-interface KindOfFault {
+/** What there is for faults to happen to: the same shape and seed give the same plan. */
+export interface ChaosShape {
+  readonly instances: number
+  readonly councils: number
+  /** None: the topics are in the database. */
+  readonly brokers: number
+  /** Whether PostgreSQL is ours to stop and to kill, and whether its data are on a disk of their own. */
+  readonly postgres: "given" | "own" | "own with a disk"
+}
+
+export interface ChaosWorld {
+  readonly network: ChaosNetwork
+  readonly instances: ReadonlyArray<ChaosInstance>
+  readonly brokers: ReadonlyArray<ClusterNode>
+  readonly postgres: ChaosPostgres | undefined
+  readonly adapter: AdapterSimulator["Service"]
+  readonly hilltop: HilltopSimulator["Service"]
+  /** Past all proxies. */
+  readonly sql: SqlClient.SqlClient
+}
+
+/** Who is not to be held up, by their numbers from 1. */
+export interface Spared {
+  /** Instances of which most lookups have to succeed meanwhile. */
+  readonly lookupsAt?: ReadonlyArray<number>
+  /** Hilltop servers that have to be asked meanwhile. */
+  readonly councils?: ReadonlyArray<number>
+}
+
+export interface FaultKind {
   /** For the report. */
-  readonly name: string
-  /** False: it has happened at once, and has no end. */
-  readonly lasts: boolean
-  /** Whether nothing at all passes while it lasts. */
-  readonly severs: boolean
-  /** Done to each of its links, until it is interrupted. */
-  readonly begin: (proxy: TcpProxy, random: SeededRandom) => Effect.Effect<void>
-  readonly end?: (proxy: TcpProxy) => void
+  readonly text: string
+  readonly room: "network" | "process" | "PostgreSQL" | "Kafka" | "source"
+  /** To whom it may happen; nobody where it is not possible. */
+  readonly targets: (shape: ChaosShape) => ReadonlyArray<string>
+  /** Does it for so many milliseconds and undoes it; what is to be said of it. */
+  readonly inflict: (
+    world: ChaosWorld,
+    target: string,
+    millis: number,
+    random: SeededRandom
+  ) => Effect.Effect<string | undefined>
+  /** In milliseconds: shorter it would show nothing, longer it would show no more. */
+  readonly shortest?: number
+  readonly longest?: number
+  /** Whether nothing at all comes through to the database for as long as it lasts. */
+  readonly severs?: boolean
+  readonly spares?: (target: string, shape: ChaosShape) => Spared
+  /** Whether an operator can see it in the overview. */
+  readonly isSeen?: (overview: typeof Overview.Type, target: string, world: ChaosWorld) => boolean
 }
 
-/** About a third of the connections there are, and at least one. */
-const some = (proxy: TcpProxy, random: SeededRandom) => {
-  const open = proxy.connections()
-  if (open.length === 0) return []
-  const one = random.pick(open)
-  return open.filter((connection) => connection === one || random.chance(0.3))
+/** `instance 2` of 3 is 2; none where it is of something else, or of all. */
+export const numberIn = (target: string): number | undefined => {
+  const found = /(\d+)$/.exec(target)
+  return found === null ? undefined : Number(found[1])
 }
-const each = (connections: ReturnType<TcpProxy["connections"]>, what: "drop" | "freeze" | "cut") =>
-  Effect.sync(() => connections.forEach((one) => one[what]()))
 
-export const faultKinds = {
-  "half-open-some": {
-    name: "some half open, for good",
-    lasts: false,
-    severs: false,
-    begin: (proxy, random) => each(some(proxy, random), "drop")
-  },
-  "half-open": {
-    name: "all half open; new ones work again, old ones never",
-    lasts: true,
-    severs: true,
-    begin: (proxy) => Effect.sync(proxy.dropAll),
-    end: (proxy) => proxy.admit("served")
-  },
-  "half-open-cut": {
-    name: "all half open, then cut",
-    lasts: true,
-    severs: true,
-    begin: (proxy) => Effect.sync(proxy.dropAll),
-    end: (proxy) => proxy.restore()
-  },
-  "frozen-some": {
-    name: "some frozen",
-    lasts: true,
-    severs: false,
-    begin: (proxy, random) => each(some(proxy, random), "freeze"),
-    end: (proxy) => proxy.thawAll()
-  },
-  frozen: {
-    name: "all frozen",
-    lasts: true,
-    severs: true,
-    begin: (proxy) => Effect.sync(proxy.freezeAll),
-    end: (proxy) => proxy.thawAll()
-  },
-  slow: {
-    name: "slow",
-    lasts: true,
-    severs: false,
-    begin: (proxy, random) => Effect.sync(() => proxy.delay(random.int(50, 1_500))),
-    end: (proxy) => proxy.delay(0)
-  },
-  "cut-some": {
-    name: "some cut",
-    lasts: false,
-    severs: false,
-    begin: (proxy, random) => each(some(proxy, random), "cut")
-  },
-  cut: { name: "all cut", lasts: false, severs: false, begin: (proxy) => Effect.sync(proxy.cutAll) },
-  refused: {
-    name: "refused",
-    lasts: true,
-    severs: true,
-    begin: (proxy) =>
-      Effect.sync(() => {
-        proxy.admit("refused")
-        proxy.cutAll()
-      }),
-    end: (proxy) => proxy.admit("served")
-  },
-  flapping: {
-    name: "cut again and again",
-    lasts: true,
-    severs: false,
-    begin: (proxy, random) =>
-      Effect.suspend(() => Effect.delay(Effect.sync(proxy.cutAll), random.int(100, 800))).pipe(Effect.forever)
-  }
-} as const satisfies Readonly<Record<string, KindOfFault>>
+export const numbered = (name: string, count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, i) => `${name} ${i + 1}`)
 
-export type FaultKind = keyof typeof faultKinds
-export const allFaultKinds = Object.keys(faultKinds) as ReadonlyArray<FaultKind>
-export const faultKind = (kind: FaultKind): KindOfFault => faultKinds[kind]
-
-/** Does it to all of the links for so long. They are as before when this ends, however it ends. */
-export const inflict = (kind: FaultKind, links: ReadonlyArray<TcpProxy>, millis: number, random: SeededRandom) => {
-  const { begin, end, lasts } = faultKind(kind)
-  const all = Effect.forEach(links, (link) => begin(link, random), { discard: true, concurrency: "unbounded" })
-  if (!lasts) return all
-  return Effect.andThen(all, Effect.never).pipe(
-    Effect.timeoutOption(millis),
-    Effect.ensuring(Effect.sync(() => links.forEach((link) => end?.(link)))),
-    Effect.asVoid
-  )
-}
+/** The numbers from 1 to `count`, without this one. */
+export const othersThan = (number: number | undefined, count: number): ReadonlyArray<number> =>
+  Array.from({ length: count }, (_, i) => i + 1).filter((one) => number !== undefined && one !== number)

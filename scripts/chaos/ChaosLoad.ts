@@ -16,7 +16,7 @@ import { seeded, type SeedKey } from "../simulators/SeededRandom.ts"
 import type { ChaosInstance } from "./ChaosInstance.ts"
 import type { ChaosLedger } from "./ChaosLedger.ts"
 import type { ChaosNetwork } from "./ChaosNetwork.ts"
-import { keys } from "./chaosSettings.ts"
+import { councilBudget, keys } from "./chaosSettings.ts"
 import type { Stalls } from "./Stalls.ts"
 
 /** Accounting points; the first of them never change, so that an answer about them is always 200. */
@@ -25,6 +25,7 @@ export const steady = 4
 
 export interface LoadParts {
   readonly seed: SeedKey
+  /** All of them. */
   readonly instances: ReadonlyArray<ChaosInstance>
   readonly ledger: ChaosLedger
   readonly stalls: Stalls
@@ -70,7 +71,7 @@ export const registerUnits = Effect.fnUntraced(function* ({ instances, ledger }:
 export const addHilltopSources = Effect.fnUntraced(function* (network: ChaosNetwork) {
   const sql = yield* SqlClient.SqlClient
   for (const { councilId, htsUrl, measurementNames } of (yield* HilltopSimulator).sources) {
-    const configuration = JSON.stringify({ measurementNames, requestsPerSecond: 10, maxConcurrent: 3 })
+    const configuration = JSON.stringify({ measurementNames, ...councilBudget })
     yield* sql`
       INSERT INTO hilltop_sources (council_id, hts_url, configuration)
       VALUES (${councilId}, ${network.throughProxy(htsUrl)}, ${configuration})`
@@ -109,12 +110,15 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
   const adapter = yield* AdapterSimulator
   const sql = yield* SqlClient.SqlClient
   const random = seeded(seed, "load")
+  const answering = instances.filter(({ roles }) => roles.has("api"))
   const untold: Array<Change> = []
   let ordered = 0
   let told = 0
 
   const change = Effect.gen(function* () {
-    const { gsrn } = yield* adapter.point(random.int(steady, points - 1))
+    const index = random.int(steady, points - 1)
+    const { gsrn } = yield* adapter.point(index)
+    lastChanged = index
     yield* adapter.change(gsrn, { kind: random.pick(kindsOfChange), event: false })
     ordered++
     untold.push({ gsrn, occurred_at: new Date(yield* Clock.currentTimeMillis).toISOString() })
@@ -123,7 +127,7 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
   const tell = Effect.gen(function* () {
     const batch = untold.slice(0, 100)
     if (batch.length === 0) return
-    const { number, url } = random.pick(instances)
+    const { number, url } = random.pick(answering)
     const request = HttpClientRequest.post(`${url}/accounting_point/event`).pipe(
       HttpClientRequest.bearerToken(keys.event),
       HttpClientRequest.bodyJsonUnsafe(batch)
@@ -134,12 +138,19 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
     untold.splice(0, batch.length)
   })
 
+  // Whoever has heard of a change looks it up: that is when a lookup and a background sync meet.
+  let lastChanged = steady
   const lookUpSome = Effect.suspend(() =>
-    lookUp(parts, random.pick(instances), random.int(0, points - 1), random.chance(0.3))
+    lookUp(
+      parts,
+      random.pick(answering),
+      random.chance(0.3) ? lastChanged : random.int(0, points - 1),
+      random.chance(0.3)
+    )
   ).pipe(Effect.provideService(AdapterSimulator, adapter))
 
   const read = Effect.gen(function* () {
-    const { number, url } = random.pick(instances)
+    const { number, url } = random.pick(answering)
     const { gsrn } = yield* adapter.point(3 * random.int(0, points / 3 - 1))
     const path = random.pick([`/accounting_point/${gsrn}`, "/observation/site?limit=5"])
     yield* ledger.ask("read", number, HttpClientRequest.bearerToken(HttpClientRequest.get(url + path), keys.read))

@@ -5,17 +5,18 @@
  */
 import { Effect, Redacted } from "effect"
 import { type TcpProxy, tcpProxy } from "../simulators/TcpProxy.ts"
-import type { Target } from "./chaosPlan.ts"
 
 export interface ChaosNetwork {
   /** By the number of the instance, from 1. */
   readonly databaseUrl: (instance: number) => string
+  /** Past all proxies. */
+  readonly database: Redacted.Redacted
   readonly adapterUrl: string
   /** The address of a Hilltop server as the service knows it. */
   readonly throughProxy: (url: string) => string
-  readonly links: (target: Target) => ReadonlyArray<TcpProxy>
+  readonly links: (target: string) => ReadonlyArray<TcpProxy>
   /** The instances whose database a fault of this target concerns. */
-  readonly databasesOf: (target: Target) => ReadonlyArray<number>
+  readonly databasesOf: (target: string) => ReadonlyArray<number>
 }
 
 const portOf = (url: URL) => Number(url.port === "" ? 5432 : url.port)
@@ -36,7 +37,7 @@ export const openNetwork = Effect.fnUntraced(function* (options: {
   readonly adapter: string
   /** Origins of the Hilltop servers. */
   readonly hilltop: ReadonlyArray<string>
-  readonly kafka: TcpProxy | undefined
+  readonly kafka: ReadonlyArray<TcpProxy>
 }) {
   const database = new URL(Redacted.value(options.database))
   const numbers = Array.from({ length: options.instances }, (_, i) => i + 1)
@@ -46,17 +47,17 @@ export const openNetwork = Effect.fnUntraced(function* (options: {
     Effect.map(before(origin), (proxy) => ({ origin, proxy }))
   )
   const hilltop = servers.map(({ proxy }) => proxy)
-  const kafka = options.kafka === undefined ? [] : [options.kafka]
 
-  const databasesOf = (target: Target) =>
+  const databasesOf = (target: string) =>
     target === "databases" || target === "everything"
       ? numbers
       : numbers.filter((number) => target === `database ${number}`)
-  const others = (target: Target) => {
-    if (target === "everything") return [adapter, ...hilltop, ...kafka]
-    return target === "adapter" ? [adapter] : target === "hilltop" ? hilltop : target === "kafka" ? kafka : []
+  const others = (target: string) => {
+    if (target === "everything") return [adapter, ...hilltop, ...options.kafka]
+    return target === "adapter" ? [adapter] : target === "hilltop" ? hilltop : target === "kafka" ? options.kafka : []
   }
   const network: ChaosNetwork = {
+    database: options.database,
     databaseUrl: (instance) => throughPort(database.href, databases[instance - 1]!),
     adapterUrl: throughPort(options.adapter, adapter).replace(/\/$/, ""),
     throughProxy: (url) => {

@@ -65,9 +65,9 @@ export class ChaosTopics extends Context.Service<
       Layer.provide(
         KafkajsTopics.layer({
           topics: Object.entries(streamTopics(names)).map(([topic, partitions]) => ({ topic, partitions })),
-          replication: 1
+          replication: Math.min(3, brokers.split(",").length)
         })
       ),
-      Layer.provide(KafkajsClient.layer({ brokers: [brokers], clientId: "penstock-chaos", ssl: false }))
+      Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "penstock-chaos", ssl: false }))
     )
 }

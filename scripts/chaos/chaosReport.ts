@@ -1,9 +1,10 @@
 /**
  * What a run tells: a line for each fault as it ends, and tables at the end.
  */
+import { faultNamed } from "./allFaults.ts"
+import { type Checked, checked, promiseNames, promises } from "./Checked.ts"
 import { type Asked, type RequestKind } from "./ChaosLedger.ts"
 import { type Episode } from "./chaosPlan.ts"
-import { faultKind } from "./ChaosFault.ts"
 import { backWithin, type Recovery } from "./recovery.ts"
 
 /** A fault that has been. */
@@ -11,6 +12,8 @@ export interface PastFault extends Episode {
   /** Milliseconds since the start of the run. */
   readonly at: number
   readonly lasted: number
+  /** What is to be said of it. */
+  readonly detail: string | undefined
   /** None: the next one did not wait for it. */
   readonly recovery: Recovery | undefined
 }
@@ -24,23 +27,45 @@ const backText = (recovery: Recovery | undefined) => {
   return recovery.missing.length === 0 ? text : `${text}; LATE: ${recovery.missing.join("; ")}`
 }
 
+export const textOf = ({ detail, kind, target }: Pick<PastFault, "detail" | "kind" | "target">) =>
+  `${target}: ${faultNamed(kind).text}${detail === undefined ? "" : ` (${detail})`}`
+
 export const faultLine = (fault: PastFault) =>
   [
     seconds(fault.at).padStart(8),
-    fault.target.padEnd(11),
-    faultKind(fault.kind).name.padEnd(46),
+    textOf(fault).padEnd(70),
     (fault.lasted < 100 ? "" : seconds(fault.lasted)).padStart(7),
     ` ${backText(fault.recovery)}`
   ].join("  ")
 
 /** What was promised of the time after a fault. */
-export const recoveryPromises = (faults: ReadonlyArray<PastFault>): ReadonlyArray<string> =>
-  faults
-    .filter(({ recovery }) => recovery !== undefined && (recovery.millis === undefined || recovery.millis > backWithin))
-    .map(
-      ({ at, kind, recovery, target }) =>
-        `not everything was back ${backWithin / 1_000} s after ${target}: ${faultKind(kind).name}, at ${seconds(at)} (${recovery?.millis === undefined ? "never seen" : `after ${seconds(recovery.millis)}`}): ${recovery?.missing.join("; ")}`
-    )
+export const recoveryPromises = (faults: ReadonlyArray<PastFault>): Checked => {
+  const waitedFor = faults.filter(({ recovery }) => recovery !== undefined)
+  return checked(
+    "back",
+    waitedFor.length,
+    "faults",
+    waitedFor
+      .filter(({ recovery }) => recovery?.millis === undefined || recovery.millis > backWithin)
+      .map((fault) => {
+        const after = fault.recovery?.millis === undefined ? "never seen" : `after ${seconds(fault.recovery.millis)}`
+        return `not everything was back ${backWithin / 1_000} s after ${textOf(fault)}, at ${seconds(fault.at)} (${after}): ${fault.recovery?.missing.join("; ")}`
+      })
+  )
+}
+
+/** Whether each promise was kept, and how much was looked at. */
+export const promiseTable = (all: ReadonlyArray<Checked>): ReadonlyArray<string> =>
+  promiseNames.flatMap((name) => {
+    const those = all.filter(({ promise }) => promise === name)
+    const broken = those.reduce((sum, one) => sum + one.broken.length, 0)
+    const looked = those.map(({ facts, of }) => `${facts} ${of}`).join(", ")
+    return [`  ${promises[name].padEnd(46)}  ${(broken === 0 ? "kept" : `BROKEN (${broken})`).padEnd(11)}  ${looked}`]
+  })
+
+/** A sentence for each broken promise. */
+export const brokenSentences = (all: ReadonlyArray<Checked>): ReadonlyArray<string> =>
+  all.flatMap(({ broken, promise }) => broken.map((what) => `${promises[promise]}: ${what}`))
 
 const quantile = (sorted: ReadonlyArray<number>, share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
@@ -74,14 +99,21 @@ export const requestTable = (asked: ReadonlyArray<Asked>): ReadonlyArray<string>
 export const recoveryTable = (faults: ReadonlyArray<PastFault>): ReadonlyArray<string> => {
   const rows = [...Map.groupBy(faults, ({ kind }) => kind)].map(([kind, list]) => {
     const seen = list.filter(({ recovery }) => recovery !== undefined)
-    const slowest = seen.toSorted((a, b) => (b.recovery?.millis ?? Infinity) - (a.recovery?.millis ?? Infinity))[0]
-    const time =
-      slowest === undefined
-        ? "–"
-        : slowest.recovery?.millis === undefined
-          ? "not back"
-          : seconds(slowest.recovery.millis)
-    return [faultKind(kind).name, String(list.length), time, slowest?.target ?? ""]
+    const sorted = seen.toSorted((a, b) => (b.recovery?.millis ?? Infinity) - (a.recovery?.millis ?? Infinity))
+    const time = ({ recovery }: PastFault) => (recovery?.millis === undefined ? "not back" : seconds(recovery.millis))
+    const [slowest, middle] = [sorted[0], sorted[Math.floor(sorted.length / 2)]]
+    const { room } = faultNamed(kind)
+    return [
+      kind,
+      room,
+      String(list.length),
+      middle === undefined ? "–" : time(middle),
+      slowest === undefined ? "–" : time(slowest),
+      slowest?.target ?? ""
+    ]
   })
-  return table([["faults", "count", "slowest", "of"], ...rows])
+  const sorted = rows.toSorted(
+    ([a = "", one = ""], [b = "", other = ""]) => one.localeCompare(other) || a.localeCompare(b)
+  )
+  return table([["faults", "room", "count", "back (median)", "slowest", "of"], ...sorted])
 }

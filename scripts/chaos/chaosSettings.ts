@@ -15,6 +15,12 @@ export const keys = {
 /** Who looks up, in the audit. */
 export const caller = "chaos"
 
+/** What each of the simulated councils allows, over all instances. */
+export const councilBudget = { requestsPerSecond: 10, maxConcurrent: 3 }
+
+/** In which every copy is to be synced. */
+export const syncWithin = Duration.minutes(2)
+
 /** A claim whose instance lost its database is taken over after this long. */
 export const syncDeadAfter = Duration.seconds(15)
 
@@ -33,7 +39,7 @@ export const chaosSettings = (options: {
   READ_API_KEYS: `${caller}:${keys.read}`,
   ADMIN_API_KEYS: `${caller}:${keys.admin}`,
   SYNC_INTERVAL: "2 seconds",
-  SYNC_WITHIN: "5 minutes",
+  SYNC_WITHIN: `${Duration.toSeconds(syncWithin)} seconds`,
   SYNC_DEAD_AFTER: `${Duration.toSeconds(syncDeadAfter)} seconds`,
   LOOKUP_MAX_AGE: "10 seconds",
   CRAWL_ALLOW_PRIVATE: "true",

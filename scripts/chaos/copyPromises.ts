@@ -11,9 +11,10 @@ import { timelineNames, type TimelineName } from "../simulators/adapter/Timeline
 import { saysNoDirection } from "../simulators/adapter/WireAnswer.ts"
 import type { SeedKey } from "../simulators/SeededRandom.ts"
 import type { Asked } from "./ChaosLedger.ts"
+import { checked } from "./Checked.ts"
 import { points } from "./ChaosLoad.ts"
 import { caller } from "./chaosSettings.ts"
-import { loggedWrites } from "./writeLog.ts"
+import { loggedSettlements, loggedWrites } from "./writeLog.ts"
 
 interface Segment {
   readonly value: string
@@ -47,12 +48,14 @@ const copies = SqlClient.SqlClient.use((sql) => {
       'to', CASE WHEN NOT upper_inf(t.valid_time_range) THEN round(extract(epoch FROM upper(t.valid_time_range)) * 1000) END))
     FROM flex.accounting_point_${name} t ${join} WHERE t.accounting_point_id = a.id), '[]') AS ${name}`)
   const named = (name: string, key: string) => timeline(name, "v.business_id", `JOIN flex.${name} v ON v.id = t.${key}`)
-  return sql<Copy & { readonly gsrn: string; readonly waits: boolean; readonly state: string }>`
-    SELECT a.business_id AS gsrn, a.latitude, a.longitude,
+  return sql<
+    Copy & { readonly gsrn: string; readonly waits: boolean; readonly relevant: boolean; readonly state: string }
+  >`
+    SELECT a.business_id AS gsrn, a.latitude, a.longitude, s.relevant,
       coalesce(s.next_attempt_at > now(), false) AS waits,
       concat_ws(', ', 'version ' || s.version, 'failures ' || s.failures, 'last_error ' || s.last_error,
         'claimed ' || round(extract(epoch FROM now() - s.last_sync_start)) || ' s ago',
-        CASE WHEN last_event_at > synced_event_at THEN 'an event pending' END, CASE WHEN NOT relevant THEN 'not relevant' END) AS state,
+        CASE WHEN last_event_at > synced_event_at THEN 'an event pending' END) AS state,
       ${named("end_user", "end_user_id")}, ${named("energy_supplier", "energy_supplier_id")},
       ${named("metering_grid_area", "metering_grid_area_id")}, ${timeline("energy_direction", "t.direction", "")}
     FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
@@ -65,7 +68,10 @@ interface Difference {
   readonly what: string
 }
 
-/** The points whose copy is not what the adapter knows. */
+/**
+ * The points whose copy is not what the adapter knows. Of a point without a unit, every lookup of which failed, nothing is relevant, and
+ * it is left alone.
+ */
 const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   const adapter = yield* AdapterSimulator
   const kept = new Map((yield* copies).map((row) => [row.gsrn, row]))
@@ -73,7 +79,7 @@ const differences = Effect.fnUntraced(function* (seed: SeedKey) {
   for (let index = 0; index < points; index++) {
     const { gsrn, state } = yield* adapter.point(index)
     const copy = kept.get(gsrn)
-    if (copy === undefined || state === undefined) continue
+    if (copy === undefined || !copy.relevant || state === undefined) continue
     const now = yield* Clock.currentTimeMillis
     const wrong = timelineNames.filter((name) => {
       if (name === "energy_direction" && saysNoDirection(seed, index)) return copy[name].length > 0
@@ -110,18 +116,60 @@ export const copiesAgree = Effect.fnUntraced(function* (seed: SeedKey, patience:
   const millis = (yield* Clock.currentTimeMillis) - from
   return {
     millis,
-    broken: settled.map(({ gsrn, what }) => `the copy of ${gsrn} is not what the adapter knows: ${what}`)
+    checked: checked(
+      "kept",
+      points,
+      "copies that say what the adapter knows",
+      settled.map(({ gsrn, what }) => `the copy of ${gsrn} is not what the adapter knows: ${what}`)
+    )
   }
 })
 
 /** An older answer was never written over a newer one, and a version counts each write. */
-export const writesWentForward = Effect.map(loggedWrites, ({ forward, steps, writes }) => ({
-  writes,
-  broken: [
+export const writesWentForward = Effect.map(loggedWrites, ({ forward, steps, writes }) =>
+  checked("newer", writes, "writes of copies", [
     ...(steps === writes ? [] : [`${writes - steps} writes of copies did not count their version`]),
     ...(forward === writes ? [] : [`${writes - forward} writes put an answer over one that was fetched later`])
-  ]
-}))
+  ])
+)
+
+/** A task was never settled with what had been fetched before what it was settled with already. */
+export const settledForward = Effect.map(loggedSettlements, ({ backward, example, settled }) =>
+  checked(
+    "newer",
+    settled,
+    "settled Hilltop tasks",
+    backward === 0
+      ? []
+      : [`${backward} tasks were settled with what was fetched before what they were settled with: ${example}`]
+  )
+)
+
+interface Late {
+  readonly points: number
+  readonly late: number
+  readonly longest: number
+}
+
+/**
+ * Of those that do not fail: each relevant copy was synced within the time. One that fails waits for its own back-off, and one that
+ * came just now for its turn.
+ */
+export const copiesInTime = Effect.fnUntraced(function* (within: number) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<Late>`
+    SELECT count(*)::int4 AS points, (count(*) FILTER (WHERE age > ${within}::float8))::int4 AS late,
+      coalesce(max(age), 0)::float8 AS longest
+    FROM (SELECT extract(epoch FROM now() - greatest(last_synced_at, unneeded_since)) AS age
+      FROM flex.accounting_point_sync WHERE relevant AND failures = 0) each`
+  const { late = 0, longest = 0, points: looked = 0 } = row ?? {}
+  return checked(
+    "inTime",
+    looked,
+    "looks at copies that do not fail",
+    late === 0 ? [] : [`${late} copies were not synced within ${within} s, the longest for ${longest.toFixed(0)} s`]
+  )
+})
 
 /** What was told to the caller is in the audit; there may be more, where the answer was lost. */
 export const answersAudited = Effect.fnUntraced(function* (asked: ReadonlyArray<Asked>) {
@@ -130,5 +178,10 @@ export const answersAudited = Effect.fnUntraced(function* (asked: ReadonlyArray<
     SELECT count(*)::int4 AS audited FROM flex.lookup_audit WHERE caller = ${caller}`
   const answers = asked.filter(({ kind, status }) => kind === "lookup" && (status === 200 || status === 403)).length
   const audited = row?.audited ?? 0
-  return audited >= answers ? [] : [`${answers} lookups were answered, and ${audited} are in the audit`]
+  return checked(
+    "kept",
+    answers,
+    "answers about an end user in the audit",
+    audited >= answers ? [] : [`${answers} lookups were answered, and ${audited} are in the audit`]
+  )
 })

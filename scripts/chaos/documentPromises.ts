@@ -11,6 +11,7 @@ import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { ChaosTopics, names } from "./ChaosTopics.ts"
+import { checked } from "./Checked.ts"
 
 /** A server that failed in a row is left alone for up to this long, and a task that did waits. */
 const crawlPatience = 240_000
@@ -202,7 +203,9 @@ const observationsEqual = Effect.gen(function* () {
 /** All of it, once the load is over; how much there was, and what is not as promised. */
 export const documentPromises = Effect.gen(function* () {
   const from = yield* Clock.currentTimeMillis
-  yield* (yield* HilltopSimulator).time.setSpeed(0)
+  const world = yield* HilltopSimulator
+  yield* world.faults.set([])
+  yield* world.time.setSpeed(0)
   const unasked = yield* askAllAgain
   const unread = yield* readersCaughtUp
   const millis = (yield* Clock.currentTimeMillis) - from
@@ -215,6 +218,14 @@ export const documentPromises = Effect.gen(function* () {
     settled: published.settled,
     messages: mapped.sent,
     observations: stored.kept,
-    broken: [...unasked, ...unread, ...published.broken, ...mapped.broken, ...stored.broken]
+    checked: [
+      checked("spared", published.raw.length, "documents that were asked for and read in the end", [
+        ...unasked,
+        ...unread
+      ]),
+      checked("kept", published.settled, "settled documents in the topic", published.broken),
+      checked("kept", mapped.sent, "messages that come from a document, once", mapped.broken),
+      checked("kept", stored.kept, "observations as the servers hold them", stored.broken)
+    ]
   }
 }).pipe(Effect.provide(SaxesXmlScanner))

@@ -3,6 +3,7 @@
  * no lookup of an instance succeeds, whatever the reason.
  */
 import type { Asked } from "./ChaosLedger.ts"
+import { checked } from "./Checked.ts"
 
 /** So long health may be wrong about what has just broken. */
 export const greenFor = 10_000
@@ -68,11 +69,8 @@ const greenWhileNobodyServed = (asked: ReadonlyArray<Asked>, startedAt: number) 
     })
   )
 
-export const healthPromises = (
-  asked: ReadonlyArray<Asked>,
-  severed: ReadonlyArray<Severed>,
-  startedAt: number
-): ReadonlyArray<string> => [
-  ...greenWithoutDatabase(asked, severed, startedAt),
-  ...greenWhileNobodyServed(asked, startedAt)
-]
+export const healthPromises = (asked: ReadonlyArray<Asked>, severed: ReadonlyArray<Severed>, startedAt: number) =>
+  checked("healthy", asked.filter(({ kind }) => kind === "ready" || kind === "progress").length, "answers of health", [
+    ...greenWithoutDatabase(asked, severed, startedAt),
+    ...greenWhileNobodyServed(asked, startedAt)
+  ])

@@ -1,7 +1,10 @@
 /**
- * Every request is answered within its deadline, and an answer that says "come again" says when.
+ * Every request is answered within its deadline, and an answer that says "come again" says when. What was lost with an instance
+ * that was killed or stopped is no fault of its own.
  */
+import type { Outage } from "./ChaosInstance.ts"
 import { answerWithin, type Asked } from "./ChaosLedger.ts"
+import { checked } from "./Checked.ts"
 
 /** What the asking itself may take on top: both ends share the processors with all that is tried here. */
 const asking = 500
@@ -25,17 +28,27 @@ const listed = (what: string, failures: ReadonlyArray<Asked>, startedAt: number)
         ...(failures.length > most ? [`  … and ${failures.length - most} more`] : [])
       ]
 
-export const requestPromises = (asked: ReadonlyArray<Asked>, startedAt: number): ReadonlyArray<string> => {
-  const late = asked.filter(({ millis }) => millis > answerWithin + asking)
-  const lost = asked.filter(({ millis, status }) => status === undefined && millis <= answerWithin + asking)
+/** How long after it goes on an instance may still be busy with what came while it stood still. */
+const catchUp = 1_000
+
+/** Times in which an instance was away, by its number. */
+export type Outages = ReadonlyMap<number, ReadonlyArray<Outage>>
+
+const isExcused = ({ at, instance, millis }: Asked, outages: Outages) =>
+  (outages.get(instance) ?? []).some(({ from, to }) => at <= to + catchUp && at + millis >= from)
+
+export const requestPromises = (asked: ReadonlyArray<Asked>, startedAt: number, outages: Outages = new Map()) => {
+  const answerable = asked.filter((one) => !isExcused(one, outages))
+  const late = answerable.filter(({ millis }) => millis > answerWithin + asking)
+  const lost = answerable.filter(({ millis, status }) => status === undefined && millis <= answerWithin + asking)
   const wrong = asked.filter(({ status }) => status !== undefined && !allowed.has(status))
   const silent = asked.filter(
     ({ retryAfter, status }) => status !== undefined && needsRetryAfter.has(status) && retryAfter === undefined
   )
-  return [
+  return checked("answered", answerable.length, "requests", [
     ...listed(`had no answer within ${answerWithin / 1_000} s`, late, startedAt),
     ...listed("lost their connection", lost, startedAt),
     ...listed("had an answer that is nobody's fault but the service's", wrong, startedAt),
     ...listed("were told to come again and not when", silent, startedAt)
-  ]
+  ])
 }

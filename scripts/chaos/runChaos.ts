@@ -1,118 +1,66 @@
 /**
- * One run: both flows on two instances under load, one fault of the network after the other, and at the end the question
- * whether every promise was kept.
+ * One run: both flows on some instances under load, one fault after the other, and every promise looked at after each of them
+ * and at the end.
  *
- * It ends with the worst fault of all and then with quiet; only after that is compared what the sources said with what was
+ * It ends with the worst fault of the network and then with quiet; only after that is compared what the sources said with what was
  * kept, from the simulators' own records.
  */
-import { PgClient } from "@effect/sql-pg"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Clock, Duration, Effect, Fiber, Layer, type Redacted } from "effect"
-import { runMigrations } from "../../layers/postgres/Migrations.ts"
-import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
-import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
-import { seeded, type SeedKey } from "../simulators/SeededRandom.ts"
-import { type FaultKind, faultKind, inflict } from "./ChaosFault.ts"
-import { startInstance } from "./ChaosInstance.ts"
+import { Clock, Duration, Effect, Fiber, Layer, Option, Schedule } from "effect"
+import { seeded } from "../simulators/SeededRandom.ts"
+import { faultNamed } from "./allFaults.ts"
+import { budgetsKept } from "./budgetPromises.ts"
+import { endsWithin } from "./ChaosInstance.ts"
 import { type Asked, makeLedger } from "./ChaosLedger.ts"
-import { addHilltopSources, makeLoad, points, registerUnits } from "./ChaosLoad.ts"
-import { openNetwork } from "./ChaosNetwork.ts"
+import { addHilltopSources, makeLoad, registerUnits } from "./ChaosLoad.ts"
 import { chaosPlan, type Episode, lastEpisode } from "./chaosPlan.ts"
-import { faultLine, type PastFault, recoveryPromises } from "./chaosReport.ts"
-import { chaosSettings, syncDeadAfter } from "./chaosSettings.ts"
-import { ChaosTopics } from "./ChaosTopics.ts"
-import { answersAudited, copiesAgree, writesWentForward } from "./copyPromises.ts"
-import { logWrites } from "./writeLog.ts"
+import { brokenSentences, faultLine, type PastFault, recoveryPromises, textOf } from "./chaosReport.ts"
+import { syncDeadAfter, syncWithin } from "./chaosSettings.ts"
+import { type Checked, checked, merged, type PromiseName } from "./Checked.ts"
+import { answersAudited, copiesAgree, copiesInTime, settledForward, writesWentForward } from "./copyPromises.ts"
 import { documentPromises } from "./documentPromises.ts"
 import { healthPromises, type Severed } from "./healthPromises.ts"
-import type { ChaosKafka } from "./ChaosKafka.ts"
 import { backWithin, untilBack } from "./recovery.ts"
 import { requestPromises } from "./requestPromises.ts"
+import { nothingTold } from "./secretPromises.ts"
+import { overviewIsTrue, overviewOf } from "./seenPromises.ts"
+import { sparedPromises } from "./sparedPromises.ts"
+import { type ChaosOptions, chaosServices, shapeOf, startWorld } from "./startWorld.ts"
 import { watchStalls } from "./Stalls.ts"
-
-export interface ChaosOptions {
-  /** An empty database, past all proxies. */
-  readonly database: Redacted.Redacted
-  /** None: the topics are in the database. */
-  readonly kafka?: ChaosKafka | undefined
-  readonly seed: SeedKey
-  /** How long faults go on; what comes after takes a minute or two more. */
-  readonly faultsFor: Duration.Input
-  /** Sites of each of the two simulated councils; 5 unless said, some 60 requests of the Hilltop queue each. */
-  readonly sites?: number
-  /** All unless said. */
-  readonly kinds?: ReadonlyArray<FaultKind> | undefined
-  /** Where the logs of the instances go. */
-  readonly directory: string
-  /** Told what happens, as it happens. */
-  readonly tell: (line: string) => Effect.Effect<void>
-}
+import { loggedSettlements } from "./writeLog.ts"
 
 export interface ChaosResult {
+  readonly startedAt: number
   readonly faults: ReadonlyArray<PastFault>
   readonly asked: ReadonlyArray<Asked>
+  readonly checks: ReadonlyArray<Checked>
   /** What was done and kept, for people. */
   readonly figures: ReadonlyArray<string>
-  /** The promises that were not kept; none in a good run. */
+  /** What was not as promised, in sentences; none in a good run. */
   readonly broken: ReadonlyArray<string>
+  readonly brokenPromises: ReadonlyArray<PromiseName>
 }
 
-const instanceCount = 2
 /** After the time in which everything has to be back: so long nothing may fail any more. */
 const calm = 8_000
 /** What was accepted is followed so soon, but for claims that an instance left behind. */
 const followedWithin = Duration.toMillis(syncDeadAfter) + 10_000
-const endsWithin = 25_000
+/** Hilltop tasks. */
+const fewestSettled = 12
+/** A fault that lasted so long has to be seen. */
+const seenAfter = 12_000
 
-/** Slow enough that no simulated time comes before ours, fast enough that series grow. */
-const hilltopOptions = ({ seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
-  seed,
-  councils: 2,
-  sites,
-  historyDays: 65,
-  // Twelve hours ago, and NZST is twelve ahead.
-  start: new Date(now).toISOString().slice(0, 19),
-  speed: Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
-})
-
-const simulators = (options: ChaosOptions) =>
-  Layer.unwrap(
-    Effect.map(Clock.currentTimeMillis, (now) =>
-      Layer.merge(
-        AdapterSimulator.layer({ points, seed: options.seed, faults: { latency: 5, jitter: 25 } }),
-        HilltopSimulator.layer(hilltopOptions(options, now, Duration.toMillis(options.faultsFor)))
-      )
-    )
-  )
-
-const topics = ({ kafka }: ChaosOptions) =>
-  kafka === undefined ? ChaosTopics.embedded : ChaosTopics.kafka(kafka.brokers)
+/** Faults begin when there is something for them to disturb. */
+const underWay = loggedSettlements.pipe(
+  Effect.repeat({ until: ({ settled }) => settled >= fewestSettled, schedule: Schedule.spaced("100 millis") }),
+  Effect.timeoutOption("90 seconds")
+)
 
 const run = Effect.fnUntraced(function* (options: ChaosOptions) {
-  const { kafka, kinds, seed, tell } = options
-  const adapter = yield* AdapterSimulator
-  const hilltop = yield* HilltopSimulator
-  yield* runMigrations
-  yield* logWrites
-  const network = yield* openNetwork({
-    instances: instanceCount,
-    database: options.database,
-    adapter: adapter.url,
-    hilltop: hilltop.origins,
-    kafka: kafka?.proxy
-  })
-  const start = (number: number) =>
-    startInstance(
-      number,
-      `${options.directory}/instance-${number}.log`,
-      chaosSettings({
-        databaseUrl: network.databaseUrl(number),
-        adapterUrl: network.adapterUrl,
-        adapterKey: adapter.apiKey,
-        kafkaBrokers: kafka?.brokers
-      })
-    )
-  const instances = yield* Effect.all([start(1), start(2)], { concurrency: instanceCount })
+  const { kinds, seed, tell } = options
+  const shape = shapeOf(options)
+  const world = yield* startWorld(options)
+  const { instances, network } = world
   const stalls = yield* watchStalls
   const ledger = yield* makeLedger(stalls)
   const parts = { seed, instances, ledger, stalls }
@@ -122,33 +70,77 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   yield* untilBack(parts, startedAt)
   const load = yield* makeLoad(parts)
   const loading = yield* Effect.forkScoped(load.run)
+  yield* underWay
 
   const faults: Array<PastFault> = []
   const severed: Array<Severed> = []
+  /** What holds of a moment or of a fault. */
+  const momentary: Array<Checked> = []
+  const toldOf = new Set<string>()
+  /** What holds all the time, as it is so far: it is told at once, with the fault that it follows. */
+  const lookSoFar = Effect.gen(function* () {
+    momentary.push(yield* copiesInTime(Duration.toSeconds(syncWithin) + 30))
+    const soFar = yield* Effect.all([writesWentForward, settledForward, budgetsKept(world)])
+    for (const { broken, of, promise } of [...soFar, ...momentary]) {
+      if (broken.length === 0 || toldOf.has(`${promise} ${of}`)) continue
+      toldOf.add(`${promise} ${of}`)
+      yield* tell(`          BROKEN: ${brokenSentences([{ promise, of, facts: 0, broken }]).join("; ")}`)
+    }
+  }).pipe(Effect.timeoutOption("10 seconds"), Effect.ignoreCause)
+
+  /** Whether an operator sees it by the time that it has gone on for a while. */
+  const watchSeen = Effect.fnUntraced(function* ({ kind, target }: Episode) {
+    const { isSeen } = faultNamed(kind)
+    if (isSeen === undefined) return
+    yield* Effect.sleep(seenAfter)
+    const shown = yield* overviewOf(ledger, instances[0]!)
+    if (Option.isNone(shown)) return
+    const broken = isSeen(shown.value, target, world)
+      ? []
+      : [
+          `${textOf({ kind, target, detail: undefined })} was not to be seen in the overview after ${seenAfter / 1_000} s`
+        ]
+    momentary.push(checked("seen", 1, "faults in the overview", broken))
+  })
+
+  let wasWell = true
   const live = Effect.fnUntraced(function* (episode: Episode) {
     const { kind, millis, quiet, target } = episode
+    const fault = faultNamed(kind)
     const from = yield* Clock.currentTimeMillis
-    yield* inflict(kind, network.links(target), millis, seeded(seed, "fault", faults.length))
+    const watching = yield* Effect.forkScoped(watchSeen(episode))
+    const detail = yield* fault.inflict(world, target, millis, seeded(seed, "fault", faults.length))
+    yield* Fiber.interrupt(watching)
     const to = yield* Clock.currentTimeMillis
-    if (faultKind(kind).severs) {
-      for (const instance of network.databasesOf(target)) severed.push({ instance, from, to })
+    if (fault.severs === true) {
+      const those = fault.room === "network" ? network.databasesOf(target) : instances.map(({ number }) => number)
+      for (const instance of those) severed.push({ instance, from, to })
     }
     const recovery = quiet === undefined ? undefined : yield* untilBack(parts, to)
-    const fault: PastFault = { ...episode, at: from - startedAt, lasted: to - from, recovery }
-    faults.push(fault)
-    yield* tell(faultLine(fault))
+    const past: PastFault = { ...episode, detail, at: from - startedAt, lasted: to - from, recovery }
+    faults.push(past)
+    yield* tell(faultLine(past))
+    if (wasWell) {
+      const spares = fault.spares?.(target, shape) ?? {}
+      const lasted = { text: `${textOf(past)}, at ${(past.at / 1_000).toFixed(0)} s`, from, to, spares }
+      const lookupsAt = (spares.lookupsAt ?? []).filter((number) => instances[number - 1]?.roles.has("api"))
+      momentary.push(yield* sparedPromises(world, { ...lasted, spares: { ...spares, lookupsAt } }, ledger.all()))
+    }
+    wasWell = recovery?.millis !== undefined
+    if (wasWell) yield* lookSoFar
     yield* Effect.sleep(quiet ?? 0)
     return to
   })
 
   const stopAt = startedAt + Duration.toMillis(options.faultsFor)
-  for (const episode of chaosPlan({ seed, kafka: kafka !== undefined, ...(kinds === undefined ? {} : { kinds }) })) {
+  let lastFaultAt = startedAt
+  for (const episode of options.episodes ?? chaosPlan({ seed, shape, kinds })) {
     if ((yield* Clock.currentTimeMillis) >= stopAt) break
-    yield* live(episode)
+    lastFaultAt = yield* live(episode)
   }
-  const lastFaultAt = yield* live(lastEpisode)
+  if (options.episodes === undefined) lastFaultAt = yield* live(lastEpisode)
   const calmFrom = Math.max(lastFaultAt + backWithin, yield* Clock.currentTimeMillis)
-  yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
+  if (options.episodes === undefined) yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
   const calmUntil = yield* Clock.currentTimeMillis
   yield* Fiber.interrupt(loading)
   yield* tell("the load has ended; what was kept is compared with the sources")
@@ -157,8 +149,15 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   const documents = yield* documentPromises
   yield* ledger.settled
   const asked = ledger.all()
-  const writes = yield* writesWentForward
-  const unaudited = yield* answersAudited(asked)
+  const atTheEnd = yield* Effect.all([
+    writesWentForward,
+    settledForward,
+    budgetsKept(world),
+    answersAudited(asked),
+    copiesInTime(Duration.toSeconds(syncWithin) + 30),
+    overviewIsTrue(ledger, instances[0]!),
+    nothingTold(world, asked)
+  ])
 
   // The second one has to end while its database does not answer.
   for (const link of network.links("database 2")) link.dropAll()
@@ -169,50 +168,55 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
       at >= calmFrom && at < calmUntil && (status === undefined || status >= 500) && kind !== "register"
   )
   const { ordered, told: followed } = load.changes()
-  const result: ChaosResult = {
-    faults,
-    asked,
-    figures: [
-      `${ordered} changes at the adapter, ${followed} events accepted, ${writes.writes} writes of copies; copies and adapter agreed ${(agreed.millis / 1_000).toFixed(1)} s after the load`,
-      `${documents.settled} runs with news, ${documents.documents} documents, ${documents.messages} messages, ${documents.observations} observations; all asked once more and read in ${(documents.millis / 1_000).toFixed(1)} s`,
-      `the machine stood still for ${(stalls.between(startedAt, calmUntil) / 1_000).toFixed(1)} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s`,
-      `instances ended in ${endings.map((millis) => `${(millis / 1_000).toFixed(1)} s`).join(" and ")}, the second without its database`
-    ],
-    broken: [
-      ...recoveryPromises(faults),
-      ...requestPromises(asked, startedAt),
-      ...(restless.length === 0
+  const seconds = (millis: number) => (millis / 1_000).toFixed(1)
+  const checks = merged([
+    ...momentary,
+    ...atTheEnd,
+    ...documents.checked,
+    agreed.checked,
+    recoveryPromises(faults),
+    requestPromises(asked, startedAt, new Map(instances.map(({ number, outages }) => [number, outages]))),
+    healthPromises(asked, severed, startedAt),
+    checked(
+      "back",
+      asked.filter(({ at }) => at >= calmFrom && at < calmUntil).length,
+      "requests when all is quiet",
+      restless.length === 0
         ? []
         : [
             `${restless.length} requests failed ${backWithin / 1_000} s and more after the last fault, the first a ${restless[0]!.kind} at instance ${restless[0]!.instance}: ${restless[0]!.status ?? "no answer"} (${restless[0]!.detail})`
-          ]),
-      ...healthPromises(asked, severed, startedAt),
-      ...(told._tag === "Some" ? [] : [`events were not accepted 30 s after the load`]),
-      ...agreed.broken,
-      ...writes.broken,
-      ...unaudited,
-      ...documents.broken,
+          ]
+    ),
+    checked(
+      "kept",
+      followed,
+      "events that were accepted",
+      told._tag === "Some" ? [] : [`events were not accepted 30 s after the load`]
+    ),
+    checked("ended", endings.length, "instances", [
+      ...instances.flatMap(({ wrongEnds }) => wrongEnds),
       ...endings.flatMap((millis, i) =>
-        millis <= endsWithin ? [] : [`instance ${i + 1} took ${(millis / 1_000).toFixed(1)} s to end`]
+        millis <= endsWithin ? [] : [`instance ${i + 1} took ${seconds(millis)} s to end`]
       )
-    ]
+    ])
+  ])
+  const result: ChaosResult = {
+    startedAt,
+    faults,
+    asked,
+    checks,
+    figures: [
+      `${ordered} changes at the adapter, ${followed} events accepted; copies and adapter agreed ${seconds(agreed.millis)} s after the load`,
+      `${documents.settled} runs with news, ${documents.documents} documents, ${documents.messages} messages, ${documents.observations} observations; all asked once more and read in ${seconds(documents.millis)} s`,
+      `the machine stood still for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s`,
+      `instances ended in ${endings.map((millis) => `${seconds(millis)} s`).join(", ")}, the second without its database`
+    ],
+    broken: brokenSentences(checks),
+    brokenPromises: [...new Set(checks.flatMap(({ broken, promise }) => (broken.length === 0 ? [] : [promise])))]
   }
   return result
 })
 
 /** Runs it; everything it started has ended when this has. */
 export const runChaos = (options: ChaosOptions) =>
-  run(options).pipe(
-    Effect.scoped,
-    Effect.provide(
-      Layer.mergeAll(
-        simulators(options),
-        topics(options).pipe(
-          Layer.provideMerge(
-            PgClient.layer({ url: options.database, maxConnections: 4, applicationName: "penstock-chaos" })
-          )
-        ),
-        NodeHttpClient.layerUndici
-      )
-    )
-  )
+  run(options).pipe(Effect.scoped, Effect.provide(Layer.merge(chaosServices(options), NodeHttpClient.layerUndici)))

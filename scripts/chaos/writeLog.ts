@@ -1,28 +1,39 @@
 /**
- * Each write of a copy, taken down by the database itself: which version it made of which, and when the two answers were fetched.
- * So an older answer that was put over a newer one is seen even if the next write mends it.
+ * Each write of a copy and each end of a Hilltop task, taken down by the database itself: which version it made of which, and when
+ * the two answers were fetched. So an older answer that was put over a newer one is seen even if the next write mends it.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
-/** From now on each write of a copy leaves a row. */
+const lastRun = (row: string) => `${row}.previous_history -> -1 ->> 'at'`
+
+const statements = [
+  `CREATE TABLE write_log (id bigint GENERATED ALWAYS AS IDENTITY, point integer, before bigint, after bigint,
+    fetched_before timestamptz, fetched_after timestamptz)`,
+  `CREATE FUNCTION log_write() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    INSERT INTO write_log (point, before, after, fetched_before, fetched_after)
+    VALUES (NEW.accounting_point_id, OLD.version, NEW.version, OLD.fetched_at, NEW.fetched_at);
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
+  WHEN (ROW(NEW.version, NEW.last_synced_at, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.last_synced_at, OLD.fetched_at))
+  EXECUTE FUNCTION log_write()`,
+  `CREATE TABLE settle_log (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now(), task bigint, url text, fetched_before timestamptz,
+    fetched_after timestamptz)`,
+  `CREATE FUNCTION log_settle() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    INSERT INTO settle_log (task, url, fetched_before, fetched_after)
+    VALUES (NEW.id, NEW.fetch_url, (${lastRun("OLD")})::timestamptz, (${lastRun("NEW")})::timestamptz);
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER log_settle AFTER UPDATE ON hilltop_fetch_tasks FOR EACH ROW
+  WHEN (NEW.previous_history IS DISTINCT FROM OLD.previous_history) EXECUTE FUNCTION log_settle()`
+]
+
+/** From now on each write of a copy and each end of a task leaves a row. */
 export const logWrites = SqlClient.SqlClient.use((sql) =>
-  Effect.gen(function* () {
-    yield* sql`
-      CREATE TABLE write_log (id bigint GENERATED ALWAYS AS IDENTITY, point integer, before bigint, after bigint,
-        fetched_before timestamptz, fetched_after timestamptz)`
-    yield* sql`
-      CREATE FUNCTION log_write() RETURNS trigger LANGUAGE plpgsql AS $$
-      BEGIN
-        INSERT INTO write_log (point, before, after, fetched_before, fetched_after)
-        VALUES (NEW.accounting_point_id, OLD.version, NEW.version, OLD.fetched_at, NEW.fetched_at);
-        RETURN NULL;
-      END $$`
-    yield* sql`
-      CREATE TRIGGER log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
-      WHEN (ROW(NEW.version, NEW.last_synced_at, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.last_synced_at, OLD.fetched_at))
-      EXECUTE FUNCTION log_write()`
-  })
+  Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
 )
 
 export interface LoggedWrites {
@@ -42,3 +53,17 @@ export const loggedWrites = SqlClient.SqlClient.use(
       (SELECT coalesce(sum(version), 0) FROM flex.accounting_point_sync)::int4 AS versions
     FROM write_log`
 ).pipe(Effect.map(([row]) => row ?? { writes: 0, steps: 0, forward: 0, versions: 0 }))
+
+export interface LoggedSettlements {
+  readonly settled: number
+  /** Of which were fetched before what was settled before them; and one of these. */
+  readonly backward: number
+  readonly example: string | null
+}
+
+export const loggedSettlements = SqlClient.SqlClient.use(
+  (sql) => sql<LoggedSettlements>`
+    SELECT count(*)::int4 AS settled, (count(*) FILTER (WHERE fetched_after < fetched_before))::int4 AS backward,
+      min(format('%s: of %s after %s', url, fetched_after, fetched_before)) FILTER (WHERE fetched_after < fetched_before) AS example
+    FROM settle_log`
+).pipe(Effect.map(([row]) => row ?? { settled: 0, backward: 0, example: null }))

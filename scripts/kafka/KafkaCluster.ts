@@ -20,6 +20,8 @@ export interface KafkaClusterOptions {
   readonly cache: string
   /** Of the first one, the others follow; left out: any free ones. */
   readonly port?: number | undefined
+  /** The ports of all, and those that clients are told to come to, where something stands before them; without Docker only. */
+  readonly behind?: ReadonlyArray<{ readonly port: number; readonly advertisedPort: number }> | undefined
 }
 
 export interface ClusterNode {
@@ -28,6 +30,8 @@ export interface ClusterNode {
   readonly stop: Effect.Effect<void>
   /** Done when it is gone. */
   readonly kill: Effect.Effect<void>
+  /** Nothing where it is not running. */
+  readonly signal: StartedNode["signal"]
   /** Done when it serves again. */
   readonly start: Effect.Effect<void, KafkaNotPossible>
 }
@@ -86,7 +90,9 @@ const makeNode = Effect.fnUntraced(function* (
     return node.description
   })
   yield* Effect.addFinalizer(() => kill)
-  return { address: `127.0.0.1:${options.port}`, kill, start, stop: end(() => Effect.void) }
+  const signal: StartedNode["signal"] = (name) => Effect.suspend(() => running?.node.signal(name) ?? Effect.void)
+  const address = `127.0.0.1:${options.advertisedPort ?? options.port}`
+  return { address, kill, signal, start, stop: end(() => Effect.void) }
 })
 
 /** Starts all nodes and answers when all serve; closing the scope kills those that run. */
@@ -98,9 +104,10 @@ export const startKafkaCluster = Effect.fnUntraced(function* (options: KafkaClus
   // Once, and not by each node at the same time.
   if (!inDocker) yield* kafkaJars(cache)
   const ids = Array.from({ length: options.brokers }, (_, at) => at + 1)
-  const ports = yield* Effect.forEach(ids, (id) =>
-    options.port === undefined ? freePort : Effect.succeed(options.port + id - 1)
-  )
+  const ports = yield* Effect.forEach(ids, (id) => {
+    const port = options.behind?.[id - 1]?.port ?? (options.port === undefined ? undefined : options.port + id - 1)
+    return port === undefined ? freePort : Effect.succeed(port)
+  })
   const quorum: Quorum = {
     clusterId: yield* clusterIdOf(directory),
     controllerPorts: yield* Effect.forEach(ids, () => freePort),
@@ -109,7 +116,18 @@ export const startKafkaCluster = Effect.fnUntraced(function* (options: KafkaClus
   if (inDocker) yield* dockerNetwork(quorum)
   const failed = yield* Deferred.make<never, KafkaNotPossible>()
   const nodes = yield* Effect.forEach(ids, (id) =>
-    makeNode({ id, directory: `${directory}/node-${id}`, cache, port: ports[id - 1]!, quorum }, inDocker, failed)
+    makeNode(
+      {
+        id,
+        directory: `${directory}/node-${id}`,
+        cache,
+        port: ports[id - 1]!,
+        advertisedPort: options.behind?.[id - 1]?.advertisedPort,
+        quorum
+      },
+      inDocker,
+      failed
+    )
   )
   // None of them serves before most are there.
   const descriptions = yield* Effect.forEach(nodes, ({ start }) => start, { concurrency: "unbounded" })

@@ -32,6 +32,7 @@ export interface StartedNode {
   readonly exited: Effect.Effect<void>
   /** As a crash does; the end of the scope is left to wait for. */
   readonly kill: Effect.Effect<void>
+  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => Effect.Effect<void>
 }
 
 /** The log that a node has written so far; nothing where there is none. */

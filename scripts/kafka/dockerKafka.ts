@@ -84,6 +84,7 @@ export const startInDocker = Effect.fnUntraced(function* (options: KafkaNodeOpti
   return {
     exited,
     kill: Effect.ignore(output("docker", ["kill", name])),
+    signal: (signal) => Effect.ignore(output("docker", ["kill", `--signal=${signal}`, name])),
     description: `Apache Kafka ${kafkaVersion} in Docker, its data in ${directory}`
   } satisfies StartedNode
 })

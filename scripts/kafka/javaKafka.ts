@@ -119,6 +119,7 @@ export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOption
   return {
     exited,
     kill: Effect.ignore(Effect.try(() => process.kill(pid, "SIGKILL"))),
+    signal: (signal) => Effect.ignore(Effect.try(() => process.kill(pid, signal))),
     description: `Apache Kafka ${kafkaVersion} on Java, its data in ${directory}`
   } satisfies StartedNode
 })

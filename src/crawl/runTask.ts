@@ -9,6 +9,7 @@ import { Array, Cause, Clock, Duration, Effect, Option, Random, Schedule } from 
 import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { sayOnce } from "../running/sayOnce.ts"
+import { clockFrom } from "../running/steadyClock.ts"
 import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
@@ -43,8 +44,17 @@ const untilSinkIsBack = Schedule.min([Schedule.exponential("200 millis"), Schedu
   Schedule.jittered
 )
 
-/** Runs `task` and tells how it went. Fails only when the queue itself is out of reach. */
-export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string) {
+/**
+ * Runs `task` and tells how it went. Fails only when the queue itself is out of reach. It is dated by the queue's clock: that of this
+ * machine may be an hour off, and what it fetches would be taken for older than what is known.
+ */
+export const runTask = (task: ClaimedTask, rawTopic: string) =>
+  Effect.flatMap(Clock.Clock, (clock) => {
+    const own = task.claimedAt === undefined ? clock : clockFrom(clock, task.claimedAt)
+    return Effect.provideService(runDated(task, rawTopic), Clock.Clock, own)
+  })
+
+const runDated = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string) {
   const startedAt = yield* Clock.currentTimeMillis
   const seen: Seen = { decided: yield* judgeOf(task) }
   return yield* Effect.scoped(attempt(task, rawTopic, seen, startedAt)).pipe(

@@ -101,6 +101,11 @@ export interface NewTask<Kind extends string = RequestType, Details = TaskDetail
 export interface ClaimedTask<Kind extends string = RequestType, Details = TaskDetails> extends NewTask<Kind, Details> {
   readonly id: number
   readonly fence: number
+  /**
+   * When it was claimed by the clock of the queue, in milliseconds: what is fetched is dated by that, since documents of several
+   * instances are put in order by their times. None where the queue has no clock of its own.
+   */
+  readonly claimedAt?: number | undefined
   readonly previousHash: string | undefined
   /** What the document meant that came last, see `newsOf`. */
   readonly previousDigest: string | undefined

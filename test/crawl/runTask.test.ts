@@ -119,6 +119,20 @@ const test = <E>(name: string, body: Effect.Effect<void, E, Layer.Success<Return
   it.effect(name, () => Effect.provide(body, layer()))
 
 test(
+  "a document is dated by the clock of the queue, by which all instances put theirs in order, and not by one that was set wrong",
+  Effect.gen(function* () {
+    const { add, claim, crawler, details, documents, task, topics } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* Ref.set(documents, new Map([[month, data(one)]]))
+    const claimed = yield* claim(month)
+    yield* TestClock.setTime(now - 3_600_000)
+    yield* crawler.run({ ...claimed, claimedAt: now })
+    assert.strictEqual(task(month).history.at(-1)?.at, new Date(now).toISOString())
+    assert.strictEqual(JSON.parse(topics.records(rawTopic)[0]!.value).at, new Date(now).toISOString())
+  })
+)
+
+test(
   "what is new, corrected or gone is published; what says the same is not",
   Effect.gen(function* () {
     const { add, details, run } = yield* arranged

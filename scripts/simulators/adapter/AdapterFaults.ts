@@ -9,7 +9,9 @@ import { seeded, type SeedKey } from "../SeededRandom.ts"
 
 /**
  * - `error` 500, `unavailable` 503 and `busy` 429 (both with Retry-After), `timeout` 408, `not_found` 404, `forbidden` 403.
- * - `hang`: no answer, ever. `reset`: the connection is reset. `cut_off`: it is reset in the middle of the body.
+ * - `redirect`: 302 to an address where there is nothing.
+ * - `hang`: no answer, ever. `reset`: the connection is reset. `cut_off`: it is reset in the middle of the body. `trickle`: the
+ *   right answer, a few bytes at a time, so that it is not done in a minute.
  * - A 200 that cannot be used: `garbage`, `truncated` (JSON that stops), `wrong_content_type` (an HTML page),
  *   `other_gsrn`, `missing_field`, `malformed_value`, `overlapping_rows`, `huge_body`.
  */
@@ -20,9 +22,11 @@ export const faultNames = [
   "timeout",
   "not_found",
   "forbidden",
+  "redirect",
   "hang",
   "reset",
   "cut_off",
+  "trickle",
   "garbage",
   "truncated",
   "wrong_content_type",

@@ -128,6 +128,8 @@ const strike = Effect.fnUntraced(function* (
       return problem(404, "There is no such accounting point")
     case "forbidden":
       return problem(403, "The key is not allowed to do this")
+    case "redirect":
+      return HttpServerResponse.empty({ status: 302, headers: { location: `/elsewhere/${open.gsrn}` } })
     case "hang":
       open.outcome = "hang"
       return yield* Effect.never
@@ -138,6 +140,7 @@ const strike = Effect.fnUntraced(function* (
   }
   // What is left spoils an answer, and there is none about a point that is unknown.
   if (truth === undefined) return problem(404, "There is no such accounting point")
+  if (fault === "trickle") return trickling(truth)
   if (fault === "huge_body") return hugeBody(truth, huge_body_bytes)
   if (fault === "cut_off") {
     open.outcome = "cut_off"
@@ -166,6 +169,18 @@ const sendHalf = (request: HttpServerRequest.HttpServerRequest, body: string) =>
       resume(Effect.void)
     })
   })
+
+/** Eight bytes a second; the shortest answer has some 400. */
+const trickling = (truth: WireAnswer): HttpServerResponse.HttpServerResponse => {
+  const bytes = new TextEncoder().encode(JSON.stringify(truth))
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 4) }, (_, i) => bytes.subarray(4 * i, 4 * i + 4))
+  return HttpServerResponse.stream(
+    Stream.tap(Stream.fromIterable(pieces), () => Effect.sleep("500 millis")),
+    {
+      contentType: "application/json"
+    }
+  )
+}
 
 const paddingChunk = new TextEncoder().encode("x".repeat(65_536))
 

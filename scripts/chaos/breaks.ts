@@ -1,0 +1,80 @@
+/**
+ * Promises broken on purpose, to see that a run notices: some lines of the service are others when an instance of the run loads
+ * them. Nothing of this is in the service, and no setting of it leads here.
+ *
+ * A line that is not there any more fails the instance: a break that breaks nothing would prove nothing.
+ */
+interface Edit {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const edits = {
+  /** A run whose lease is gone goes on, and settles whatever has become of its task. */
+  fencing: [
+    {
+      file: "layers/crawl/PgHilltopQueue.ts",
+      from: `CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
+                WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease`,
+      to: `CROSS JOIN LATERAL (SELECT t.next_fetch_at AS due_at, t.origin FROM hilltop_fetch_tasks t
+                WHERE t.id = run.id) lease`
+    },
+    {
+      file: "layers/crawl/PgHilltopQueue.ts",
+      from: "WHERE (f.fence IN (SELECT fence FROM asked)) IS TRUE AND",
+      to: "WHERE"
+    },
+    {
+      file: "layers/crawl/PgHilltopQueue.ts",
+      from: "WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE",
+      to: "WHERE t.id = run.id"
+    },
+    {
+      file: "src/crawl/Crawler.ts",
+      from: "Effect.raceFirst(within(claim, crawler.run(held.task)), untilLost(held))",
+      to: "within(claim, crawler.run(held.task))"
+    },
+    {
+      file: "src/crawl/Crawler.ts",
+      from: "yield* FiberMap.remove(running, each.task.id)",
+      to: "yield* Effect.void"
+    }
+  ],
+  /** A document is published some time after its task says that it was. */
+  publishing: [
+    {
+      file: "src/crawl/runTask.ts",
+      from: "yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))",
+      to: `yield* Effect.forkDetach(Effect.delay(publish(yield* rawRecord(task, source, key, answer.xml, rawTopic)), 10_000))`
+    }
+  ],
+  /** What a claim fetched is written whatever was written since. */
+  version: [
+    {
+      file: "src/sync/synchronize.ts",
+      from: `version === claim.version ? undefined : "superseded"`,
+      to: `version === claim.version ? undefined : undefined`
+    }
+  ]
+} as const satisfies Readonly<Record<string, ReadonlyArray<Edit>>>
+
+export type BreakName = keyof typeof edits
+export const breakNames = Object.keys(edits) as ReadonlyArray<BreakName>
+
+/** What a file of the repository is instead, where the break is about it; no break where nothing is named. */
+export const breakNamed = (name: string | undefined) => {
+  const isBreak = (known: string): known is BreakName => Object.hasOwn(edits, known)
+  if (name === undefined) return undefined
+  if (!isBreak(name)) throw new Error(`There is no break "${name}"; there are ${breakNames.join(", ")}.`)
+  return (file: string): ((source: string) => string) | undefined => {
+    const those: ReadonlyArray<Edit> = edits[name].filter((edit) => edit.file === file)
+    if (those.length === 0) return undefined
+    return (source) =>
+      those.reduce((text, { from, to }) => {
+        if (!text.includes(from))
+          throw new Error(`${file} does not say any more what the break "${name}" changes: ${from}`)
+        return text.replace(from, () => to)
+      }, source)
+  }
+}
