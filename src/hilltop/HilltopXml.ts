@@ -17,7 +17,7 @@ import {
 } from "./HilltopDocument.ts"
 import { measurementListReader } from "./MeasurementListXml.ts"
 import { siteListReader } from "./SiteListXml.ts"
-import { type XmlHandler, XmlScanner } from "./XmlScanner.ts"
+import { noAttributes, tellApart, type XmlHandler, XmlScanner } from "./XmlScanner.ts"
 
 /** Error texts are kept in a task's history. */
 const LONGEST_MESSAGE = 500
@@ -66,6 +66,7 @@ class Walk implements XmlHandler {
   readonly open: XmlHandler["open"]
   readonly text: XmlHandler["text"]
   readonly close: XmlHandler["close"]
+  readonly cell: NonNullable<XmlHandler["cell"]>
 
   constructor(reader: DocumentReader<unknown>) {
     let depth = 0
@@ -98,6 +99,15 @@ class Walk implements XmlHandler {
       if (errorDepth === depth) errorDepth = 0
       depth--
     }
+    this.cell = (name, piece) => {
+      if (errorDepth > 0 || name.length >= 5) return tellApart(this, name, piece)
+      depth++
+      isLeaf = false
+      reader.open(name, noAttributes, depth)
+      reader.leaf(name, piece.trim(), depth)
+      reader.close(name, depth)
+      depth--
+    }
   }
 }
 
@@ -114,6 +124,12 @@ const both = (first: XmlHandler, second: XmlHandler): XmlHandler => ({
   close: (name) => {
     first.close(name)
     second.close(name)
+  },
+  cell: (name, text) => {
+    if (first.cell === undefined) tellApart(first, name, text)
+    else first.cell(name, text)
+    if (second.cell === undefined) tellApart(second, name, text)
+    else second.cell(name, text)
   }
 })
 
