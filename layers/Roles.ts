@@ -16,6 +16,7 @@ import { SourceWatch } from "../src/crawl/SourceWatch.ts"
 import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
 import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
+import { KeptParsedDocuments } from "../src/stream/ParsedDocuments.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
 import { WebFiles } from "./page/WebFiles.ts"
@@ -102,6 +103,9 @@ export const CrawlRole = Layer.unwrap(
     ).pipe(Layer.provideMerge(Crawler.layer(options)))
   })
 )
+
+/** What an instance that both crawls and maps need not parse again. */
+export const ParsedInPassing = inRole("crawl", inRole("stream", KeptParsedDocuments))
 
 /** Maps raw documents to observations, and stores them. */
 export const StreamRole = Layer.unwrap(
