@@ -18,13 +18,13 @@ import type { Figure } from "./Figure.ts"
 import { takeTurns } from "./Measure.ts"
 import type { GroupResult } from "./Report.ts"
 
-/** Of one measurement: 60 MB of XML, some seconds. */
-const documents = 300
-const rounds = 5
+/** Of one measurement: 30 MB of XML, two seconds. */
+const documents = 150
+const rounds = 3
 /** Of the parts alone. */
-const documentsOfParts = 150
+const documentsOfParts = 60
 const slowRate = 20
-const slowDocuments = 200
+const slowDocuments = 150
 
 const startServer = startUntilLine(["scripts/bench/cost/costServer.ts"], /^ready at (.+)$/)
 
@@ -53,7 +53,7 @@ const measured = Effect.gen(function* () {
       ReturnType<typeof part>
     >
     return yield* takeTurns(
-      { name: topics === "" ? "cost, topics in PostgreSQL" : "cost, Kafka", rounds, warmUps: 2 },
+      { name: topics === "" ? "cost, topics in PostgreSQL" : "cost, Kafka", rounds, warmUps: 1 },
       { crawl: loops({ part: "crawl", origin, documents }), ...sides }
     )
   }, Effect.scoped)
@@ -115,7 +115,7 @@ const measured = Effect.gen(function* () {
   const embedded = yield* on("")
   const onKafka = brokers === undefined ? [] : yield* on(brokers)
   const pace = yield* takeTurns(
-    { name: "cost, servers", rounds: 3, warmUps: 0 },
+    { name: "cost, servers", rounds: 1, warmUps: 0 },
     {
       slow: servers(brokers ?? "", slowRate, slowDocuments),
       fast: servers(brokers ?? "", 1_000_000, slowDocuments)

@@ -20,7 +20,7 @@ const current = "observations_2026"
 
 /** The rows, in the order in which they come. Fetched a few minutes after the hour. */
 const invented = `
-  SELECT s AS series_id, at AS observed_at, round((1000 + 300 * sin(n / 40.0 + s) + (n * 7919 + s * 104729) % 17) / 1000.0, 3) AS value,
+  SELECT s AS series_id, at AS observed_at, round(((1000 + 300 * sin(n / 40.0 + s) + (n * 7919 + s * 104729) % 17) / 1000)::numeric, 3) AS value,
     date_trunc('hour', at) + interval '1 hour 7 minutes' AS first_seen_at
   FROM generate_series(0, ${perSeries - 1}) AS n CROSS JOIN generate_series(1, ${series}) AS s
     CROSS JOIN LATERAL (SELECT timestamptz '2026-01-01 00:00+12' + n * interval '5 minutes' AS at) AS t
@@ -118,10 +118,10 @@ const measured = Effect.gen(function* () {
         PRIMARY KEY (series_id, observed_at))`)
       yield* unsafe(`INSERT INTO plain SELECT series_id, observed_at, value FROM (${invented}) AS invented`)
       const plain = yield* bytesOf("plain")
-      const [csv] = yield* unsafe<{ text: string }>(`
+      const csv = yield* unsafe<{ text: string }>(`
         SELECT string_agg(concat_ws(',', series_id, to_char(observed_at AT TIME ZONE '+12', 'YYYY-MM-DD"T"HH24:MI:SS'), value),
-          E'\\n' ORDER BY series_id, observed_at) AS text FROM plain`)
-      const packed = gzipSync(csv?.text ?? "").length / rows
+          E'\\n' ORDER BY observed_at) AS text FROM plain GROUP BY series_id ORDER BY series_id`)
+      const packed = gzipSync(csv.map(({ text }) => text).join("\n")).length / rows
       const measuredShapes: Array<{
         readonly name: string
         readonly bytes: number

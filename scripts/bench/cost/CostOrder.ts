@@ -20,6 +20,8 @@ export type CostPart = (typeof costParts)[number]
 
 export const costWorker = {
   program: "scripts/bench/cost/costWorker.ts",
+  // On a machine that has much else to do.
+  patience: "5 minutes" as const,
   order: Schema.Struct({
     part: Schema.Literals(["crawl", ...costParts]),
     /** Of the server that has the documents. */

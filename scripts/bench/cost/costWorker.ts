@@ -5,7 +5,7 @@
  * cost` profiles the main thread of each worker; packing is not in it.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Array as Lists, Clock, Deferred, Effect, Layer, Schedule } from "effect"
+import { Array as Lists, Cause, Clock, Console, Deferred, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../../layers/crawl/PgHilltopSources.ts"
@@ -111,9 +111,9 @@ interface Prepared {
   readonly raw: OutgoingRecord
 }
 
-const inTopic = ({ bytes: _, ...prepared }: Prepared, offset: number) => ({
-  ...prepared.raw,
-  headers: prepared.raw.headers ?? {},
+const inTopic = ({ raw }: Prepared, offset: number) => ({
+  ...raw,
+  headers: raw.headers ?? {},
   offset,
   at: 0
 })
@@ -232,4 +232,8 @@ const program = Effect.gen(function* () {
   )
 }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(NodeServices.layer))
 
-program.pipe(NodeRuntime.runMain)
+// Standard output is for answers.
+program.pipe(
+  Effect.tapCause((cause) => Console.error(Cause.pretty(cause))),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)
