@@ -68,6 +68,7 @@ const patience = "5 minutes"
 /** Those that take longer, and run only when they are named. */
 const longer: Readonly<Record<string, Duration.Input>> = {
   cost: "30 minutes",
+  disk: "20 minutes",
   freshnessCrawl: "60 minutes",
   // Its tables are the largest, and take longest to fill.
   page: "40 minutes"
