@@ -32,7 +32,7 @@ import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
 import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
-import { CrawlRole, inRole, LettingGo, NodeApi, StreamRole, SyncRole } from "./Roles.ts"
+import { CrawlRole, inRole, LettingGo, NodeApi, ParsedInPassing, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
 import { UndiciHilltopClient } from "./hilltop/UndiciHilltopClient.ts"
@@ -81,7 +81,7 @@ export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
     Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
-    Layer.provideMerge(Layer.merge(Loops.layer, keptTally))
+    Layer.provideMerge(Layer.mergeAll(Loops.layer, keptTally, ParsedInPassing))
   )
 
 /** The service on Node. */

@@ -17,6 +17,7 @@ import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
 import { RetentionRounds } from "../src/running/retentionRounds.ts"
 import { MappingStage } from "../src/stream/mappingStage.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
+import { KeptParsedDocuments } from "../src/stream/ParsedDocuments.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
 import { PgAuditRetention } from "./lookup/PgAuditRetention.ts"
@@ -106,6 +107,9 @@ export const CrawlRole = Layer.unwrap(
     ).pipe(Layer.provideMerge(Crawler.layer(options)))
   })
 )
+
+/** What an instance that both crawls and maps need not parse again. */
+export const ParsedInPassing = inRole("crawl", inRole("stream", KeptParsedDocuments))
 
 /** Maps raw documents to observations, and stores them. */
 export const StreamRole = Layer.unwrap(

@@ -5,7 +5,7 @@
  * attribute, a reference, anything but printable ASCII. So it neither accepts nor refuses anything by itself; tests hold it
  * against the parser alone.
  */
-import type { XmlHandler } from "../../src/hilltop/XmlScanner.ts"
+import { noAttributes, tellApart, type XmlHandler } from "../../src/hilltop/XmlScanner.ts"
 
 const TAB = 9
 const LINE_FEED = 10
@@ -18,8 +18,6 @@ const TILDE = 126
 
 /** Characters. What is longer is left to the parser, which refuses what never ends. */
 const longest = 1_000
-
-const none: Readonly<Record<string, string>> = {}
 
 const afterSpace = (text: string, from: number): number => {
   for (let at = from; at - from < longest; at++) {
@@ -68,7 +66,7 @@ export const tellPlainRows = (text: string, at: number, until: number, handler: 
       if (tag > told) handler.text(text.slice(told, tag))
       handler.close("E")
       if (next > tag + 4) handler.text(text.slice(tag + 4, next))
-      handler.open("E", none)
+      handler.open("E", noAttributes)
       told = next + rowTag.length
       continue
     }
@@ -80,9 +78,9 @@ export const tellPlainRows = (text: string, at: number, until: number, handler: 
     const behind = end + 3 + name.length
     if (!text.startsWith(name, end + 2) || text.charCodeAt(behind - 1) !== GREATER) return told
     if (tag > told) handler.text(text.slice(told, tag))
-    handler.open(name, none)
-    if (end > nameEnd + 1) handler.text(text.slice(nameEnd + 1, end))
-    handler.close(name)
+    const cell = text.slice(nameEnd + 1, end)
+    if (handler.cell === undefined) tellApart(handler, name, cell)
+    else handler.cell(name, cell)
     told = behind
   }
 }

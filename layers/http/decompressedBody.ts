@@ -26,6 +26,9 @@ const mostLayers = 3
 /** Of memory: 8 MB, as much as servers may ask for (RFC 9659). The library's own limit is 128. */
 const zstdWindow = { params: { [constants.ZSTD_d_windowLogMax]: 23 } }
 
+/** Bytes that are unpacked at a time. zlib's own 16,384 make a fetch of 200 kB cost a tenth more. */
+const pieceLength = 65_536
+
 /** White space and byte order marks, then a tag or JSON in nothing but plain characters: no compressed data begins so. */
 const isDocument = (first: Uint8Array): boolean =>
   /^(?:\xef\xbb\xbf|[\t\n\r ])*(?:<[?!A-Za-z]|[{[])[\t\n\r -~]*$/.test(Buffer.from(first).toString("latin1"))
@@ -33,7 +36,8 @@ const isDocument = (first: Uint8Array): boolean =>
 /** What undoes the compression; none where there is none. */
 const decompressorOf = (encoding: string | undefined, first: Uint8Array): (() => Duplex) | undefined => {
   const [a = 0, b = 0, c, d] = first
-  if (a === 0x1f && b === 0x8b) return () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })
+  if (a === 0x1f && b === 0x8b)
+    return () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH, chunkSize: pieceLength })
   if (a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd) return () => createZstdDecompress(zstdWindow)
   if (first.length === 0 || isDocument(first)) return undefined
   const isZlib = (a & 0x0f) === 8 && (a * 256 + b) % 31 === 0

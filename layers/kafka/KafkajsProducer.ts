@@ -81,15 +81,36 @@ export const atCoordinator = (cluster: KafkaCluster, groupId: string, coordinato
     )
 }
 
-/** A new producer; with a transactional id it ends what another one under this id has begun. */
-export const makeProducer = Effect.fnUntraced(function* (cluster: KafkaCluster, transactionalId?: string) {
-  const id = transactionalId === undefined ? {} : { transactionalId }
-  const begin = (node: KafkaNode) => ask(() => node.initProducerId({ ...id, transactionTimeout }))
-  const { producerEpoch, producerId } = yield* transactionalId === undefined
-    ? untilLoaded(Effect.flatMap(anyNode(cluster), begin))
-    : atCoordinator(cluster, transactionalId, 1)(begin)
-  const producer: Producer = { identity: { ...id, producerId, producerEpoch }, sequences: new Map() }
-  return producer
+/** A new producer. */
+export const makeProducer = Effect.fnUntraced(function* (cluster: KafkaCluster) {
+  const begin = (node: KafkaNode) => ask(() => node.initProducerId({ transactionTimeout }))
+  const { producerEpoch, producerId } = yield* untilLoaded(Effect.flatMap(anyNode(cluster), begin))
+  return { identity: { producerId, producerEpoch }, sequences: new Map() } satisfies Producer as Producer
+})
+
+type AtCoordinator = ReturnType<typeof atCoordinator>
+
+/** A producer of one group. It knows its two coordinators, so that they are not looked up for each transaction. */
+export interface TransactionalProducer extends Producer {
+  readonly identity: ProducerIdentity & { readonly transactionalId: string }
+  readonly group: string
+  readonly atTransactions: AtCoordinator
+  readonly atGroup: AtCoordinator
+}
+
+/** A new producer under a transactional id; it ends what another one under this id has begun. */
+export const makeTransactionalProducer = Effect.fnUntraced(function* (
+  cluster: KafkaCluster,
+  transactionalId: string,
+  group: string
+) {
+  const atTransactions = atCoordinator(cluster, transactionalId, 1)
+  const { producerEpoch, producerId } = yield* atTransactions((node) =>
+    ask(() => node.initProducerId({ transactionalId, transactionTimeout }))
+  )
+  const identity = { transactionalId, producerId, producerEpoch }
+  const atGroup = atCoordinator(cluster, group, 0)
+  return { identity, sequences: new Map(), group, atTransactions, atGroup } satisfies TransactionalProducer
 })
 
 /** A record that the broker refused although it is within the limit: random text grows when it is compressed. */
@@ -218,8 +239,7 @@ const produceRequest = Effect.fnUntraced(function* (
 export const produce = (cluster: KafkaCluster, producer: Producer, records: ReadonlyArray<OutgoingRecord>) =>
   Effect.forEach(inRequests(records), (request) => produceRequest(cluster, producer, request), { discard: true })
 
-export interface OffsetOfGroup {
-  readonly group: string
+export interface OffsetOfTopic {
   readonly topic: string
   readonly partition: number
   /** Of the next record to read. */
@@ -232,28 +252,23 @@ export interface OffsetOfGroup {
  */
 export const produceTransaction = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
-  producer: Producer & { readonly identity: { readonly transactionalId: string } },
+  producer: TransactionalProducer,
   records: ReadonlyArray<OutgoingRecord>,
-  { group, offset, partition, topic }: OffsetOfGroup
+  { offset, partition, topic }: OffsetOfTopic
 ) {
-  const { identity } = producer
-  const coordinator = atCoordinator(cluster, identity.transactionalId, 1)
+  const { atGroup, atTransactions, group, identity } = producer
   const end = (transactionResult: boolean) =>
-    coordinator((node) => ask(() => node.endTxn({ ...identity, transactionResult })))
+    atTransactions((node) => ask(() => node.endTxn({ ...identity, transactionResult })))
   const topics = grouped(records).map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map(({ partition }) => partition)
   }))
   const offsets = [{ topic, partitions: [{ partition, offset: String(offset) }] }]
   yield* Effect.gen(function* () {
-    yield* coordinator((node) => ask(() => node.addPartitionsToTxn({ ...identity, topics })))
+    yield* atTransactions((node) => ask(() => node.addPartitionsToTxn({ ...identity, topics })))
     yield* produce(cluster, producer, records)
-    yield* coordinator((node) => ask(() => node.addOffsetsToTxn({ ...identity, groupId: group })))
-    yield* atCoordinator(
-      cluster,
-      group,
-      0
-    )((node) => ask(() => node.txnOffsetCommit({ ...identity, groupId: group, topics: offsets })))
+    yield* atTransactions((node) => ask(() => node.addOffsetsToTxn({ ...identity, groupId: group })))
+    yield* atGroup((node) => ask(() => node.txnOffsetCommit({ ...identity, groupId: group, topics: offsets })))
   }).pipe(
     // Readers of committed records wait at an open transaction. Where there was no answer, there would be none to this.
     Effect.tapError(({ kind }) => (kind === noAnswer ? Effect.void : Effect.ignore(end(false))))

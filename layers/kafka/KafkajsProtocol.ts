@@ -14,10 +14,12 @@ import type { Socket } from "node:net"
 import { connect } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { cureKafkajsConnect } from "./kafkajsConnect.ts"
+import { packKafkajsLightly } from "./kafkajsGzip.ts"
 import { cureKafkajsTimers } from "./kafkajsTimers.ts"
 
 cureKafkajsTimers()
 cureKafkajsConnect()
+packKafkajsLightly()
 
 /** A request that failed; the tag of the reason is Kafka's name of the error, the system's code, or kafkajs's class. */
 export class KafkaFailure extends Data.TaggedError("KafkaFailure")<{

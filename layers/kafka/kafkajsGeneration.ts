@@ -20,7 +20,7 @@ import {
   isRebalance,
   type Membership
 } from "./KafkajsGroup.ts"
-import { makeProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { makeTransactionalProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, type KafkaNode, noAnswer } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
@@ -88,9 +88,9 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   /** From here on no other member can settle this partition; what was settled before is skipped. */
   const makeOwn = Effect.fnUntraced(function* (position: Position) {
     const transactionalId = `${group}/${topic}/${position.partition}`
-    const producer = yield* makeProducer(cluster, transactionalId)
+    const producer = yield* makeTransactionalProducer(cluster, transactionalId, group)
     const now = yield* committedOffsets(membership.coordinator, options, [position.partition])
-    position.producer = { ...producer, identity: { ...producer.identity, transactionalId } }
+    position.producer = producer
     const committed = now.get(position.partition) ?? -1
     if (committed <= position.committed || committed === position.void) return
     position.committed = committed
@@ -112,7 +112,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     const settling =
       outputs.length === 0 || producer === undefined
         ? commitOffsets(options, membership, new Map([[partition, next]]))
-        : produceTransaction(cluster, producer, outputs, { group, topic, partition, offset: next })
+        : produceTransaction(cluster, producer, outputs, { topic, partition, offset: next })
     yield* Effect.interruptible(settling).pipe(
       Effect.timeoutOrElse({
         duration: longestSettling,

@@ -9,7 +9,7 @@ import { Effect } from "effect"
 import { counter } from "../../src/running/Instrument.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 import { committedOffsets, type GroupOptions, logEnds, type Membership } from "./KafkajsGroup.ts"
-import type { Producer } from "./KafkajsProducer.ts"
+import type { TransactionalProducer } from "./KafkajsProducer.ts"
 import type { KafkaCluster } from "./KafkajsProtocol.ts"
 
 /** The position of this member in a partition. */
@@ -39,7 +39,7 @@ export interface Position {
   /** Its last batch could not be kept; it is fetched again after a while. */
   isResting: boolean
   /** Made before the first batch of the generation. */
-  producer: (Producer & { readonly identity: { readonly transactionalId: string } }) | undefined
+  producer: TransactionalProducer | undefined
 }
 
 export interface LogRange {

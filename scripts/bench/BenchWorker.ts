@@ -4,7 +4,7 @@
  * It lives through all rounds, so that what V8 compiles while it runs is compiled before the first round that counts. The
  * contract stands in a file of its own, since importing the worker's program would run it.
  */
-import { Effect, Queue, Schema, Stdio, Stream } from "effect"
+import { type Duration, Effect, Queue, Schema, Stdio, Stream } from "effect"
 import { BenchFailed, inRepository, startNode } from "./BenchProcess.ts"
 
 /** What a worker is asked and what it answers: one line of JSON each. */
@@ -16,13 +16,15 @@ export interface WorkerContract<
   readonly program: string
   readonly order: Order
   readonly answer: Answer
+  /** How long an answer may take; a minute unless said. */
+  readonly patience?: Duration.Input
 }
 
 /** Starts a worker; what is returned gives it an order and waits for the answer. One order at a time. */
 export const startWorker = Effect.fnUntraced(function* <
   Order extends Schema.Codec<unknown, unknown>,
   Answer extends Schema.Codec<unknown, unknown>
->({ answer, order, program }: WorkerContract<Order, Answer>, args: ReadonlyArray<string> = []) {
+>({ answer, order, patience = "1 minute", program }: WorkerContract<Order, Answer>, args: ReadonlyArray<string> = []) {
   const orders = yield* Queue.unbounded<string>()
   const stdin = Stream.fromQueue(orders).pipe(
     Stream.map((line) => `${line}\n`),
@@ -38,7 +40,7 @@ export const startWorker = Effect.fnUntraced(function* <
       const [line] = yield* nextLine
       return yield* decode(line)
     }).pipe(
-      Effect.timeout("1 minute"),
+      Effect.timeout(patience),
       // What went wrong in there it says itself, on standard error.
       Effect.mapError(() => new BenchFailed({ message: `${program} gave no answer` }))
     )

@@ -7,7 +7,8 @@ import { Clock, Console, DateTime, Effect, FileSystem } from "effect"
 import { arch, availableParallelism, cpus, loadavg, platform, totalmem } from "node:os"
 import { version } from "../../layers/version.ts"
 import { inRepository } from "./BenchProcess.ts"
-import { type Figure, isReached, type Spread, summarise, type Target } from "./Figure.ts"
+import { type Figure, isReached, summarise } from "./Figure.ts"
+import { number, range, targetText } from "./figureText.ts"
 
 export interface GroupResult {
   readonly figures: ReadonlyArray<Figure>
@@ -24,14 +25,6 @@ const machineFacts = Effect.sync(() => ({
   load_average: loadavg()[0] ?? 0,
   node: process.version
 }))
-
-const number = (value: number) => value.toLocaleString("en", { maximumSignificantDigits: value >= 1000 ? 4 : 3 })
-const range = ({ max, median, min }: Spread) => `${number(median)} (${number(min)}–${number(max)})`
-
-const targetText = (figure: Figure, target: Target): string => {
-  const sign = figure.better === "higher" ? "≥" : "≤"
-  return `${isReached(figure, target) ? "ok" : "MISSED"}: ${target.of} ${sign} ${number(target.bound)}`
-}
 
 const header = ["ratio (min–max)", "figure", "yardstick", "unit", "rounds", "what", "target"]
 
@@ -58,10 +51,17 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   return rows.map((row) => `  ${line(row).join("   ")}`.trimEnd()).join("\n")
 }
 
+/** Runnable processes, over the last minute. */
+export const loadNow = Effect.sync(() => loadavg()[0] ?? 0)
+
 /** Prints the table and writes `bench/results/<group>.json`. */
-export const report = Effect.fnUntraced(function* (group: string, { figures, postgres }: GroupResult) {
+export const report = Effect.fnUntraced(function* (
+  group: string,
+  { figures, postgres }: GroupResult,
+  loadBefore: number
+) {
   const fs = yield* FileSystem.FileSystem
-  const machine = { ...(yield* machineFacts), postgres: postgres ?? null }
+  const machine = { ...(yield* machineFacts), load_before: loadBefore, postgres: postgres ?? null }
   const at = DateTime.formatIso(DateTime.makeUnsafe(yield* Clock.currentTimeMillis))
   yield* Console.log(`\n${group}\n${table([header, ...figures.map(rowOf)])}\n`)
   const result = {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`, or `npm run bench -- lookups parse` for some groups: measures, prints tables, and writes
- * `bench/results/<group>.json`.
+ * `bench/results/<group>.json`. `npm run bench -- --page` writes the results that are there into `docs/benchmarks.md`.
  *
  * Never part of `npm test`: figures of a shared machine are for reading, not for failing. A target that is missed is
  * marked in the table; only a group that could not be measured makes the command fail.
@@ -13,7 +13,9 @@ import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
 import { benchArchive } from "./benchArchive.ts"
 import { benchClaim } from "./benchClaim.ts"
+import { benchCost } from "./benchCost.ts"
 import { benchCrawl } from "./benchCrawl.ts"
+import { benchDisk } from "./benchDisk.ts"
 import { benchEventDelay } from "./benchEventDelay.ts"
 import { benchEvents } from "./benchEvents.ts"
 import { benchFreshnessCrawl } from "./benchFreshnessCrawl.ts"
@@ -28,7 +30,8 @@ import { benchStart } from "./benchStart.ts"
 import { benchStreams } from "./benchStreams.ts"
 import { benchSync } from "./benchSync.ts"
 import { benchTasks } from "./benchTasks.ts"
-import { type GroupResult, report } from "./Report.ts"
+import { type GroupResult, loadNow, report } from "./Report.ts"
+import { writePage } from "./writePage.ts"
 
 type BenchGroup = Effect.Effect<GroupResult, unknown, NodeServices.NodeServices | Scope.Scope>
 
@@ -44,6 +47,8 @@ const groupsWith = (size: FreshnessSize): Readonly<Record<string, BenchGroup>> =
   tasks: benchTasks,
   queue: benchQueue,
   crawl: benchCrawl,
+  cost: benchCost,
+  disk: benchDisk,
   events: benchEvents,
   eventDelay: benchEventDelay,
   lookups: benchLookups,
@@ -62,6 +67,8 @@ class NotMeasured extends Data.TaggedError("NotMeasured")<{ readonly message: st
 const patience = "5 minutes"
 /** Those that take longer, and run only when they are named. */
 const longer: Readonly<Record<string, Duration.Input>> = {
+  cost: "30 minutes",
+  disk: "20 minutes",
   freshnessCrawl: "60 minutes",
   // Its tables are the largest, and take longest to fill.
   page: "40 minutes"
@@ -72,8 +79,9 @@ const patienceFor = (name: string, { seeds }: FreshnessSize) =>
 const measure = (name: string, group: BenchGroup, size: FreshnessSize) =>
   Effect.gen(function* () {
     yield* Console.error(`${name} …`)
+    const loadBefore = yield* loadNow
     const result = yield* group.pipe(Effect.scoped, Effect.timeout(patienceFor(name, size)))
-    yield* report(name, result)
+    yield* report(name, result, loadBefore)
   }).pipe(Effect.tapCause((cause) => Console.error(`${name} could not be measured: ${Cause.pretty(cause)}`)))
 
 const bench = Command.make(
@@ -82,6 +90,10 @@ const bench = Command.make(
     names: Argument.Literals("group", groupNames).pipe(
       Argument.variadic(),
       Argument.withDescription(`What to measure; all unless said: ${groupNames.join(", ")}`)
+    ),
+    page: Flag.Boolean("page").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Measure nothing: write the figures of bench/results into docs/benchmarks.md")
     ),
     seeds: Flag.Int("seeds").pipe(
       Flag.withDefault(shortRun.seeds),
@@ -96,7 +108,8 @@ const bench = Command.make(
       Flag.withDescription("Of freshness: days of each, the first 15 for learning")
     )
   },
-  Effect.fnUntraced(function* ({ days, names, seeds, sites }) {
+  Effect.fnUntraced(function* ({ days, names, page, seeds, sites }) {
+    if (page) return yield* writePage
     const size = { seeds: Math.max(1, seeds), sites: Math.max(12, sites), days: Math.max(20, days) }
     const groups = groupsWith(size)
     const chosen = names.length === 0 ? groupNames.filter((name) => !(name in longer)) : [...new Set(names)]

@@ -19,6 +19,7 @@ import {
   HilltopParseError,
   type MeasurementList
 } from "../hilltop/HilltopDocument.ts"
+import { itemUnlessGiven } from "../hilltop/DataXml.ts"
 import { isSpoilt } from "../hilltop/HilltopText.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
@@ -31,6 +32,7 @@ import { afterMeasurementsList, afterSitesList, longestUrl, mostFollowUps, type 
 import type { ListSaid } from "./ListDigest.ts"
 import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
+import { longestKept, type ParsedDocument } from "../stream/ParsedDocuments.ts"
 import { noteOfList, noteOfUnits, type SiteNote } from "./SiteNote.ts"
 
 export interface Reading {
@@ -43,6 +45,8 @@ export interface Reading {
   readonly lastObserved: ReadonlyArray<Instant>
   /** What of a site it leaves in doubt, given what was noted before. */
   readonly note: { readonly siteName: string; readonly after: (before: SiteNote | undefined) => SiteNote } | undefined
+  /** Of data, what was read, for who maps its record; not of a document that is too large to be kept until then. */
+  readonly parsed?: Omit<ParsedDocument, "xml">
   /** What it says, to be compared: the rows of data, or the list. */
   readonly said: SeriesRows | ListSaid
   /** Rows of a time well after now. */
@@ -140,6 +144,7 @@ const read = Effect.fnUntraced(function* (
             ? undefined
             : { siteName, after: (before) => noteOfUnits(task.details, ownUnits, before) },
         said: rows.finish(),
+        ...(xml.length <= longestKept ? { parsed: { item: item ?? itemUnlessGiven, document } } : {}),
         leftOut: series === undefined ? 0 : series.skipped.unreadableTime + series.skipped.notANumber
       }
     }

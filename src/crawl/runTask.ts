@@ -12,6 +12,7 @@ import { sayOnce } from "../running/sayOnce.ts"
 import { clockFrom } from "../running/steadyClock.ts"
 import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
+import { ParsedDocuments } from "../stream/ParsedDocuments.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { askedPeriod } from "../hilltop/AskedRange.ts"
 import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
@@ -211,7 +212,9 @@ const understood = Effect.fnUntraced(function* (
   const isEmpty = empty && (series === undefined || series.count === 0)
   const nothingYet = isEmpty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
   if (!unchanged && !nothingYet && key !== undefined) {
-    yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))
+    const record = yield* rawRecord(task, source, key, answer.xml, rawTopic)
+    if (reading.parsed !== undefined) (yield* ParsedDocuments).keep(record.key, { ...reading.parsed, xml: answer.xml })
+    yield* publish(record)
   }
   const siblings = "digest" in said ? siblingsIn(said, latest, queued) : []
   const decision =

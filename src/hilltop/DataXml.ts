@@ -16,6 +16,9 @@ export interface DataOptions {
   readonly itemName?: string | undefined
 }
 
+/** The first one: of a document of which nobody said which item is wanted, nor by which name. */
+export const itemUnlessGiven = 1
+
 /**
  * A server may number the one item it sends from 1, whatever its number in the list: an only item is always the wanted
  * one. Several items without the wanted one give rows without a value, which are counted as such.
@@ -24,7 +27,9 @@ const chosenItem = ({ items, numItems }: DataSourceInfo, { item, itemName }: Dat
   const [only] = items
   if (only !== undefined && items.length === 1 && (numItems ?? 1) <= 1) return only.itemNumber
   if (only === undefined && numItems === 1) return 1
-  return item ?? items.find((info) => itemName !== undefined && info.itemName === itemName)?.itemNumber ?? 1
+  return (
+    item ?? items.find((info) => itemName !== undefined && info.itemName === itemName)?.itemNumber ?? itemUnlessGiven
+  )
 }
 
 /** Its values are times: no numbers, whether they are written as a date or in mowsecs. */
@@ -53,7 +58,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
   let item: Types.Mutable<DataItem> | undefined
   let rows: DataRows | undefined
   let inData = false
-  const sections = new DepthProfiles(options.item ?? 1)
+  const sections = new DepthProfiles(options.item ?? itemUnlessGiven)
   let problem: string | undefined
 
   const openPart = (element: string, attributes: Readonly<Record<string, string>>, depth: number) => {

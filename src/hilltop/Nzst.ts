@@ -182,17 +182,32 @@ export const timeParser = (dateFormat: string | undefined): ((text: string) => n
 
 const pad = (value: number): string => (value < 10 ? `0${value}` : String(value))
 
+/** Of a minute, an hour or a day: written for each of 288 rows of a day, and never computed twice. */
+const twoDigits: ReadonlyArray<string> = Array.from({ length: 60 }, (_, value) => pad(value))
+
+/** As rows of one day are read together, so they are written. */
+let lastDay = Number.NaN
+let lastDayText = ""
+
+const dayText = (days: number): string => {
+  if (days !== lastDay) {
+    const { year, month, day } = dateOf(days)
+    lastDay = days
+    lastDayText = `${String(year).padStart(4, "0")}-${pad(month)}-${pad(day)}T`
+  }
+  return lastDayText
+}
+
 const local = (epochMs: number): string => {
   const shifted = epochMs + OFFSET
   const days = Math.floor(shifted / DAY)
-  const { year, month, day } = dateOf(days)
   const ofDay = shifted - days * DAY
   const second = Math.floor(ofDay / 1000)
   const minute = Math.floor(second / 60)
   const fraction = Math.floor(ofDay - second * 1000)
-  const clock = `${pad(Math.floor(minute / 60))}:${pad(minute % 60)}:${pad(second % 60)}`
-  const tail = fraction === 0 ? "" : `.${String(fraction).padStart(3, "0")}`
-  return `${String(year).padStart(4, "0")}-${pad(month)}-${pad(day)}T${clock}${tail}`
+  const hour = Math.floor(minute / 60)
+  const clock = `${twoDigits[hour]}:${twoDigits[minute - hour * 60]}:${twoDigits[second - minute * 60]}`
+  return fraction === 0 ? dayText(days) + clock : `${dayText(days)}${clock}.${String(fraction).padStart(3, "0")}`
 }
 
 /** `2023-08-30T00:00:00+12:00`; milliseconds only where there are any. */

@@ -7,7 +7,7 @@
 import { parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
 import { TextDigest } from "./TextDigest.ts"
 import { sortedKeys, XmlDigest } from "./XmlDigest.ts"
-import type { XmlHandler } from "./XmlScanner.ts"
+import { tellApart, type XmlHandler } from "./XmlScanner.ts"
 
 /** In order of time; of one time in an order of their own, since that of the document says nothing. */
 export interface SeriesRows {
@@ -102,6 +102,19 @@ export class SeriesRowsDigest implements XmlHandler {
     this.#flush(name)
     this.#row.number(CLOSE)
     if (--this.#level === 0) this.#add()
+  }
+
+  /** As by its parts. */
+  cell(name: string, text: string): void {
+    if (this.#level === 0) return tellApart(this, name, text)
+    this.#flush(undefined)
+    this.#row.number(OPEN)
+    this.#row.text(name)
+    this.#pending = text
+    this.#level++
+    this.#flush(name)
+    this.#level--
+    this.#row.number(CLOSE)
   }
 
   /** Once all of the document was heard. */

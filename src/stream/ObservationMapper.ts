@@ -11,6 +11,7 @@ import type { Observation, ObservationData, ObservationMessage, SiteDetails } fr
 import type { DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
 import { askedMeasurement } from "../hilltop/AskedRange.ts"
 import { askedSeries, measurementOf } from "../hilltop/askedSeries.ts"
+import { itemUnlessGiven } from "../hilltop/DataXml.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { nameKey } from "../hilltop/nameKey.ts"
 import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
@@ -19,6 +20,7 @@ import { currentTraceparent } from "../running/traceContext.ts"
 import { type Coverage, documentCoverage } from "./documentCoverage.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { itemPattern, toObservationRecord } from "./observationRecord.ts"
+import { ParsedDocuments } from "./ParsedDocuments.ts"
 import type { TopicRecord } from "./TopicReader.ts"
 import { tracedRecord } from "./tracedRecords.ts"
 
@@ -86,8 +88,8 @@ const messagesOf = Effect.fnUntraced(function* (
     }
     case "MEASUREMENT_DATA": {
       const { councilId, measurementName, siteName } = raw
-      const { item = "1" } = record.headers
-      const series = yield* seriesOf(raw, item)
+      const { item = String(itemUnlessGiven) } = record.headers
+      const series = yield* seriesOf(record.key, raw, item)
       if (series === undefined) return { records: [], leftOut: nothingLeftOut }
       const message: Omit<ObservationData, "observations"> = {
         type: "OBSERVATION_DATA",
@@ -134,9 +136,11 @@ const siteDetails = (councilId: number, { location, name }: Site, projection: st
 type RawData = Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>
 
 /** The series that was asked for; none when the document has no data at all. */
-const seriesOf = Effect.fnUntraced(function* (raw: RawData, item: string) {
+const seriesOf = Effect.fnUntraced(function* (key: string, raw: RawData, item: string) {
   if (!itemPattern.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
-  const document = yield* parseData(raw.xml, { item: Number(item) }).pipe(Effect.mapError(unmappableDocument))
+  const document =
+    (yield* ParsedDocuments).take(key, raw.xml, Number(item)) ??
+    (yield* parseData(raw.xml, { item: Number(item) }).pipe(Effect.mapError(unmappableDocument)))
   const series = askedSeries(document, raw)
   const divisor = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.divisor ?? 1
   return series?.divisorApplied === false && divisor !== 1

@@ -13,9 +13,11 @@ import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
+import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { documentCoverage } from "../../src/stream/documentCoverage.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
+import { KeptParsedDocuments } from "../../src/stream/ParsedDocuments.ts"
 
 const rawTopic = "hilltop_raw"
 const htsUrl = "https://hilltop.example.nz/data.hts"
@@ -710,4 +712,24 @@ test(
     yield* run(month, dataOf(rowsOf([one, two]), "mm"))
     assert.isUndefined(sources.get(1)!.doubt)
   })
+)
+
+/** Fails whoever parses. */
+const noScanner = Layer.succeed(XmlScanner, XmlScanner.of({ scan: () => Effect.die("parsed again") }))
+
+it.effect("what is published is mapped by the same process without being parsed again, as it would be if it were", () =>
+  Effect.gen(function* () {
+    const { add, details, run } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* add("MEASUREMENT_DATA_LATEST", latest)
+    for (const [url, document] of [
+      [month, data(one, two)],
+      [latest, data(two, three, { at: "2026-02-05T10:00:00", value: "*" })]
+    ] as const) {
+      const record = (yield* run(url, document)).records[0]!
+      const passedOn = yield* Effect.provide(mapRecord(record, "observations"), noScanner)
+      assert.isNotEmpty(passedOn.records)
+      assert.deepStrictEqual(passedOn, yield* mapRecord(record, "observations"))
+    }
+  }).pipe(Effect.provide(layer().pipe(Layer.provideMerge(KeptParsedDocuments))))
 )

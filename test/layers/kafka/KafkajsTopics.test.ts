@@ -4,7 +4,7 @@ import { Producer, stringSerializers } from "@platformatic/kafka"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
 import { Kafka, logLevel } from "kafkajs"
 import { commitOffsets, joinGeneration } from "../../../layers/kafka/KafkajsGroup.ts"
-import { makeProducer, produce, produceTransaction } from "../../../layers/kafka/KafkajsProducer.ts"
+import { makeTransactionalProducer, produce, produceTransaction } from "../../../layers/kafka/KafkajsProducer.ts"
 import { ask, KafkaFailure, KafkajsClient } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { lookAhead } from "../../../layers/kafka/kafkajsRecords.ts"
 import { KafkajsSink } from "../../../layers/kafka/KafkajsSink.ts"
@@ -77,11 +77,9 @@ await withKafka("topics on Apache Kafka", (brokers) => {
           yield* Deferred.await(started)
           // Another owner, of whom the holder knows nothing, as after a pause that was longer than its session.
           const cluster = yield* (yield* KafkajsClient).open
-          const id = { transactionalId: `g.${fenced}/${fenced}/0` }
-          const producer = yield* makeProducer(cluster, id.transactionalId)
+          const own = yield* makeTransactionalProducer(cluster, `g.${fenced}/${fenced}/0`, `g.${fenced}`)
           yield* ask(() => cluster.addMultipleTargetTopics([out]))
-          const taken = { group: `g.${fenced}`, topic: fenced, partition: 0, offset: 2 }
-          const own = { ...producer, identity: { ...producer.identity, ...id } }
+          const taken = { topic: fenced, partition: 0, offset: 2 }
           yield* produceTransaction(cluster, own, [record(out, 0), record(out, 1)], taken)
           yield* Deferred.succeed(release, undefined)
           const error = Option.getOrThrow(Cause.findErrorOption(yield* Effect.flip(Effect.sandbox(Fiber.join(holder)))))
@@ -104,7 +102,7 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         const cluster = yield* (yield* KafkajsClient).open
         yield* ask(() => cluster.addMultipleTargetTopics([compacted]))
         const transactionalId = uniqueName("dead")
-        const dead = yield* makeProducer(cluster, transactionalId)
+        const dead = yield* makeTransactionalProducer(cluster, transactionalId, "none")
         const coordinator = yield* ask(() =>
           cluster.findGroupCoordinator({ groupId: transactionalId, coordinatorType: 1 })
         )
@@ -112,7 +110,7 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         yield* ask(() => coordinator.addPartitionsToTxn({ ...dead.identity, topics }))
         yield* produce(cluster, dead, [record(compacted, 1)])
         yield* (yield* KafkaSink).send([{ ...record(compacted, 2), key: `{"n":2}` }])
-        yield* makeProducer(cluster, transactionalId)
+        yield* makeTransactionalProducer(cluster, transactionalId, "none")
         assert.deepStrictEqual(values(yield* readAll(compacted)), [2])
       }).pipe(Effect.scoped)
     )

@@ -6,7 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { Producer, stringSerializers } from "@platformatic/kafka"
 import { Effect, Layer, Logger, Metric, Schedule } from "effect"
 import { type Admin, Kafka, logLevel } from "kafkajs"
-import { atCoordinator, makeProducer, produce } from "../../../layers/kafka/KafkajsProducer.ts"
+import { atCoordinator, makeTransactionalProducer, produce } from "../../../layers/kafka/KafkajsProducer.ts"
 import { ask, KafkajsClient } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { lookAhead } from "../../../layers/kafka/kafkajsRecords.ts"
 import { KafkajsSink } from "../../../layers/kafka/KafkajsSink.ts"
@@ -138,7 +138,7 @@ await withKafka("a topic as clusters keep it", (brokers) => {
           yield* ask(() => cluster.addMultipleTargetTopics([mixed]))
           const begin = Effect.gen(function* () {
             const transactionalId = uniqueName("t")
-            const producer = yield* makeProducer(cluster, transactionalId)
+            const producer = yield* makeTransactionalProducer(cluster, transactionalId, "none")
             const coordinator = atCoordinator(cluster, transactionalId, 1)
             const topics = [{ topic: mixed, partitions: [0] }]
             yield* coordinator((node) => ask(() => node.addPartitionsToTxn({ ...producer.identity, topics })))
