@@ -41,7 +41,10 @@ describe("the README", () => {
     const run = readFileSync(join(root, ".ci/run"), "utf8").split("\n")
     const places = typed.map((line) => run.findIndex((each) => each === line || each.startsWith(`${line} -- `)))
     assert.notInclude(places, -1)
-    assert.deepStrictEqual(places, places.toSorted((a, b) => a - b))
+    assert.deepStrictEqual(
+      places,
+      places.toSorted((a, b) => a - b)
+    )
   })
 
   it("draws the two flows by the names of the topics", () => {
