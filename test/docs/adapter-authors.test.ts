@@ -13,6 +13,7 @@ import { PgTopics } from "../../layers/topics/PgTopics.ts"
 import { eventPartitions } from "../../src/domain/ThinEvent.ts"
 import { deadLetterTopic } from "../../src/stream/DeadLetter.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
+import { type DescribedRecord, recordFaults } from "../support/asyncApi.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { place } from "../support/runCommand.ts"
 import { runPenstock } from "../support/runPenstock.ts"
@@ -120,9 +121,19 @@ layer(services, { excludeTestServices: true, timeout: "90 seconds" })("docs/adap
         assert.deepStrictEqual(yield* call("binary event"), receipt)
 
         const records = page.take("records").split("\n")
+        for (const value of records) {
+          assert.deepStrictEqual(recordFaults("accountingPointEvents", { key: "null", value, headers: {} }), [], value)
+        }
         const topics = PgTopics({ topics: { [eventTopic]: eventPartitions } })
         yield* KafkaSink.use(({ send }) =>
-          send(records.map((value, partition) => ({ topic: eventTopic, partition, key: "null", value })))
+          send(
+            ["not an event", ...records].map((value, partition) => ({
+              topic: eventTopic,
+              partition,
+              key: "null",
+              value
+            }))
+          )
         ).pipe(Effect.provide(topics))
         const last = sql<{ last: string | null; synced: boolean }>`
         SELECT to_char(last_event_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') AS last,
@@ -137,8 +148,15 @@ layer(services, { excludeTestServices: true, timeout: "90 seconds" })("docs/adap
         )
         const copy = yield* call("copy")
         assert.deepInclude(copy["sync"], { last_event_at: "2026-05-31T12:00:00.000Z", failures: 0 })
-        const letters = yield* sql`SELECT 1 FROM topic_records WHERE topic = ${deadLetterTopic(eventTopic)}`
-        assert.isEmpty(letters)
+        const letters = yield* sql<DescribedRecord>`
+          SELECT key, value, headers FROM topic_records WHERE topic = ${deadLetterTopic(eventTopic)}`.pipe(
+          Effect.repeat({ until: (found) => found.length > 0, schedule: Schedule.spaced("50 millis") }),
+          Effect.timeout("60 seconds")
+        )
+        assert.deepStrictEqual(
+          letters.map((letter) => [letter.value, recordFaults("accountingPointEventsDeadLetters", letter)]),
+          [["not an event", []]]
+        )
       }).pipe(Effect.scoped),
     180_000
   )
