@@ -5,6 +5,7 @@
 import { Data, Effect, Random, Schedule } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { createHash } from "node:crypto"
+import { exampleGsrn, examplePerson, exampleUnit } from "../../src/domain/ExampleNumbers.ts"
 import { AdapterSimulator } from "../simulators/AdapterSimulator.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { type DemoKeys, registeredUnits } from "./DemoSettings.ts"
@@ -81,6 +82,7 @@ export const addSources = Effect.fnUntraced(function* (url: string, keys: DemoKe
 
 /** A version 4 UUID in form, and the same in every demo, so that the next one on the same data finds its units. */
 const unitId = (index: number): string => {
+  if (index === 0) return exampleUnit
   const hex = createHash("sha256").update(`penstock demo unit ${index}`).digest("hex")
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
@@ -105,11 +107,18 @@ export const registerUnits = Effect.fnUntraced(function* (url: string, keys: Dem
   )
 })
 
+/** Lets the end user of the examples live at the first accounting point. */
+export const makeExampleTrue = Effect.gen(function* () {
+  const world = yield* AdapterSimulator
+  yield* world.change(exampleGsrn, { kind: "move", value: examplePerson })
+}).pipe(Effect.orDie)
+
 /** Changes a registered accounting point at the source: a switch of supplier, a move; two a second, for ever. */
 export const keepChanging = Effect.gen(function* () {
   const world = yield* AdapterSimulator
   const change = Effect.gen(function* () {
-    const { gsrn } = yield* world.point(yield* Random.nextIntBetween(0, registeredUnits - 1))
+    // The first one stays as the examples have it.
+    const { gsrn } = yield* world.point(yield* Random.nextIntBetween(1, registeredUnits - 1))
     yield* world.change(gsrn, { kind: (yield* Random.nextBoolean) ? "switch" : "move" })
   })
   return yield* change.pipe(Effect.ignore, Effect.repeat(Schedule.spaced("500 millis")))

@@ -9,6 +9,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Clock, ConfigProvider, Console, Effect, FileSystem, Layer, Logger, Option, Path, Schedule } from "effect"
 import { DatabasePlace } from "../../layers/postgres/Database.ts"
 import { Main } from "../../layers/Main.ts"
+import { exampleClaim } from "../../src/domain/ExampleNumbers.ts"
 import { blotPersonalNumbers } from "../../src/domain/PersonalNumber.ts"
 import { cannotListen, requirePort, requireWritable } from "../commands/beforeStart.ts"
 import { Json } from "../commands/globalFlags.ts"
@@ -21,7 +22,7 @@ import { addressesOf, addressesText, farewell, notedText, progressLine, progress
 import { demoSettings, makeKeys } from "./DemoSettings.ts"
 import { hilltopPortFor, keepHilltopPort } from "./DemoState.ts"
 import { openScreen } from "./DemoTerminal.ts"
-import { addSources, keepChanging, keepLookingUp, registerUnits, untilReady } from "./DemoTraffic.ts"
+import { addSources, keepChanging, keepLookingUp, makeExampleTrue, registerUnits, untilReady } from "./DemoTraffic.ts"
 
 const points = 5_000
 
@@ -103,7 +104,8 @@ const run = Effect.fnUntraced(function* (
     yield* untilReady(url)
     yield* keepHilltopPort(data, hilltopPort)
     const { psql } = yield* DatabasePlace
-    const { gsrn, lookupEndUser = "010180" } = yield* adapter.point(0)
+    yield* makeExampleTrue
+    const { gsrn, lookupEndUser = exampleClaim } = yield* adapter.point(0)
     const file = path.join(data, "try.txt")
     const addresses = addressesOf({ url, keys, gsrn, endUser: lookupEndUser, psql, log: logFile, file })
     yield* fs.writeFileString(file, `${addressesText(addresses)}\n`, { mode: 0o600 })

@@ -11,6 +11,7 @@ import { hilltopGroups } from "./HilltopApi.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { observationGroups } from "./ObservationApi.ts"
+import { completed } from "./OpenApiDocument.ts"
 import { overviewGroups } from "./OverviewApi.ts"
 import { problems } from "./Problems.ts"
 import { topicGroups } from "./TopicApi.ts"
@@ -18,25 +19,46 @@ import { topicGroups } from "./TopicApi.ts"
 /** As in package.json; a test compares the two. */
 export const version = "0.1.0"
 
-const HealthStatus = <const Status extends string>(status: Status) => Schema.Struct({ status: Schema.Literal(status) })
+const HealthStatus = <const Status extends string>(status: Status, identifier: string, description: string) =>
+  Schema.Struct({ status: Schema.Literal(status) }).annotate({ identifier, description })
 
 const health = HttpApiGroup.make("health")
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Health",
+      description: "Whether the instance lives, may be sent requests, and gets on. Without a key."
+    })
+  )
   .add(
-    HttpApiEndpoint.get("live", "/health/live", { success: HealthStatus("live") }).annotateMerge(
-      OpenApi.annotations({ summary: "The process is alive" })
+    HttpApiEndpoint.get("live", "/health/live", {
+      success: HealthStatus("live", "Live", "It is alive.")
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "readLiveness",
+        summary: "The process is alive",
+        description: "Whether it has to be started anew; asks neither the database nor anybody else."
+      })
     ),
     HttpApiEndpoint.get("ready", "/health/ready", {
-      success: HealthStatus("ready"),
+      success: HealthStatus("ready", "Ready", "It may be sent requests."),
       error: problems[503]
     }).annotateMerge(
       OpenApi.annotations({
-        summary: "The database answers, its migrations are applied, and the instance is not draining"
+        identifier: "readReadiness",
+        summary: "The instance may be sent requests",
+        description: "The database answers, its migrations are applied, and the instance is not draining."
       })
     ),
     HttpApiEndpoint.get("progress", "/health/progress", {
-      success: HealthStatus("progressing"),
+      success: HealthStatus("progressing", "Progressing", "It gets on."),
       error: problems[503]
-    }).annotateMerge(OpenApi.annotations({ summary: "The instance gets on with its work" }))
+    }).annotateMerge(
+      OpenApi.annotations({
+        identifier: "readProgress",
+        summary: "The instance gets on with its work",
+        description: "The loops live, and what is due is no older than it may be; else the problem names what is stuck."
+      })
+    )
   )
   .middleware(KnownQuery)
 
@@ -46,27 +68,35 @@ const health = HttpApiGroup.make("health")
  */
 export class WatchApi extends HttpApi.make("penstock").add(health).middleware(Validation) {}
 
-/** Takes `additionalProperties: false` out of every schema of the document. */
-const allowFurtherFields = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(allowFurtherFields)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key, inner]) => key !== "additionalProperties" || inner !== false)
-      .map(([key, inner]) => [key, allowFurtherFields(inner)])
-  )
-}
+const groups = [
+  ...accountingPointGroups,
+  ...hilltopGroups,
+  ...observationGroups,
+  ...overviewGroups,
+  ...topicGroups,
+  health
+] as const
+
+const description = `Local copies of data mastered elsewhere: electricity accounting points and Hilltop time series.
+
+Every error is a problem by RFC 9457 (\`application/problem+json\`). Where an answer has a \`Retry-After\` header, the same request may
+succeed after so many seconds. A list has \`items\` and \`next_cursor\`, which is given as \`cursor\` for the next page. Fields of a request that are not
+described here are ignored; parameters of a query that are not are refused. No text may hold NUL or half of a surrogate pair. An answer may get further fields. Each answer has an
+\`X-Request-Id\`: that of the request, or one made up.
+
+Beside what is described here there are the page (\`/\`), this description (\`/docs\`, \`/openapi.json\`) and figures for Prometheus (\`/metrics\`).`
 
 export class Api extends HttpApi.make("penstock")
-  .add(...accountingPointGroups, ...hilltopGroups, ...observationGroups, ...overviewGroups, ...topicGroups, health)
+  .add(...groups)
   .middleware(Validation)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Penstock",
       version,
-      description: "Local copies of data mastered elsewhere: electricity accounting points and Hilltop time series.",
+      description,
       license: { name: "MIT", identifier: "MIT" },
-      transform: (document) => allowFurtherFields(document) as Record<string, unknown>
+      servers: [{ url: "/", description: "The service that this description comes from." }],
+      transform: completed(groups)
     })
   ) {}

@@ -5,7 +5,7 @@
  * declared by its group (`RequiredScope`). The caller's name goes into the log and the audit trail; the key goes nowhere.
  */
 import { Context, Effect, Layer, Redacted } from "effect"
-import { HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"
+import { HttpApiMiddleware, HttpApiSecurity } from "effect/http-api"
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { problems, refuse } from "./Problems.ts"
 
@@ -56,15 +56,9 @@ export class RequiredScope extends Context.Service<RequiredScope, ReadonlyArray<
   "penstock/api/RequiredScope"
 ) {}
 
-const bearer = HttpApiSecurity.bearer.pipe(
-  HttpApiSecurity.annotateMerge(
-    OpenApi.annotations({ description: "A key of the scope that the operation needs: lookup, event, read or admin." })
-  )
-)
-
 export class Authorization extends HttpApiMiddleware.Service<Authorization, { provides: CallerName | CallerGrants }>()(
   "penstock/api/Authorization",
-  { security: { bearer }, error: [problems[401], problems[403]] }
+  { security: { bearer: HttpApiSecurity.bearer }, error: [problems[401], problems[403]] }
 ) {
   static readonly layer = Layer.effect(
     Authorization,

@@ -18,20 +18,26 @@ export class SourceExists extends Schema.TaggedError<SourceExists>()("SourceExis
 
 export const HilltopAddress = HtsUrl.check(
   Schema.isMaxLength(2_000, { message: "must not be longer than 2000 characters" })
-)
+).annotate({ identifier: "HilltopAddress" })
 
-export const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 }))
+export const CouncilId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_147_483_647 })).annotate({
+  description: "The number of a council.",
+  examples: [1]
+})
 
 /** Kept as it was entered, with fields that later versions may read. */
-const Configuration = Schema.StructWithRest(SourceConfiguration, [Schema.Record(Schema.String, Schema.Json)])
+const Configuration = Schema.StructWithRest(SourceConfiguration, [Schema.Record(Schema.String, Schema.Json)]).annotate({
+  identifier: "SourceConfiguration",
+  description: "What is asked of the server, and how much. Further fields are kept."
+})
 
 /** A source as operators enter it. */
 export const SourceRegistration = Schema.Struct({
   council_id: CouncilId,
   hts_url: HilltopAddress,
   configuration: Configuration,
-  paused: Schema.optional(Schema.Boolean)
-})
+  paused: Schema.optional(Schema.Boolean.annotate({ description: "Nothing is asked of it meanwhile." }))
+}).annotate({ description: "A Hilltop server of a council, and what is wanted of it." })
 export type SourceRegistration = typeof SourceRegistration.Type
 
 export const SourceView = Schema.Struct({
@@ -40,11 +46,13 @@ export const SourceView = Schema.Struct({
   hts_url: Schema.String,
   configuration: Schema.Json,
   paused: Schema.Boolean,
-  /** Why the configuration cannot be used, and nothing is asked; or else what the lists and documents leave in doubt. */
-  problem: Schema.NullOr(Schema.String),
+  problem: Schema.NullOr(Schema.String).annotate({
+    description:
+      "Why the configuration cannot be used, and nothing is asked; or else what the lists and documents leave in doubt."
+  }),
   created_at: Instant,
   updated_at: Instant
-})
+}).annotate({ identifier: "Source", description: "The source as it is now." })
 export type SourceView = typeof SourceView.Type
 
 /**
@@ -53,7 +61,11 @@ export type SourceView = typeof SourceView.Type
  * - `failing`: its last runs failed; it is tried again
  * - `due`: waits for a worker, `scheduled`: for its time, also where its server has had no data for it for long
  */
-export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"])
+export const TaskStatus = Schema.Literals(["due", "scheduled", "claimed", "failing", "set_aside"]).annotate({
+  identifier: "TaskStatus",
+  description:
+    "`due` waits for a worker, `scheduled` for its time; `claimed` runs at this moment; `failing`: its last runs failed, and it is tried again; `set_aside` rests, see `set_aside_reason`."
+})
 export type TaskStatus = typeof TaskStatus.Type
 
 const told = (description: string) => Schema.Finite.annotate({ description })
@@ -69,6 +81,9 @@ export const RefreshEstimate = Schema.Struct({
   deliveries_per_day: Schema.optionalKey(told("Where they come at no fixed time")),
   rows_per_delivery: Schema.optionalKey(told("Observations that come together")),
   overdue_seconds: Schema.optionalKey(told("For how long a delivery has not come that was expected"))
+}).annotate({
+  identifier: "RefreshEstimate",
+  description: "What was learnt of when a series changes; what nothing is known of is left out."
 })
 
 export const RefreshView = Schema.Struct({
@@ -78,7 +93,7 @@ export const RefreshView = Schema.Struct({
   reason: Schema.NullOr(Schema.String).annotate({
     description: "Why it is asked next when it is, in words; times are those of Hilltop, NZST"
   })
-})
+}).annotate({ identifier: "Refresh" })
 export type RefreshView = typeof RefreshView.Type
 
 /** What is kept of a task, as it is shown; nothing before anything is known. */
@@ -103,20 +118,18 @@ export const TaskView = Schema.Struct({
   fetch_url: Schema.String,
   next_fetch_at: Instant,
   status: TaskStatus,
-  attempts: Schema.Int,
-  /** Since when its server has had no data for it, which is no failure: it is asked about once a month. */
-  unavailable_since: Schema.NullOr(Instant),
-  /**
-   * Why it rests: `lost` by its workers too often, its site `excluded`, `unwanted` now, `divided` into smaller ones, or `renamed`,
-   * since its series only answers under another name.
-   */
+  attempts: Schema.Int.annotate({ description: "Failed runs since the last one that succeeded." }),
+  unavailable_since: Schema.NullOr(Instant).annotate({
+    description: "Since when its server has had no data for it, which is no failure: it is asked about once a month."
+  }),
   set_aside_reason: Schema.NullOr(SetAsideReason),
   refresh: Schema.NullOr(RefreshView).annotate({
     description: "What was learnt of when it changes, and why it is due when it is; null before anything is known."
   }),
-  /** The last 50 runs: when, with which result, and more. */
-  history: Schema.Array(Schema.Json)
-})
+  history: Schema.Array(Schema.Json).annotate({
+    description: "The last runs: `at`, `result`, and more. See `TaskRun`; an entry may have come from elsewhere."
+  })
+}).annotate({ identifier: "Task", description: "The task as it is now." })
 export type TaskView = typeof TaskView.Type
 
 export interface TaskFilter extends Window {

@@ -6,89 +6,121 @@
  */
 import { Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { formatInstant, parseInstant } from "../domain/Instant.ts"
+import { formatInstant, instantText, parseInstant } from "../domain/Instant.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { KnownQuery } from "./KnownQuery.ts"
-import { storable } from "./Malformed.ts"
 import { CouncilId } from "./HilltopAdministration.ts"
 import { InTime } from "./InTime.ts"
 import { NzstInstant } from "./ObservationArchive.ts"
 import { ListedSite, PlacedSite, PlotView } from "./ObservationViews.ts"
-import { PageOf, windowQuery } from "./paging.ts"
+import { PageOf, partOfName, windowQuery } from "./paging.ts"
 import { problems } from "./Problems.ts"
 
-const Id = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
+const idOf = (what: string) =>
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 })).annotate({
+    description: `The number of a ${what}.`,
+    examples: [1]
+  })
 
 const rule = "must be an RFC 3339 time with an offset, such as 2026-08-01T00:00:00+12:00 or 2026-07-31T12:00:00Z"
 
 /** As it is in the query of an address. */
-const QueryInstant = Schema.String.pipe(
-  Schema.decodeTo(
-    Schema.Finite,
-    SchemaTransformation.transformEffect({
-      decode: (text: string, options) =>
-        Option.match(parseInstant(text.replace(/ (?=\d\d:\d\d$)/, "+")), {
-          onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: rule }, text, options)),
-          onSome: (instant) => Effect.succeed(instant)
-        }),
-      encode: (instant) => Effect.succeed(formatInstant(instant))
+const queryInstant = (description: string, example: string) =>
+  Schema.optionalKey(
+    Schema.String.annotate({
+      ...instantText,
+      description: `${description} ${instantText.description}`,
+      examples: [example]
+    }).pipe(
+      Schema.decodeTo(
+        Schema.Finite,
+        SchemaTransformation.transformEffect({
+          decode: (text: string, options) =>
+            Option.match(parseInstant(text.replace(/ (?=\d\d:\d\d$)/, "+")), {
+              onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: rule }, text, options)),
+              onSome: (instant) => Effect.succeed(instant)
+            }),
+          encode: (instant) => Effect.succeed(formatInstant(instant))
+        })
+      )
+    )
+  )
+
+const range = {
+  from: queryInstant("Included.", "2026-01-01T00:00:00+12:00"),
+  to: queryInstant("Excluded, and not before `from`.", "2027-01-01T00:00:00+12:00")
+}
+const asOf = queryInstant("What was known then; without it, what is known now.", "2027-01-01T00:00:00Z")
+const after = queryInstant(
+  "The time after which to go on: `next_cursor` of the page before.",
+  "2026-01-01T00:00:00+12:00"
+)
+const limitTo = (most: number, usual: number, what: string) =>
+  Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })).annotate({
+      description: `How many ${what} at most; ${usual} unless said.`,
+      examples: [100]
     })
   )
-)
 
 export const defaultObservations = 10_000
 const mostObservations = 100_000
 
+const seenAt = Schema.String.annotate({
+  format: "date-time",
+  description: "To the microsecond, in UTC.",
+  examples: ["2026-01-01T00:00:00.123456Z"]
+})
+
 export const ObservationView = Schema.Struct({
   observed_at: NzstInstant,
-  /** With the digits the source gave: more than a float keeps, now and then. */
-  value: Schema.Finite,
-  /** The truth is below (`<`) or above (`>`) the value. */
-  qualifier: Schema.optionalKey(Schema.Literals(["<", ">"])),
-  quality: Schema.optionalKey(Schema.Int),
-  first_seen_at: Schema.String
-})
+  value: Schema.Finite.annotate({
+    description: "With the digits the source gave: more than a float keeps, now and then."
+  }),
+  qualifier: Schema.optionalKey(
+    Schema.Literals(["<", ">"]).annotate({ description: "The truth is below (`<`) or above (`>`) the value." })
+  ),
+  quality: Schema.optionalKey(Schema.Int.annotate({ description: "The quality code of the source." })),
+  first_seen_at: seenAt
+}).annotate({ identifier: "Observation" })
 
 /** One of the values that a time had. */
 export const VersionView = Schema.Struct({
   ...ObservationView.fields,
-  /** Null for the one known now. */
-  superseded_at: Schema.NullOr(Schema.String)
-})
+  superseded_at: Schema.NullOr(seenAt).annotate({ description: "Null for the one known now." })
+}).annotate({ identifier: "ObservationVersion" })
 
 const csv = Schema.String.annotate({
-  description: "One line for each observation: observed_at,value,qualifier,quality,first_seen_at"
+  description: "As CSV one line for each observation.",
+  examples: [
+    "observed_at,value,qualifier,quality,first_seen_at\n2026-01-01T00:00:00+12:00,0.002,<,600,2026-01-01T00:05:00.123456Z\n"
+  ]
 }).pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
 
 const sites = HttpApiGroup.make("observationSites")
+  .annotateMerge(OpenApi.annotations({ title: "Observation sites", description: "Where is observed, for readers." }))
   .add(
     HttpApiEndpoint.get("list", "/observation/site", {
       query: {
         ...windowQuery,
         council: Schema.optionalKey(CouncilId),
-        name: Schema.optionalKey(
-          Schema.String.check(
-            Schema.makeFilter(
-              (text: string) => (text.length > 0 && text.length <= 100) || "must have 1 to 100 characters"
-            ),
-            storable
-          )
-        )
+        name: partOfName
       },
       success: PageOf(ListedSite),
       error: problems[503]
     }).annotateMerge(
       OpenApi.annotations({
+        identifier: "listSites",
         summary: "List sites",
         description:
           "`name` is found anywhere in a site's, whatever the case. `wgs84` is computed from the grid where a site has no degrees."
       })
     ),
     HttpApiEndpoint.get("read", "/observation/site/:id", {
-      params: { id: Id },
+      params: { id: idOf("site") },
       success: PlacedSite,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ summary: "Read a site with its series" }))
+    }).annotateMerge(OpenApi.annotations({ identifier: "readSite", summary: "Read a site with its series" }))
   )
   .annotate(RequiredScope, ["read"])
   .middleware(KnownQuery)
@@ -96,20 +128,26 @@ const sites = HttpApiGroup.make("observationSites")
   .middleware(Authorization)
 
 const series = HttpApiGroup.make("observationSeries")
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Observation series",
+      description: "What was observed, and what was known of it when, for readers."
+    })
+  )
   .add(
     HttpApiEndpoint.get("read", "/observation/series/:id", {
-      params: { id: Id },
+      params: { id: idOf("series") },
       query: {
-        from: Schema.optionalKey(QueryInstant),
-        to: Schema.optionalKey(QueryInstant),
-        as_of: Schema.optionalKey(QueryInstant),
-        cursor: Schema.optionalKey(QueryInstant),
-        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostObservations })))
+        ...range,
+        as_of: asOf,
+        cursor: after,
+        limit: limitTo(mostObservations, defaultObservations, "observations")
       },
       success: [PageOf(ObservationView), csv],
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
+        identifier: "readSeries",
         summary: "Read the observations of a series",
         description: [
           "In order of time, from `from` (included) to `to` (excluded). Times in the query carry an offset.",
@@ -121,17 +159,22 @@ const series = HttpApiGroup.make("observationSeries")
       })
     ),
     HttpApiEndpoint.get("plot", "/observation/series/:id/plot", {
-      params: { id: Id },
+      params: { id: idOf("series") },
       query: {
-        from: Schema.optionalKey(QueryInstant),
-        to: Schema.optionalKey(QueryInstant),
-        as_of: Schema.optionalKey(QueryInstant),
-        points: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 5_000 })))
+        ...range,
+        as_of: asOf,
+        points: Schema.optionalKey(
+          Schema.Int.check(Schema.isBetween({ minimum: 10, maximum: 5_000 })).annotate({
+            description: "How many rows the picture has at most, about; 1000 unless said.",
+            examples: [500]
+          })
+        )
       },
       success: PlotView,
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
+        identifier: "plotSeries",
         summary: "Read a series for a picture of it",
         description: [
           "In columns. Where there are more than `points` values (1000 unless said), the least and the greatest of so many stretches of",
@@ -140,17 +183,17 @@ const series = HttpApiGroup.make("observationSeries")
       })
     ),
     HttpApiEndpoint.get("versions", "/observation/series/:id/version", {
-      params: { id: Id },
+      params: { id: idOf("series") },
       query: {
-        from: Schema.optionalKey(QueryInstant),
-        to: Schema.optionalKey(QueryInstant),
-        cursor: Schema.optionalKey(QueryInstant),
-        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 })))
+        ...range,
+        cursor: after,
+        limit: limitTo(10_000, 1_000, "times")
       },
       success: PageOf(VersionView),
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
+        identifier: "listCorrections",
         summary: "Read what of a series was corrected or removed",
         description: "All versions of up to `limit` times (1000 unless said) that have one which was superseded."
       })

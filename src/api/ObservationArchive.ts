@@ -15,7 +15,12 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 /** Times of observations are shown with the offset that Hilltop's have, +12:00 all year. */
 export const NzstInstant = Schema.toType(Instant).pipe(
   Schema.encodeTo(
-    Schema.String,
+    Schema.String.annotate({
+      identifier: "NzstInstant",
+      format: "date-time",
+      description: "RFC 3339 with the offset +12:00, as Hilltop has it all year.",
+      examples: ["2026-01-01T00:00:00+12:00"]
+    }),
     SchemaTransformation.transform({ decode: (text) => Date.parse(text), encode: formatNzst })
   )
 )
@@ -25,10 +30,14 @@ export const LocationView = Schema.Union([
     easting: Schema.Finite,
     northing: Schema.Finite,
     projection: Schema.NullOr(Schema.String),
-    /** The source names no grid, and by the numbers it can be no other. */
-    projection_inferred: Schema.optionalKey(Schema.Literal(true))
-  }),
-  Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })
+    projection_inferred: Schema.optionalKey(Schema.Literal(true)).annotate({
+      description: "The source names no grid, and by the numbers it can be no other."
+    })
+  }).annotate({ identifier: "GridLocation", description: "Metres on a grid: NZTM2000, NZMG, or one nobody names." }),
+  Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite }).annotate({
+    identifier: "GeographicLocation",
+    description: "Degrees, WGS84."
+  })
 ])
 export type LocationView = typeof LocationView.Type
 
@@ -44,19 +53,20 @@ export type SiteView = typeof SiteView.Type
 export const SeriesView = Schema.Struct({
   id: Schema.Int,
   measurement_name: Schema.String,
-  /** What of `measurement_name` it is: a data source may have several measurements. Null where that is not known. */
-  measurement: Schema.NullOr(Schema.String),
-  /** Values in other units are a series of their own. */
-  units: Schema.NullOr(Schema.String),
-  /** As the source lists it, where its documents say otherwise. */
-  listed_units: Schema.optionalKey(Schema.String),
+  measurement: Schema.NullOr(Schema.String).annotate({
+    description:
+      "What of `measurement_name` it is: a data source may have several measurements. Null where that is not known."
+  }),
+  units: Schema.NullOr(Schema.String).annotate({ description: "Values in other units are a series of their own." }),
+  listed_units: Schema.optionalKey(
+    Schema.String.annotate({ description: "As the source lists it, where its documents say otherwise." })
+  ),
   first_observed_at: Schema.NullOr(NzstInstant),
   last_observed_at: Schema.NullOr(NzstInstant),
   /** The newest value of a time that was yet to come when it was seen, where there is any: a mistake of the source, or a forecast. */
   ahead_observed_at: Schema.optionalKey(NzstInstant),
-  /** Of the values as they are known now. */
-  count: Schema.Finite
-})
+  count: Schema.Int.annotate({ description: "Of the values as they are known now." })
+}).annotate({ identifier: "Series" })
 export type SeriesView = typeof SeriesView.Type
 
 export const SiteWithSeries = Schema.Struct({ ...siteFields, series: Schema.Array(SeriesView) })

@@ -12,7 +12,9 @@ import { type LocationView, NzstInstant, SiteView, SiteWithSeries } from "./Obse
 import type { Window } from "./paging.ts"
 
 /** Degrees, computed from the grid where there are none. */
-const Wgs84 = Schema.NullOr(Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite }))
+const Wgs84 = Schema.NullOr(Schema.Struct({ latitude: Schema.Finite, longitude: Schema.Finite })).annotate({
+  description: "Degrees, computed from the grid where the source has none; null where that cannot be told."
+})
 export type Wgs84 = typeof Wgs84.Type
 
 export const ListedSite = Schema.Struct({
@@ -20,10 +22,13 @@ export const ListedSite = Schema.Struct({
   wgs84: Wgs84,
   series_count: Schema.Int,
   last_observed_at: Schema.NullOr(NzstInstant)
-})
+}).annotate({ identifier: "ListedSite" })
 export type ListedSite = typeof ListedSite.Type
 
-export const PlacedSite = Schema.Struct({ ...SiteWithSeries.fields, wgs84: Wgs84 })
+export const PlacedSite = Schema.Struct({ ...SiteWithSeries.fields, wgs84: Wgs84 }).annotate({
+  identifier: "Site",
+  description: "The site with its series by name."
+})
 
 const Numbers = Schema.Array(Schema.Finite)
 const NumbersOrNull = Schema.Array(Schema.NullOr(Schema.Finite))
@@ -39,31 +44,29 @@ export const PlotView = Schema.Struct({
     units: Schema.NullOr(Schema.String),
     first_observed_at: Schema.NullOr(NzstInstant),
     last_observed_at: Schema.NullOr(NzstInstant),
-    count: Schema.Finite
+    count: Schema.Int
   }),
   from: NzstInstant,
   to: NzstInstant,
   as_of: Schema.NullOr(NzstInstant),
   thinned: Schema.Boolean,
   bucket_seconds: Schema.NullOr(Schema.Finite),
-  /** How many are in the range. */
-  values: Schema.Finite,
-  /** The usual time between two values, where there are enough to tell. */
-  usual_gap_seconds: Schema.NullOr(Schema.Finite),
-  /** Seconds since 1970: of the value, or of the beginning of the stretch. A row without values is a gap. */
-  t: Numbers,
+  values: Schema.Int.annotate({ description: "How many are in the range." }),
+  usual_gap_seconds: Schema.NullOr(Schema.Finite).annotate({
+    description: "The usual time between two values, where there are enough to tell."
+  }),
+  t: Numbers.annotate({
+    description: "Seconds since 1970: of the value, or of the beginning of the stretch. A row without values is a gap."
+  }),
   min: NumbersOrNull,
   max: NumbersOrNull,
   n: Numbers,
-  /** Values whose truth is below or above them. */
-  censored: Numbers,
-  /** Versions that were superseded. */
-  corrected: Numbers,
-  /** The lowest code. */
-  quality: NumbersOrNull,
+  censored: Numbers.annotate({ description: "Values whose truth is below or above them." }),
+  corrected: Numbers.annotate({ description: "Versions that were superseded." }),
+  quality: NumbersOrNull.annotate({ description: "The lowest code." }),
   known_from: Schema.NullOr(NzstInstant),
   known_to: Schema.NullOr(NzstInstant)
-})
+}).annotate({ identifier: "Plot", description: "The picture in columns." })
 export type PlotView = typeof PlotView.Type
 
 export interface PlotQuery {

@@ -9,7 +9,13 @@ import { SetAsideReason } from "../domain/FetchTask.ts"
 import { Instant } from "../domain/Instant.ts"
 
 /** `at_least`: counting stopped there; `estimate`: from a sample. */
-export const Count = Schema.Struct({ value: Schema.Finite, is: Schema.Literals(["exact", "at_least", "estimate"]) })
+export const Count = Schema.Struct({
+  value: Schema.Finite,
+  is: Schema.Literals(["exact", "at_least", "estimate"])
+}).annotate({
+  identifier: "Count",
+  description: "`at_least`: counting stopped there; `estimate`: from a sample."
+})
 export type Count = typeof Count.Type
 
 /** The sum; as good as the worst of its parts. */
@@ -24,11 +30,12 @@ export const sumOf = (counts: ReadonlyArray<Count>): Count => ({
 
 export const FlowView = Schema.Struct({
   flow: Schema.Literals(["accounting_points", "hilltop", "streams"]),
-  /** By the bounds of `/health/progress`: red is past one of them, amber wants a look. */
-  colour: Schema.Literals(["green", "amber", "red"]),
+  colour: Schema.Literals(["green", "amber", "red"]).annotate({
+    description: "By the bounds of `/health/progress`: red is past one of them, amber wants a look."
+  }),
   sentence: Schema.String,
   causes: Schema.Array(Schema.String)
-})
+}).annotate({ identifier: "Flow" })
 export type FlowView = typeof FlowView.Type
 
 export const lanes = ["pending", "never_synced", "longest_unsynced", "failing", "running"] as const
@@ -72,7 +79,7 @@ export const AccountingPointsView = Schema.Struct({
       reporters: Schema.Int
     })
   })
-})
+}).annotate({ identifier: "AccountingPointsOverview" })
 export type AccountingPointsView = typeof AccountingPointsView.Type
 
 export const serverStates = ["left_alone", "probed", "resting", "slowed", "well", "idle"] as const
@@ -95,7 +102,7 @@ export const ServerView = Schema.Struct({
   set_aside: Count,
   failing: Count,
   source_ids: Schema.Array(Schema.Int)
-})
+}).annotate({ identifier: "Server", description: "How a Hilltop server is doing." })
 export type ServerView = typeof ServerView.Type
 
 export const HilltopView = Schema.Struct({
@@ -118,27 +125,26 @@ export const HilltopView = Schema.Struct({
   in_flight: Schema.Int,
   failing: Count,
   set_aside: Schema.Array(Schema.Struct({ reason: Schema.NullOr(SetAsideReason), tasks: Count }))
-})
+}).annotate({ identifier: "HilltopOverview" })
 export type HilltopView = typeof HilltopView.Type
 
 export const GroupView = Schema.Struct({
   group: Schema.String,
   topic: Schema.String,
-  records_behind: Schema.Finite,
+  records_behind: Schema.Int,
   oldest_unread_seconds: Schema.NullOr(Schema.Finite),
   partitions: Schema.Array(
-    Schema.Struct({ partition: Schema.Int, next: Schema.Finite, end: Schema.Finite, behind: Schema.Finite })
+    Schema.Struct({ partition: Schema.Int, next: Schema.Int, end: Schema.Int, behind: Schema.Int })
   )
-})
+}).annotate({ identifier: "ReaderGroup", description: "How far the readers of a topic are." })
 export const StreamsView = Schema.Struct({
   kafka: Schema.Boolean,
   groups: Schema.Array(GroupView),
-  dead_letters: Schema.Array(
-    Schema.Struct({ topic: Schema.String, count: Schema.Finite, not_redriven: Schema.Finite })
-  ),
-  /** Why what is shown is not of now, or not there. */
-  problem: Schema.NullOr(Schema.String)
-})
+  dead_letters: Schema.Array(Schema.Struct({ topic: Schema.String, count: Schema.Int, not_redriven: Schema.Int })),
+  problem: Schema.NullOr(Schema.String).annotate({
+    description: "Why what is shown is not of now, or not there."
+  })
+}).annotate({ identifier: "Streams", description: "How far the streams are." })
 export type StreamsView = typeof StreamsView.Type
 
 export const Overview = Schema.Struct({
@@ -150,5 +156,5 @@ export const Overview = Schema.Struct({
   hilltop: HilltopView,
   streams: StreamsView,
   observations: Schema.Struct({ sites: Count, series: Count })
-})
+}).annotate({ identifier: "Overview", description: "A snapshot." })
 export type Overview = typeof Overview.Type

@@ -11,19 +11,23 @@ import { problems } from "./Problems.ts"
 
 const events = Schema.String.annotate({
   description:
-    "Server-sent events: `overview` with the snapshot, `unavailable` in place of one that could not be read, `end`"
+    "Server-sent events: `overview` with a snapshot (the JSON of `Overview`), `unavailable` in place of one that could not be read, `end`.",
+  examples: ["event: end\ndata: {}\n\n"]
 }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
 const overview = HttpApiGroup.make("overview")
+  .annotateMerge(OpenApi.annotations({ title: "Overview", description: "How everything does, with its figures." }))
   .add(
     HttpApiEndpoint.get("read", "/overview", { success: Overview, error: problems[503] }).annotateMerge(
       OpenApi.annotations({
+        identifier: "readOverview",
         summary: "How both flows and the streams do",
         description: "A number says whether it is exact, at least so much, or an estimate from a sample."
       })
     ),
     HttpApiEndpoint.get("follow", "/overview/events", { success: events, error: problems[503] }).annotateMerge(
       OpenApi.annotations({
+        identifier: "followOverview",
         summary: "Follow how both flows and the streams do",
         description: [
           "A snapshot at once, and another every 5 s, until the instance drains or an hour is over; then an event `end`, and the stream",
@@ -38,12 +42,18 @@ const overview = HttpApiGroup.make("overview")
   .middleware(Authorization)
 
 const keys = HttpApiGroup.make("apiKeys")
+  .annotateMerge(OpenApi.annotations({ title: "Keys", description: "What a key is good for." }))
   .add(
     HttpApiEndpoint.get("read", "/api_key", {
       success: Schema.Struct({
-        scopes: Schema.Array(Schema.Struct({ scope: Schema.Literals(scopes), name: Schema.String }))
-      })
-    }).annotateMerge(OpenApi.annotations({ summary: "What the key that is shown is good for" }))
+        scopes: Schema.Array(
+          Schema.Struct({
+            scope: Schema.Literals(scopes),
+            name: Schema.String.annotate({ description: "By which it is known in the log and the audit trail." })
+          })
+        )
+      }).annotate({ identifier: "KeyScopes", description: "The scopes of the key." })
+    }).annotateMerge(OpenApi.annotations({ identifier: "readKey", summary: "What the key that is shown is good for" }))
   )
   .annotate(RequiredScope, scopes)
   .middleware(KnownQuery)

@@ -47,44 +47,74 @@ export type ProblemKind = keyof typeof catalogue
 
 const contentType = "application/problem+json"
 
+/** What `type` begins with. */
+const urn = "urn:penstock:problem:"
+
+const typesOf = (status: number): ReadonlyArray<string> =>
+  Object.entries(catalogue).flatMap(([kind, known]) => (known.status === status ? [`${urn}${kind}`] : []))
+
+const Title = Schema.String.annotate({ description: "The kind of problem in words." })
+const Detail = Schema.String.annotate({
+  description: "The rule that was broken; all of them where there are several. It repeats nothing that was sent."
+})
+const TraceId = Schema.String.annotate({
+  description: "The trace that the request belongs to, as in `traceparent` and in the log.",
+  examples: ["4bf92f3577b34da6a3ce929d0e0e4736"]
+})
+
 const declared = <const Status extends number, Headers extends Schema.Struct.Fields>(
   status: Status,
+  identifier: string,
   description: string,
   headers: Headers
 ) =>
   HttpApiSchema.WithHeaders(
     Schema.Struct({
-      type: Schema.String,
-      title: Schema.String,
+      type: Schema.String.annotate({
+        format: "uri",
+        description: `The kind of problem: ${typesOf(status)
+          .map((type) => `\`${type}\``)
+          .join(", ")}. There may be more.`,
+        examples: typesOf(status)
+      }),
+      title: Title,
       status: Schema.Literal(status),
-      detail: Schema.String,
-      trace_id: Schema.String
+      detail: Detail,
+      trace_id: TraceId
     })
-      .annotate({ description })
+      .annotate({ identifier, description })
       .pipe(HttpApiSchema.asJson({ contentType }), HttpApiSchema.status(status)),
     headers
   )
 
-const RetryAfter = { "retry-after": Schema.Int }
-const Challenge = { "www-authenticate": Schema.String }
+const RetryAfter = {
+  "retry-after": Schema.Int.annotate({ description: "After how many seconds to ask again.", examples: [1] })
+}
+const challenge = Schema.String.annotate({
+  description: "Which key is needed, as RFC 6750 has it.",
+  examples: [`Bearer realm="penstock"`]
+})
+const Challenge = { "www-authenticate": challenge }
 
 /** The problems an endpoint may declare, by status, with the headers that come with them. */
 export const problems = {
-  400: declared(400, "A field is missing or malformed.", {}),
-  401: declared(401, "No valid key.", Challenge),
-  403: declared(403, "The key or the end user does not give access.", {
-    "www-authenticate": Schema.optionalKey(Schema.String)
+  400: declared(400, "MalformedRequest", "Something of the request is missing or malformed.", {}),
+  401: declared(401, "Unauthorized", "No key was shown, or none that is valid.", Challenge),
+  403: declared(403, "Forbidden", "The key is not of a scope that is needed, or this is not the end user.", {
+    "www-authenticate": Schema.optionalKey(challenge)
   }),
-  404: declared(404, "Unknown.", {}),
-  405: declared(405, "The resource has no such method.", { allow: Schema.String }),
-  409: declared(409, "It contradicts what is here.", {}),
-  413: declared(413, "The body is larger than 1 MiB.", {}),
-  415: declared(415, "The body is of a media type that is not read here.", {}),
-  429: declared(429, "Too many tries.", RetryAfter),
-  500: declared(500, "A defect of the service.", {}),
-  502: declared(502, "The adapter is needed and cannot be used.", RetryAfter),
-  503: declared(503, "Try again later.", RetryAfter),
-  504: declared(504, "The adapter is needed and did not answer in time.", RetryAfter)
+  404: declared(404, "NotFound", "There is no such thing here.", {}),
+  405: declared(405, "MethodNotAllowed", "The resource has no such method.", {
+    allow: Schema.String.annotate({ description: "The methods there are." })
+  }),
+  409: declared(409, "Conflict", "It contradicts what is here.", {}),
+  413: declared(413, "BodyTooLarge", "The body is larger than 1 MiB.", {}),
+  415: declared(415, "MediaTypeUnsupported", "The body is of a media type that is not read here.", {}),
+  429: declared(429, "TooManyTries", "Too many tries.", RetryAfter),
+  500: declared(500, "InternalError", "A defect of the service.", {}),
+  502: declared(502, "AdapterUnusable", "The adapter is needed and cannot be used.", RetryAfter),
+  503: declared(503, "Unavailable", "Try again later.", RetryAfter),
+  504: declared(504, "AdapterTooSlow", "The adapter is needed and did not answer in time.", RetryAfter)
 }
 
 /** Of endpoints that read a body. */
@@ -97,7 +127,7 @@ type HeadersArgument<K extends ProblemKind> =
   {} extends HeadersOf<K> ? [headers?: HeadersOf<K>] : [headers: HeadersOf<K>]
 
 const bodyOf = (kind: ProblemKind, detail: string, traceId: string) => ({
-  type: `urn:penstock:problem:${kind}`,
+  type: `${urn}${kind}`,
   title: catalogue[kind].title,
   status: catalogue[kind].status,
   detail,

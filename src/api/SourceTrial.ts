@@ -6,12 +6,20 @@ import { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { sentenceOf, type Trial } from "../crawl/trySource.ts"
 import { HilltopAddress } from "./HilltopAdministration.ts"
 
-export const TrialRequest = Schema.Struct({ hts_url: HilltopAddress, configuration: SourceConfiguration })
+export const TrialRequest = Schema.Struct({
+  hts_url: HilltopAddress,
+  configuration: SourceConfiguration.annotate({
+    identifier: "TriedConfiguration",
+    description: "What would be asked of the server, and how much."
+  })
+}).annotate({ description: "A source before it is saved." })
 
 export const TrialView = Schema.Struct({
   answers: Schema.Boolean,
-  /** For people: `answers, 312 sites, 41 have Rainfall`. */
-  sentence: Schema.String,
+  sentence: Schema.String.annotate({
+    description: "For people.",
+    examples: ["answers, 312 sites, 41 have Rainfall"]
+  }),
   problem: Schema.NullOr(Schema.String),
   sites: Schema.NullOr(Schema.Int),
   located_sites: Schema.NullOr(Schema.Int),
@@ -19,14 +27,15 @@ export const TrialView = Schema.Struct({
   measurements: Schema.Array(
     Schema.Struct({
       name: Schema.String,
-      /** Null where that could not be told, with the problem. */
-      sites: Schema.NullOr(Schema.Int),
+      sites: Schema.NullOr(Schema.Int).annotate({
+        description: "Null where that could not be told, with the problem."
+      }),
       problem: Schema.NullOr(Schema.String)
     })
   ),
   requests: Schema.Int,
   millis: Schema.Finite
-})
+}).annotate({ identifier: "Trial", description: "What the source would find." })
 
 export const trialView = (trial: Trial): typeof TrialView.Type => ({
   answers: trial.problem === undefined,

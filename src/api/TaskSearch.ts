@@ -11,12 +11,13 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { type TaskStatus, TaskView } from "./HilltopAdministration.ts"
 
 const named = {
-  /** Null where the task is of no site, or was queued by hand. */
-  site_name: Schema.NullOr(Schema.String),
+  site_name: Schema.NullOr(Schema.String).annotate({
+    description: "Null where the task is of no site, or was queued by hand."
+  }),
   measurement_name: Schema.NullOr(Schema.String)
 }
 
-export const FoundTask = Schema.Struct({ ...TaskView.fields, ...named })
+export const FoundTask = Schema.Struct({ ...TaskView.fields, ...named }).annotate({ identifier: "FoundTask" })
 export type FoundTask = typeof FoundTask.Type
 
 /** How its server is doing. */
@@ -27,26 +28,23 @@ export const TaskServer = Schema.Struct({
   recent_millis: Schema.Finite,
   usual_millis: Schema.Finite,
   failures: Schema.Int,
-  /** Until then it is asked nothing. */
-  asked_again_at: Schema.NullOr(Instant)
-})
+  asked_again_at: Schema.NullOr(Instant).annotate({ description: "Until then it is asked nothing." })
+}).annotate({ identifier: "TaskServer", description: "How the server of a task is doing." })
 
 export const WholeTask = Schema.Struct({
   ...FoundTask.fields,
   set_aside_at: Schema.NullOr(Instant),
   created_at: Instant,
-  /** Negative: so long ago. */
-  due_in_seconds: Schema.Finite,
+  due_in_seconds: Schema.Finite.annotate({ description: "Negative: so long ago." }),
   source: Schema.Struct({
     id: Schema.Int,
     council_id: Schema.Int,
-    /** Without query and secrets. */
-    address: Schema.String,
+    address: Schema.String.annotate({ description: "Without query and secrets." }),
     paused: Schema.Boolean,
     problem: Schema.NullOr(Schema.String)
   }),
   server: Schema.NullOr(TaskServer)
-})
+}).annotate({ identifier: "WholeTask", description: "The task with its runs, its source and its server." })
 export type WholeTask = typeof WholeTask.Type
 
 export interface TaskQuery {

@@ -8,13 +8,19 @@ import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { InTime } from "./InTime.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Redriven } from "./HilltopApi.ts"
-import { storable } from "./Malformed.ts"
+import { BodyExamples } from "./OpenApiDocument.ts"
 import { StreamsView } from "./Overview.ts"
 import { PageOf } from "./paging.ts"
 import { bodyProblems, problems } from "./Problems.ts"
 
-const Topic = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9._-]{1,249}$/), storable)
-const Offset = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+const Topic = Schema.String.annotate({
+  description: "The topic that records were set aside from.",
+  examples: ["hilltop_raw"]
+}).check(Schema.isPattern(/^[A-Za-z0-9._-]{1,249}$/u))
+const Offset = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })).annotate({
+  description: "Among the records that were set aside from the topic.",
+  examples: [0]
+})
 
 /** Dead letters that one request sends again. */
 export const mostLetters = 200
@@ -23,55 +29,67 @@ export const mostShown = 100_000
 export const defaultLetters = 50
 
 const letterFields = {
-  /** The topic that the record was set aside from. */
-  topic: Schema.String,
-  /** Among the dead letters of the topic. */
-  offset: Schema.Finite,
+  topic: Schema.String.annotate({ description: "The topic that the record was set aside from." }),
+  offset: Schema.Int.annotate({ description: "Among the dead letters of the topic." }),
   set_aside_at: Instant,
   reason: Schema.NullOr(Schema.String),
   source_partition: Schema.NullOr(Schema.Int),
-  source_offset: Schema.NullOr(Schema.Finite),
+  source_offset: Schema.NullOr(Schema.Int),
   key: Schema.String,
   value_bytes: Schema.Int,
   redriven_at: Schema.NullOr(Instant),
-  /** The name of the key that it was asked with. */
-  redriven_by: Schema.NullOr(Schema.String)
+  redriven_by: Schema.NullOr(Schema.String).annotate({ description: "The name of the key that it was asked with." })
 }
-export const LetterView = Schema.Struct(letterFields)
+export const LetterView = Schema.Struct(letterFields).annotate({
+  identifier: "DeadLetter",
+  description: "A record that was set aside."
+})
 export type LetterView = typeof LetterView.Type
 
 export const WholeLetter = Schema.Struct({
   ...letterFields,
-  /** Its beginning, where it is long. Runs of 11 digits are blotted out. */
-  value: Schema.String,
+  value: Schema.String.annotate({ description: "Its beginning, where it is long. Runs of 11 digits are blotted out." }),
   value_cut: Schema.Boolean,
   headers: Schema.Record(Schema.String, Schema.String)
-})
+}).annotate({ identifier: "WholeDeadLetter", description: "A record that was set aside, with its value." })
 export type WholeLetter = typeof WholeLetter.Type
 
 const oneLetter = { topic: Topic, offset: Offset }
 
 const looking = HttpApiGroup.make("topics")
+  .annotateMerge(
+    OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." })
+  )
   .add(
     HttpApiEndpoint.get("read", "/topic", { success: StreamsView, error: problems[503] }).annotateMerge(
-      OpenApi.annotations({ summary: "How far the readers of each topic are, by partition" })
+      OpenApi.annotations({ identifier: "readTopics", summary: "How far the readers of each topic are, by partition" })
     ),
     HttpApiEndpoint.get("letters", "/topic/dead_letter", {
       query: {
         topic: Topic,
-        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostLetters }))),
-        cursor: Schema.optionalKey(Offset)
+        limit: Schema.optionalKey(
+          Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostLetters })).annotate({
+            description: `How many at most; ${defaultLetters} unless said.`,
+            examples: [10]
+          })
+        ),
+        cursor: Schema.optionalKey(
+          Offset.annotate({ description: "Where to go on: `next_cursor` of the page before.", examples: [1] })
+        )
       },
       success: PageOf(LetterView),
       error: [problems[404], problems[503]]
     }).annotateMerge(
-      OpenApi.annotations({ summary: "List the records of a topic that were set aside, the newest first" })
+      OpenApi.annotations({
+        identifier: "listDeadLetters",
+        summary: "List the records of a topic that were set aside, the newest first"
+      })
     ),
     HttpApiEndpoint.get("letter", "/topic/dead_letter/:topic/:offset", {
       params: oneLetter,
       success: WholeLetter,
       error: [problems[404], problems[503]]
-    }).annotateMerge(OpenApi.annotations({ summary: "Read a record that was set aside" }))
+    }).annotateMerge(OpenApi.annotations({ identifier: "readDeadLetter", summary: "Read a record that was set aside" }))
   )
   .annotate(RequiredScope, ["read", "admin"])
   .middleware(KnownQuery)
@@ -79,6 +97,9 @@ const looking = HttpApiGroup.make("topics")
   .middleware(Authorization)
 
 const redriving = HttpApiGroup.make("deadLetters")
+  .annotateMerge(
+    OpenApi.annotations({ title: "Topics", description: "How far the streams are, and what was set aside." })
+  )
   .add(
     HttpApiEndpoint.post("redrive", "/topic/dead_letter/:topic/:offset/redrive", {
       params: oneLetter,
@@ -86,20 +107,24 @@ const redriving = HttpApiGroup.make("deadLetters")
       error: [problems[404], problems[503]]
     }).annotateMerge(
       OpenApi.annotations({
+        identifier: "redriveDeadLetter",
         summary: "Send a record to its topic again",
         description: "After the fix of what it failed by. Twice is allowed: what is in the topic is read again."
       })
     ),
     HttpApiEndpoint.post("redriveAll", "/topic/dead_letter/redrive", {
-      payload: Schema.Struct({ topic: Topic }),
+      payload: Schema.Struct({ topic: Topic }).annotate({ identifier: "DeadLettersOf" }),
       success: Redriven,
       error: [problems[404], ...bodyProblems, problems[503]]
-    }).annotateMerge(
-      OpenApi.annotations({
-        summary: "Send again what was set aside and was not sent again yet",
-        description: `The oldest first, up to ${mostLetters} in one request.`
-      })
-    )
+    })
+      .annotateMerge(
+        OpenApi.annotations({
+          identifier: "redriveDeadLetters",
+          summary: "Send again what was set aside and was not sent again yet",
+          description: `The oldest first, up to ${mostLetters} in one request.`
+        })
+      )
+      .annotate(BodyExamples, { "application/json": { "Of one topic": { topic: "hilltop_raw" } } })
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)

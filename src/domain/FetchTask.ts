@@ -11,7 +11,7 @@ export const RequestType = Schema.Literals([
   "MEASUREMENTS_LIST",
   "MEASUREMENT_DATA",
   "MEASUREMENT_DATA_LATEST"
-])
+]).annotate({ identifier: "RequestType", description: "What is asked of a Hilltop server." })
 export type RequestType = typeof RequestType.Type
 
 export const FetchResult = Schema.Literals([
@@ -77,7 +77,11 @@ export type TaskRun = typeof TaskRun.Type
  * - `divided`: its answer is too large; tasks for parts of it run in its place
  * - `renamed`: its series only answers under its qualified name; a task that asks by that runs in its place
  */
-export const SetAsideReason = Schema.Literals(["lost", "excluded", "unwanted", "divided", "renamed"])
+export const SetAsideReason = Schema.Literals(["lost", "excluded", "unwanted", "divided", "renamed"]).annotate({
+  identifier: "SetAsideReason",
+  description:
+    "Why a task rests: `lost` by its workers too often, its site `excluded`, `unwanted` now, `divided` into smaller ones, or `renamed`, since its series only answers under another name."
+})
 export type SetAsideReason = typeof SetAsideReason.Type
 
 /** How many runs the history of a task keeps. */

@@ -5,6 +5,7 @@
  * person, and what looks like a mistyped GSRN may be one too.
  */
 import { Schema } from "effect"
+import { exampleClaim, exampleGsrn, exampleUnit } from "./ExampleNumbers.ts"
 
 /** The GS1 check digit of the digits before it: weights 3 and 1 alternate from the right. */
 export const gs1CheckDigit = (digits: string): number => {
@@ -18,10 +19,16 @@ export const gs1CheckDigit = (digits: string): number => {
 const hasGs1CheckDigit = (text: string) => gs1CheckDigit(text.slice(0, -1)) === text.charCodeAt(text.length - 1) - 48
 
 /** Global Service Relation Number of an accounting point: 18 digits, the first not 0, the last a GS1 check digit. */
-export const Gsrn = Schema.String.check(
-  Schema.isPattern(/^[1-9][0-9]{17}$/u, { message: "must be a GSRN: 18 digits, the first not 0" }),
-  Schema.makeFilter((text: string) => hasGs1CheckDigit(text) || "must be a GSRN with a valid GS1 check digit")
-).pipe(Schema.brand("Gsrn"))
+export const Gsrn = Schema.String.annotate({
+  description: "An accounting point: 18 digits, the first not 0, the last the GS1 check digit of those before it.",
+  examples: [exampleGsrn]
+})
+  .check(
+    Schema.isPattern(/^[1-9][0-9]{17}$/u, { message: "must be a GSRN: 18 digits, the first not 0" }),
+    Schema.makeFilter((text: string) => hasGs1CheckDigit(text) || "must be a GSRN with a valid GS1 check digit")
+  )
+  .annotate({ identifier: "Gsrn" })
+  .pipe(Schema.brand("Gsrn"))
 export type Gsrn = typeof Gsrn.Type
 
 /** Global Location Number of an energy supplier: 13 digits, the first not 0. */
@@ -51,16 +58,25 @@ export const EndUserClaim = Schema.String.check(
   })
 )
   .annotate({
+    identifier: "EndUserClaim",
     description:
-      "A person's birth date as DDMMYY, which is compared with the first six digits of the personal number, or an organisation number of nine digits. What counts are those digits: for a D-number the day is the day of birth plus 40, so 1 January 1990 is 410190."
+      "A person's birth date as DDMMYY, which is compared with the first six digits of the personal number, or an organisation number of nine digits. What counts are those digits: for a D-number the day is the day of birth plus 40, so 1 January 1990 is 410190.",
+    examples: [exampleClaim]
   })
   .pipe(Schema.brand("EndUserClaim"))
 export type EndUserClaim = typeof EndUserClaim.Type
 
 /** Business id of a controllable unit: a version 4 UUID in lower case. */
-export const ControllableUnitId = Schema.String.check(
-  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u, {
-    message: "must be a version 4 UUID in lower case"
+export const ControllableUnitId = Schema.String.annotate({ format: "uuid" })
+  .check(
+    Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u, {
+      message: "must be a version 4 UUID in lower case"
+    })
+  )
+  .annotate({
+    identifier: "ControllableUnitId",
+    description: "A controllable unit: a version 4 UUID in lower case.",
+    examples: [exampleUnit]
   })
-).pipe(Schema.brand("ControllableUnitId"))
+  .pipe(Schema.brand("ControllableUnitId"))
 export type ControllableUnitId = typeof ControllableUnitId.Type

@@ -56,17 +56,27 @@ export const formatPreciseInstant = (instant: Instant): string => {
   return whole.replace("Z", `${String(micros % 1000).padStart(3, "0")}Z`)
 }
 
-const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (instant: Instant) => string) =>
-  Schema.String.pipe(
+const textRule = "must be an RFC 3339 time with an offset"
+
+/** What a text is that `parseInstant` reads, for readers of schemas. */
+export const instantText = {
+  format: "date-time",
+  description: "RFC 3339 with an offset, `Z` or `+12:00`; of the years 1 to 9999, and of seconds up to 59.",
+  examples: ["2026-01-01T00:00:00Z"]
+} as const
+
+const rfc3339Text = (
+  source: Schema.String,
+  parse: (text: string) => Option.Option<Instant>,
+  format: (instant: Instant) => string
+) =>
+  source.pipe(
     Schema.decodeTo(
       Schema.Finite,
       SchemaTransformation.transformEffect({
         decode: (text: string, options) =>
           Option.match(parse(text), {
-            onNone: () =>
-              Effect.fail(
-                new SchemaIssue.InvalidValue({ message: "must be an RFC 3339 time with an offset" }, text, options)
-              ),
+            onNone: () => Effect.fail(new SchemaIssue.InvalidValue({ message: textRule }, text, options)),
             onSome: (instant) => Effect.succeed(instant)
           }),
         encode: (instant) => Effect.succeed(format(instant))
@@ -75,10 +85,22 @@ const rfc3339Text = (parse: (text: string) => Option.Option<Instant>, format: (i
   )
 
 /** RFC 3339 text with an offset to milliseconds and back (as UTC). */
-export const Instant = rfc3339Text(parseInstant, formatInstant)
+export const Instant = rfc3339Text(
+  Schema.String.annotate({ ...instantText, identifier: "Instant" }),
+  parseInstant,
+  formatInstant
+)
 
 /** The same to microseconds. */
-export const PreciseInstant = rfc3339Text(parsePreciseInstant, formatPreciseInstant)
+export const PreciseInstant = rfc3339Text(
+  Schema.String.annotate({
+    ...instantText,
+    identifier: "PreciseInstant",
+    description: `${instantText.description} Kept to the microsecond.`
+  }),
+  parsePreciseInstant,
+  formatPreciseInstant
+)
 
 /** RFC 3339 text of the bounds of what holds, by `parseBound`. */
-export const Bound = rfc3339Text(parseBound, formatInstant)
+export const Bound = rfc3339Text(Schema.String, parseBound, formatInstant)

@@ -9,9 +9,14 @@ import { type Instant, isCalendarDay } from "./Instant.ts"
 const oslo = DateTime.zoneMakeNamedUnsafe("Europe/Oslo")
 
 /** A calendar date without a time, `YYYY-MM-DD`. */
-export const PlainDate = Schema.String.check(
-  Schema.makeFilter((text: string) => isCalendarDay(text) || "must be a calendar date as YYYY-MM-DD")
-).pipe(Schema.brand("PlainDate"))
+export const PlainDate = Schema.String.annotate({
+  format: "date",
+  description: "A calendar date, `YYYY-MM-DD`, of the years 1 to 9999.",
+  examples: ["2026-01-01"]
+})
+  .check(Schema.makeFilter((text: string) => isCalendarDay(text) || "must be a calendar date as YYYY-MM-DD"))
+  .annotate({ identifier: "PlainDate" })
+  .pipe(Schema.brand("PlainDate"))
 export type PlainDate = typeof PlainDate.Type
 
 /** Remembers the last thousand answers: the calendar is asked for at every sync, 0.1 ms a time, about the same few days. */

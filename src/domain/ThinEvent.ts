@@ -20,15 +20,25 @@ export const furthestAhead = 5 * 60
 
 export const tooFarAhead = "the time is more than 5 minutes in the future"
 
-export const PlainEvent = Schema.Struct({ gsrn: Gsrn, occurred_at: PreciseInstant })
+export const PlainEvent = Schema.Struct({ gsrn: Gsrn, occurred_at: PreciseInstant }).annotate({
+  identifier: "PlainEvent",
+  description: "The accounting point changed at this time, which is no more than 5 minutes ahead."
+})
+
+const text = (description: string, example: string) =>
+  Schema.NonEmptyString.annotate({ description, examples: [example] })
 
 export const CloudEvent = Schema.Struct({
   specversion: Schema.Literal("1.0"),
-  id: Schema.NonEmptyString,
-  source: Schema.NonEmptyString,
-  type: Schema.NonEmptyString,
+  id: text("Of the event at its source.", "1"),
+  source: text("Who tells it.", "https://adapter.example"),
+  type: text("Whichever: every event means that the accounting point changed.", "accounting_point.changed"),
   subject: Gsrn,
   time: PreciseInstant
+}).annotate({
+  identifier: "CloudEvent",
+  description:
+    "CloudEvents 1.0: the accounting point `subject` changed at `time`, which is no more than 5 minutes ahead. Further attributes and `data` are ignored."
 })
 
 /**

@@ -38,9 +38,13 @@ const fault = (text: string): string | undefined => {
 }
 
 /** The address of a Hilltop file, such as `https://hilltop.example.nz/data.hts`, as the operator wrote it. */
-export const HtsUrl = Schema.String.check(Schema.makeFilter(fault, { expected: "an http(s) address" })).pipe(
-  Schema.brand("HtsUrl")
-)
+export const HtsUrl = Schema.String.annotate({
+  description:
+    "The address of the Hilltop file, http or https: at most 1000 characters, none of them a control character, without user name, password, `Service` and `Request`.",
+  examples: ["https://hilltop.example.nz/data.hts"]
+})
+  .check(Schema.makeFilter(fault, { expected: "an http(s) address" }))
+  .pipe(Schema.brand("HtsUrl"))
 export type HtsUrl = typeof HtsUrl.Type
 
 const BARE = /%(2F|3F|3A|40|24|2C|3B)/g

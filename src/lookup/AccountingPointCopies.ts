@@ -9,7 +9,10 @@ import type { Gsrn } from "../domain/Identifiers.ts"
 import { Instant } from "../domain/Instant.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
-const validity = { valid_from: Instant, valid_to: Schema.NullOr(Instant) }
+const validity = {
+  valid_from: Instant,
+  valid_to: Schema.NullOr(Instant).annotate({ description: "Excluded; null while it lasts." })
+}
 
 export const AccountingPointCopy = Schema.Struct({
   id: Schema.Int,
@@ -19,8 +22,7 @@ export const AccountingPointCopy = Schema.Struct({
     Schema.Struct({
       id: Schema.Int,
       type: EntityType,
-      /** Of organisations only. */
-      business_id: Schema.optionalKey(Schema.String),
+      business_id: Schema.optionalKey(Schema.String.annotate({ description: "Of organisations only." })),
       ...validity
     })
   ),
@@ -34,9 +36,14 @@ export const AccountingPointCopy = Schema.Struct({
     last_event_at: Schema.NullOr(Instant),
     failures: Schema.Int,
     next_attempt_at: Schema.NullOr(Instant),
-    /** Kind of the last failure, as long as it was not made good. */
-    last_error: Schema.NullOr(Schema.String)
+    last_error: Schema.NullOr(Schema.String).annotate({
+      description: "Kind of the last failure, as long as it was not made good."
+    })
   })
+}).annotate({
+  identifier: "AccountingPointCopy",
+  description:
+    "The copy as it is now, its timelines in order of time, and how its sync goes. A person appears as an internal id."
 })
 export type AccountingPointCopy = typeof AccountingPointCopy.Type
 

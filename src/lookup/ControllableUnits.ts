@@ -6,6 +6,10 @@ import type { UnitRegistration } from "../domain/ControllableUnit.ts"
 import type { ControllableUnitId } from "../domain/Identifiers.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
+export const TechnicalResource = Schema.Struct({ id: Schema.Int, name: Schema.String }).annotate({
+  identifier: "TechnicalResource"
+})
+
 /** A unit as it is registered. */
 export const RegisteredUnit = Schema.Struct({
   id: Schema.Int,
@@ -14,8 +18,8 @@ export const RegisteredUnit = Schema.Struct({
   status: Schema.Literals(["new", "active", "inactive", "terminated"]),
   start_date: Schema.NullOr(Schema.String),
   accounting_point: Schema.Struct({ id: Schema.Int, business_id: Schema.String }),
-  technical_resources: Schema.Array(Schema.Struct({ id: Schema.Int, name: Schema.String }))
-})
+  technical_resources: Schema.Array(TechnicalResource)
+}).annotate({ identifier: "RegisteredUnit", description: "The controllable unit as it is registered now." })
 export type RegisteredUnit = typeof RegisteredUnit.Type
 
 export interface PutUnit {

@@ -312,7 +312,7 @@ it.layer(layer, { excludeTestServices: true })("the entrance", (it) => {
         const operation = document.paths[template]?.[method.toLowerCase()]
         assert.isDefined(operation, `${method} ${template}`)
         assert.includeMembers(Object.keys(operation!.responses), ["400", "401", "403", "500", "503"])
-        assert.lengthOf(operation!.security, 1)
+        assert.isNotEmpty(operation!.security)
       }
       assert.includeMembers(Object.keys(document.paths["/controllable_unit/lookup"]!["post"]!.responses), [
         "200",
