@@ -25,9 +25,13 @@ const idOf = (what: string) =>
 const rule = "must be an RFC 3339 time with an offset, such as 2026-08-01T00:00:00+12:00 or 2026-07-31T12:00:00Z"
 
 /** As it is in the query of an address. */
-const queryInstant = (description: string) =>
+const queryInstant = (description: string, example: string) =>
   Schema.optionalKey(
-    Schema.String.annotate({ ...instantText, description: `${description} ${instantText.description}` }).pipe(
+    Schema.String.annotate({
+      ...instantText,
+      description: `${description} ${instantText.description}`,
+      examples: [example]
+    }).pipe(
       Schema.decodeTo(
         Schema.Finite,
         SchemaTransformation.transformEffect({
@@ -43,11 +47,14 @@ const queryInstant = (description: string) =>
   )
 
 const range = {
-  from: queryInstant("Included."),
-  to: queryInstant("Excluded, and not before `from`.")
+  from: queryInstant("Included.", "2026-01-01T00:00:00+12:00"),
+  to: queryInstant("Excluded, and not before `from`.", "2027-01-01T00:00:00+12:00")
 }
-const asOf = queryInstant("What was known then; without it, what is known now.")
-const after = queryInstant("The time after which to go on: `next_cursor` of the page before.")
+const asOf = queryInstant("What was known then; without it, what is known now.", "2027-01-01T00:00:00Z")
+const after = queryInstant(
+  "The time after which to go on: `next_cursor` of the page before.",
+  "2026-01-01T00:00:00+12:00"
+)
 const limitTo = (most: number, usual: number, what: string) =>
   Schema.optionalKey(
     Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })).annotate({
