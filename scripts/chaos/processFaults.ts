@@ -11,9 +11,12 @@ import { type ChaosShape, type ChaosWorld, type FaultKind, numbered, numberIn, o
 import type { ChaosInstance } from "./ChaosInstance.ts"
 
 const each = ({ instances }: ChaosShape) => numbered("instance", instances)
+const sparesLookups: FaultKind["spares"] = (target, { instances }) => ({
+  lookupsAt: othersThan(numberIn(target), instances)
+})
 const sparesOthers: FaultKind["spares"] = (target, { councils, instances }) => ({
   lookupsAt: othersThan(numberIn(target), instances),
-  councils: target === "instances" || instances < 2 ? [] : othersThan(0, councils)
+  councils: othersThan(0, councils)
 })
 
 const to =
@@ -51,12 +54,13 @@ const untilOvertaken = (sql: SqlClient.SqlClient) =>
     yield* Effect.sleep(heartbeats)
     // What the other one holds is settled meanwhile, or its lease was extended.
     const same = new Set((yield* leases).map(({ fence, until }) => `${fence} ${until}`))
-    const held = before.filter(({ fence, until }) => same.has(`${fence} ${until}`)).map(({ task }) => task)
+    const held = before.filter(({ fence, until }) => same.has(`${fence} ${until}`))
     if (held.length === 0) return 0
+    // By a run that was claimed after the lease of this one had ended.
     const settled = sql<{ n: number }>`
-      SELECT count(*)::int4 AS n FROM hilltop_fetch_tasks t JOIN settle_log s ON s.task = t.id
-      WHERE t.id = ANY(${held.map(String)}::int8[]) AND s.at > now() - interval '1 minute'
-        AND NOT EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id)`
+      SELECT count(*)::int4 AS n FROM unnest(${held.map(({ task }) => String(task))}::int8[],
+        ${held.map(({ until }) => String(until))}::float8[]) AS held (task, until)
+      WHERE EXISTS (SELECT FROM settle_log s WHERE s.task = held.task AND s.fetched_after >= to_timestamp(held.until))`
     yield* settled.pipe(
       Effect.repeat({ until: ([row]) => (row?.n ?? 0) > 0, schedule: Schedule.spaced("200 millis") }),
       Effect.timeoutOption("60 seconds")
@@ -80,7 +84,8 @@ export const processFaults = {
     // Longer than a lease and a claim last.
     longest: 22_000,
     inflict: to((instance, millis) => instance.pauseWhile(Effect.sleep(millis))),
-    spares: sparesOthers
+    // It may hold all places at a server until its leases end.
+    spares: sparesLookups
   },
   overtaken: {
     text: "standing still (SIGSTOP) until another one has done its tasks",
@@ -96,7 +101,8 @@ export const processFaults = {
         schedule: Schedule.spaced("500 millis")
       }).pipe(Effect.map((tasks) => `${tasks} tasks`))
     },
-    spares: sparesOthers
+    // It may hold all places at a server until its leases end.
+    spares: sparesLookups
   },
   "clock-ahead": {
     text: "its clock an hour ahead",

@@ -19,7 +19,7 @@ const statements = [
   `CREATE TRIGGER log_write AFTER UPDATE ON flex.accounting_point_sync FOR EACH ROW
   WHEN (ROW(NEW.version, NEW.last_synced_at, NEW.fetched_at) IS DISTINCT FROM ROW(OLD.version, OLD.last_synced_at, OLD.fetched_at))
   EXECUTE FUNCTION log_write()`,
-  `CREATE TABLE settle_log (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now(), task bigint, url text, fetched_before timestamptz,
+  `CREATE TABLE settle_log (id bigint GENERATED ALWAYS AS IDENTITY, task bigint, url text, fetched_before timestamptz,
     fetched_after timestamptz)`,
   `CREATE FUNCTION log_settle() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
