@@ -125,8 +125,9 @@ let documentsPrepared: ReadonlyArray<Prepared> | undefined
 const prepare = Effect.fnUntraced(function* (origin: string, documents: number) {
   if (documentsPrepared !== undefined) return documentsPrepared
   const client = yield* HilltopClient
+  const sink = yield* KafkaSink
   const at = formatInstant(yield* Clock.currentTimeMillis)
-  return (documentsPrepared = yield* Effect.forEach(Array.from({ length: documents }), (_, n) =>
+  documentsPrepared = yield* Effect.forEach(Array.from({ length: documents }), (_, n) =>
     Effect.gen(function* () {
       const councilId = 1 + ((n + 1) % 4)
       const hilltopBaseUrl = `${origin}/c${councilId}.hts`
@@ -136,7 +137,10 @@ const prepare = Effect.fnUntraced(function* (origin: string, documents: number) 
       const key: RawKey = { type: "MEASUREMENT_DATA", ...said, yearMonth: "2025-01" }
       return { key, url, bytes, raw: rawOf(key, url, readText(bytes).text) }
     }).pipe(Effect.scoped)
-  ))
+  )
+  // Whichever part comes first: there is something to read.
+  yield* sink.send(documentsPrepared.map(({ raw }) => raw))
+  return documentsPrepared
 })
 
 const rawOf = (key: RawKey, hilltopUrl: string, xml: string): OutgoingRecord => ({
