@@ -16,6 +16,8 @@ import refresh from "./0020_refresh.ts"
 import uselessServers from "./0021_useless_servers.ts"
 import eventTrace from "./0022_event_trace.ts"
 import page from "./0023_page.ts"
+import taskSearch from "./0026_task_search.ts"
+import monthShapes from "./0027_month_shapes.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -29,7 +31,9 @@ export const migrations = {
   "0020_refresh": refresh,
   "0021_useless_servers": uselessServers,
   "0022_event_trace": eventTrace,
-  "0023_page": page
+  "0023_page": page,
+  "0026_task_search": taskSearch,
+  "0027_month_shapes": monthShapes
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */
