@@ -125,6 +125,8 @@ export const GroupView = Schema.Struct({
   group: Schema.String,
   topic: Schema.String,
   records_behind: Schema.Finite,
+  /** False where so many wait at most. */
+  is_exact: Schema.Boolean,
   oldest_unread_seconds: Schema.NullOr(Schema.Finite),
   partitions: Schema.Array(
     Schema.Struct({ partition: Schema.Int, next: Schema.Finite, end: Schema.Finite, behind: Schema.Finite })
