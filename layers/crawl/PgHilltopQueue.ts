@@ -81,7 +81,8 @@ const readLeases = readEach("leases of Hilltop tasks", LeaseRow)
 const isOf = ({ row }: Unreadable, { fence }: typeof LeaseRow.Type): boolean =>
   Predicate.hasProperty(row, "fence") && row.fence === fence
 const moreTries = 3
-const beforeTrying = Duration.millis(10)
+/** 1, 5 and 25 ms: a statement of ours is over with most rows after the first. */
+const beforeTrying = (triesLeft: number) => Duration.millis(5 ** (moreTries - triesLeft))
 /** Beyond this many failures nothing changes; an operator may have written the greatest number there is. */
 const mostAttempts = 1_000_000
 
@@ -221,7 +222,7 @@ export const PgHilltopQueue = Layer.effect(
       const awake = settled.filter((each) => !takesWake(each)).map(({ task }) => task.id)
       const wake = (tries: number): Effect.Effect<void, SqlError.SqlError> =>
         Effect.flatMap(againAfterDeadlock(wakeStatement(sql, wakes, awake)), ([row]) =>
-          (row?.held ?? 0) === 0 || tries === 0 ? Effect.void : Effect.delay(wake(tries - 1), beforeTrying)
+          (row?.held ?? 0) === 0 || tries === 0 ? Effect.void : Effect.delay(wake(tries - 1), beforeTrying(tries))
         )
       return Effect.all([
         follows.length === 0 ? Effect.void : againAfterDeadlock(followStatement(sql, follows)),
@@ -321,7 +322,7 @@ export const PgHilltopQueue = Layer.effect(
         if (again.length === 0 || tries === 0) return Effect.succeed(unsettled)
         const lost = unsettled.filter((one) => one.again === undefined)
         return settle(again, tries - 1).pipe(
-          Effect.delay(beforeTrying),
+          Effect.delay(beforeTrying(tries)),
           Effect.map((rest) => [...lost, ...rest])
         )
       })

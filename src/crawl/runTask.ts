@@ -6,20 +6,11 @@
  * new (see `newsOf`) is not published again.
  */
 import { Array, Cause, Clock, Duration, Effect, Option, Random, Schedule } from "effect"
-import type {
-  ClaimedTask,
-  Failure,
-  FetchResult,
-  NewTask,
-  ServerAnswer,
-  SetAsideReason,
-  TaskRun
-} from "../domain/FetchTask.ts"
-import { formatInstant, type Instant } from "../domain/Instant.ts"
+import type { ClaimedTask, NewTask } from "../domain/FetchTask.ts"
+import type { Instant } from "../domain/Instant.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
-import { formatHilltopTime } from "../hilltop/Nzst.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
 import { askedPeriod } from "../hilltop/AskedRange.ts"
 import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
@@ -34,19 +25,11 @@ import { isSameData, keptList, keptSeries, newsOf } from "./newsOf.ts"
 import { rawRecord } from "./rawRecord.ts"
 import { type Reading, readDocument } from "./readDocument.ts"
 import { sameNote } from "./SiteNote.ts"
-import {
-  type Decision,
-  delayAfterDoubt,
-  delayAfterFailure,
-  delayWhileUnavailable,
-  type Look,
-  parseServer,
-  unusableDelay
-} from "./RefreshPolicy.ts"
+import { type Decision, delayAfterDoubt, type Look, parseServer, unusableDelay } from "./RefreshPolicy.ts"
 import { RefreshRule, type Rule } from "./RefreshRule.ts"
+import { failed, good, notRun, type Outcome, replaced, type Seen, settlementOf } from "./RunOutcome.ts"
 import type { Settlement } from "./Settlement.ts"
 import { answerOf } from "./serverAnswer.ts"
-import { isUnavailable } from "./unavailable.ts"
 import { usableSource } from "./usableSource.ts"
 import { wakings } from "./wakings.ts"
 import { whyUnwanted } from "./whyUnwanted.ts"
@@ -68,7 +51,7 @@ export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic:
     Effect.catchTags({
       HilltopFetchFailed: (failure) =>
         failure.movedTo === undefined
-          ? Effect.succeed(failed("FETCH_ERROR", failure.detail, failure.retryAfter))
+          ? Effect.succeed(failed("FETCH_ERROR", failure.detail, { retryAfter: failure.retryAfter ?? 0 }))
           : moved(task, failure.detail),
       HilltopResponseTooLarge: ({ limit }) => divided(task, `the answer is larger than ${limit} bytes`),
       RecordTooLarge: ({ bytes, limit }) => divided(task, `the message would be ${bytes} bytes, more than ${limit}`),
@@ -81,7 +64,7 @@ export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic:
           return failed("PARSE_ERROR", message)
         }),
       // Shown beside the source, which is no fault of the task.
-      UnusableSource: () => Effect.succeed<Outcome>({ kind: "not run" })
+      UnusableSource: () => Effect.succeed(notRun())
     }),
     Effect.catchCause((cause) =>
       Cause.hasInterrupts(cause) || Option.isSome(Cause.findErrorOption(cause))
@@ -94,7 +77,7 @@ export const runTask = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic:
             failed("UNKNOWN_ERROR", describe(cause))
           )
     ),
-    Effect.flatMap((outcome) => settlement(task, outcome, startedAt, seen))
+    Effect.flatMap((outcome) => settlementOf(task, outcome, startedAt, seen))
   )
 })
 
@@ -106,61 +89,13 @@ const judgeOf = Effect.fnUntraced(function* (task: ClaimedTask) {
     rule.decide(task.refresh ?? rule.fromHistory(task.runs), look, parseServer(task.server.knowledge), seed)
 })
 
-/** What is known of the answer, however far the run came; and how the run is judged that brings one. */
-interface Seen {
-  readonly decided: (look: Look) => Decision
-  bytes?: number
-  hash?: string
-  answer?: ServerAnswer | undefined
-  spoilt?: number
-  leftOut?: number
-  ahead?: number
-}
-type Outcome =
-  | {
-      readonly kind: "good"
-      readonly result: Exclude<FetchResult, Failure>
-      readonly hash: string
-      readonly digest?: string
-      readonly lastObserved: ReadonlyArray<Instant>
-      readonly added?: number
-      readonly revised?: boolean
-      readonly decision: Decision
-      readonly wakes?: Settlement["wakes"]
-      readonly follows?: Settlement["follows"]
-    }
-  | {
-      readonly kind: "failed"
-      readonly result: Failure
-      readonly detail: string
-      readonly retryAfter: number
-      /** Where the failure alone does not say it. */
-      readonly delay?: Effect.Effect<number>
-      readonly digest?: string
-    }
-  | {
-      readonly kind: "replaced"
-      readonly result: Failure
-      readonly detail: string
-      readonly reason: "divided" | "renamed"
-    }
-  | { readonly kind: "not run"; readonly reason?: SetAsideReason }
-
-const failed = (result: Failure, detail: string, retryAfter = 0): Outcome => ({
-  kind: "failed",
-  result,
-  detail,
-  retryAfter
-})
-
 /** Asks for the parts in place of the whole, which rests; what cannot be divided has failed. */
 const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
   const parts = partsOf(task)
   if (parts.length === 0) return failed("RESPONSE_TOO_LARGE", detail)
   const queue = yield* HilltopQueue
   yield* queue.enqueue(parts)
-  const result = "RESPONSE_TOO_LARGE"
-  return { kind: "replaced", result, detail, reason: "divided" } satisfies Outcome as Outcome
+  return replaced("RESPONSE_TOO_LARGE", detail, "divided")
 })
 
 /** Asks by the qualified name from now on, where the error calls for it: that task is another one, and this one rests. */
@@ -170,15 +105,14 @@ const renamed = Effect.fnUntraced(function* (task: ClaimedTask, message: string)
   const { details, requestType, sourceId } = task
   const queue = yield* HilltopQueue
   yield* queue.enqueue([{ sourceId, requestType, fetchUrl, details }])
-  return { kind: "replaced", result: "HILLTOP_ERROR", detail: message, reason: "renamed" } satisfies Outcome as Outcome
+  return replaced("HILLTOP_ERROR", message, "renamed")
 })
 
 /** The server wants to be asked elsewhere, which is for an operator to decide: all of its source waits for that. */
 const moved = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
   const sources = yield* HilltopSources
   yield* sources.report(task.sourceId, withoutSecrets(`${detail}: is that its hts_url?`, task.htsUrl))
-  const delay = Effect.succeed(Duration.toMillis(unusableDelay))
-  return { kind: "failed", result: "FETCH_ERROR", detail, retryAfter: 0, delay } satisfies Outcome as Outcome
+  return failed("FETCH_ERROR", detail, { delay: Effect.succeed(Duration.toMillis(unusableDelay)) })
 })
 
 /** Keeps what is known, and asks again soon; nothing when it was repeated until it is believed. */
@@ -187,20 +121,16 @@ const doubted = ({ previousDigest }: ClaimedTask, doubt: Doubt, now: Instant): O
   const notes = notesIn(previousDigest)
   const doubts = oneMore(notes.doubts, doubt, now)
   if (isBelieved(doubt, doubts, now)) return undefined
-  return {
-    kind: "failed",
-    result: "PARSE_ERROR",
-    detail: `doubtful: ${doubt.detail}`,
-    retryAfter: 0,
+  return failed("PARSE_ERROR", `doubtful: ${doubt.detail}`, {
     delay: delayAfterDoubt(doubts.times - 1),
     digest: withNotes(digestIn(previousDigest), { ...notes, doubts })
-  }
+  })
 }
 
 const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string, seen: Seen, startedAt: Instant) {
   const source = yield* usableSource({ ...task, id: task.sourceId })
   const reason = whyUnwanted(source)(task)
-  if (reason !== undefined) return { kind: "not run", reason } satisfies Outcome as Outcome
+  if (reason !== undefined) return notRun(reason)
   const client = yield* HilltopClient
   const { bytes, free, hash } = yield* answerOf(client.fetch(task.fetchUrl), (answer) => (seen.answer = answer))
   const answeredAt = yield* Clock.currentTimeMillis
@@ -210,13 +140,14 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     const known = keptSeries(task)
     const lastObserved = known?.last === undefined ? [] : [known.last]
     const decision = seen.decided(lookOfSameRows(task, startedAt, known))
-    const same = {
+    return good("UNCHANGED", {
+      hash,
+      lastObserved,
       added: 0,
       revised: false,
       digest: withoutDoubts(task),
       ...(yield* consequences(task, source, decision))
-    }
-    return { kind: "good", result: "UNCHANGED", hash, lastObserved, ...same } satisfies Outcome as Outcome
+    })
   }
   // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
   const tooLong = (least: number) =>
@@ -284,16 +215,14 @@ const understood = Effect.fnUntraced(function* (
             unchanged
           )
     )
-  return {
-    kind: "good",
+  return good(unchanged ? "UNCHANGED" : "SUCCESS", {
     ...(yield* consequences(task, source, decision)),
     follows: changedLeaders(rule, queued),
-    result: unchanged ? "UNCHANGED" : "SUCCESS",
     hash: answer.hash,
     digest: withNotes(digest, { spoilt: unchanged ? notesIn(task.previousDigest).spoilt : spoilt > 0 }),
     lastObserved,
     ...(series === undefined ? {} : { added: series.added, revised: series.revised })
-  } satisfies Outcome as Outcome
+  })
 })
 
 /** New series begin with what those beside them have learnt. */
@@ -363,69 +292,4 @@ const publish = Effect.fnUntraced(function* (record: OutgoingRecord) {
       Effect.retry({ schedule: untilSinkIsBack, while: (error) => error._tag === "SinkUnavailable" }),
       Effect.catchTag("SinkUnavailable", Effect.die)
     )
-})
-
-const settlement = Effect.fnUntraced(function* (task: ClaimedTask, outcome: Outcome, startedAt: Instant, seen: Seen) {
-  const now = yield* Clock.currentTimeMillis
-  if (outcome.kind === "not run") {
-    return {
-      task,
-      run: undefined,
-      delay: unusableDelay,
-      hash: undefined,
-      attempts: task.attempts,
-      setAside: outcome.reason
-    } satisfies Settlement as Settlement
-  }
-  const run: TaskRun = {
-    at: formatInstant(startedAt),
-    result: outcome.result,
-    hash: seen.hash ?? null,
-    millis: now - startedAt,
-    ...(seen.bytes === undefined ? {} : { bytes: seen.bytes }),
-    ...(seen.spoilt ? { spoilt: seen.spoilt } : {}),
-    ...(seen.leftOut ? { leftOut: seen.leftOut } : {}),
-    ...(seen.ahead ? { ahead: seen.ahead } : {})
-  }
-  if (outcome.kind === "good") {
-    const { added, decision, digest, follows, hash, lastObserved, revised, wakes } = outcome
-    const newest = lastObserved.at(-1)
-    return {
-      task,
-      run: {
-        ...run,
-        ...(added === undefined ? {} : { added, revised }),
-        ...(newest === undefined ? {} : { newest: formatHilltopTime(newest) })
-      },
-      delay: Duration.millis(Math.max(0, decision.due - now)),
-      hash,
-      digest,
-      attempts: 0,
-      answer: seen.answer,
-      refresh: { kept: decision.kept, reason: decision.reason },
-      lesson: decision.lesson,
-      wakes,
-      follows
-    } satisfies Settlement as Settlement
-  }
-  const detail = withoutSecrets(outcome.detail, task.htsUrl)
-  const attempts = task.attempts + 1
-  // It taught nothing, and was a request all the same.
-  const lesson = seen.answer === undefined ? undefined : { at: startedAt }
-  const failure = { task, hash: undefined, attempts, answer: seen.answer, lesson }
-  if (outcome.kind === "replaced") {
-    const delay = Duration.millis(yield* delayAfterFailure(outcome.result, task.attempts))
-    return { ...failure, run: { ...run, detail }, delay, setAside: outcome.reason } satisfies Settlement as Settlement
-  }
-  const { delay, digest, result, retryAfter } = outcome
-  const unavailable = delay === undefined && isUnavailable(task, result, outcome.detail)
-  return {
-    ...failure,
-    run: { ...run, ...(unavailable ? { unavailable } : {}), detail },
-    delay: Duration.millis(
-      yield* delay ?? (unavailable ? delayWhileUnavailable : delayAfterFailure(result, task.attempts, retryAfter))
-    ),
-    digest,
-    unavailable
-  } satisfies Settlement as Settlement
 })

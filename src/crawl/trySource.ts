@@ -4,6 +4,8 @@
  * A few requests within the server's budget and one deadline for all: its list of sites, and the lists of those that have the
  * first measurements; none any more once it asks us to wait. Nothing is kept, and nothing that the server says goes on but counts and its own error, without secrets.
  */
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
+import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import { Clock, Effect, Result } from "effect"
 import type { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { formatInstant } from "../domain/Instant.ts"
@@ -54,7 +56,10 @@ const words = (error: {
       ? `the server says: ${error.message}`
       : `${error.detail ?? error.message}${error.retryAfter === undefined ? "" : `, and asks to wait for ${error.retryAfter} s`}`
 
-export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configuration: SourceConfiguration) {
+export const trySource = Effect.fnUntraced(function* (
+  htsUrl: HtsUrl,
+  configuration: SourceConfiguration
+): Effect.fn.Return<Trial, StoreUnavailable, HilltopClient | TrialBudget | XmlScanner> {
   const client = yield* HilltopClient
   const budget = yield* TrialBudget
   const startedAt = yield* Clock.currentTimeMillis
@@ -119,7 +124,7 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
   }))
   if (Result.isFailure(found)) {
     const nothing = { sites: undefined, located: undefined, excluded: undefined, measurements: [] }
-    return { ...nothing, problem: found.failure, requests, millis } satisfies Trial as Trial
+    return { ...nothing, problem: found.failure, requests, millis }
   }
   const { sites } = found.success
   const excluded = configuration.excludedSitesNames ?? []
@@ -131,7 +136,7 @@ export const trySource = Effect.fnUntraced(function* (htsUrl: HtsUrl, configurat
     measurements: [...measurements, ...untried],
     requests,
     millis
-  } satisfies Trial as Trial
+  }
 })
 
 /** A list may name a site twice. */

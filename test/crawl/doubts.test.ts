@@ -138,7 +138,7 @@ describe("a good answer, doubtful ones, a good answer", () => {
         assert.strictEqual(new Set(with_.published).size, with_.published.length)
         assert.isAtLeast(with_.stored?.count ?? 0, 1)
       }),
-    { arbitrary: { runs: 250 } }
+    { arbitrary: { runs: 120 } }
   )
 
   const names = Array.from({ length: 9 }, (_, n) => `Awā ${n}`)
