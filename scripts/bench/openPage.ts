@@ -107,6 +107,14 @@ export const measureOpenPage = Effect.fnUntraced(function* <E, R>({ empty, forge
     targets: bound === undefined ? [] : [{ of: "figure", bound }],
     rounds: figures.map((figure) => ({ figure, yardstick }))
   })
+  const share = (name: string, of: "service" | "database"): Figure => ({
+    name,
+    yardstick: "a minute without it",
+    unit: "%",
+    better: "lower",
+    targets: [{ of: "figure", bound: 1 }],
+    rounds: [{ figure: Math.max(0, watched[of] - alone[of]), yardstick: alone[of] }]
+  })
   const later = paints.slice(1)
   return [
     figureOf("first paint of the page, as the service has just begun", "ms", [paints[0]!.painted], 1_000),
@@ -129,7 +137,7 @@ export const measureOpenPage = Effect.fnUntraced(function* <E, R>({ empty, forge
       later.map(({ bytes }) => bytes / 1_000),
       200
     ),
-    figureOf("an open page costs the service, of a core", "%", [Math.max(0, watched.service - alone.service)], 1),
-    figureOf("an open page costs the database, of a core", "%", [Math.max(0, watched.database - alone.database)], 1)
+    share("an open page costs the service, of a core", "service"),
+    share("an open page costs the database, of a core", "database")
   ]
 })
