@@ -6,8 +6,8 @@
  */
 import { Layer } from "effect"
 import { Loops } from "../src/running/Loop.ts"
-import { keptTally } from "../src/sync/AdapterTally.ts"
-import { TalliedAdapter } from "./sync/TalliedAdapter.ts"
+import { AdapterWatch } from "../src/sync/AdapterWatch.ts"
+import { BudgetedAdapter } from "./sync/BudgetedAdapter.ts"
 import { Database } from "./postgres/Database.ts"
 import { PgAccountingPointCopies } from "./lookup/PgAccountingPointCopies.ts"
 import { PgAccountingPointStore } from "./sync/PgAccountingPointStore.ts"
@@ -63,7 +63,7 @@ const Stores = Layer.mergeAll(
 )
 
 /** Who is asked. */
-export const Outside = Layer.mergeAll(TalliedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
 
 /** What is found out by looking, whenever metrics are read. */
 const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
@@ -81,7 +81,7 @@ export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
     Layer.provideMerge(ChosenDueWork),
     Layer.provideMerge(Layer.merge(Stores, Outside)),
     Layer.provideMerge(Database),
-    Layer.provideMerge(Layer.mergeAll(Loops.layer, keptTally, ParsedInPassing))
+    Layer.provideMerge(Layer.mergeAll(Loops.layer, AdapterWatch.layer, ParsedInPassing))
   )
 
 /** The service on Node. */

@@ -19,6 +19,8 @@ import page from "./0023_page.ts"
 import retention from "./0024_retention.ts"
 import diskLooks from "./0025_disk_looks.ts"
 import otherKinds from "./0026_other_kinds.ts"
+import taskSearch from "./0027_task_search.ts"
+import monthShapes from "./0028_month_shapes.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -35,7 +37,9 @@ export const migrations = {
   "0023_page": page,
   "0024_retention": retention,
   "0025_disk_looks": diskLooks,
-  "0026_other_kinds": otherKinds
+  "0026_other_kinds": otherKinds,
+  "0027_task_search": taskSearch,
+  "0028_month_shapes": monthShapes
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

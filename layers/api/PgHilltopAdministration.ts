@@ -67,8 +67,8 @@ const first = <A>(rows: ReadonlyArray<A>): A | undefined => rows[0]
 
 const millis = (column: string) => `floor(${writableMillis(column)})::float8 AS ${column}`
 const sourceColumns = `id, council_id, hts_url, configuration, paused, coalesce(problem, doubt) AS problem, ${millis("created_at")}, ${millis("updated_at")}`
-const lease = "SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now()"
-export const status = `CASE WHEN EXISTS (${lease}) THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
+export const isLeased = "EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id AND l.lease_until > now())"
+const status = `CASE WHEN ${isLeased} THEN 'claimed' WHEN set_aside_at IS NOT NULL THEN 'set_aside'
   WHEN attempts > 0 AND unavailable_since IS NULL THEN 'failing' WHEN next_fetch_at <= now() THEN 'due' ELSE 'scheduled' END`
 /** A task that an operator put off for ever, or before all others, has a time all the same. */
 export const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url, ${millis("next_fetch_at")}, ${status} AS status,

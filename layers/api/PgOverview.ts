@@ -2,9 +2,10 @@
  * The figures of the overview in PostgreSQL, in a time that does not grow with the tables.
  *
  * What waits, fails or rests is counted from the heads of the indexes that the claims use, up to a bound. How many rows there are in
- * all, and how old, is told from a sample of the tables' pages, which is all of them while they are few; it is kept for 30 s.
+ * all, and how old, is told from a sample of the tables' pages, which is all of them while they are few. It is kept for 30 s, and the
+ * number of tasks for 5 min where it is an estimate, since to choose pages is to look at the number of each.
  */
-import { Clock, Duration, Effect, Layer, Predicate, Schema } from "effect"
+import { Duration, Effect, Layer, Predicate, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Count, lanes as laneNames, serverStates, type ServerView, sumOf } from "../../src/api/Overview.ts"
 import { type KeptFigures, OverviewStore } from "../../src/api/OverviewStore.ts"
@@ -12,27 +13,28 @@ import { AdapterTold } from "../../src/domain/AdapterTold.ts"
 import { SetAsideReason } from "../../src/domain/FetchTask.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { isFree } from "../crawl/claimStatement.ts"
-import { failuresOfCircuit } from "../crawl/hilltopServers.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
 import { Settings } from "../Settings.ts"
+import { keptFor } from "./keptFor.ts"
 import { plainAddress } from "./plainAddress.ts"
+import { reasonOf, serverState } from "./describedServer.ts"
+import { ageBars, pointAges, scaled, shareOf } from "./tableSample.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
 /** Rows that are counted of anything that waits, fails or rests. */
 const most = 1_000
-/** Due tasks that are looked at over all lanes. */
+/** Due tasks that are counted over all lanes, and so many that fail or rest. */
 const mostDue = 5_000
-/** Pages of a sample: of sync rows some 40 rows each, of tasks some 6. */
-const syncPages = 300
+const mostMarked = 2_000
+/** Of a sample, with some 10 tasks each. */
 const taskPages = 500
-const sampleFor = Duration.seconds(30)
+const sizesFor = Duration.seconds(30)
+const tasksFor = Duration.minutes(5)
 const [mostServers, mostSources, mostKinds, samples] = [200, 500, 20, 5]
-/** Bars of the histogram within the time in which all are to be synced. */
-const bars = 24
 
 const sync = "flex.accounting_point_sync"
 const waits = "relevant AND last_sync_start IS NULL AND failures = 0"
@@ -62,7 +64,7 @@ const asLanes = rowsAs(
     running_age: Seconds
   })
 )
-/** Eleven index scans that end at their bound, index-only where nothing but the count is wanted. */
+/** Ten index scans that end at their bound, index-only where nothing but the count is wanted. */
 const lanesStatement = (withinSeconds: number) => `
   SELECT ${counted(sync, `${waits} AND last_event_at > synced_event_at`)} AS pending,
     ${counted(sync, `${waits} AND last_synced_at IS NULL`)} AS never_synced,
@@ -71,10 +73,7 @@ const lanesStatement = (withinSeconds: number) => `
     ${counted(sync, "relevant AND last_sync_start IS NOT NULL")} AS running,
     ${counted(sync, `${waits} AND last_synced_at IS NOT NULL AND last_synced_at < now() - make_interval(secs => ${withinSeconds})`)}
       + (SELECT count(*)::int4 FROM (SELECT unneeded_since FROM ${sync} WHERE ${waits} AND last_synced_at IS NULL
-          ORDER BY accounting_point_id LIMIT ${most + 1}) never WHERE unneeded_since < now() - make_interval(secs => ${withinSeconds}))
-      + (SELECT count(*)::int4 FROM (SELECT last_synced_at, unneeded_since FROM ${sync} WHERE relevant AND last_sync_start IS NULL
-          AND failures > 0 ORDER BY next_attempt_at LIMIT ${most + 1}) failing
-          WHERE coalesce(last_synced_at, unneeded_since) < now() - make_interval(secs => ${withinSeconds})) AS late,
+          ORDER BY accounting_point_id LIMIT ${most + 1}) never WHERE unneeded_since < now() - make_interval(secs => ${withinSeconds})) AS late,
     (SELECT ${oldestOf("coalesce(event_seen_at, last_event_at)")} FROM (SELECT event_seen_at, last_event_at FROM ${sync}
       WHERE ${waits} AND last_event_at > synced_event_at ORDER BY last_event_at LIMIT 100) head) AS pending_age,
     (SELECT ${oldestOf("unneeded_since")} FROM (SELECT unneeded_since FROM ${sync} WHERE ${waits} AND last_synced_at IS NULL
@@ -91,30 +90,24 @@ const asFailures = rowsAs(
     kind: Schema.String,
     points: Schema.Int,
     all: Schema.Int,
+    late: Schema.Int,
     samples: Schema.Array(
       Schema.Struct({ gsrn: Schema.String, failures: Schema.Int, next_attempt_at: Schema.NullOr(Schema.Finite) })
     )
   })
 )
-const failuresStatement = `
-  SELECT kind, count(*)::int4 AS points, max(n)::int4 AS all,
-    to_jsonb((array_agg(jsonb_build_object('gsrn', business_id, 'failures', failures, 'next_attempt_at', next_attempt_at)))[1:${samples}]) AS samples
-  FROM (SELECT coalesce(last_error, 'other') AS kind, business_id, failures, floor(${writableMillis("next_attempt_at")}) AS next_attempt_at,
-      count(*) OVER () AS n
-    FROM ${sync} WHERE relevant AND last_sync_start IS NULL AND failures > 0 ORDER BY ${sync}.next_attempt_at LIMIT ${most + 1}) head
+/** Counted of the first so many: over all that fail it would read all of them. */
+const failuresStatement = (withinSeconds: number) => `
+  SELECT kind, count(*)::int4 AS points, max(n)::int4 AS all, count(*) FILTER (WHERE since < now() - make_interval(secs => ${withinSeconds}))::int4 AS late,
+    to_jsonb(array_agg(jsonb_build_object('gsrn', business_id, 'failures', failures, 'next_attempt_at', floor(${writableMillis("next_attempt_at")}))
+      ORDER BY place) FILTER (WHERE place <= ${samples})) AS samples
+  FROM (SELECT *, count(*) OVER () AS n, row_number() OVER (PARTITION BY kind ORDER BY next_attempt_at) AS place FROM (
+    SELECT coalesce(last_error, 'other') AS kind, business_id, failures, next_attempt_at, coalesce(last_synced_at, unneeded_since) AS since
+    FROM ${sync} WHERE relevant AND last_sync_start IS NULL AND failures > 0 ORDER BY next_attempt_at LIMIT ${most + 1}) head) counted
   GROUP BY kind ORDER BY points DESC, kind LIMIT ${mostKinds}`
 
-const asPages = rowsAs(Schema.Struct({ sync: Schema.Finite, tasks: Schema.Finite }))
-const pagesStatement = `SELECT pg_relation_size('${sync}')::float8 / current_setting('block_size')::int4 AS sync,
-  pg_relation_size('hilltop_fetch_tasks')::float8 / current_setting('block_size')::int4 AS tasks`
-
-const asAges = rowsAs(Schema.Struct({ bar: Schema.NullOr(Schema.Int), points: Schema.Finite }))
 const asTasks = rowsAs(Schema.Struct({ origin: Schema.String, tasks: Schema.Finite }))
 const asSizes = rowsAs(Schema.Struct({ sites: Schema.Finite, series: Schema.Finite }))
-
-const share = (pages: number, wanted: number) => (pages <= wanted ? 100 : (100 * wanted) / pages)
-const scaled = (n: number, percent: number): Count =>
-  percent === 100 ? { value: n, is: "exact" } : { value: Math.round((n * 100) / percent), is: "estimate" }
 
 const InstanceRow = Schema.Struct({
   roles: Schema.Array(Schema.String),
@@ -156,11 +149,21 @@ const asSources = rowsAs(
   })
 )
 const asMarked = rowsAs(
-  Schema.Struct({ origin: Schema.String, reason: Schema.NullOr(SetAsideReason), tasks: Schema.Int })
+  Schema.Struct({
+    origin: Schema.String,
+    reason: Schema.NullOr(SetAsideReason),
+    tasks: Schema.Int,
+    more: Schema.Boolean
+  })
 )
+/** Of each lane as many as its share of a fixed number. Plan: an index-only scan of the tasks of the source that are so, which ends there. */
 const marked = (reason: string, condition: string) => `
-  SELECT origin, reason, count(*)::int4 AS tasks FROM (SELECT origin, ${reason} AS reason FROM hilltop_fetch_tasks
-    WHERE ${condition} ORDER BY id LIMIT ${2 * most + 1}) head GROUP BY origin, reason`
+  SELECT origin, reason, sum(n)::int4 AS tasks, bool_or(more) AS more
+  FROM (SELECT origin, source_id, greatest(100, ${mostMarked} / count(*) OVER ())::int4 AS most FROM hilltop_lanes) lane
+  CROSS JOIN LATERAL (SELECT reason, count(*) FILTER (WHERE place <= lane.most) AS n, bool_or(place > lane.most) AS more FROM (
+    SELECT ${reason} AS reason, row_number() OVER (ORDER BY t.id) AS place FROM hilltop_fetch_tasks t
+    WHERE t.source_id = lane.source_id AND t.origin = lane.origin AND ${condition} LIMIT lane.most + 1) head GROUP BY reason) counted
+  GROUP BY origin, reason`
 
 export const PgOverview = Layer.effect(
   OverviewStore,
@@ -171,64 +174,54 @@ export const PgOverview = Layer.effect(
     const rate = yield* Settings.CRAWL_SERVER_RATE.config
     const concurrent = yield* Settings.CRAWL_SERVER_CONCURRENCY.config
 
-    /** At 10 million tasks and 3.3 million accounting points: see the bench group `page`. */
-    const readSample = Effect.gen(function* () {
-      const [pages] = yield* asPages(sql`${sql.literal(pagesStatement)}`)
-      const ofSync = share(pages?.sync ?? 0, syncPages)
-      const ofTasks = share(pages?.tasks ?? 0, taskPages)
-      const ages = yield* asAges(sql`
-        SELECT CASE WHEN last_synced_at IS NULL THEN NULL WHEN last_synced_at > '-infinity'
-            THEN least(${bars}, greatest(0, floor((extract(epoch FROM now()) - extract(epoch FROM last_synced_at)) * ${bars} / ${within}::float8)))::int4
-            ELSE ${bars} END AS bar, count(*)::float8 AS points
-        FROM flex.accounting_point_sync TABLESAMPLE SYSTEM (${ofSync}::float4) WHERE relevant GROUP BY 1`)
-      const tasks = yield* asTasks(sql`
-        SELECT origin, count(*)::float8 AS tasks FROM hilltop_fetch_tasks TABLESAMPLE SYSTEM (${ofTasks}::float4) GROUP BY origin`)
-      const [sizes] = yield* asSizes(sql`
-        SELECT (SELECT count(*) FROM (SELECT FROM observation_sites LIMIT 20001) few)::float8 AS sites,
-          (SELECT count(*) FROM (SELECT FROM observation_sites_measurements LIMIT 20001) few)::float8 AS series`)
-      const upTo = (n = 0): Count => (n > 20_000 ? { value: 20_000, is: "at_least" } : { value: n, is: "exact" })
-      const pointsOf = (bar: number | null) => scaled(ages.find((one) => one.bar === bar)?.points ?? 0, ofSync)
+    const ages = pointAges(sql, within)
+    const sizes = keptFor(
+      () => sizesFor,
+      Effect.map(
+        asSizes(sql`
+          SELECT (SELECT count(*) FROM (SELECT FROM observation_sites LIMIT 20001) few)::float8 AS sites,
+            (SELECT count(*) FROM (SELECT FROM observation_sites_measurements LIMIT 20001) few)::float8 AS series`),
+        ([row]) => {
+          const upTo = (n = 0): Count => (n > 20_000 ? { value: 20_000, is: "at_least" } : { value: n, is: "exact" })
+          return { sites: upTo(row?.sites), series: upTo(row?.series) }
+        }
+      )
+    )
+    const readTasks = Effect.gen(function* () {
+      const percent = yield* shareOf(sql, "hilltop_fetch_tasks", taskPages)
+      const rows = yield* asTasks(sql`
+        SELECT origin, count(*)::float8 AS tasks FROM hilltop_fetch_tasks TABLESAMPLE SYSTEM (${percent}::float4) GROUP BY origin`)
       return {
-        ages: Array.from({ length: bars + 1 }, (_, bar) => pointsOf(bar)),
-        never: pointsOf(null),
-        tasks: new Map(tasks.map(({ origin, tasks: n }) => [origin, scaled(n, ofTasks)])),
-        noTasks: scaled(0, ofTasks),
-        sites: upTo(sizes?.sites),
-        series: upTo(sizes?.series)
+        byOrigin: new Map(rows.map(({ origin, tasks: n }) => [origin, scaled(n, percent)])),
+        none: scaled(0, percent)
       }
     })
-    let sample: { readonly at: number; readonly figures: Effect.Success<typeof readSample> } | undefined
-    const sampled = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      if (sample === undefined || now - sample.at >= Duration.toMillis(sampleFor)) {
-        sample = { at: now, figures: yield* readSample }
-      }
-      return sample.figures
-    })
+    const tasks = keptFor(({ none }) => (none.is === "exact" ? sizesFor : tasksFor), readTasks)
 
     const accountingPoints = Effect.fnUntraced(function* (
-      figures: Effect.Success<typeof readSample>,
+      figures: Effect.Success<typeof ages>,
       instances: ReadonlyArray<typeof InstanceRow.Type>
     ) {
       const [row] = yield* asLanes(sql`${sql.literal(lanesStatement(within))}`)
       if (row === undefined) return yield* Effect.die(new Error("an aggregate gave no row"))
-      const failures = yield* asFailures(sql`${sql.literal(failuresStatement)}`)
+      const failures = yield* asFailures(sql`${sql.literal(failuresStatement(within))}`)
       const relevant = sumOf([...figures.ages, figures.never])
-      const late = bounded(row.late)
-      const inTime = sumOf(figures.ages.slice(0, bars))
+      const isLate = row.late + failures.reduce((sum, one) => sum + one.late, 0)
+      const late = bounded(isLate)
+      const inTime = sumOf(figures.ages.slice(0, ageBars))
       return {
         configured: true,
         relevant,
         // What is late was counted, if not all of it: nothing fresh is an estimate while nothing is late.
         fresh:
-          relevant.is === "estimate" && row.late === 0 && row.never_synced === 0
+          relevant.is === "estimate" && isLate === 0 && row.never_synced === 0
             ? { value: relevant.value, is: "estimate" as const }
             : inTime,
         never_synced: bounded(row.never_synced),
         late,
         within_seconds: within,
         ages: figures.ages.map((points, bar) => ({
-          up_to_seconds: bar === bars ? null : ((bar + 1) * within) / bars,
+          up_to_seconds: bar === ageBars ? null : ((bar + 1) * within) / ageBars,
           points
         })),
         lanes: laneNames.map((lane) => ({
@@ -249,9 +242,10 @@ export const PgOverview = Layer.effect(
     })
 
     /**
-     * Of each lane and kind as many due tasks as its share of a fixed number. Plan (PostgreSQL 18, 6.5 million tasks on 20
-     * servers, a tenth of them due): an index-only scan of `hilltop_fetch_tasks_lanes` per lane and kind that ends at the bound, and
-     * the leases by their primary key; 4,230 buffers, 15 ms on two busy cores.
+     * Of each lane and kind as many due tasks as its share of a fixed number; those in flight, which are few, are taken off.
+     * Plan (PostgreSQL 18, 10 million tasks on 20 servers, a tenth of them due): an index-only scan of `hilltop_fetch_tasks_lanes` per
+     * lane and kind that ends at the bound, and one that ends at the first; 700 buffers. The whole refresh takes 3,800, and 15 ms of
+     * the database's time on two cores that had much other work.
      */
     const readServers = asServers(sql`
       WITH lanes AS MATERIALIZED (
@@ -259,20 +253,27 @@ export const PgOverview = Layer.effect(
         FROM hilltop_lanes lane JOIN hilltop_sources source ON source.id = lane.source_id
       ), bound AS MATERIALIZED (
         SELECT greatest(5, least(${most}, ${mostDue} / greatest(1, 4 * count(*) FILTER (WHERE is_open))))::int4 AS most FROM lanes
+      ), leased AS MATERIALIZED (
+        SELECT t.origin, t.source_id, t.priority, count(*) AS n
+        FROM hilltop_fetch_leases l CROSS JOIN LATERAL (SELECT * FROM hilltop_fetch_tasks t WHERE t.id = l.task_id OFFSET 0) t
+        WHERE t.set_aside_at IS NULL AND t.next_fetch_at <= now() GROUP BY t.origin, t.source_id, t.priority
       ), due AS MATERIALIZED (
-        SELECT lanes.origin, sum(least(head.n, bound.most))::int4 AS n, bool_or(head.n > bound.most) AS more, max(head.age) AS age
+        SELECT lanes.origin, sum(least(greatest(0, head.n - coalesce(leased.n, 0)), bound.most))::int4 AS n,
+          bool_or(head.n - coalesce(leased.n, 0) > bound.most) AS more, max(first.age) AS age
         FROM lanes CROSS JOIN bound CROSS JOIN generate_series(0, 3) AS kind (priority)
-        CROSS JOIN LATERAL (SELECT count(*) AS n, ${sql.literal(oldestOf("next_fetch_at"))} AS age FROM (
+        LEFT JOIN leased ON leased.origin = lanes.origin AND leased.source_id = lanes.source_id AND leased.priority = kind.priority
+        CROSS JOIN LATERAL (SELECT count(*) AS n FROM (
+          SELECT FROM hilltop_fetch_tasks t
+          WHERE t.origin = lanes.origin AND t.source_id = lanes.source_id AND t.priority = kind.priority
+            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() LIMIT bound.most + 1 + coalesce(leased.n, 0)) due) head
+        LEFT JOIN LATERAL (SELECT ${sql.literal(age("next_fetch_at"))} AS age FROM (
           SELECT t.next_fetch_at FROM hilltop_fetch_tasks t
           WHERE t.origin = lanes.origin AND t.source_id = lanes.source_id AND t.priority = kind.priority
-            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}
-          ORDER BY t.next_fetch_at LIMIT bound.most + 1) due) head
+            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND t.next_fetch_at > '-infinity' AND ${isFree(sql)}
+          ORDER BY t.next_fetch_at LIMIT 1) oldest) first ON head.n > 0
         WHERE lanes.is_open GROUP BY lanes.origin
       ), described AS (
-        SELECT s.*, lanes.source_ids, CASE WHEN lanes.source_ids IS NULL THEN 'idle'
-            WHEN s.failures >= ${failuresOfCircuit}::int4 AND s.open_until > now() THEN 'left_alone'
-            WHEN s.failures >= ${failuresOfCircuit}::int4 THEN 'probed' WHEN s.cool_down_until > now() THEN 'resting'
-            WHEN s.pace < 1 THEN 'slowed' ELSE 'well' END AS state
+        SELECT s.*, lanes.source_ids, CASE WHEN lanes.source_ids IS NULL THEN 'idle' ELSE ${sql.literal(serverState("s"))} END AS state
         FROM hilltop_servers s LEFT JOIN (SELECT origin, array_agg(source_id ORDER BY source_id) AS source_ids FROM lanes GROUP BY origin) lanes
           USING (origin)
       )
@@ -286,7 +287,7 @@ export const PgOverview = Layer.effect(
       WHERE s.state <> 'idle' OR s.in_flight > 0
       ORDER BY array_position(${[...serverStates]}::text[], s.state), s.origin LIMIT ${mostServers}`)
 
-    const hilltop = Effect.fnUntraced(function* (figures: Effect.Success<typeof readSample>) {
+    const hilltop = Effect.fnUntraced(function* (kept: Effect.Success<typeof readTasks>) {
       const servers = yield* readServers
       const sources = yield* asSources(sql`
         SELECT id, council_id, hts_url, paused, coalesce(problem, doubt) AS problem, configuration -> 'measurementNames' AS names,
@@ -297,12 +298,15 @@ export const PgOverview = Layer.effect(
       )
       const aside = yield* asMarked(sql`${sql.literal(marked("set_aside_reason", "set_aside_at IS NOT NULL"))}`)
       const markedAs = (rows: typeof failing) => {
-        const all = rows.reduce((sum, { tasks }) => sum + tasks, 0)
-        const is = all > 2 * most ? ("at_least" as const) : ("exact" as const)
-        return (of: (row: (typeof rows)[number]) => boolean): Count => ({
-          value: rows.filter(of).reduce((sum, { tasks }) => sum + tasks, 0),
-          is
-        })
+        /** Of a server whose counting ended, any reason may have more. */
+        const unended = new Set(rows.flatMap(({ more, origin }) => (more ? [origin] : [])))
+        return (of: (row: (typeof rows)[number]) => boolean): Count => {
+          const those = rows.filter(of)
+          return {
+            value: those.reduce((sum, { tasks }) => sum + tasks, 0),
+            is: those.some(({ origin }) => unended.has(origin)) ? "at_least" : "exact"
+          }
+        }
       }
       const [fails, rests] = [markedAs(failing), markedAs(aside)]
       const views = servers.map((one): ServerView => ({
@@ -317,14 +321,14 @@ export const PgOverview = Layer.effect(
         recent_millis: one.recent_millis,
         usual_millis: one.usual_millis,
         failures: one.failures,
-        tasks: figures.tasks.get(one.origin) ?? figures.noTasks,
+        tasks: kept.byOrigin.get(one.origin) ?? kept.none,
         due: { value: one.due, is: one.due_more ? "at_least" : "exact" },
         late_seconds: one.late_seconds,
         set_aside: rests(({ origin }) => origin === one.origin),
         failing: fails(({ origin }) => origin === one.origin),
         source_ids: one.source_ids
       }))
-      const reasons = [...new Set(aside.map(({ reason }) => reason))]
+      const reasons = new Set(aside.flatMap(({ reason, tasks }) => (tasks > 0 ? [reason] : [])))
       return {
         servers: views,
         servers_total: servers[0]?.total ?? 0,
@@ -338,11 +342,11 @@ export const PgOverview = Layer.effect(
           measurement_names: Array.isArray(names) ? names.filter(Predicate.isString) : []
         })),
         sources_total: sources[0]?.total ?? 0,
-        tasks: figures.tasks.size === 0 ? figures.noTasks : sumOf([...figures.tasks.values()]),
+        tasks: kept.byOrigin.size === 0 ? kept.none : sumOf([...kept.byOrigin.values()]),
         due: sumOf(views.map(({ due }) => due)),
         in_flight: views.reduce((sum, one) => sum + one.in_flight, 0),
         failing: fails(() => true),
-        set_aside: reasons.map((reason) => ({ reason, tasks: rests((row) => row.reason === reason) }))
+        set_aside: [...reasons].map((reason) => ({ reason, tasks: rests((row) => row.reason === reason) }))
       }
     })
 
@@ -352,27 +356,17 @@ export const PgOverview = Layer.effect(
 
     return OverviewStore.of({
       read: Effect.gen(function* () {
-        const figures = yield* sampled
         const instances = yield* readInstances
         return {
           instances: instances.map(({ roles, running_seconds }) => ({ roles, running_seconds })),
-          accounting_points: yield* accountingPoints(figures, instances),
-          hilltop: yield* hilltop(figures),
-          observations: { sites: figures.sites, series: figures.series }
+          accounting_points: yield* accountingPoints(yield* ages, instances),
+          hilltop: yield* hilltop(yield* tasks),
+          observations: yield* sizes
         } satisfies KeptFigures
       }).pipe(plain)
     })
   })
 )
-
-const reasonOf = ({ failures, pace, state }: Pick<ServerView, "failures" | "pace" | "state">): string | null =>
-  state === "left_alone" || state === "probed"
-    ? `${failures} failures in a row`
-    : state === "resting"
-      ? "it asked us to wait"
-      : state === "slowed"
-        ? `asked at ${Math.round(pace * 100)} % of its rate`
-        : null
 
 const worst = ["open", "doubted", "closed"] as const
 

@@ -1,43 +1,57 @@
 /**
  * Tasks in PostgreSQL, searched. What is asked for decides which index leads: see `find`.
  *
- * At 6.5 million tasks of 5,000 series, on two busy cores: 10 ms for most, 20 to 100 where names lead, since all tasks of the first names
- * are put in order. `npm run bench -- page` measures it at 10 million.
+ * Whatever leads, a page looks at a bounded number of tasks, so it may be short although more follows. At 10 million tasks of 5,000
+ * series (PostgreSQL 18): some 550 buffers for most, 2,200 where the 2,000 tasks of one name are put in order, 5,100 where a name is
+ * looked for among those that fail. `npm run bench -- page` measures it.
  */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
+import type { TaskStatus } from "../../src/api/HilltopAdministration.ts"
 import { CursorUnknown, type FoundTask, TaskSearch, type TaskPage, type TaskQuery } from "../../src/api/TaskSearch.ts"
+import { serverStates } from "../../src/api/Overview.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { askedForAgain } from "../crawl/askedForAgain.ts"
 import { microsOf, secondsSince } from "../postgres/epochNumbers.ts"
 import { inBriefTransaction } from "../postgres/heldRows.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
-import { int4s, rowsAs, texts } from "../postgres/statementArrays.ts"
+import { float8s, int4s, rowsAs, texts } from "../postgres/statementArrays.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
 import { plainAddress } from "./plainAddress.ts"
-import { status, taskColumns, taskFrom, TaskRow } from "./PgHilltopAdministration.ts"
+import { reasonOf, serverState } from "./describedServer.ts"
+import { isLeased, taskColumns, taskFrom, TaskRow } from "./PgHilltopAdministration.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
-/** As the index has them: see migration 22. */
+/** As the index has them: see migration 26. */
 const nameOf = (key: string) => `left(coalesce(details ->> '${key}', ''), 300)`
 const [site, measurement] = [nameOf("siteName"), nameOf("measurementName")]
 
-/** Names looked at for one page: a few first, since they mostly suffice, and in all no more than take 50 ms. */
-const nameSteps = [8, 40, 252] as const
-/** Up to so many tasks that fail or rest are looked through one by one. */
-const fewTasks = 5_000
-/** Numbers of tasks looked at for one page, where no index leads. */
-const window = 20_000
+/** Tasks looked at for one page: so many take some 30 ms, one by one. */
+const mostLooked = 20_000
+/** Names looked at for one page. */
+const mostNames = 341
+/** Due tasks at the head of the queue that may be in flight, or fail. */
+const spare = 100
+
+/**
+ * The statuses as `status` has them, as conditions; whether somebody runs it now is looked up last.
+ */
+const isStatus: Readonly<Record<TaskStatus, string>> = {
+  claimed: isLeased,
+  set_aside: `set_aside_at IS NOT NULL AND NOT ${isLeased}`,
+  failing: `set_aside_at IS NULL AND attempts > 0 AND unavailable_since IS NULL AND NOT ${isLeased}`,
+  due: `set_aside_at IS NULL AND (attempts = 0 OR unavailable_since IS NOT NULL) AND next_fetch_at <= now() AND NOT ${isLeased}`,
+  scheduled: `set_aside_at IS NULL AND (attempts = 0 OR unavailable_since IS NOT NULL) AND next_fetch_at > now() AND NOT ${isLeased}`
+}
 
 const FoundRow = Schema.Struct({
   ...TaskRow.fields,
   site_name: Schema.String,
-  measurement_name: Schema.String,
-  due_micros: Schema.Number
+  measurement_name: Schema.String
 })
-const foundFrom = ({ due_micros: _due, measurement_name, site_name, ...row }: typeof FoundRow.Type): FoundTask => ({
+const foundFrom = ({ measurement_name, site_name, ...row }: typeof FoundRow.Type): FoundTask => ({
   ...taskFrom(row),
   site_name: site_name === "" ? null : site_name,
   measurement_name: measurement_name === "" ? null : measurement_name
@@ -45,6 +59,7 @@ const foundFrom = ({ due_micros: _due, measurement_name, site_name, ...row }: ty
 
 /** Where a page ended. */
 const ById = Schema.Struct({ id: Schema.Int })
+const BySource = Schema.Struct({ source: Schema.Int, id: Schema.Int })
 /** A task that an operator put before all others or off for ever has no number for its time. */
 const ByDue = Schema.Struct({
   due: Schema.Union([Schema.Finite, Schema.Literals(["infinity", "-infinity"])]),
@@ -63,11 +78,23 @@ const cursorCodec = <S extends Schema.Codec<unknown, unknown>>(schema: S) => {
   }
 }
 const byId = cursorCodec(ById)
+const bySource = cursorCodec(BySource)
 const byDue = cursorCodec(ByDue)
 const byName = cursorCodec(ByName)
 
 const NameRow = Schema.Struct({ source_id: Schema.Int, site_name: Schema.String, measurement_name: Schema.String })
 const asNames = rowsAs(NameRow)
+const asNamed = rowsAs(
+  Schema.Struct({
+    looked: Schema.Int,
+    ids: Schema.Array(Schema.Finite),
+    sources: Schema.Array(Schema.Int),
+    sites: Schema.Array(Schema.String),
+    measurements: Schema.Array(Schema.String)
+  })
+)
+const asHeads = rowsAs(Schema.Struct({ id: Schema.Finite, due: Schema.Number }))
+const asPlaces = rowsAs(BySource)
 const asCount = rowsAs(Schema.Struct({ n: Schema.Int }))
 const readFound = readEach("Hilltop tasks", FoundRow)
 
@@ -81,6 +108,7 @@ const WholeRow = Schema.Struct({
   paused: Schema.Boolean,
   problem: Schema.NullOr(Schema.String),
   origin: Schema.NullOr(Schema.String),
+  server_state: Schema.Literals(serverStates),
   pace: Schema.NullOr(Schema.Finite),
   in_flight: Schema.NullOr(Schema.Int),
   recent_millis: Schema.NullOr(Schema.Finite),
@@ -104,13 +132,13 @@ export const PgTaskSearch = Layer.effect(
           `(SELECT coalesce(jsonb_agg(run ORDER BY n), '[]') FROM (SELECT run, n FROM jsonb_array_elements(
             CASE jsonb_typeof(previous_history) WHEN 'array' THEN previous_history ELSE '[]' END) WITH ORDINALITY AS runs (run, n)
             ORDER BY n DESC LIMIT ${history}) last) AS history`
-        ) + `, ${site} AS site_name, ${measurement} AS measurement_name, ${microsOf("next_fetch_at")} AS due_micros`
+        ) + `, ${site} AS site_name, ${measurement} AS measurement_name`
       )
     const foundBy = (statement: Statement.Fragment) =>
       Effect.map(Effect.flatMap(sql`${statement}`, readFound), ({ readable }) => readable)
 
     /** The sources that a query is about; nothing where it is about all. */
-    const sourcesOf = ({ council, source }: TaskQuery) =>
+    const sourcesOf = ({ council, source }: Pick<TaskQuery, "council" | "source">) =>
       source === undefined && council === undefined
         ? undefined
         : sql`ARRAY(SELECT id FROM hilltop_sources WHERE ${sql.and([
@@ -125,7 +153,7 @@ export const PgTaskSearch = Layer.effect(
         sql.literal("true"),
         ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`]),
         ...(query.type === undefined ? [] : [sql`request_type = ${query.type}`]),
-        ...(query.status === undefined ? [] : [sql`${sql.literal(status)} = ${query.status}`]),
+        ...(query.status === undefined ? [] : [sql.literal(isStatus[query.status])]),
         ...(query.name === undefined
           ? []
           : [
@@ -159,12 +187,34 @@ export const PgTaskSearch = Layer.effect(
       return pageOf(rows, query.limit, idCursor)
     })
 
+    /** Those that fail or rest, by source and number; no further than a window of them. */
+    const findMarked = Effect.fnUntraced(function* (query: TaskQuery, marked: Statement.Fragment) {
+      const { id: after = 0, source: from = 0 } = (yield* bySource.read(query.cursor)) ?? {}
+      const sources = sourcesOf(query)
+      const lead = sql.and([
+        marked,
+        sql`(source_id, id) > (${from}::int4, ${after}::int8)`,
+        sql`id <= ${Number.MAX_SAFE_INTEGER}::int8`,
+        ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`])
+      ])
+      const isNarrow = query.name !== undefined || query.type !== undefined
+      const looked = isNarrow ? mostLooked / 4 : query.limit + spare
+      const rows = yield* foundBy(sql`
+        SELECT ${columns(query.history)} FROM (SELECT * FROM hilltop_fetch_tasks WHERE ${lead} ORDER BY source_id, hilltop_fetch_tasks.id LIMIT ${looked}) t
+        WHERE ${fits(query)} ORDER BY source_id, t.id LIMIT ${query.limit + 1}`)
+      const page = pageOf(rows, query.limit, ({ id, source_id }) => bySource.write({ source: source_id, id }))
+      if (page.next_cursor !== null) return page
+      const [next] = yield* asPlaces(sql`
+        SELECT source_id AS source, (id - 1)::float8 AS id FROM hilltop_fetch_tasks t WHERE ${lead} ORDER BY source_id, t.id OFFSET ${looked} LIMIT 1`)
+      return { ...page, next_cursor: next === undefined ? null : bySource.write(next) }
+    })
+
     /** By number, and no further than a window of them. */
     const findInWindow = Effect.fnUntraced(function* (query: TaskQuery) {
       const { id: after = 0 } = (yield* byId.read(query.cursor)) ?? {}
       const [first] = yield* asCount(sql`
         SELECT least(coalesce(min(id), 0), ${Number.MAX_SAFE_INTEGER}::int8)::float8 AS n FROM hilltop_fetch_tasks WHERE id > ${after}::int8`)
-      const end = Math.max(after, (first?.n ?? 0) - 1) + window
+      const end = Math.max(after, (first?.n ?? 0) - 1) + mostLooked
       const rows = yield* foundBy(sql`
         SELECT ${columns(query.history)} FROM hilltop_fetch_tasks t
         WHERE id > ${after}::int8 AND id <= ${end}::int8 AND ${fits(query)} ORDER BY t.id LIMIT ${query.limit + 1}`)
@@ -176,7 +226,7 @@ export const PgTaskSearch = Layer.effect(
       return { ...page, next_cursor: more?.n === 1 ? byId.write({ id: end }) : null }
     })
 
-    /** The longest due first, merged from the heads of all lanes. */
+    /** The longest due first, merged from the heads of all lanes, which are read from their index alone. */
     const findDue = Effect.fnUntraced(function* (query: TaskQuery) {
       const cursor = yield* byDue.read(query.cursor)
       const after =
@@ -188,100 +238,133 @@ export const PgTaskSearch = Layer.effect(
                 : sql`to_timestamp(0) + ${cursor.due}::float8 * interval '1 microsecond'`
             }, ${cursor.id}::int8)`
       const sources = sourcesOf(query)
+      const looked = query.limit + spare
+      const heads = yield* asHeads(sql`
+        SELECT due.id::float8 AS id, ${sql.literal(microsOf("due.next_fetch_at"))} AS due
+        FROM hilltop_lanes lane CROSS JOIN (SELECT DISTINCT hilltop_priority(name) FROM unnest(${
+          query.type === undefined
+            ? sql.literal(
+                "ARRAY['SITES_LIST', 'MEASUREMENT_DATA_LATEST', 'MEASUREMENTS_LIST', 'MEASUREMENT_DATA']::text[]"
+              )
+            : sql`ARRAY[${query.type}]::text[]`
+        }) AS names (name)) AS kind (priority)
+        CROSS JOIN LATERAL (SELECT id, next_fetch_at FROM hilltop_fetch_tasks t
+          WHERE t.origin = lane.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
+            AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${after}
+          ORDER BY t.next_fetch_at, t.id LIMIT ${looked}) due
+        ${sources === undefined ? sql.literal("") : sql`WHERE lane.source_id = ANY(${sources})`}
+        ORDER BY due.next_fetch_at, due.id LIMIT ${looked}`)
       const rows = yield* foundBy(sql`
-        WITH head AS MATERIALIZED (
-          SELECT due.id FROM hilltop_lanes lane CROSS JOIN (SELECT DISTINCT hilltop_priority(name) FROM unnest(${
-            query.type === undefined
-              ? sql.literal(
-                  "ARRAY['SITES_LIST', 'MEASUREMENT_DATA_LATEST', 'MEASUREMENTS_LIST', 'MEASUREMENT_DATA']::text[]"
-                )
-              : sql`ARRAY[${query.type}]::text[]`
-          }) AS names (name)) AS kind (priority)
-          CROSS JOIN LATERAL (SELECT id, next_fetch_at FROM hilltop_fetch_tasks t
-            WHERE t.origin = lane.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
-              AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${after} AND ${sql.literal(status)} = 'due'
-            ORDER BY t.next_fetch_at, t.id LIMIT ${query.limit + 1}) due
-          ${sources === undefined ? sql.literal("") : sql`WHERE lane.source_id = ANY(${sources})`}
-          ORDER BY due.next_fetch_at, due.id LIMIT ${query.limit + 1})
-        SELECT ${columns(query.history)} FROM hilltop_fetch_tasks t WHERE id IN (SELECT id FROM head) ORDER BY t.next_fetch_at, t.id`)
-      return pageOf(rows, query.limit, ({ due_micros, id }) =>
-        byDue.write({ due: Number.isFinite(due_micros) ? due_micros : due_micros > 0 ? "infinity" : "-infinity", id })
-      )
+        SELECT ${columns(query.history)} FROM unnest(${float8s(heads.map(({ id }) => id))}) WITH ORDINALITY AS head (head_id, n)
+        JOIN hilltop_fetch_tasks t ON t.id = head_id::int8 WHERE ${fits(query)} ORDER BY n LIMIT ${query.limit + 1}`)
+      const dues = new Map(heads.map(({ due, id }) => [id, due]))
+      const cursorAfter = (id: number) => {
+        const due = dues.get(id) ?? 0
+        return byDue.write({ due: Number.isFinite(due) ? due : due > 0 ? "infinity" : "-infinity", id })
+      }
+      const page = pageOf(rows, query.limit, ({ id }) => cursorAfter(id))
+      const last = heads.at(-1)
+      if (page.next_cursor !== null || last === undefined || heads.length < looked) return page
+      return { ...page, next_cursor: cursorAfter(last.id) }
     })
 
-    /** By source, site and measurement: from the names that fit to their tasks. */
+    type Place = typeof ByName.Type
+    /** Names from a place on that may have such tasks. */
+    const namesFrom = ({ council, name, source }: TaskQuery, place: Place | undefined, most: number) => {
+      const sources = sourcesOf({ council, source })
+      return asNames(sql`
+        SELECT source_id, site_name, measurement_name FROM hilltop_task_names WHERE ${sql.and([
+          sql.literal("true"),
+          ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`]),
+          ...(name === undefined
+            ? []
+            : [sql`(site_name ILIKE ${anywhere(name)} OR measurement_name ILIKE ${anywhere(name)})`]),
+          ...(place === undefined
+            ? []
+            : [
+                sql`(source_id, site_name, measurement_name) >= (${place.source}::int4, ${place.site}::text, ${place.measurement}::text)`
+              ])
+        ])} ORDER BY source_id, site_name, measurement_name LIMIT ${most}`)
+    }
+    /** The first tasks of these names that fit, with their names, and how many were looked at. */
+    const tasksOf = Effect.fnUntraced(function* (
+      query: TaskQuery,
+      names: ReadonlyArray<typeof NameRow.Type>,
+      place: Place | undefined,
+      most: number
+    ) {
+      const isAfter =
+        place === undefined
+          ? sql.literal("true")
+          : sql`id > CASE WHEN (source_id, ${sql.literal(site)}, ${sql.literal(measurement)})
+              = (${place.source}::int4, ${place.site}::text, ${place.measurement}::text) THEN ${place.id}::int8 ELSE 0 END`
+      const ofKind =
+        query.type === undefined ? sql.literal("true") : sql`priority = hilltop_priority(${query.type}::text)`
+      const [found] = yield* asNamed(sql`
+        WITH looked AS MATERIALIZED (
+          SELECT wanted.*, task.id, task.fits FROM unnest(${int4s(names.map(({ source_id }) => source_id))}, ${texts(names.map(({ site_name }) => site_name))},
+            ${texts(names.map(({ measurement_name }) => measurement_name))}) WITH ORDINALITY AS wanted (source_id, site_name, measurement_name, n)
+          CROSS JOIN LATERAL (SELECT id, ${fits({ ...query, name: undefined, source: undefined, council: undefined }, [isAfter])} AS fits
+            FROM hilltop_fetch_tasks t WHERE source_id = wanted.source_id AND ${sql.literal(site)} = wanted.site_name
+              AND ${sql.literal(measurement)} = wanted.measurement_name AND ${ofKind}) task
+        ), named AS MATERIALIZED (SELECT * FROM looked WHERE fits ORDER BY n, id LIMIT ${most})
+        SELECT (SELECT count(*)::int4 FROM looked) AS looked, coalesce(array_agg(id::float8 ORDER BY n, id), '{}') AS ids,
+          coalesce(array_agg(source_id ORDER BY n, id), '{}') AS sources, coalesce(array_agg(site_name ORDER BY n, id), '{}') AS sites,
+          coalesce(array_agg(measurement_name ORDER BY n, id), '{}') AS measurements FROM named`)
+      if (found === undefined) return yield* Effect.die(new Error("an aggregate gave no row"))
+      const places = found.ids.map((id, index): Place => ({
+        id,
+        source: found.sources[index]!,
+        site: found.sites[index]!,
+        measurement: found.measurements[index]!
+      }))
+      return { places, looked: found.looked }
+    })
+
+    /**
+     * By source, site and measurement: from the names that fit to their tasks. One name first, which mostly has a page full of them,
+     * then four times as many each time, as far as one page may look.
+     */
     const findByName = Effect.fnUntraced(function* (query: TaskQuery) {
-      const cursor = yield* byName.read(query.cursor)
-      const sources = sourcesOf(query)
-      let begin = cursor
-      const found: Array<typeof FoundRow.Type> = []
-      for (const step of nameSteps) {
-        const names = yield* asNames(sql`
-          SELECT source_id, site_name, measurement_name FROM hilltop_task_names WHERE ${sql.and([
-            sql.literal("true"),
-            ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`]),
-            ...(query.name === undefined
-              ? []
-              : [sql`(site_name ILIKE ${anywhere(query.name)} OR measurement_name ILIKE ${anywhere(query.name)})`]),
-            ...(begin === undefined
-              ? []
-              : [
-                  sql`(source_id, site_name, measurement_name) >= (${begin.source}::int4, ${begin.site}::text, ${begin.measurement}::text)`
-                ])
-          ])} ORDER BY source_id, site_name, measurement_name LIMIT ${step + 1}`)
-        const looked = names.slice(0, step)
-        const after = begin?.id ?? 0
-        const rows = yield* foundBy(sql`
-          WITH named AS MATERIALIZED (
-            SELECT task.id, n FROM unnest(${int4s(looked.map(({ source_id }) => source_id))}, ${texts(looked.map(({ site_name }) => site_name))},
-              ${texts(looked.map(({ measurement_name }) => measurement_name))}) WITH ORDINALITY AS wanted (source_id, site_name, measurement_name, n)
-            CROSS JOIN LATERAL (SELECT id FROM hilltop_fetch_tasks t
-              WHERE source_id = wanted.source_id AND ${sql.literal(site)} = wanted.site_name AND ${sql.literal(measurement)} = wanted.measurement_name
-                AND id > CASE WHEN ${begin !== undefined}::boolean AND (source_id, ${sql.literal(site)}, ${sql.literal(measurement)})
-                  = (${begin?.source ?? 0}::int4, ${begin?.site ?? ""}::text, ${begin?.measurement ?? ""}::text) THEN ${after}::int8 ELSE 0 END
-                AND ${fits({ ...query, name: undefined, source: undefined, council: undefined })}
-              ORDER BY t.id LIMIT ${query.limit + 1}) task
-            ORDER BY n, task.id LIMIT ${query.limit + 1 - found.length})
-          SELECT ${columns(query.history)} FROM hilltop_fetch_tasks t JOIN named USING (id) ORDER BY n, t.id`)
-        found.push(...rows)
+      let begin = yield* byName.read(query.cursor)
+      const found: Array<Place> = []
+      let [looked, named] = [0, 0]
+      for (let step = 1; step >= 1 && found.length <= query.limit;) {
+        const names = yield* namesFrom(query, begin, step + 1)
+        const now = names.slice(0, step)
+        const tasks = yield* tasksOf(query, now, begin, query.limit + 1 - found.length)
+        found.push(...tasks.places)
+        looked += tasks.looked
+        named += now.length
         const next = names[step]
-        if (found.length > query.limit) break
-        if (next === undefined) return pageOf(found, query.limit, idCursor)
-        begin = { source: next.source_id, site: next.site_name, measurement: next.measurement_name, id: 0 }
+        begin = next && { source: next.source_id, site: next.site_name, measurement: next.measurement_name, id: 0 }
+        if (begin === undefined) break
+        const perName = Math.max(1, looked / named)
+        step = Math.floor(Math.min(step * 4, mostNames - named, (mostLooked - looked) / perName))
       }
-      if (found.length > query.limit) {
-        return pageOf(found, query.limit, ({ id, measurement_name, site_name, source_id }) =>
-          byName.write({ source: source_id, site: site_name, measurement: measurement_name, id })
-        )
-      }
-      return { items: found.map(foundFrom), next_cursor: begin === undefined ? null : byName.write(begin) }
+      const kept = found.slice(0, query.limit)
+      const last = found.length > query.limit ? kept.at(-1) : begin
+      const rows = yield* foundBy(sql`
+        SELECT ${columns(query.history)} FROM unnest(${float8s(kept.map(({ id }) => id))}) WITH ORDINALITY AS kept (kept_id, n)
+        JOIN hilltop_fetch_tasks t ON t.id = kept_id::int8 ORDER BY n`)
+      return { items: rows.map(foundFrom), next_cursor: last === undefined ? null : byName.write(last) }
     })
 
-    const few = (condition: Statement.Fragment) =>
-      Effect.map(
-        asCount(
-          sql`SELECT count(*)::int4 AS n FROM (SELECT FROM hilltop_fetch_tasks WHERE ${condition} LIMIT ${fewTasks + 1}) few`
-        ),
-        ([row]) => (row?.n ?? 0) <= fewTasks
-      )
     const fails = sql.literal("attempts > 0 AND set_aside_at IS NULL AND unavailable_since IS NULL")
     const rests = sql.literal("set_aside_at IS NOT NULL")
     const runs = sql.literal("id = ANY(ARRAY(SELECT task_id FROM hilltop_fetch_leases WHERE lease_until > now()))")
 
-    const find = Effect.fnUntraced(function* (query: TaskQuery) {
+    const find = (query: TaskQuery) => {
       const { council, name, source, status: wanted, type } = query
-      const isNarrow = source !== undefined || council !== undefined || name !== undefined || type !== undefined
-      if (wanted === "claimed") return yield* findById(query, runs)
-      if (wanted === "due" && name === undefined) return yield* findDue(query)
-      if (wanted === "failing" || wanted === "set_aside") {
-        const lead = wanted === "failing" ? fails : rests
-        // A page that was begun by number goes on so, however many there are by now.
-        const isById = query.cursor === undefined ? !isNarrow || (yield* few(lead)) : yield* isOf(byId, query.cursor)
-        if (isById) return yield* findById(query, lead)
+      if (wanted === "claimed") return findById(query, runs)
+      if (wanted === "failing") return findMarked(query, fails)
+      if (wanted === "set_aside") return findMarked(query, rests)
+      if (wanted === "due" && name === undefined) return findDue(query)
+      if (source !== undefined || council !== undefined || name !== undefined || type !== undefined) {
+        return findByName(query)
       }
-      if (isNarrow) return yield* findByName(query)
-      return wanted === undefined ? yield* findById(query, sql.literal("true")) : yield* findInWindow(query)
-    })
+      return wanted === undefined ? findById(query, sql.literal("true")) : findInWindow(query)
+    }
 
     return TaskSearch.of({
       find: (query) => find(query).pipe(plain),
@@ -289,7 +372,7 @@ export const PgTaskSearch = Layer.effect(
       read: Effect.fnUntraced(function* (id) {
         const rows = yield* sql`
           SELECT task.*, s.council_id, s.hts_url, s.paused, coalesce(s.problem, s.doubt) AS problem,
-            server.origin, ${sql.literal(finite("server.pace"))} AS pace, server.in_flight, ${sql.literal(finite("server.recent_millis"))} AS recent_millis,
+            server.origin, ${sql.literal(serverState("server"))} AS server_state, ${sql.literal(finite("server.pace"))} AS pace, server.in_flight, ${sql.literal(finite("server.recent_millis"))} AS recent_millis,
             ${sql.literal(finite("server.usual_millis"))} AS usual_millis, server.failures AS server_failures,
             ${sql.literal(writableMillis("nullif(greatest(server.open_until, server.cool_down_until, now()), now())"))} AS asked_again_at
           FROM (SELECT ${columns(50)}, ${sql.literal(writableMillis("set_aside_at"))} AS set_aside_at, ${sql.literal(writableMillis("created_at"))} AS created_at,
@@ -316,6 +399,12 @@ export const PgTaskSearch = Layer.effect(
               ? null
               : {
                   origin: row.origin,
+                  state: row.server_state,
+                  reason: reasonOf({
+                    state: row.server_state,
+                    pace: row.pace ?? 1,
+                    failures: row.server_failures ?? 0
+                  }),
                   pace: row.pace ?? 1,
                   in_flight: row.in_flight ?? 0,
                   recent_millis: row.recent_millis ?? 0,
@@ -341,6 +430,3 @@ export const PgTaskSearch = Layer.effect(
     })
   })
 )
-
-const isOf = (codec: { readonly read: (cursor: string) => Effect.Effect<unknown, CursorUnknown> }, cursor: string) =>
-  Effect.match(codec.read(cursor), { onSuccess: () => true, onFailure: () => false })

@@ -8,6 +8,7 @@
 import { Clock, Duration, Effect, HashMap, Layer, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { DueWork, type Waiting } from "../../src/api/DueWork.ts"
+import { sumOf } from "../../src/api/Overview.ts"
 import { gauge } from "../../src/running/Instrument.ts"
 import { describe } from "../../src/running/describe.ts"
 import { isStuck, Loops } from "../../src/running/Loop.ts"
@@ -21,6 +22,7 @@ import { rowsAs } from "../postgres/statementArrays.ts"
 import { Settings } from "../Settings.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { readings } from "./readings.ts"
+import { ageBars, pointAges } from "./tableSample.ts"
 
 /** Counted so far and no further. */
 const most = 5_000
@@ -40,6 +42,12 @@ const waiting = gauge("penstock.sync.waiting", {
   unit: "{accounting_point}",
   description: `accounting points in each lane of the sync; at most ${most}`,
   labels: ["lane"]
+})
+const points = gauge("penstock.sync.points", {
+  unit: "{accounting_point}",
+  description:
+    "relevant accounting points by the time since their last sync, in shares of SYNC_WITHIN; an estimate where they are many",
+  labels: ["age"]
 })
 const age = gauge("penstock.sync.oldest.age", {
   unit: "s",
@@ -88,6 +96,15 @@ const lanes = {
 } as const
 type LaneName = keyof typeof lanes
 const laneNames = Object.keys(lanes) as ReadonlyArray<LaneName>
+
+/** Classes of age, each up to a share of SYNC_WITHIN. */
+const ageClasses = [
+  ["quarter", ageBars / 4],
+  ["half", ageBars / 2],
+  ["three_quarters", (3 * ageBars) / 4],
+  ["whole", ageBars],
+  ["late", ageBars + 1]
+] as const
 
 const Row = Schema.Struct({
   hilltop: Schema.Int,
@@ -144,6 +161,16 @@ export const PgWorkMetrics = Layer.effectDiscard(
         oldest.set(found[name as keyof typeof kinds] ?? 0, { flow, kind })
       )
     )
+    const sampled = pointAges(sql, Duration.toSeconds(within))
+    const byAge = Effect.flatMap(sampled.pipe(unavailable), ({ ages, never }) =>
+      points.setAll([
+        ...ageClasses.map(([name, until], index) => {
+          const from = ageClasses[index - 1]?.[1] ?? 0
+          return [sumOf(ages.slice(from, until)).value, { age: name }] as const
+        }),
+        [never.value, { age: "never" }]
+      ])
+    )
     const counts = Effect.flatMap(Effect.provideService(readWork(within), SqlClient.SqlClient, sql), (row) =>
       Effect.gen(function* () {
         yield* due.set(row.hilltop, { flow: "hilltop" })
@@ -159,11 +186,19 @@ export const PgWorkMetrics = Layer.effectDiscard(
       })
     )
     const unknown = Effect.all(
-      [due.setAll([]), oldest.setAll([]), waiting.setAll([]), age.setAll([]), sources.setAll([]), up.set(0)],
+      [
+        due.setAll([]),
+        oldest.setAll([]),
+        waiting.setAll([]),
+        age.setAll([]),
+        points.setAll([]),
+        sources.setAll([]),
+        up.set(0)
+      ],
       { discard: true }
     )
     yield* observe(
-      Effect.andThen(Effect.all([ages, counts], { concurrency: 2, discard: true }), up.set(1)).pipe(
+      Effect.andThen(Effect.all([ages, counts, byAge], { concurrency: 2, discard: true }), up.set(1)).pipe(
         // Of a database that hangs, what was known last is not known any more.
         Effect.timeout("1500 millis"),
         Effect.catchCause((cause) =>

@@ -9,7 +9,7 @@ import { committedOffsets } from "./KafkajsGroup.ts"
 import { atCoordinator } from "./KafkajsProducer.ts"
 import { ask, type KafkaCluster, KafkajsClient } from "./KafkajsProtocol.ts"
 import { type LogRange, logRanges, placeIn } from "./kafkajsPositions.ts"
-import { lookAhead } from "./kafkajsRecords.ts"
+import { countAhead, lookAhead } from "./kafkajsRecords.ts"
 import { groupOf } from "./KafkajsTopicReader.ts"
 import { KafkajsTopics } from "./KafkajsTopics.ts"
 import { reopened } from "./reopened.ts"
@@ -30,6 +30,9 @@ interface Gaps extends LogRange {
   readonly until: number
   readonly count: number
 }
+
+/** So far behind its records are counted one by one; of more the offsets say enough. */
+const fewBehind = 100
 
 /** The markers behind the last record of a fetch come with the next one. */
 const mostFetches = 4
@@ -95,13 +98,29 @@ export const KafkajsTopicBrowser = Layer.effect(
               0
             )((coordinator) => committedOffsets(coordinator, { group, topic }, partitions))
             const ranges = yield* logRanges(cluster, topic, partitions)
-            return partitions
+            const places = partitions
               .toSorted((a, b) => a - b)
               .map((partition) => {
                 const range = ranges.get(partition) ?? { first: 0, next: 0 }
                 const next = placeIn(range, committed.get(partition) ?? -1).at
-                return { partition, next, end: range.next, oldestAt: undefined }
+                return { partition, next, end: range.next, behind: Math.max(0, range.next - next) }
               })
+            const near = places.filter(({ behind }) => behind > 0 && behind <= fewBehind)
+            const counts = yield* countAhead(
+              cluster,
+              topic,
+              new Map(near.map(({ next, partition }) => [partition, next])),
+              patience
+            )
+            return places.map((place) => {
+              const counted = counts.get(place.partition)
+              return {
+                ...place,
+                behind: counted ?? place.behind,
+                isExact: place.behind === 0 || counted !== undefined,
+                oldestAt: undefined
+              }
+            })
           })
         ).pipe(Effect.mapError(unavailable)),
 

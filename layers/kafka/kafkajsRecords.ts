@@ -119,3 +119,22 @@ export const lookAhead = Effect.fnUntraced(function* (
     .map(({ record }) => record)
   return { records, passed }
 })
+
+/** How many records there are from these positions on; of partitions that one fetch does not read to their ends, nothing. */
+export const countAhead = Effect.fnUntraced(function* (
+  cluster: KafkaCluster,
+  topic: string,
+  positions: ReadonlyMap<number, number>,
+  maxWaitTime: number
+) {
+  if (positions.size === 0) return new Map<number, number>()
+  const fetched = yield* fetchEach(cluster, topic, positions, maxWaitTime)
+  return new Map(
+    fetched.flatMap((of): ReadonlyArray<readonly [partition: number, records: number]> => {
+      const from = positions.get(of.partition) ?? 0
+      if (of.isOutOfRange || of.unreadable !== undefined || behind(of, from) < of.lastStableOffset) return []
+      const offsets = committedBatches(of).flatMap((batch) => batch.records.map(({ offset }) => offset))
+      return [[of.partition, offsets.filter((offset) => offset >= from).length]]
+    })
+  )
+})

@@ -40,6 +40,7 @@ import {
   type SiteName
 } from "./observationStatements.ts"
 import { monthBounds } from "../../src/hilltop/Nzst.ts"
+import { monthShapes } from "./monthShapes.ts"
 import { tableOfMonth } from "./observationYears.ts"
 import { makeSeriesChanges, type SeriesChanges } from "./seriesChanges.ts"
 import { nothingCombined, strandStatements } from "./strandStatements.ts"
@@ -119,6 +120,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const statements = observationStatements(sql)
+    const shapes = monthShapes(sql)
 
     /** Ids of named things, in the order of the names; those that are not there yet are added. */
     const idsOf = Effect.fnUntraced(function* <Name, E, E2>(
@@ -217,6 +219,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       noteStored(own)
       yield* statements.keepMonths(knownMonth(strand), "observation_strand_months")
       const [first, last] = [changed[0], changed.at(-1)]
+      if (first !== undefined) month.isChanged = true
       const combined =
         first === undefined || last === undefined
           ? nothingCombined
@@ -270,9 +273,19 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       if (documents.length === 0) return nothingStored
       const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
       const changes = makeSeriesChanges()
+      // Whose only values will be those of one document of the batch.
+      const shaped = (rounds[0] ?? []).filter(({ month }) => month.frontier === undefined && month.documents === 1)
       const outcome = { ...nothingStored }
       for (const round of rounds) yield* storeRound(round, changes, outcome)
       yield* statements.keepMonths(months.flatMap(knownMonth))
+      yield* shapes.keep(
+        shaped.map(({ document: { rows, seenAt }, month: { seriesId, yearMonth } }) => ({
+          seriesId,
+          yearMonth,
+          seenAt,
+          rows
+        }))
+      )
       yield* statements.changeSeries(changes.all())
       const shortened = changes.all().filter(({ removed }) => removed > 0)
       if (shortened.length > 0) yield* statements.findEnds(shortened.map(({ seriesId }) => seriesId))

@@ -1,15 +1,18 @@
 /**
- * Observations in PostgreSQL as people look at them. A picture is one scan of the index that readers use, and the numbers are put
- * together in the database: of a million values some kilobytes come here.
+ * Observations in PostgreSQL as people look at them. The numbers of a picture are put together in the database: of a million values
+ * some kilobytes come here.
  */
 import { Effect, Layer, Schema } from "effect"
-import { SqlClient, type Statement } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { type ListedSite, ObservationViews, type PlotQuery, type PlotView } from "../../src/api/ObservationViews.ts"
 import type { Qualifier } from "../../src/domain/Observation.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
+import { monthsBetween } from "../../src/hilltop/Nzst.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
+import { fewInMonth, quarter } from "./monthShapes.ts"
+import { isNumber, pictureStretches, type StretchRow, valueConditions } from "./pictureStretches.ts"
 import { wgs84Of } from "./nzGrids.ts"
 import { locationOf, SiteRow } from "./PgObservationArchive.ts"
 
@@ -19,9 +22,10 @@ const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const gapFactor = 3
 /** Values at the end of the range by which that time is told. */
 const usualOf = 200
+/** Fewer values than these are read one by one: that takes some 30 ms, and has stretches of any length. */
+const many = 20_000
 /** As PgObservationArchive. */
 const [earliest, latest] = [-62_135_596_800_000, 253_402_300_799_999]
-const isNumber = "value NOT IN ('NaN', 'Infinity', '-Infinity')"
 
 const asSites = rowsAs(
   Schema.Struct({ ...SiteRow.fields, series_count: Schema.Int, last_observed_at: Schema.NullOr(Schema.Finite) })
@@ -48,18 +52,6 @@ const asExtent = rowsAs(
     usual: Schema.NullOr(Schema.Finite)
   })
 )
-/** Not through a schema: there may be thousands. */
-interface StretchRow {
-  readonly t: number
-  readonly least: number | null
-  readonly most: number | null
-  readonly n: number
-  readonly censored: number
-  readonly corrected: number
-  readonly quality: number | null
-  readonly known_from: number | null
-  readonly known_to: number | null
-}
 interface VersionRow {
   readonly at: Date
   readonly value: string
@@ -104,17 +96,12 @@ export const PgObservationViews = Layer.effect(
   ObservationViews,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const moment = (instant: number) => sql`to_timestamp(${instant}::float8 / 1000)`
     const millis = (column: string) => sql.literal(`(${writableMillis(column)})::float8`)
     const number = (column: string) => `${finite(column)} AS ${column.replace(/^.*\./, "")}`
     const isNumeric = sql.literal(isNumber)
 
-    const rangeOf = (seriesId: number, from: number, to: number): Statement.Fragment =>
-      sql`series_id = ${seriesId} AND observed_at >= ${moment(from)} AND observed_at < ${moment(to)}`
-    const knownAt = (asOf: number | undefined): Statement.Fragment =>
-      asOf === undefined
-        ? sql`superseded_at IS NULL`
-        : sql`(first_seen_at < ${moment(asOf + 1)} AND (superseded_at IS NULL OR superseded_at >= ${moment(asOf + 1)}))`
+    const { knownAt, rangeOf } = valueConditions(sql)
+    const { fromAfar, fromNear } = pictureStretches(sql)
 
     const plot = Effect.fnUntraced(function* ({ asOf, from, points, seriesId, to }: PlotQuery) {
       const [series] = yield* asSeries(sql`
@@ -137,30 +124,21 @@ export const PgObservationViews = Layer.effect(
       const thinned = (extent?.some ?? 0) > points
       const first = Math.max(begin, extent?.first ?? begin)
       const last = Math.min(end, (extent?.last ?? end) + 1)
-      const width = thinned ? Math.max(0.001, (last - first) / points / 1000) : 0
-      const group = thinned
-        ? sql`least(${points - 1}, floor((date_part('epoch', observed_at) - ${first / 1000}::float8) / ${width}::float8))`
-        : sql`date_part('epoch', observed_at)`
-      /**
-       * Plan (PostgreSQL 18, a million values in ten years): index-only scans of `observations_current`, year by year, into one
-       * hash of at most `points` groups; 10,600 buffers, and 3 s on two busy cores: the time is that of a million rows.
-       */
-      const rows = yield* sql<StretchRow>`
-        SELECT key AS t, least::float8 AS least, most::float8 AS most, n::int4 AS n, censored::int4 AS censored, corrected::int4 AS corrected,
-          quality, ${millis("known_from")} AS known_from, ${millis("known_to")} AS known_to
-        FROM (SELECT ${group} AS key, min(value) FILTER (WHERE ${known}) AS least, max(value) FILTER (WHERE ${known}) AS most,
-            count(*) FILTER (WHERE ${known}) AS n, count(qualifier) FILTER (WHERE ${known}) AS censored,
-            count(superseded_at) FILTER (WHERE NOT ${known} AND ${asOf === undefined ? sql.literal("true") : sql`superseded_at < ${moment(asOf + 1)}`}) AS corrected,
-            min(quality) FILTER (WHERE ${known}) AS quality, min(first_seen_at) AS known_from,
-            max(greatest(first_seen_at, superseded_at)) AS known_to
-          FROM observations WHERE ${rangeOf(seriesId, first, last)} AND ${isNumeric} GROUP BY 1) stretch ORDER BY key`
+      const extentOf = (series.last_observed_at ?? last) - (series.first_observed_at ?? first)
+      const about = series.count * Math.min(1, (last - first) / Math.max(1, extentOf))
+      const isFar =
+        thinned &&
+        last - first >= points * quarter * 1_000 &&
+        about >= Math.max(many, fewInMonth * monthsBetween(first, last).length)
+      const {
+        known: range,
+        rows,
+        width
+      } = isFar
+        ? yield* fromAfar({ seriesId, first, last, asOf, points })
+        : yield* fromNear({ seriesId, first, last, asOf, points: thinned ? points : undefined })
       const usual = extent?.usual ?? undefined
-      const timed = thinned ? rows.map((row) => ({ ...row, t: first / 1000 + row.t * width })) : rows
-      const shown = withGaps(timed, width, usual)
-      const bound = (of: (row: StretchRow) => number | null, choose: (...all: ReadonlyArray<number>) => number) => {
-        const all = rows.map(of).filter((one) => one !== null)
-        return all.length === 0 ? null : all.reduce((one, other) => choose(one, other))
-      }
+      const shown = withGaps(rows, width, usual)
       return {
         series,
         from: begin === earliest ? first : begin,
@@ -177,8 +155,8 @@ export const PgObservationViews = Layer.effect(
         censored: shown.map(({ censored }) => censored),
         corrected: shown.map(({ corrected }) => corrected),
         quality: shown.map(({ quality }) => quality),
-        known_from: bound((row) => row.known_from, Math.min),
-        known_to: bound((row) => row.known_to, Math.max)
+        known_from: range.from,
+        known_to: range.to
       } satisfies PlotView as PlotView
     })
 

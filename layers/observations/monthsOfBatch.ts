@@ -21,6 +21,8 @@ export interface Month extends MonthName {
   readonly digests: Digests
   /** Documents of the batch that are about it. */
   documents: number
+  /** Its values may be others than before. */
+  isChanged: boolean
 }
 export interface Work {
   readonly document: SeriesDocument
@@ -34,7 +36,8 @@ export const newMonth = (name: MonthName, source = ""): Month => ({
   source,
   isShared: false,
   digests: [],
-  documents: 0
+  documents: 0,
+  isChanged: false
 })
 
 /** Whether another source told of the month before. What says nothing of its source counts as said by the first. */
@@ -63,6 +66,7 @@ export const noteStored = (work: Work): void => {
 export const knownMonth = ({
   digests,
   frontier,
+  isChanged,
   isShared,
   seriesId,
   source,
@@ -70,7 +74,7 @@ export const knownMonth = ({
 }: Month): ReadonlyArray<KnownMonth> =>
   frontier === undefined
     ? []
-    : [{ seriesId, yearMonth, frontier, dayDigests: formatDigests(digests), source, isShared }]
+    : [{ seriesId, yearMonth, frontier, dayDigests: formatDigests(digests), source, isShared, isChanged }]
 
 /** Rows of the document, to compare or to write. */
 export const cellsOf = (

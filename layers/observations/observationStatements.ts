@@ -38,6 +38,8 @@ export interface KnownMonth extends MonthName {
   readonly source: string
   /** Whether others tell of it too, so that it is kept by strands. */
   readonly isShared: boolean
+  /** Whether its values may be others than before, so that it counts as another version. */
+  readonly isChanged: boolean
 }
 export interface SeriesChange {
   readonly seriesId: number
@@ -246,24 +248,24 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       const of = (one: (frontier: Frontier) => number | boolean | undefined) =>
         months.map(({ frontier }) => one(frontier) ?? null)
       const columns = sql.literal(
-        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests, source, is_shared"
+        "series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from, beneath_until, beneath_is_complete, day_digests, source, is_shared, version"
       )
       return sql`
-        INSERT INTO ${sql(table)} (${columns})
+        INSERT INTO ${sql(table)} AS kept (${columns})
         SELECT series_id, year_month, seen_at, covers_from, covers_until, is_complete, beneath_seen_at, beneath_from,
-          beneath_until, beneath_is_complete, decode(day_digests, 'hex'), source, is_shared
+          beneath_until, beneath_is_complete, decode(day_digests, 'hex'), source, is_shared, version
         FROM unnest(${int4s(months.map((month) => month.seriesId))}, ${texts(months.map((month) => month.yearMonth))},
           ${moments(of(({ seenAt }) => seenAt))}, ${moments(of(({ from }) => from))},
           ${moments(of(({ until }) => until))}, ${flags(of(({ complete }) => complete))},
           ${moments(of(({ beneath }) => beneath?.seenAt))}, ${moments(of(({ beneath }) => beneath?.from))},
           ${moments(of(({ beneath }) => beneath?.until))}, ${flags(of(({ beneath }) => beneath?.complete))},
           ${texts(months.map((month) => month.dayDigests))}, ${texts(months.map((month) => month.source))},
-          ${flags(months.map((month) => month.isShared))}) AS m (${columns})
+          ${flags(months.map((month) => month.isShared))}, ${int4s(months.map(({ isChanged }) => (isChanged ? 1 : 0)))}) AS m (${columns})
         ON CONFLICT (series_id, year_month) DO UPDATE SET seen_at = EXCLUDED.seen_at,
           covers_from = EXCLUDED.covers_from, covers_until = EXCLUDED.covers_until, is_complete = EXCLUDED.is_complete,
           beneath_seen_at = EXCLUDED.beneath_seen_at, beneath_from = EXCLUDED.beneath_from,
           beneath_until = EXCLUDED.beneath_until, beneath_is_complete = EXCLUDED.beneath_is_complete,
-          day_digests = EXCLUDED.day_digests, source = EXCLUDED.source, is_shared = EXCLUDED.is_shared`
+          day_digests = EXCLUDED.day_digests, source = EXCLUDED.source, is_shared = EXCLUDED.is_shared, version = kept.version + EXCLUDED.version`
     }
   }
 }

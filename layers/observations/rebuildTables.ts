@@ -4,6 +4,7 @@
  * Names without a schema are those of the tables that are read. A new set has the same names in a schema of its own, and
  * the old one goes through a third on its way out.
  */
+import { handTriggers } from "../../migrations/0028_month_shapes.ts"
 import { migrations } from "../../migrations/allMigrations.ts"
 import { version } from "../version.ts"
 
@@ -51,10 +52,12 @@ export const rebuildTables: ReadonlyArray<string> = [
     WITH (fillfactor = 80)`,
   ...strandTables.map((table) => `CREATE TABLE ${rebuildSchema}.${table} (LIKE ${table} INCLUDING ALL)`),
   `ALTER TABLE ${rebuildSchema}.observation_strand_months SET (fillfactor = 80)`,
+  `CREATE TABLE ${rebuildSchema}.observation_month_shapes (LIKE observation_month_shapes INCLUDING ALL)`,
   `CREATE TABLE ${rebuildSchema}.observation_offsets (LIKE observation_offsets INCLUDING ALL)`,
   // Empty, and found first: what an earlier rebuild has read is read again.
   `CREATE TABLE ${rebuildSchema}.observation_rebuilt (LIKE observation_rebuilt INCLUDING ALL)`,
   `CREATE TABLE ${rebuildSchema}.observations (LIKE observations INCLUDING ALL) PARTITION BY RANGE (observed_at)`,
+  ...handTriggers(`${rebuildSchema}.observations`),
   // Migrations know the index by its name.
   `DO $$ BEGIN
     EXECUTE (SELECT format('ALTER INDEX %s RENAME TO observations_current', indexrelid::regclass) FROM pg_index
@@ -146,7 +149,7 @@ export const swapTables: ReadonlyArray<string> = [
       t record;
     BEGIN
       FOR t IN (${swapped}) UNION ALL SELECT name, NULL, NULL
-        FROM unnest('{observation_months, ${strandTables.join(", ")}}'::name[]) AS name LOOP
+        FROM unnest('{observation_months, observation_month_shapes, ${strandTables.join(", ")}}'::name[]) AS name LOOP
         EXECUTE format('ALTER TABLE %I.%I SET SCHEMA ${replacedSchema}', live, t.name);
         EXECUTE format('ALTER TABLE ${rebuildSchema}.%I SET SCHEMA %I', t.name, live);
       END LOOP;

@@ -25,7 +25,11 @@ export const writeYear = Effect.fnUntraced(function* (
   works: ReadonlyArray<Work>
 ) {
   const statements = yearStatements(sql, table)
-  const parts = works.filter(({ month }) => month.frontier !== undefined).flatMap(partsOf)
+  const parts = works.flatMap((work) => {
+    const ofWork = work.month.frontier === undefined ? [] : partsOf(work)
+    if (work.month.frontier === undefined || ofWork.length > 0) work.month.isChanged = true
+    return ofWork
+  })
   const cells = parts.flatMap((one) => one.cells)
   const comparing = parts.map(({ part }) => part)
   const [compared = nothingFound] = parts.length > 0 ? yield* statements.compare(comparing, cells) : []

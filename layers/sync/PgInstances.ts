@@ -2,11 +2,11 @@
  * Instances announce themselves in a table and expire when they fall silent; the database's clock decides. One whose own row
  * is locked by another session goes on counting the others.
  */
-import { Duration, Effect, Layer, Ref, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Ref, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { sayOnce } from "../../src/running/sayOnce.ts"
 import { repeatPass } from "../../src/running/Loop.ts"
-import { AdapterTally } from "../../src/sync/AdapterTally.ts"
+import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
@@ -42,9 +42,10 @@ export const PgInstances = Layer.effect(
       Effect.tap((standing) => Ref.set(known, standing)),
       plain
     )
-    const tally = yield* AdapterTally
+    /** A command that counts as an instance watches no adapter. */
+    const watch = Option.getOrUndefined(yield* Effect.serviceOption(AdapterWatch))
     const announce = Effect.flatMap(
-      tally.told,
+      watch?.told ?? Effect.undefined,
       (told) => sql`
         INSERT INTO penstock_instances (id, roles, adapter) VALUES (${id}, ${roles}::text[], ${told === undefined ? null : JSON.stringify(told)}::jsonb)
         ON CONFLICT (id) DO UPDATE SET seen_at = now(), adapter = excluded.adapter`

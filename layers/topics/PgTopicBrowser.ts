@@ -55,7 +55,14 @@ export const PgTopicBrowser = Layer.effect(
               ORDER BY r."offset" LIMIT 1) AS oldest_at
           FROM topic_partitions p LEFT JOIN topic_groups g ON g.group_name = ${group} AND g.topic = p.topic AND g.partition = p.partition
           WHERE p.topic = ${topic} ORDER BY p.partition`).pipe(
-          Effect.map((rows) => rows.map(({ oldest_at, ...row }) => ({ ...row, oldestAt: oldest_at ?? undefined }))),
+          Effect.map((rows) =>
+            rows.map(({ oldest_at, ...row }) => ({
+              ...row,
+              behind: Math.max(0, row.end - row.next),
+              isExact: true,
+              oldestAt: oldest_at ?? undefined
+            }))
+          ),
           plain
         ),
 

@@ -52,7 +52,7 @@ export const withoutDeadlines = (url: string) =>
       applicationName: "penstock-bench",
       maxConnections: 1,
       settings: { statement_timeout: "0" },
-      patience: 300_000
+      patience: 3_600_000
     })
   )
 

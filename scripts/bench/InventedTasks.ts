@@ -2,14 +2,12 @@
  * A crawl of New Zealand and then some: 300 servers of which one keeps three fifths of all tasks, old months that have been
  * due for a day; a fifth belongs to a paused source that shares its server with others, all due; the rest is spread evenly,
  * and a quarter of that is due.
- *
- * Written without triggers and before its indexes: a million takes half a minute.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { fillBeforeIndexes } from "./fillBeforeIndexes.ts"
 
 const servers = 300
-const atOnce = 250_000
 
 /** Makes so many, into tables that are empty. Afterwards the planner knows them, and nothing waits to be written. */
 export const inventTasks = Effect.fnUntraced(function* (count: number) {
@@ -19,37 +17,22 @@ export const inventTasks = Effect.fnUntraced(function* (count: number) {
     INSERT INTO hilltop_sources (council_id, hts_url, configuration, paused)
     SELECT n, 'http://s' || CASE n WHEN 2 THEN 3 ELSE n END || '.example.nz/data.hts?n=' || n, '{"measurementNames": ["Rainfall"]}', n = 2
     FROM generate_series(1, ${servers}::int4) AS n ORDER BY n`
-  const [unique] = yield* sql<{ name: string; definition: string }>`
-    SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
-    WHERE conrelid = 'hilltop_fetch_tasks'::regclass AND contype = 'u'`
-  const indexes = yield* sql<{ name: string; definition: string }>`
-    SELECT indexname AS name, indexdef AS definition FROM pg_indexes
-    WHERE tablename = 'hilltop_fetch_tasks' AND indexname LIKE 'hilltop_fetch_tasks%' AND indexdef NOT LIKE '%UNIQUE%'`
-  yield* sql`ALTER TABLE hilltop_fetch_tasks DROP CONSTRAINT ${sql(unique!.name)}`
-  for (const { name } of indexes) yield* sql`DROP INDEX ${sql(name)}`
-  for (let from = 0; from < count; from += atOnce) {
-    yield* sql.withTransaction(
-      Effect.gen(function* () {
-        yield* sql`SET LOCAL session_replication_role = replica`
-        yield* sql`
-          INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at, previous_data_hash, previous_history, origin, priority)
-          SELECT task.*, hilltop_origin(fetch_url), hilltop_priority(request_type) FROM (SELECT source, CASE WHEN source > 2 AND kind = 0 THEN 'MEASUREMENTS_LIST' WHEN source > 2 AND kind < 8
-              THEN 'MEASUREMENT_DATA_LATEST' ELSE 'MEASUREMENT_DATA' END,
-            'http://s' || CASE source WHEN 2 THEN 3 ELSE source END
-              || '.example.nz/data.hts?Service=Hilltop&Request=GetData&Site=Awa%20at%20Bridge&n=' || n,
-            CASE WHEN source <= 2 THEN now() - interval '1 day' - random() * interval '30 days'
-              WHEN kind % 4 = 1 THEN now() - random() * interval '1 hour' ELSE now() + interval '1 hour' + random() * interval '20 days' END,
-            md5(n::text), '[{"at": "2026-01-01T00:00:00.000Z", "result": "SUCCESS", "hash": "0123456789abcdef", "millis": 120}]'::jsonb
-          FROM generate_series(${from}::int8 + 1, least(${count}::int8, ${from}::int8 + ${atOnce}::int8)) AS n,
-            LATERAL (SELECT CASE WHEN n % 10 < 6 THEN 1 WHEN n % 10 < 8 THEN 2 ELSE 3 + n / 10 % ${servers - 2} END::int4 AS source,
-              hashint8(n) & 31 AS kind) AS row) AS task (source_id, request_type, fetch_url, next_fetch_at, hash, history)`
-      })
-    )
-  }
-  for (const { definition } of indexes) yield* sql`${sql.literal(definition)}`
-  yield* sql`ALTER TABLE hilltop_fetch_tasks ADD CONSTRAINT ${sql(unique!.name)} ${sql.literal(unique!.definition)}`
+  yield* fillBeforeIndexes(
+    "hilltop_fetch_tasks",
+    sql`
+      INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url, next_fetch_at, previous_data_hash, previous_history, origin, priority)
+      SELECT task.*, hilltop_origin(fetch_url), hilltop_priority(request_type) FROM (SELECT source, CASE WHEN source > 2 AND kind = 0 THEN 'MEASUREMENTS_LIST' WHEN source > 2 AND kind < 8
+          THEN 'MEASUREMENT_DATA_LATEST' ELSE 'MEASUREMENT_DATA' END,
+        'http://s' || CASE source WHEN 2 THEN 3 ELSE source END
+          || '.example.nz/data.hts?Service=Hilltop&Request=GetData&Site=Awa%20at%20Bridge&n=' || n,
+        CASE WHEN source <= 2 THEN now() - interval '1 day' - random() * interval '30 days'
+          WHEN kind % 4 = 1 THEN now() - random() * interval '1 hour' ELSE now() + interval '1 hour' + random() * interval '20 days' END,
+        md5(n::text), '[{"at": "2026-01-01T00:00:00.000Z", "result": "SUCCESS", "hash": "0123456789abcdef", "millis": 120}]'::jsonb
+      FROM generate_series(1, ${count}::int8) AS n,
+        LATERAL (SELECT CASE WHEN n % 10 < 6 THEN 1 WHEN n % 10 < 8 THEN 2 ELSE 3 + n / 10 % ${servers - 2} END::int4 AS source,
+          hashint8(n) & 31 AS kind) AS row) AS task (source_id, request_type, fetch_url, next_fetch_at, hash, history)`
+  )
   yield* sql`INSERT INTO hilltop_lanes (origin, source_id) SELECT DISTINCT origin, source_id FROM hilltop_fetch_tasks`
   yield* sql`INSERT INTO hilltop_servers (origin) SELECT DISTINCT origin FROM hilltop_lanes`
-  yield* sql`VACUUM (ANALYZE) hilltop_fetch_tasks, hilltop_sources, hilltop_lanes, hilltop_servers`
-  yield* sql`CHECKPOINT`
+  yield* sql`VACUUM (ANALYZE) hilltop_sources, hilltop_lanes, hilltop_servers`
 })

@@ -4,7 +4,7 @@
  */
 import { PgConnection } from "@effect/sql-pg"
 import type { Redacted } from "effect"
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { DatabasePlace, refuseSharedSessions } from "../../layers/postgres/Database.ts"
@@ -12,19 +12,24 @@ import { databaseFault } from "../../layers/postgres/databaseFault.ts"
 import { latestStep, stepOfDatabase } from "../../layers/postgres/Migrations.ts"
 import { makeConnections } from "../../layers/postgres/PgConnections.ts"
 import { addressOf, PgSocket, placeOf } from "../../layers/postgres/PgSocket.ts"
+import { rowsAs } from "../../layers/postgres/statementArrays.ts"
 import { patience } from "../../layers/postgres/sessionSettings.ts"
 import { Settings } from "../../layers/Settings.ts"
 import { clockFinding, failed, type Finding, ok } from "./Finding.ts"
 
-interface Facts {
-  readonly number: string
-  readonly version: string
+const Facts = Schema.Struct({
+  number: Schema.String,
+  version: Schema.String,
   /** Connections that are left for Penstock, what it has now among them. */
-  readonly room: number
-  readonly makesSchemas: boolean
-  readonly makesTables: boolean
-  readonly schema: string | null
-}
+  room: Schema.Finite,
+  makesSchemas: Schema.Boolean,
+  makesTables: Schema.Boolean,
+  schema: Schema.NullOr(Schema.String)
+})
+type Facts = typeof Facts.Type
+const readFacts = Schema.decodeUnknownEffect(Facts)
+const readTime = Schema.decodeUnknownEffect(Schema.Struct({ now: Schema.Finite }))
+const asTables = rowsAs(Schema.Struct({ name: Schema.String }))
 
 const facts = `
   WITH other AS (
@@ -43,7 +48,8 @@ const facts = `
     coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS "makesTables", current_schema() AS schema`
 
 /** Of the tables that are there, those that the user may not read and write. */
-const closedTables = (sql: SqlClient.SqlClient) => sql<{ name: string }>`
+const closedTables = (sql: SqlClient.SqlClient) =>
+  asTables(sql`
   SELECT n.nspname || '.' || c.relname AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p')
@@ -52,7 +58,7 @@ const closedTables = (sql: SqlClient.SqlClient) => sql<{ name: string }>`
         AND c.relname ~ '^(hilltop_|observation|topic_|penstock_)')
     AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
       AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
-  ORDER BY name`
+  ORDER BY name`)
 
 const rightsOf = (url: Redacted.Redacted, { makesSchemas, makesTables, schema }: Facts): Finding => {
   const { database, user } = addressOf(url)
@@ -123,8 +129,8 @@ const ask = Effect.fnUntraced(function* (url: Redacted.Redacted) {
     false
   )
   const after = yield* Clock.currentTimeMillis
-  const difference = Number(times[0]?.["now"]) - (before + after) / 2
-  return { found: rows[0] as unknown as Facts, difference, blur: (after - before) / 2 }
+  const { now } = yield* readTime(times[0])
+  return { found: yield* readFacts(rows[0]), difference: now - (before + after) / 2, blur: (after - before) / 2 }
 }, Effect.scoped)
 
 /** With the sessions that the service has. */
@@ -159,6 +165,15 @@ export const checkDatabase = Effect.gen(function* () {
   }).pipe(
     Effect.catchTags({
       SqlError: (error) => Effect.succeed(told(error)),
+      // What is no PostgreSQL may speak its language all the same.
+      SchemaError: ({ message }) =>
+        Effect.succeed([
+          failed(
+            "database",
+            `it tells of itself what no PostgreSQL does: ${message}`,
+            "let DATABASE_URL lead to a PostgreSQL"
+          )
+        ]),
       DatabaseUnusable: ({ message }) =>
         Effect.succeed([failed("database", message, "see DATABASE_URL in docs/settings.md")])
     })

@@ -178,8 +178,8 @@ const found = HttpApiGroup.make("hilltopTaskSearch")
         summary: "Search tasks",
         description: [
           "`name` is found anywhere in the name of the site or the measurement, whatever the case. Those that are `due` come as they",
-          "wait, longest first; those of a `source`, `council`, `type` or `name` by source, site and measurement, and all others by",
-          "number. A page may be shorter than `limit`, even empty, while `next_cursor` is not null. `history`: so many of the last runs",
+          "wait, longest first; those that are `failing` or `set_aside` by source and number; others of a `source`, `council`, `type` or",
+          "`name` by source, site and measurement, and all others by number. A page may be shorter than `limit`, even empty, while `next_cursor` is not null. `history`: so many of the last runs",
           `of each, ${historyLength} unless said.`
         ].join(" ")
       })

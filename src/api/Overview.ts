@@ -132,6 +132,8 @@ export const GroupView = Schema.Struct({
   group: Schema.String,
   topic: Schema.String,
   records_behind: Schema.Int,
+  /** False where so many wait at most. */
+  is_exact: Schema.Boolean,
   oldest_unread_seconds: Schema.NullOr(Schema.Finite),
   partitions: Schema.Array(
     Schema.Struct({ partition: Schema.Int, next: Schema.Int, end: Schema.Int, behind: Schema.Int })

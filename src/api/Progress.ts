@@ -24,7 +24,7 @@ export interface ProgressOptions {
 
 /** What waits, by kind. */
 export type WorkKind = Exclude<keyof Waiting, "uselessServers">
-type Bounds = Readonly<Record<WorkKind, Duration.Duration>>
+export type Bounds = Readonly<Record<WorkKind, Duration.Duration>>
 
 /** What is taken up at once, or by the next look, may wait so long: a restart and a slow upstream are over by then. */
 const prompt = Duration.minutes(10)
@@ -50,13 +50,21 @@ const names: Readonly<Record<WorkKind, string>> = {
   record: "topic records"
 }
 
+/** For how many seconds the oldest work of a kind has waited, if that is longer than it may. */
+export const pastBound = (waiting: Waiting, bounds: Bounds, kind: WorkKind): number | undefined => {
+  const seconds = waiting[kind]
+  return seconds !== undefined && seconds > Duration.toSeconds(bounds[kind]) ? seconds : undefined
+}
+/** Whether somebody who is asked has answered nothing useful for longer than he may. */
+export const isUselessFor = (seconds: number, bound: Duration.Duration): boolean => seconds > Duration.toSeconds(bound)
+
 const ofAccountingPoints: ReadonlySet<WorkKind> = new Set(["event", "sync", "abandonedSync"])
 
 /** The kinds of work whose oldest has waited for longer than its bound, by name. */
 export const overdue = (waiting: Waiting, bounds: Bounds, adapterConfigured: boolean): ReadonlyArray<string> =>
   (Object.keys(names) as ReadonlyArray<WorkKind>)
     .filter((kind) => adapterConfigured || !ofAccountingPoints.has(kind))
-    .filter((kind) => (waiting[kind] ?? 0) > Duration.toSeconds(bounds[kind]))
+    .filter((kind) => pastBound(waiting, bounds, kind) !== undefined)
     .map((kind) => names[kind])
 
 const forHowLong = (seconds: number) => `nothing useful for ${Math.floor(seconds / 60)} min`
@@ -66,7 +74,7 @@ const mostNamed = 5
 
 /** The servers that have answered nothing useful for too long. */
 export const uselessAmong = (servers: Waiting["uselessServers"], bound: Duration.Duration): ReadonlyArray<string> => {
-  const found = (servers ?? []).filter(({ seconds }) => seconds > Duration.toSeconds(bound))
+  const found = (servers ?? []).filter(({ seconds }) => isUselessFor(seconds, bound))
   const named = found.slice(0, mostNamed).map(({ origin, seconds }) => `server ${origin} (${forHowLong(seconds)})`)
   const more = found.length - named.length
   if (more === 0) return named
@@ -103,9 +111,8 @@ export class Progress extends Context.Service<
         return Progress.of({
           obstacles: Effect.gen(function* () {
             const stuck = yield* Effect.provideService(stuckLoops, Loops, loops)
-            const useless = yield* watch.uselessFor
-            const answersNothing =
-              useless > Duration.toMillis(options.useless) ? [`adapter (${forHowLong(useless / 1000)})`] : []
+            const useless = (yield* watch.uselessFor) / 1000
+            const answersNothing = isUselessFor(useless, options.useless) ? [`adapter (${forHowLong(useless)})`] : []
             return [...stuck.sort(), ...answersNothing, ...(yield* late)]
           })
         })

@@ -9,6 +9,7 @@ import type { RequestType } from "../domain/FetchTask.ts"
 import { Instant } from "../domain/Instant.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { type TaskStatus, TaskView } from "./HilltopAdministration.ts"
+import { serverStates } from "./Overview.ts"
 
 const named = {
   site_name: Schema.NullOr(Schema.String).annotate({
@@ -23,6 +24,8 @@ export type FoundTask = typeof FoundTask.Type
 /** How its server is doing. */
 export const TaskServer = Schema.Struct({
   origin: Schema.String,
+  state: Schema.Literals(serverStates),
+  reason: Schema.NullOr(Schema.String),
   pace: Schema.Finite,
   in_flight: Schema.Int,
   recent_millis: Schema.Finite,

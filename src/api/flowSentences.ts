@@ -3,15 +3,15 @@
  *
  * Red is what `/health/progress` would call stuck, by the same bounds; amber is what works around a trouble.
  */
-import { Duration } from "effect"
+import type { Duration } from "effect"
 import { serverStates, type Count, type FlowView, type Overview, type ServerView } from "./Overview.ts"
 import type { Waiting } from "./DueWork.ts"
-import { uselessAmong, type WorkKind } from "./Progress.ts"
+import { type Bounds, isUselessFor, pastBound, uselessAmong, type WorkKind } from "./Progress.ts"
 
 /** What each sentence is made of. */
 export interface Facts extends Pick<Overview, "accounting_points" | "at" | "hilltop" | "streams"> {
   readonly waiting: Waiting
-  readonly bounds: Readonly<Record<WorkKind, Duration.Duration>>
+  readonly bounds: Bounds
   /** For how long an adapter or a server may answer nothing useful, and for how many seconds the adapter has. */
   readonly useless: { readonly bound: Duration.Duration; readonly adapterSeconds: number }
   /** Loops of this instance that stand still. */
@@ -42,12 +42,8 @@ export const timeWords = (seconds: number): string => {
 const inWords = (at: number | null, now: number): string =>
   at === null || at <= now ? "now" : `in ${timeWords((at - now) / 1000)}`
 
-const isPast = ({ bounds, waiting }: Facts, kind: WorkKind): number | undefined => {
-  const seconds = waiting[kind]
-  return seconds !== undefined && seconds > Duration.toSeconds(bounds[kind]) ? seconds : undefined
-}
 const past = (facts: Facts, kind: WorkKind, cause: string, words: (time: string) => string) => {
-  const seconds = isPast(facts, kind)
+  const seconds = pastBound(facts.waiting, facts.bounds, kind)
   return seconds === undefined ? [] : [{ colour: "red" as const, cause, words: words(timeWords(seconds)) }]
 }
 
@@ -97,7 +93,7 @@ const accountingPoints = (facts: Facts, stuck: ReadonlyArray<string>): FlowView 
     ),
     ...past(facts, "event", "events_waiting", (time) => `an event has waited for ${time}`),
     ...past(facts, "abandonedSync", "abandoned", (time) => `a sync that was begun ${time} ago never ended`),
-    ...(facts.useless.adapterSeconds > Duration.toSeconds(facts.useless.bound)
+    ...(isUselessFor(facts.useless.adapterSeconds, facts.useless.bound)
       ? [
           {
             colour: "red" as const,
@@ -207,6 +203,7 @@ const streams = (facts: Facts, stuck: ReadonlyArray<string>): FlowView => {
   const { dead_letters, groups, problem } = facts.streams
   const set = dead_letters.filter(({ not_redriven }) => not_redriven > 0)
   const behind = groups.reduce((sum, { records_behind }) => sum + records_behind, 0)
+  const about = groups.every(({ is_exact }) => is_exact) ? "" : "about "
   const oldest = groups.reduce((most, { oldest_unread_seconds: of }) => Math.max(most, of ?? 0), 0)
   const findings: ReadonlyArray<Finding> = [
     ...standing(stuck),
@@ -225,7 +222,7 @@ const streams = (facts: Facts, stuck: ReadonlyArray<string>): FlowView => {
   const good =
     behind === 0
       ? "all records are read; no dead letters wait"
-      : `${many(behind, "record waits", "records wait")} to be read${oldest > 0 ? `, the oldest for ${timeWords(oldest)}` : ""}; no dead letters wait`
+      : `${about}${many(behind, "record waits", "records wait")} to be read${oldest > 0 ? `, the oldest for ${timeWords(oldest)}` : ""}; no dead letters wait`
   return flowOf("streams", findings, good)
 }
 

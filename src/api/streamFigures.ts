@@ -16,14 +16,10 @@ export const streamFigures = Effect.gen(function* () {
       const oldest = positions.flatMap(({ oldestAt }) => (oldestAt === undefined ? [] : [oldestAt]))
       return {
         ...reading,
-        records_behind: positions.reduce((sum, { end, next }) => sum + Math.max(0, end - next), 0),
+        records_behind: positions.reduce((sum, { behind }) => sum + behind, 0),
+        is_exact: positions.every(({ isExact }) => isExact),
         oldest_unread_seconds: oldest.length === 0 ? null : Math.max(0, now - Math.min(...oldest)) / 1000,
-        partitions: positions.map(({ end, next, partition }) => ({
-          partition,
-          next,
-          end,
-          behind: Math.max(0, end - next)
-        }))
+        partitions: positions.map(({ behind, end, next, partition }) => ({ partition, next, end, behind }))
       }
     })
   )

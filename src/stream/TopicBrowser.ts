@@ -1,8 +1,7 @@
 /**
  * Topics as people look at them: how far the groups are behind, and the records that were set aside. No group's position moves.
  *
- * Dead letters lie in one partition, in the order in which they came. On Kafka the markers of transactions take offsets too, so
- * numbers of records that wait are at most as they are told.
+ * Dead letters lie in one partition, in the order in which they came.
  */
 import { Context, type Effect } from "effect"
 import type { Instant } from "../domain/Instant.ts"
@@ -24,6 +23,10 @@ export interface GroupPosition {
   readonly next: number
   /** After the last record. */
   readonly end: number
+  /** Records from `next` on that the group will get. */
+  readonly behind: number
+  /** False where it is so many at most: on Kafka the markers of transactions take offsets too. */
+  readonly isExact: boolean
   /** When the next one was appended, where that is known. */
   readonly oldestAt: Instant | undefined
 }

@@ -4,13 +4,12 @@
  *
  * Lookups do not pass here; a person is waiting, and one more call may be the one that succeeds.
  */
-import { Clock, Effect, type Exit, FiberSet, Latch, Queue } from "effect"
+import { Clock, Effect, type Exit, FiberSet, Latch, Option, Queue } from "effect"
 import { describe } from "../running/describe.ts"
 import { gauge } from "../running/Instrument.ts"
 import { observe } from "../running/Observed.ts"
 import { AdapterClient, type AdapterError, AdapterFailure } from "./AdapterClient.ts"
-import { noteHeldBack, toldBy } from "./AdapterWatch.ts"
-import { AdapterTally } from "./AdapterTally.ts"
+import { AdapterWatch, noteHeldBack, toldBy } from "./AdapterWatch.ts"
 import { afterFailure, afterSilence, type CircuitState, closed, failuresInRow, nextRoundIn } from "./circuitRule.ts"
 
 export interface AdapterCircuit {
@@ -48,7 +47,9 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
   readonly close: Effect.Effect<void>
 }) {
   const client = yield* AdapterClient
-  const tally = yield* AdapterTally
+  /** Where nobody watches, as in a test, nobody is told. */
+  const watch = Option.getOrUndefined(yield* Effect.serviceOption(AdapterWatch))
+  const tell: AdapterWatch["Service"]["noteCircuit"] = (phase, next) => watch?.noteCircuit(phase, next) ?? Effect.void
   const fibers = yield* FiberSet.make<void>()
   const decided = yield* Latch.make(true)
   const leftAlone = yield* Latch.make(false)
@@ -64,7 +65,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       nextProbe.set(state.phase === "open" ? Math.max(0, probeAt - now) / 1000 : undefined)
     )
   )
-  yield* tally.circuit("closed")
+  yield* tell("closed")
 
   const investigate = Effect.gen(function* () {
     const mine = ++investigation
@@ -93,7 +94,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       }
       const seconds = nextRoundIn(state, asked)
       probeAt = (yield* Clock.currentTimeMillis) + seconds * 1000
-      yield* tally.circuit("open", probeAt)
+      yield* tell("open", probeAt)
       yield* Effect.sleep(seconds * 1000)
     }
   })
@@ -113,7 +114,7 @@ export const adapterCircuit = Effect.fnUntraced(function* (on: {
       const { phase } = state
       state = told === "failed" ? afterFailure(state, point) : closed
       if (state.phase === phase) return Effect.void
-      const tallied = tally.circuit(state.phase)
+      const tallied = tell(state.phase)
       if (state.phase === "doubted") {
         decided.closeUnsafe()
         return Effect.asVoid(Effect.andThen(tallied, FiberSet.run(fibers, investigate)))

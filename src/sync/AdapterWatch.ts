@@ -1,13 +1,17 @@
 /**
- * Whether the adapter answers anything that can be used, whoever asks: lookups, the background sync, and its probes.
+ * How the adapter does, whoever asks: lookups, the background sync, and its probes. Whether it answers anything that can be used, and how
+ * the calls of the last minute went.
  *
  * The log has one line when it begins to answer nothing useful and one when that is over. Health asks for how long that has been so.
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Option } from "effect"
+import type { AdapterTold } from "../domain/AdapterTold.ts"
 import type { Instant } from "../domain/Instant.ts"
 import { counter, gauge, histogram, requestSeconds } from "../running/Instrument.ts"
 import { observe } from "../running/Observed.ts"
 import { AdapterClient, type AdapterError, type AdapterFailureKind } from "./AdapterClient.ts"
+import type { CircuitState } from "./circuitRule.ts"
+import { recentCalls } from "./recentCalls.ts"
 
 /** What a call says of the adapter: `unknown` is an answer, unless it is all there is; `nothing`: it was not asked. */
 export const toldBy = (
@@ -65,6 +69,10 @@ export class AdapterWatch extends Context.Service<
     readonly watched: (client: AdapterClient["Service"]) => AdapterClient["Service"]
     /** For how many milliseconds nothing useful was answered, while it was asked all the same; 0 otherwise. */
     readonly uselessFor: Effect.Effect<number>
+    /** The circuit is so from now on; `next` is when it lets calls through, where it knows. */
+    readonly noteCircuit: (phase: CircuitState["phase"], next?: Instant) => Effect.Effect<void>
+    /** How the calls of the last minute went on this instance, and what its circuit does. */
+    readonly told: Effect.Effect<AdapterTold>
   }
 >()("penstock/sync/AdapterWatch") {
   static readonly layer = Layer.effect(
@@ -73,6 +81,7 @@ export class AdapterWatch extends Context.Service<
       const outcomes = ["answered", "unknown", "unavailable", "deadline", "invalid", "refused"]
       yield* duration.show(...outcomes.map((outcome) => ({ outcome })))
       yield* heldBack.show({ reason: "budget" }, { reason: "circuit" })
+      const recent = yield* recentCalls
       const unknown = new Set<string>()
       let trouble: Trouble | undefined
 
@@ -115,8 +124,22 @@ export class AdapterWatch extends Context.Service<
       )
       yield* observe(Effect.flatMap(uselessFor, (millis) => uselessTime.set(millis / 1000)))
 
+      const noteCall = (gsrn: string, exit: Exit.Exit<unknown, AdapterError>, millis: number) => {
+        const told = toldBy(exit)
+        return Effect.all(
+          [
+            duration.record(millis / 1000, { outcome: outcomeOf(exit) }),
+            told === "nothing" ? Effect.void : recent.note(told === "failed" || told === "invalid", millis),
+            note(gsrn, exit)
+          ],
+          { discard: true }
+        )
+      }
+
       return AdapterWatch.of({
         uselessFor,
+        noteCircuit: recent.noteCircuit,
+        told: recent.told,
         watched: (client) =>
           AdapterClient.of({
             ...client,
@@ -124,10 +147,7 @@ export class AdapterWatch extends Context.Service<
               Effect.flatMap(Clock.monotonicTimeNanos, (begunAt) =>
                 Effect.onExit(client.fetch(gsrn, validFrom, within), (exit) =>
                   Effect.flatMap(Clock.monotonicTimeNanos, (endedAt) =>
-                    Effect.andThen(
-                      duration.record(Number(endedAt - begunAt) / 1e9, { outcome: outcomeOf(exit) }),
-                      note(gsrn, exit)
-                    )
+                    noteCall(gsrn, exit, Number(endedAt - begunAt) / 1e6)
                   )
                 )
               )

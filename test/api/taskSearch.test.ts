@@ -143,7 +143,12 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
       assert.lengthOf(read.history, 50)
       assert.deepInclude(read.history.at(-1), { at: 60 })
       assert.strictEqual(read.source.address, "https://server1.example.nz/data.hts")
-      assert.deepInclude(read.server, { origin: "https://server1.example.nz", asked_again_at: null })
+      assert.deepInclude(read.server, {
+        origin: "https://server1.example.nz",
+        state: "well",
+        reason: null,
+        asked_again_at: null
+      })
       assert.strictEqual(read.site_name, "Tūī Stream 1")
       assert.approximately(read.due_in_seconds, 86_400, 60)
       const listed = pageIn(yield* ask(`/hilltop/task?source=${first}&limit=1000&history=2`)).items.find(

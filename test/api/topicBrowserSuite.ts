@@ -19,7 +19,11 @@ interface Letter {
   readonly redriven_by: string | null
 }
 interface Figures {
-  readonly groups: ReadonlyArray<{ readonly records_behind: number; readonly partitions: ReadonlyArray<object> }>
+  readonly groups: ReadonlyArray<{
+    readonly records_behind: number
+    readonly is_exact: boolean
+    readonly partitions: ReadonlyArray<object>
+  }>
   readonly dead_letters: ReadonlyArray<{
     readonly topic: string
     readonly count: number
@@ -33,7 +37,8 @@ const asAdmin = (path: string, body?: unknown) => ask(path, { method: "POST", ke
 const figures = Effect.map(ask("/topic"), ({ json, status, text }) => {
   assert.strictEqual(status, 200, text)
   const { dead_letters, groups } = json as Figures
-  return { behind: groups[0]!.records_behind, partitions: groups[0]!.partitions, letters: dead_letters[0]! }
+  const { is_exact, partitions, records_behind } = groups[0]!
+  return { behind: records_behind, isExact: is_exact, partitions, letters: dead_letters[0]! }
 })
 
 /** Reads on as the mapper does, until nothing is left; `use` says what becomes of each record. */
@@ -87,7 +92,8 @@ export const topicBrowserSuite = <E>(
             headers: { traceparent: `x${n}` }
           }))
           for (const one of sent) yield* sink.send([one])
-          assert.isAtLeast((yield* figures).behind, 3)
+          // On Kafka each was sent in a transaction of its own, whose end takes an offset and is no record.
+          assert.deepInclude(yield* figures, { behind: 3, isExact: true })
           yield* readOn(rawTopic, false)
           const shown = yield* figures
           assert.deepInclude(shown, { behind: 0, letters: { topic: rawTopic, count: 3, not_redriven: 3 } })

@@ -46,6 +46,16 @@ const prepare = Effect.gen(function* () {
   yield* syncPoints(12)
   yield* crawlSource
   const series = yield* spoilSeries
+  yield* until(
+    "two accounting points fail",
+    () => sql`
+      WITH failing AS (
+        UPDATE flex.accounting_point_sync SET failures = 3, last_error = 'unavailable', last_synced_at = now() - interval '5 hours 20 minutes',
+          next_attempt_at = now() + accounting_point_id * interval '1 hour' + interval '5 hours'
+        WHERE last_sync_start IS NULL AND accounting_point_id IN (SELECT accounting_point_id FROM flex.accounting_point_sync ORDER BY 1 LIMIT 2)
+        RETURNING 1)
+      SELECT count(*) = 2 AS yes FROM failing`
+  )
   // Neither may be asked again meanwhile, or it would be in another state.
   yield* sql`
     UPDATE hilltop_fetch_tasks SET attempts = 3, next_fetch_at = now() + interval '5 hours', unavailable_since = NULL

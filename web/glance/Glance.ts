@@ -11,6 +11,7 @@ import { addressOf } from "../shell/route.ts"
 import { type Section } from "../shell/sections.ts"
 import { adviceFor } from "./advice.ts"
 import { freshShare } from "../points/freshShare.ts"
+import { behindText } from "../streams/ReaderTable.ts"
 
 export const toneOf: Readonly<Record<Flow["colour"], Tone>> = { green: "good", amber: "late", red: "bad" }
 const wordOf: Readonly<Record<Flow["colour"], string>> = { green: "all well", amber: "needs a look", red: "stuck" }
@@ -39,7 +40,7 @@ const figuresOf = ({ accounting_points, hilltop, observations, streams }: Overvi
       { label: "failing", value: countText(hilltop.failing) }
     ],
     streams: [
-      { label: "records behind", value: integer(streams.groups.reduce((sum, one) => sum + one.records_behind, 0)) },
+      { label: "records behind", value: behindText(streams.groups) },
       { label: "dead letters", value: integer(streams.dead_letters.reduce((sum, one) => sum + one.not_redriven, 0)) },
       { label: "sites", value: countText(observations.sites) },
       { label: "series", value: countText(observations.series) }

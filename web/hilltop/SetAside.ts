@@ -42,10 +42,13 @@ export const SetAside = ({ hilltop }: { readonly hilltop: Hilltop }) => {
     <${DataTable}
       name="Tasks that are set aside, by reason"
       rows=${hilltop.set_aside}
-      keyOf=${({ reason }: Group) => reason}
+      keyOf=${({ reason }: Group) => reason ?? ""}
       empty="Nothing is set aside."
       columns=${[
-        { head: "reason", cell: ({ reason }: Group) => setAsideReasons[reason] ?? reason },
+        {
+          head: "reason",
+          cell: ({ reason }: Group) => (reason === null ? "nobody said why" : (setAsideReasons[reason] ?? reason))
+        },
         { head: "tasks", isNumber: true, cell: ({ tasks }: Group) => countText(tasks) },
         {
           head: "action",

@@ -103,7 +103,13 @@ export const TaskFinder = () => {
         name="Tasks"
         rows=${value?.items ?? []}
         keyOf=${({ id }: Task) => id}
-        empty=${value === undefined ? "Asking the service…" : "No such task."}
+        empty=${
+          value === undefined
+            ? "Asking the service…"
+            : value.next_cursor === null
+              ? "No such task."
+              : "None among those that were looked through; there are more, further on."
+        }
         columns=${columnsFor((id) => choose({ task: String(id) }))}
       />
     </div>

@@ -1,14 +1,20 @@
 /** Who reads which topic, how far behind, and in which partitions. */
-import type { ReadingGroup, Streams } from "../asking/shapes.ts"
+import type { Overview, ReadingGroup, Streams } from "../asking/shapes.ts"
+import { overview } from "../live/live.ts"
+import { useCell } from "../live/Cell.ts"
 import { Badge } from "../parts/Badge.ts"
 import { Bars } from "../parts/Bars.ts"
 import { Card } from "../parts/Card.ts"
 import { DataTable } from "../parts/DataTable.ts"
 import { html } from "../parts/html.ts"
-import { durationOr, integer } from "../parts/numbers.ts"
+import { countText, durationOr, integer } from "../parts/numbers.ts"
 
-/** As in the health check: what waits for longer is stuck. */
-const bound = 600
+/** `≈ 12` where markers of transactions may be among them. */
+export const behindText = (groups: ReadonlyArray<ReadingGroup>): string =>
+  countText({
+    value: groups.reduce((sum, { records_behind }) => sum + records_behind, 0),
+    is: groups.every(({ is_exact }) => is_exact) ? "exact" : "estimate"
+  })
 
 const Partitions = ({ group }: { readonly group: ReadingGroup }) => {
   const behind = group.partitions.filter((one) => one.behind > 0).sort((a, b) => b.behind - a.behind)
@@ -26,17 +32,23 @@ const Partitions = ({ group }: { readonly group: ReadingGroup }) => {
       </details>`
 }
 
-const State = ({ group }: { readonly group: ReadingGroup }) => {
+/** Whether a record waits for too long is for the service to say; whose that is shows in the ages. */
+const State = ({ group, longest }: { readonly group: ReadingGroup; readonly longest: number | undefined }) => {
   const waits = group.oldest_unread_seconds ?? 0
   return group.records_behind === 0
     ? html`<${Badge} tone="good" word="read" />`
-    : waits > bound
+    : longest !== undefined && waits >= longest
       ? html`<${Badge} tone="bad" word="stuck" />`
       : html`<${Badge} tone="good" word="reading" />`
 }
 
-export const ReaderTable = ({ streams }: { readonly streams: Streams }) =>
-  html`<${Card} title="Readers" aside=${streams.kafka ? "topics on Kafka" : "topics in PostgreSQL"}>
+const isLate = (known: Overview | undefined): boolean =>
+  known?.flows.some(({ causes }) => causes.includes("records_waiting")) ?? false
+
+export const ReaderTable = ({ streams }: { readonly streams: Streams }) => {
+  const late = useCell(overview, isLate)
+  const longest = late ? Math.max(...streams.groups.map((one) => one.oldest_unread_seconds ?? 0)) : undefined
+  return html`<${Card} title="Readers" aside=${streams.kafka ? "topics on Kafka" : "topics in PostgreSQL"}>
     ${streams.problem === null ? null : html`<p class="said tone-late" role="alert">${streams.problem}</p>`}
     <${DataTable}
       name="Readers of the topics"
@@ -46,8 +58,8 @@ export const ReaderTable = ({ streams }: { readonly streams: Streams }) =>
       columns=${[
         { head: "topic", cell: ({ topic }: ReadingGroup) => html`<span class="mono">${topic}</span>` },
         { head: "reader", cell: ({ group }: ReadingGroup) => html`<span class="mono">${group}</span>` },
-        { head: "state", cell: (group: ReadingGroup) => html`<${State} group=${group} />` },
-        { head: "records behind", isNumber: true, cell: ({ records_behind }: ReadingGroup) => integer(records_behind) },
+        { head: "state", cell: (group: ReadingGroup) => html`<${State} group=${group} longest=${longest} />` },
+        { head: "records behind", isNumber: true, cell: (group: ReadingGroup) => behindText([group]) },
         {
           head: "oldest unread",
           isNumber: true,
@@ -57,3 +69,4 @@ export const ReaderTable = ({ streams }: { readonly streams: Streams }) =>
       ]}
     />
   <//>`
+}

@@ -105,7 +105,9 @@ const tables = PgClient.PgClient.use(
       (SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY indexrelid::regclass::text)::text FROM pg_index
         WHERE indrelid = c.oid) AS indexes,
       (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)::text FROM pg_constraint
-        WHERE conrelid = c.oid) AS constraints
+        WHERE conrelid = c.oid) AS constraints,
+      (SELECT array_agg(pg_get_triggerdef(oid) ORDER BY tgname)::text FROM pg_trigger
+        WHERE tgrelid = c.oid AND NOT tgisinternal) AS triggers
     FROM pg_class c WHERE c.relname LIKE 'observation%' AND c.relkind IN ('r', 'p') ORDER BY c.relname`
 )
 

@@ -1,22 +1,13 @@
 /**
- * How the calls of the adapter went in the last minute on this instance, and what its circuit does: for people, told with the
- * instance's sign of life, so that an instance that only answers can show it too.
- *
- * Where nothing keeps it, as in a test, it is not kept.
+ * How the calls of the last minute went, and what the circuit does: for people, told with the instance's sign of life, so that an instance
+ * that only answers can show it too.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Effect } from "effect"
 import type { AdapterTold } from "../domain/AdapterTold.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { CircuitState } from "./circuitRule.ts"
 
-interface Tally {
-  readonly note: (failed: boolean, millis: number) => Effect.Effect<void>
-  /** `next`: when it lets calls through, where it knows. */
-  readonly circuit: (phase: CircuitState["phase"], next?: Instant) => Effect.Effect<void>
-  /** Nothing where nothing is kept. */
-  readonly told: Effect.Effect<AdapterTold | undefined>
-}
-
+/** In milliseconds. */
 const slice = 10_000
 const slices = 6
 interface Slice {
@@ -27,7 +18,7 @@ interface Slice {
   slowest: number
 }
 
-const make = Effect.gen(function* () {
+export const recentCalls = Effect.gen(function* () {
   const begunAt = yield* Clock.currentTimeMillis
   let recent: Array<Slice> = []
   let circuit: AdapterTold["circuit"] = null
@@ -37,7 +28,7 @@ const make = Effect.gen(function* () {
     return { now, at }
   })
   return {
-    note: (failed, millis) =>
+    note: (failed: boolean, millis: number) =>
       Effect.map(kept, ({ at }) => {
         let last = recent.at(-1)
         if (last?.at !== at) recent.push((last = { at, calls: 0, failed: 0, millis: 0, slowest: 0 }))
@@ -46,12 +37,12 @@ const make = Effect.gen(function* () {
         last.millis += millis
         last.slowest = Math.max(last.slowest, millis)
       }),
-    circuit: (state, next) =>
+    noteCircuit: (state: CircuitState["phase"], next?: Instant) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const since = circuit?.state === state ? circuit.since : now
         circuit = { state, since, next_call_at: next ?? null }
       }),
-    told: Effect.map(kept, ({ at, now }) => {
+    told: Effect.map(kept, ({ at, now }): AdapterTold => {
       const from = Math.max(begunAt, at - (slices - 1) * slice)
       return {
         calls: recent.reduce((sum, one) => sum + one.calls, 0),
@@ -62,11 +53,5 @@ const make = Effect.gen(function* () {
         circuit
       }
     })
-  } satisfies Tally as Tally
+  }
 })
-
-const nothing: Tally = { note: () => Effect.void, circuit: () => Effect.void, told: Effect.succeed(undefined) }
-
-export const AdapterTally = Context.Reference<Tally>("penstock/sync/AdapterTally", { defaultValue: () => nothing })
-
-export const keptTally = Layer.effect(AdapterTally, make)
