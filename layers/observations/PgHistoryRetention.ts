@@ -75,7 +75,10 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
         SELECT id FROM ${sql(table === strandValues ? "observation_strands" : "observation_sites_measurements")}
         WHERE id > ${after} ORDER BY id LIMIT ${seriesAtOnce}`)
 
-    /** The series are locked as the store locks them before it writes to one, and strands with their series. */
+    /**
+     * The series are locked as the store locks them before it writes to one, and strands with their series. Months of which something
+     * went have another version, so that they are drawn from their values.
+     */
     const remove = (table: string, of: ReadonlyArray<number>) =>
       counts(sql`
         WITH old AS MATERIALIZED (
@@ -94,7 +97,11 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
         ), removed AS (
           DELETE FROM ${sql(table)} o USING old JOIN owner ON owner.id = old.series_id JOIN free ON free.id = owner.series_id
           WHERE o.series_id = old.series_id AND o.observed_at = old.observed_at AND o.superseded_at = old.superseded_at
-          RETURNING 1
+          RETURNING o.series_id, o.observed_at
+        ), counted_on AS (
+          UPDATE observation_months m SET version = m.version + 1
+          FROM (SELECT DISTINCT series_id, to_char(observed_at AT TIME ZONE interval '12:00', 'YYYY-MM') AS year_month FROM removed) changed
+          WHERE ${sql.literal(String(table !== strandValues))} AND m.series_id = changed.series_id AND m.year_month = changed.year_month
         )
         SELECT (SELECT count(*) FROM old)::int4 AS found, (SELECT count(*) FROM removed)::int4 AS removed`)
 

@@ -55,6 +55,9 @@ layer(services, { excludeTestServices: true })("the retention of history", (it) 
       const sql = yield* SqlClient.SqlClient
       const archive = yield* ObservationArchive
       yield* keepValues(25, 120)
+      yield* sql`
+        INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+        SELECT id, year_month, now(), now(), now(), '' FROM observation_sites_measurements, unnest(ARRAY['2025-01', '2030-01']) AS year_month`
       // Superseded within the thirty days, at their edge.
       const all = 25 * 120
       assert.isUndefined(yield* archive.historySince)
@@ -74,6 +77,14 @@ layer(services, { excludeTestServices: true })("the retention of history", (it) 
         ["1", all],
         ["2", all]
       ])
+      // Pictures of the months of which something went are not drawn from what was there before.
+      assert.deepStrictEqual(
+        yield* sql`SELECT year_month AS month, min(version) > 0 AS moved FROM observation_months GROUP BY 1 ORDER BY 1`,
+        [
+          { month: "2025-01", moved: true },
+          { month: "2030-01", moved: false }
+        ]
+      )
       // What was known since then is told as before.
       const asOf = (yield* archive.historySince)! + 1_000
       const [{ id } = { id: 0 }] = yield* sql<{
