@@ -82,7 +82,7 @@ it.layer(ApiServices, { excludeTestServices: true, timeout: "90 seconds" })("a c
     })
   )
 
-  it.effect("whose body comes by drops is told so in time, and 200 of them hold up nobody", () =>
+  it.effect("whose body comes by drops is cut off, and 200 of them hold up nobody", () =>
     Effect.gen(function* () {
       const port = yield* start(Duration.millis(100))
       const slow = yield* Effect.all(
@@ -92,8 +92,8 @@ it.layer(ApiServices, { excludeTestServices: true, timeout: "90 seconds" })("a c
       const dripping = setInterval(() => slow.forEach(({ socket }) => socket.write(" ")), 500)
       yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(dripping)))
       yield* othersAnswered(port)
-      yield* until(() => slow.every(({ heard }) => answers(heard()).length === 1), "45 seconds")
-      for (const { heard } of slow) assert.match(heard(), /^HTTP\/1\.1 408 /)
+      yield* until(() => slow.every(({ isClosed }) => isClosed()), "45 seconds")
+      assert.isTrue(slow.every(({ heard }) => heard() === "" || heard().startsWith("HTTP/1.1 408 ")))
     })
   )
 

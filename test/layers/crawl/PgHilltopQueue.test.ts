@@ -1,11 +1,11 @@
 /** PostgreSQL keeps the contract of the Hilltop queue. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { TestClock } from "effect/testing"
+import { Clock, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { PgServerBudget } from "../../../layers/crawl/PgServerBudget.ts"
 import { HilltopQueue } from "../../../src/crawl/HilltopQueue.ts"
+import { clockFrom } from "../../../src/running/steadyClock.ts"
 import { hilltopQueueSuite } from "../../crawl/hilltopQueueSuite.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
 
@@ -49,20 +49,23 @@ hilltopQueueSuite(
   }))
 )
 
-it.layer(PgHilltopQueue.pipe(Layer.provideMerge(TestDatabase.layer)))("a claim", (it) => {
-  it.effect("says when it was made by the database's clock, whatever that of this machine says", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const queue = yield* HilltopQueue
-      yield* TestClock.setTime(Date.parse("2031-01-01T00:00:00Z"))
-      const [source] = yield* sql<{ id: number }>`
+it.layer(PgHilltopQueue.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })(
+  "a claim",
+  (it) => {
+    it.effect("says when it was made by the database's clock, whatever that of this machine says", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const queue = yield* HilltopQueue
+        const wrong = clockFrom(yield* Clock.Clock, Date.parse("2031-01-01T00:00:00Z"))
+        const [source] = yield* sql<{ id: number }>`
         INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, 'http://clock.nz/a.hts', '{}') RETURNING id`
-      const fetchUrl = "http://clock.nz/a.hts?Service=Hilltop&Request=SiteList"
-      yield* queue.enqueue([{ sourceId: source!.id, requestType: "SITES_LIST", fetchUrl, details: {} }])
-      const [claimed] = yield* queue.claim(1)
-      const [row] = yield* sql<{ now: number }>`SELECT (extract(epoch FROM now()) * 1000)::float8 AS now`
-      assert.closeTo(claimed?.claimedAt ?? 0, row!.now, 60_000)
-      assert.isAtMost(claimed?.claimedAt ?? Infinity, row!.now)
-    })
-  )
-})
+        const fetchUrl = "http://clock.nz/a.hts?Service=Hilltop&Request=SiteList"
+        yield* queue.enqueue([{ sourceId: source!.id, requestType: "SITES_LIST", fetchUrl, details: {} }])
+        const [claimed] = yield* Effect.provideService(queue.claim(1), Clock.Clock, wrong)
+        const [row] = yield* sql<{ now: number }>`SELECT (extract(epoch FROM now()) * 1000)::float8 AS now`
+        assert.closeTo(claimed?.claimedAt ?? 0, row!.now, 60_000)
+        assert.isAtMost(claimed?.claimedAt ?? Infinity, row!.now)
+      })
+    )
+  }
+)
