@@ -17,5 +17,6 @@ const server = createServer((request, response) => {
 })
 server.listen(0, "127.0.0.1", () => {
   const address = server.address()
-  if (address !== null && typeof address === "object") console.log(`ready at http://127.0.0.1:${address.port}`)
+  if (address !== null && typeof address === "object")
+    process.stdout.write(`ready at http://127.0.0.1:${address.port}\n`)
 })

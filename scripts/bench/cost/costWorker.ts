@@ -234,7 +234,7 @@ const program = Effect.gen(function* () {
       return yield* part === "crawl" ? crawl(origin, documents) : parts(part, origin, documents)
     })
   )
-}).pipe(Effect.scoped, Effect.provide(services), Effect.provide(NodeServices.layer))
+}).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(services, NodeServices.layer)))
 
 // Standard output is for answers.
 program.pipe(
