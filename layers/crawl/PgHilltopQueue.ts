@@ -14,12 +14,11 @@ import {
   HilltopQueue,
   type Lease,
   leaseTime,
-  lostTooOften,
-  mostTakeovers,
   type QueuedTask,
   type TaskQueue,
   type Unsettled
 } from "../../src/crawl/HilltopQueue.ts"
+import { lostTooOften, mostTakeovers } from "../../src/crawl/lostTask.ts"
 import { delayAfterFailure } from "../../src/crawl/RefreshPolicy.ts"
 import { signalsOf } from "../../src/crawl/ServerPace.ts"
 import { keepable, lessonsOf, readable, type Settlement, takesWake } from "../../src/crawl/Settlement.ts"

@@ -7,7 +7,7 @@
 import { Duration } from "effect"
 import { Effect, Schema } from "effect"
 import { type SqlClient, SqlSchema, type Statement } from "effect/sql"
-import { mismatchLimit, mismatchSpan } from "../../src/lookup/LookupStore.ts"
+import { mismatchLimit, mismatchSpan } from "../../src/lookup/guessLimit.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
 import { float8s, int4s, texts } from "../postgres/statementArrays.ts"
 

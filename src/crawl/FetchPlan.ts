@@ -8,7 +8,7 @@ import type { HilltopSource } from "../domain/HilltopSource.ts"
 import type { NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
-import { dividedRange } from "../hilltop/AskedRange.ts"
+import { halvesOf } from "../hilltop/halves.ts"
 import {
   type HtsUrl,
   measurementDataLatestUrl,
@@ -93,11 +93,11 @@ export const afterMeasurementsList = (
   return tasks
 }
 
-/** What is asked for in place of a task whose answer is too large; nothing when it cannot be divided further. */
-export const partsOf = ({ details, fetchUrl, requestType, sourceId }: NewTask): ReadonlyArray<NewTask> =>
+/** What is asked for in place of a task whose answer is too large (`halves`); nothing when it cannot be divided further. */
+export const halvedTasks = ({ details, fetchUrl, requestType, sourceId }: NewTask): ReadonlyArray<NewTask> =>
   requestType === "SITES_LIST" || requestType === "MEASUREMENTS_LIST"
     ? []
-    : dividedRange(fetchUrl).map((part) => ({ sourceId, requestType, fetchUrl: part, details }))
+    : halvesOf(fetchUrl).map((part) => ({ sourceId, requestType, fetchUrl: part, details }))
 
 /** The measurements of a data source that are to be asked for: each address once, whatever column it would be of. */
 const wantedMeasurements = (source: HilltopSource, dataSource: ListedDataSource): ReadonlyArray<ListedMeasurement> => {

@@ -30,11 +30,6 @@ export interface Unsettled {
 
 /** A crashed instance's tasks can be taken over this soon. An instance that could not extend a lease for so long must stop. */
 export const leaseTime = Duration.seconds(15)
-/** Leases that may run out in a row before a task is set aside. */
-export const mostTakeovers = 5
-/** What its history says then. */
-export const lostTooOften = `the process that ran it was lost, ${mostTakeovers} times in a row`
-
 /**
  * A queue of tasks of some kinds. Penstock's own kinds are requests to Hilltop servers; a program that uses the queue alone names
  * its own, with a dot in each (`feed.page`), and keeps them in a database of its own: a worker claims whatever is due, and what

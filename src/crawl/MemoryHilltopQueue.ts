@@ -3,7 +3,8 @@ import { Clock, Duration, Effect, Layer, PubSub, Random, Stream } from "effect"
 import { type ClaimedTask, historyLength, type NewTask, type TaskDetails, type TaskRun } from "../domain/FetchTask.ts"
 import { formatInstant } from "../domain/Instant.ts"
 import { type Candidate, firstOf, mostKept } from "./FetchOrder.ts"
-import { HilltopQueue, type Lease, leaseTime, lostTooOften, mostTakeovers, type QueuedTask } from "./HilltopQueue.ts"
+import { HilltopQueue, type Lease, leaseTime, type QueuedTask } from "./HilltopQueue.ts"
+import { isLostTooOften, lostTooOften } from "./lostTask.ts"
 import type { SourceRow } from "./HilltopSources.ts"
 import { askForAgain, MemoryHilltop, type MemoryTask, originOf, serverOf } from "./MemoryHilltop.ts"
 import { afterLooks, formatServer, parseServer } from "./RefreshPolicy.ts"
@@ -277,7 +278,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
             task.leaseUntil = undefined
             task.fence += 1
             task.takeovers += 1
-            if (task.takeovers < mostTakeovers) continue
+            if (!isLostTooOften(task.takeovers)) continue
             task.setAside ??= "lost"
             const run: TaskRun = { at: formatInstant(now), result: "UNKNOWN_ERROR", hash: null, detail: lostTooOften }
             task.history = [...task.history, run].slice(-historyLength)

@@ -17,7 +17,7 @@ import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuse
 import { askedPeriod } from "../hilltop/AskedRange.ts"
 import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
 import { digestIn, type Doubt, isBelieved, notesIn, oneMore, withNotes } from "./Doubt.ts"
-import { partsOf, type UsableSource } from "./FetchPlan.ts"
+import { halvedTasks, type UsableSource } from "./FetchPlan.ts"
 import { HilltopClient } from "../hilltop/HilltopClient.ts"
 import { HilltopQueue, type QueuedTask } from "./HilltopQueue.ts"
 import { HilltopSources } from "./HilltopSources.ts"
@@ -102,7 +102,7 @@ const judgeOf = Effect.fnUntraced(function* (task: ClaimedTask) {
 
 /** Asks for the parts in place of the whole, which rests; what cannot be divided has failed. */
 const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
-  const parts = partsOf(task)
+  const parts = halvedTasks(task)
   if (parts.length === 0) return failed("RESPONSE_TOO_LARGE", detail)
   const queue = yield* HilltopQueue
   yield* queue.enqueue(parts)

@@ -1,5 +1,6 @@
 /**
- * Days of the Norwegian energy market: they begin at 00:00 in Europe/Oslo, whatever the process's own time zone.
+ * Days of the Norwegian energy market: they begin at 00:00 in Europe/Oslo, whatever the process's own time zone. With the day from
+ * which on the adapter is asked (`askFrom`).
  *
  * The zone is loaded once; a day's start is the earlier moment where a clock change repeats an hour.
  */

@@ -1,16 +1,14 @@
 /**
- * What an address of data asks for, when that is over, and how to ask for less of it: the one place that reads addresses.
+ * What an address of data asks for, and when that is over: the one place that reads addresses. How to ask for less is in `halves`.
  *
  * Read from the address itself, since that is all that a task of an operator has. Parameters are found in any order, whatever
  * the case of their names and however they are escaped (a `+` is a plus, as it is to Hilltop); one that is there twice is
- * doubtful, and ignored. A period is halved at a full hour, down to one hour; the latest data down to one day: a series of which
- * not even an hour fits is no time series.
+ * doubtful, and ignored.
  */
 import { encodeName } from "./HilltopUrl.ts"
-import { formatHilltopTime, parseNzst } from "./Nzst.ts"
+import { parseNzst } from "./Nzst.ts"
 
-const HOUR = 3_600_000
-const DAY = 24 * HOUR
+const DAY = 86_400_000
 
 const LATEST = /^P(\d{1,6})D\/now$/i
 /** Parameters under which the rows of an answer are not those of the archive. */
@@ -23,14 +21,14 @@ export interface AskedPeriod {
 }
 
 /** A parameter of an address: its name in lower case, its value as meant, and where the value as written begins and ends. */
-interface Parameter {
+export interface Parameter {
   readonly name: string
   readonly value: string
   readonly start: number
   readonly end: number
 }
 
-const parametersOf = (url: string): ReadonlyArray<Parameter> => {
+export const parametersOf = (url: string): ReadonlyArray<Parameter> => {
   const end = url.includes("#") ? url.indexOf("#") : url.length
   const found: Array<Parameter> = []
   const query = url.indexOf("?")
@@ -58,12 +56,12 @@ const decoded = (text: string): string =>
     new TextDecoder().decode(Uint8Array.from(escapes.slice(1).split("%"), (hex) => Number.parseInt(hex, 16)))
   )
 
-const named = (parameters: ReadonlyArray<Parameter>, name: string): Parameter | undefined => {
+export const named = (parameters: ReadonlyArray<Parameter>, name: string): Parameter | undefined => {
   const [only, ...others] = parameters.filter((parameter) => parameter.name === name)
   return others.length === 0 ? only : undefined
 }
 
-const periodIn = (parameters: ReadonlyArray<Parameter>): AskedPeriod | undefined => {
+export const periodIn = (parameters: ReadonlyArray<Parameter>): AskedPeriod | undefined => {
   if (parameters.some(({ name }) => name === "timeinterval")) return undefined
   const from = parseNzst(named(parameters, "from")?.value ?? "")
   const to = parseNzst(named(parameters, "to")?.value ?? "")
@@ -87,8 +85,14 @@ export const isOver = ({ to }: AskedPeriod, fetchedAt: number): boolean => fetch
 
 /** How long before now a window begins that ends now, in milliseconds. */
 export const askedWindow = (url: string): number | undefined => {
-  const days = LATEST.exec(named(parametersOf(url), "timeinterval")?.value ?? "")?.[1]
-  return days === undefined ? undefined : Number(days) * DAY
+  const days = daysOfWindow(named(parametersOf(url), "timeinterval")?.value ?? "")
+  return days === undefined ? undefined : days * DAY
+}
+
+/** Of a window that ends now. */
+export const daysOfWindow = (interval: string): number | undefined => {
+  const days = LATEST.exec(interval)?.[1]
+  return days === undefined ? undefined : Number(days)
 }
 
 /** The site that is asked about. */
@@ -98,7 +102,7 @@ export const askedSite = (url: string): string | undefined => named(parametersOf
 export const askedMeasurement = (url: string): string | undefined => named(parametersOf(url), "measurement")?.value
 
 /** The address with other values for some of its parameters. */
-const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, string]>): string => {
+export const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, string]>): string => {
   let result = ""
   let kept = 0
   for (const [{ end, start }, value] of values.toSorted(([a], [b]) => a.start - b.start)) {
@@ -112,29 +116,4 @@ const withValues = (url: string, values: ReadonlyArray<readonly [Parameter, stri
 export const withMeasurement = (url: string, name: string): string => {
   const asked = named(parametersOf(url), "measurement")
   return asked === undefined ? url : withValues(url, [[asked, encodeName(name)]])
-}
-
-/**
- * The addresses that ask for less, together for all of what `url` asks for, but for a window: half of it, and the rest is for
- * the months to bring. None where it cannot be divided further.
- */
-export const dividedRange = (url: string): ReadonlyArray<string> => {
-  const parameters = parametersOf(url)
-  const interval = named(parameters, "timeinterval")
-  if (interval !== undefined) {
-    const days = Math.floor(Number(LATEST.exec(interval.value)?.[1] ?? 0) / 2)
-    return days < 1 ? [] : [withValues(url, [[interval, `P${days}D/now`]])]
-  }
-  const period = periodIn(parameters)
-  if (period === undefined) return []
-  const { from, to } = period
-  const middle = from + Math.floor((to + 1_000 - from) / HOUR / 2) * HOUR
-  if (middle <= from) return []
-  // The moment in the middle is in both: were it in one, rows within the second before it would be in none.
-  const part = (start: number, end: number) =>
-    withValues(url, [
-      [named(parameters, "from")!, formatHilltopTime(start)],
-      [named(parameters, "to")!, formatHilltopTime(end)]
-    ])
-  return [part(from, middle), part(middle, to)]
 }

@@ -3,7 +3,8 @@
  *
  * Digits are never touched: no float comes near them, trailing zeros say how precise a measurement is. Only what JSON
  * forbids changes: `.5` becomes `0.5`, `5.` becomes `5`, `+3` becomes `3`, `007` becomes `7`, `1,234.5` becomes `1234.5`. What can be
- * meant in two ways (`1,234` in a land of decimal commas, `~5`, `0.5*`) is no number.
+ * meant in two ways (`1,234` in a land of decimal commas, `~5`, `0.5*`) is no number. A censored value (`<0.002`) is a number and a
+ * qualifier.
  */
 import type { Qualifier } from "./HilltopDocument.ts"
 

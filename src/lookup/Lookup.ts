@@ -2,7 +2,7 @@
  * The lookup: does this accounting point belong to this end user, and which controllable units are behind it?
  *
  * A fresh copy answers at once; else the adapter is asked first, and when that fails, a copy that is young enough answers
- * as stale. The guess limit comes before any of it: a caller without tries left costs the source nothing.
+ * as stale. The guess limit (`guessLimit`) comes before any of it: a caller without tries left costs the source nothing.
  */
 import { Clock, Context, Data, Duration, Effect, Layer, Redacted } from "effect"
 import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"

@@ -1,11 +1,11 @@
 /**
  * What a lookup needs of the kept copy, and the trail it leaves.
  *
- * Callers are told apart by the name of their key. A caller that guesses birth dates is stopped here as well as earlier: `record`
+ * Callers are told apart by the name of their key. A caller that guesses birth dates (`guessLimit`) is stopped here as well as earlier: `record`
  * counts again, one record after the other, so that guesses sent at the same time gain nothing. Many calls may share a
  * statement; the failure of one, or a caller that leaves, does not affect the others.
  */
-import { Context, Duration, type Effect, type Redacted } from "effect"
+import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
@@ -51,13 +51,6 @@ export interface LookupRecord {
   readonly endUserId: number | undefined
   readonly outcome: LookupOutcome
 }
-
-/**
- * How often a caller may be wrong about one accounting point within `mismatchSpan`. Whoever keeps the trail counts it: `tries` in
- * `layers/lookup/lookupStatements.ts`, and `flex.recent_mismatches` under its lock.
- */
-export const mismatchLimit = 5
-export const mismatchSpan = Duration.hours(1)
 
 export class LookupStore extends Context.Service<
   LookupStore,

@@ -1,9 +1,9 @@
 /**
- * A clock that does not jump. When somebody sets the machine's clock it follows, but by no more than a tenth of the time that
- * passes: an hour is made up for in ten.
+ * A clock that does not jump back. When somebody sets the machine's clock back it follows, but by no more than a tenth of the time
+ * that passes: an hour is made up for in ten. It follows at once when the clock is set ahead, as after a machine stood still.
  *
- * The end of a pause, of a lease, of a rest is kept as a time of day all over the service. Set back by an hour, a pause of two
- * seconds would last for one; set ahead, every lease would have run out.
+ * The end of a pause and of a rest is kept as a time of day all over the service: set back by an hour, a pause of two seconds would
+ * last for one. Set ahead, a pause ends sooner, and what is held by a lease is looked at anew.
  */
 import { type Clock, Effect } from "effect"
 
@@ -17,8 +17,7 @@ export const steadyClock = (clock: Clock.Clock): Clock.Clock => {
     const passed = Number(now - at) / 1e6
     at = now
     wall += passed
-    const most = mostCorrection * passed
-    wall += Math.max(-most, Math.min(most, clock.currentTimeMillisUnsafe() - wall))
+    wall += Math.max(-mostCorrection * passed, clock.currentTimeMillisUnsafe() - wall)
     return Math.floor(wall)
   }
   return withWallTime(clock, currentTimeMillisUnsafe)

@@ -1,8 +1,9 @@
 /**
- * Kafka's default partitioner, so that a key lands where the Java client would put it.
+ * Kafka's default partitioner, on embedded topics as well, so that a key lands where the Java client would put it.
  *
- * The string that is hashed is ours, not the record's key, which is JSON and carries more: `rawPartitionKey` and
- * `observationPartitionKey` make it, beside the numbers of partitions (`src/domain`). Dead letters have one partition. All arithmetic is on 32-bit integers: `Math.imul` and `| 0` are what Java does by itself.
+ * The string that is hashed is ours, not the record's key, which is JSON and carries more: `rawPartitionKey` (`HilltopMessage`) and
+ * `observationPartitionKey` (`Observation`) make it, beside the numbers of partitions. Dead letters have one partition. All
+ * arithmetic is on 32-bit integers: `Math.imul` and `| 0` are what Java does by itself.
  */
 const SEED = 0x9747b28c
 const M = 0x5bd1e995

@@ -1,7 +1,7 @@
 /**
  * The background sync: keeps every relevant accounting point fresh, and follows events at once.
  *
- * Each pass claims its share with one statement and spreads the calls over the interval, so that the source sees a
+ * Each pass claims its share (`batchSize`) with one statement and spreads the calls over the interval, so that the source sees a
  * steady trickle. Events are followed beside that, as they come.
  */
 import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Option, Queue, Semaphore, Stream } from "effect"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ListedDataSource, ListedMeasurement } from "../../src/hilltop/HilltopDocument.ts"
 import { HtsUrl } from "../../src/hilltop/HilltopUrl.ts"
-import { afterMeasurementsList, afterSitesList, partsOf, type UsableSource } from "../../src/crawl/FetchPlan.ts"
+import { afterMeasurementsList, afterSitesList, halvedTasks, type UsableSource } from "../../src/crawl/FetchPlan.ts"
 import { planChange } from "../../src/crawl/PlanChange.ts"
 import { whyUnwanted } from "../../src/crawl/whyUnwanted.ts"
 
@@ -216,12 +216,12 @@ describe("a task that was planned before", () => {
   })
 
   it("is asked for in parts that know what they are parts of, if it asks for data", () => {
-    const parts = partsOf(task!)
+    const parts = halvedTasks(task!)
     assert.isTrue(
       parts.length > 0 &&
         parts.every((part) => part.details === task!.details && part.requestType === task!.requestType)
     )
-    assert.deepStrictEqual(partsOf({ ...task!, requestType: "MEASUREMENTS_LIST" }), [])
+    assert.deepStrictEqual(halvedTasks({ ...task!, requestType: "MEASUREMENTS_LIST" }), [])
   })
 })
 

@@ -1,14 +1,8 @@
 /** What an address asks for, and the halves of it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import {
-  archivePeriod,
-  askedPeriod,
-  askedSite,
-  askedWindow,
-  dividedRange,
-  isOver
-} from "../../src/hilltop/AskedRange.ts"
+import { archivePeriod, askedPeriod, askedSite, askedWindow, isOver } from "../../src/hilltop/AskedRange.ts"
+import { halvesOf } from "../../src/hilltop/halves.ts"
 import {
   HtsUrl,
   measurementDataLatestUrl,
@@ -49,7 +43,7 @@ describe("what an address asks for", () => {
     ]) {
       assert.deepStrictEqual(askedPeriod(base + query), period, query)
       assert.deepStrictEqual(archivePeriod(base + query), period, query)
-      const parts = dividedRange(base + query).map((url) => askedPeriod(url))
+      const parts = halvesOf(base + query).map((url) => askedPeriod(url))
       assert.deepStrictEqual(
         [parts[0]?.from, parts[0]?.to, parts[1]?.to],
         [period.from, parts[1]?.from, period.to],
@@ -72,7 +66,7 @@ describe("what an address asks for", () => {
     assert.strictEqual(askedSite(base), "A+B/C")
     for (const interval of ["P35D/now", "p35d%2Fnow", "P35D%2FNOW"]) {
       assert.strictEqual(askedWindow(`${base}timeinterval=${interval}`), 35 * 24 * hour)
-      assert.deepStrictEqual(dividedRange(`${base}timeinterval=${interval}&x=1`), [`${base}timeinterval=P17D/now&x=1`])
+      assert.deepStrictEqual(halvesOf(`${base}timeinterval=${interval}&x=1`), [`${base}timeinterval=P17D/now&x=1`])
     }
   })
 
@@ -82,7 +76,7 @@ describe("what an address asks for", () => {
   })
 
   it("is halved at a full hour, the moment in the middle in both halves", () => {
-    const [first = "", second = ""] = dividedRange(month)
+    const [first = "", second = ""] = halvesOf(month)
     assert.include(first, "&from=2024-02-01T00:00:00&to=2024-02-15T12:00:00")
     assert.include(second, "&from=2024-02-15T12:00:00&to=2024-02-29T23:59:59")
     assert.strictEqual(first.split("&from=")[0], month.split("&from=")[0])
@@ -90,12 +84,12 @@ describe("what an address asks for", () => {
 
   it("is halved down to an hour for a period and to a day for the latest data, and no further", () => {
     const days: Array<string> = []
-    for (let url: string | undefined = latest; url !== undefined; [url] = dividedRange(url)) {
+    for (let url: string | undefined = latest; url !== undefined; [url] = halvesOf(url)) {
       days.push(/P\d+D/.exec(url)![0])
     }
     assert.deepStrictEqual(days, ["P35D", "P17D", "P8D", "P4D", "P2D", "P1D"])
     for (const url of [latest.replace("P35D", "P1D"), sitesListUrl(source), measurementsListUrl(source, "Awa"), "x"]) {
-      assert.deepStrictEqual(dividedRange(url), [])
+      assert.deepStrictEqual(halvesOf(url), [])
     }
   })
 
@@ -103,7 +97,7 @@ describe("what an address asks for", () => {
     for (const name of ["2023-02", "2024-02", "2024-04", "2024-07"]) {
       let parts = [measurementDataUrl(source, "Awa", "Stage", name)]
       for (let round = 0; round < 12; round++)
-        parts = parts.flatMap((url) => (dividedRange(url).length > 0 ? [...dividedRange(url)] : [url]))
+        parts = parts.flatMap((url) => (halvesOf(url).length > 0 ? [...halvesOf(url)] : [url]))
       const periods = parts.map((url) => askedPeriod(url)!)
       assert.strictEqual(new Set(parts).size, parts.length)
       assert.deepStrictEqual(periods[0]!.from, askedPeriod(measurementDataUrl(source, "Awa", "Stage", name))!.from)
@@ -116,7 +110,7 @@ describe("what an address asks for", () => {
   })
 
   it.prop("is never guessed at: any text gives a period, or nothing", { text: Schema.String }, ({ text }) => {
-    assert.isArray(dividedRange(text))
+    assert.isArray(halvesOf(text))
     askedSite(`?Site=${text}`)
     askedPeriod(`?from=${text}&to=${text}`)
   })
