@@ -156,14 +156,17 @@ export const makeLoad = Effect.fnUntraced(function* (parts: LoadParts) {
     yield* ledger.ask("read", number, HttpClientRequest.bearerToken(HttpClientRequest.get(url + path), keys.read))
   })
 
-  const health = Effect.forEach(
-    instances.flatMap(({ number, url }) =>
-      (["live", "ready", "progress"] as const).map((kind) =>
-        ledger.ask(kind, number, HttpClientRequest.get(`${url}/health/${kind}`))
-      )
-    ),
-    (asking) => asking,
-    { concurrency: "unbounded", discard: true }
+  // Where an instance answers changes with a deploy.
+  const health = Effect.suspend(() =>
+    Effect.forEach(
+      instances.flatMap(({ number, url }) =>
+        (["live", "ready", "progress"] as const).map((kind) =>
+          ledger.ask(kind, number, HttpClientRequest.get(`${url}/health/${kind}`))
+        )
+      ),
+      (asking) => asking,
+      { concurrency: "unbounded", discard: true }
+    )
   )
 
   // As an operator would: the rates of refresh are those of a day.
