@@ -18,6 +18,7 @@ import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { int4s, texts } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
+import { type ClaimedPartition, partitionClaim } from "./partitionClaim.ts"
 
 export interface PgTopicsOptions {
   /** Topics that are made when they are not there, with their numbers of partitions. */
@@ -28,13 +29,7 @@ export interface PgTopicsOptions {
   readonly partitionsAtOnce?: number
 }
 
-const ClaimRow = Schema.Struct({
-  partition: Schema.Int,
-  next: Schema.Finite,
-  end: Schema.Finite,
-  fence: Schema.Finite
-})
-type Claim = typeof ClaimRow.Type & { readonly topic: string; readonly group: string }
+type Claim = ClaimedPartition & { readonly topic: string; readonly group: string }
 
 const RecordRow = Schema.Struct({
   offset: Schema.Finite,
@@ -143,22 +138,7 @@ export const PgTopics = (
         )
         SELECT count(*)::int4 AS partitions FROM topic_partitions WHERE topic = ${topic}`
 
-      /** The partition that was served longest ago, of those with records and without a living holder. 0.1 ms. */
-      const claimRow = SqlSchema.findAll({
-        Request: Schema.Struct({ topic: Schema.String, group: Schema.String }),
-        Result: ClaimRow,
-        execute: ({ topic, group }) => sql`
-          WITH free AS (
-            SELECT g.partition, p.next_offset AS "end" FROM topic_groups g
-            JOIN topic_partitions p ON p.topic = g.topic AND p.partition = g.partition
-            WHERE g.group_name = ${group} AND g.topic = ${topic} AND g.next_offset < p.next_offset
-              AND (g.lease_until IS NULL OR g.lease_until < clock_timestamp())
-            ORDER BY g.claimed_at, g.partition LIMIT 1 FOR UPDATE OF g SKIP LOCKED
-          )
-          UPDATE topic_groups g SET lease_until = ${leaseEnd}, claimed_at = clock_timestamp(), fence = g.fence + 1
-          FROM free WHERE g.group_name = ${group} AND g.topic = ${topic} AND g.partition = free.partition
-          RETURNING g.partition, g.next_offset::float8 AS next, free."end"::float8 AS "end", g.fence::float8 AS fence`
-      })
+      const claimRow = partitionClaim(sql, leaseEnd)
 
       /** Past what was let go of. Sizes are known without reading the values, so a batch that is cut short costs nothing extra. */
       const recordRows = SqlSchema.findAll({

@@ -1,5 +1,5 @@
 /**
- * Personal numbers in text that came from elsewhere, or may hold what did: a run of exactly 11 digits is a person.
+ * Blots out personal numbers in text that came from elsewhere, or may hold what did: a run of exactly 11 digits is a person.
  *
  * The last filter, not the first: what is logged of a failure is chosen so that nothing has to be blotted out.
  */

@@ -7,7 +7,7 @@
 import { Clock, Context, Data, Duration, Effect, Layer, Redacted } from "effect"
 import type { EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
 import type { Instant } from "../domain/Instant.ts"
-import { isClaimedBy } from "../domain/isClaimedBy.ts"
+import { isClaimedBy } from "../domain/endUserMatch.ts"
 import { spanWhereTraced } from "../running/spanWhereTraced.ts"
 import { type AccountingPointUnknown, AdapterClient, AdapterFailure } from "../sync/AdapterClient.ts"
 import {

@@ -1,5 +1,6 @@
 /**
- * Which worker takes which partition of an embedded topic, and how a reader that found nothing waits.
+ * How the workers of a reader take turns at the partitions of a topic, and how a reader that found nothing waits. Which partition comes
+ * next is for the topics to say (`layers/topics/partitionClaim.ts`).
  *
  * One fiber looks for work for all workers of a reader, so that an idle reader asks once and not once per worker. It is
  * woken by an append of this process and by a worker that is done, since the partition that worker held may have more.

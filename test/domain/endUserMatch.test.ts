@@ -2,7 +2,7 @@
  * Who claims an end user rightly.
  */
 import { assert, it } from "@effect/vitest"
-import { claimPattern, isClaimedBy } from "../../src/domain/isClaimedBy.ts"
+import { claimPattern, isClaimedBy } from "../../src/domain/endUserMatch.ts"
 import { EndUserClaim } from "../../src/domain/Identifiers.ts"
 
 const claimed = (number: string, claim: string) => isClaimedBy(number, EndUserClaim.make(claim))
