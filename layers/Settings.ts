@@ -83,7 +83,9 @@ const kept = (name: string) => ({
 })
 const cleanups = ["delete", "compact", "compact,delete"] as const
 const cleanup = (name: string) => withDefault(oneOf(name, cleanups), "delete")
-const topic = (name: string) => text(name, /^[A-Za-z0-9._-]{1,249}$/, "must be a name that Kafka allows for a topic")
+/** Of dots alone Kafka allows none of one or two, and an address none of any. */
+const topic = (name: string) =>
+  text(name, /^(?!\.+$)[A-Za-z0-9._-]{1,249}$/, "must be a name that Kafka allows for a topic")
 
 /** As OpenTelemetry has durations: a number of milliseconds, as text. */
 const millis = (name: string) => {

@@ -16,7 +16,7 @@ import { bodyProblems, problems } from "./Problems.ts"
 const Topic = Schema.String.annotate({
   description: "The topic that records were set aside from.",
   examples: ["hilltop_raw"]
-}).check(Schema.isPattern(/^[A-Za-z0-9._-]{1,249}$/u))
+}).check(Schema.isPattern(/^[.]{0,9}[A-Za-z0-9_-][A-Za-z0-9._-]{0,239}$/u))
 const Offset = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })).annotate({
   description: "Among the records that were set aside from the topic.",
   examples: [0]
