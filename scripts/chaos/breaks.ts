@@ -31,12 +31,12 @@ const edits = {
       to: "WHERE t.id = run.id"
     },
     {
-      file: "src/crawl/Crawler.ts",
-      from: "Effect.raceFirst(within(claim, crawler.run(held.task)), untilLost(held))",
-      to: "within(claim, crawler.run(held.task))"
+      file: "src/crawl/TaskWorker.ts",
+      from: "Effect.raceFirst(within(claim, run(held.task)), untilLost(name, held))",
+      to: "within(claim, run(held.task))"
     },
     {
-      file: "src/crawl/Crawler.ts",
+      file: "src/crawl/TaskWorker.ts",
       from: "yield* FiberMap.remove(running, each.task.id)",
       to: "yield* Effect.void"
     }
@@ -45,8 +45,8 @@ const edits = {
   publishing: [
     {
       file: "src/crawl/runTask.ts",
-      from: "yield* publish(yield* rawRecord(task, source, key, answer.xml, rawTopic))",
-      to: `yield* Effect.forkDetach(Effect.delay(publish(yield* rawRecord(task, source, key, answer.xml, rawTopic)), 10_000))`
+      from: "yield* publish(record)",
+      to: "yield* Effect.forkDetach(Effect.delay(publish(record), 10_000))"
     }
   ],
   /** What a claim fetched is written whatever was written since. */
@@ -61,6 +61,7 @@ const edits = {
 
 export type BreakName = keyof typeof edits
 export const breakNames = Object.keys(edits) as ReadonlyArray<BreakName>
+export const filesOf = (name: BreakName): ReadonlyArray<string> => [...new Set(edits[name].map(({ file }) => file))]
 
 /** What a file of the repository is instead, where the break is about it; no break where nothing is named. */
 export const breakNamed = (name: string | undefined) => {

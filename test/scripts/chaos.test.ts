@@ -5,8 +5,10 @@
 import { assert, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { faultNames } from "../../scripts/chaos/allFaults.ts"
-import { type BreakName, breakNamed, breakNames } from "../../scripts/chaos/breaks.ts"
+import { type BreakName, breakNamed, breakNames, filesOf } from "../../scripts/chaos/breaks.ts"
 import type { Asked } from "../../scripts/chaos/ChaosLedger.ts"
 import { chaosPlan, type Episode, possible } from "../../scripts/chaos/chaosPlan.ts"
 import { type PastFault, recoveryPromises } from "../../scripts/chaos/chaosReport.ts"
@@ -72,6 +74,12 @@ for (const broken of sure) {
 }
 
 it("breaks a promise only where the lines that keep it are still there", () => {
+  for (const name of breakNames) {
+    for (const file of filesOf(name)) {
+      const source = readFileSync(join(import.meta.dirname, "../..", file), "utf8")
+      assert.notStrictEqual(breakNamed(name)?.(file)?.(source), source)
+    }
+  }
   const edit = breakNamed("version")?.("src/sync/synchronize.ts")
   assert.throws(() => edit?.("something else"), /does not say any more/)
   assert.isUndefined(breakNamed("version")?.("src/sync/LockStore.ts"))
