@@ -1,7 +1,7 @@
 /**
  * `penstock source …`: the Hilltop servers that are crawled. A running service notices every change at once.
  */
-import { Effect, Option, Schema, SchemaIssue } from "effect"
+import { Console, Effect, Option, Schema, SchemaIssue } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { countTasksBySource } from "../../layers/crawl/taskCounts.ts"
 import { PgHilltopAdministration } from "../../layers/api/PgHilltopAdministration.ts"
@@ -88,8 +88,15 @@ const add = Command.make(
     )
     const command = Effect.provide(added, PgHilltopAdministration)
     // What a new operator does first: an embedded database that is not there yet is made.
-    const { id } = (yield* databaseIsThere) ? yield* withDatabase(command) : yield* withMigratedDatabase(command)
+    const isThere = yield* databaseIsThere
+    const { id } = isThere ? yield* withDatabase(command) : yield* withMigratedDatabase(command)
     yield* answer([String(id)], { id })
+    if (!isThere) {
+      yield* Console.error(
+        "There was no database, so a new one was made; no service runs on it yet. " +
+          "For the one of a service that runs, say where it is with PENSTOCK_DATA or DATABASE_URL."
+      )
+    }
   })
 ).pipe(
   Command.withDescription("Add a Hilltop server to be crawled, and print the number it got"),

@@ -31,8 +31,10 @@ export const addressesOf = (options: {
   readonly psql: string | undefined
   readonly log: string
   readonly file: string
+  /** Where its database lies, by which commands find it. */
+  readonly data: string
 }): DemoAddresses => {
-  const { endUser, file, gsrn, keys, log, psql, url } = options
+  const { data, endUser, file, gsrn, keys, log, psql, url } = options
   return {
     page: `${url}/#read=${keys.read}&admin=${keys.admin}`,
     api: `${url}/docs`,
@@ -40,7 +42,8 @@ export const addressesOf = (options: {
       `curl -s ${url}/controllable_unit/lookup -H 'Authorization: Bearer ${keys.lookup}' -H 'Content-Type: application/json' -d '{"end_user":"${endUser}","accounting_point":"${gsrn}"}'`,
       `curl -s ${url}/accounting_point/${gsrn} -H 'Authorization: Bearer ${keys.read}'`,
       `curl -s '${url}/hilltop/task?limit=3' -H 'Authorization: Bearer ${keys.admin}'`,
-      `curl -s ${url}/health/progress`
+      `curl -s ${url}/health/progress`,
+      `PENSTOCK_DATA=${data} npx penstock source list`
     ],
     psql,
     log,

@@ -107,7 +107,16 @@ const run = Effect.fnUntraced(function* (
     yield* makeExampleTrue
     const { gsrn, lookupEndUser = exampleClaim } = yield* adapter.point(0)
     const file = path.join(data, "try.txt")
-    const addresses = addressesOf({ url, keys, gsrn, endUser: lookupEndUser, psql, log: logFile, file })
+    const addresses = addressesOf({
+      url,
+      keys,
+      gsrn,
+      endUser: lookupEndUser,
+      psql,
+      log: logFile,
+      file,
+      data: path.resolve(data)
+    })
     yield* fs.writeFileString(file, `${addressesText(addresses)}\n`, { mode: 0o600 })
 
     yield* showing.greet(addresses)
