@@ -1,13 +1,14 @@
 /**
- * A clock that does not jump back. When somebody sets the machine's clock back it follows, but by no more than a tenth of the time
- * that passes: an hour is made up for in ten. It follows at once when the clock is set ahead, as after a machine stood still.
+ * A clock that does not jump back. When somebody sets the machine's clock back it follows, but by no more than a twentieth of the time
+ * that passes: an hour is made up for in twenty. It follows at once when the clock is set ahead, as after a machine stood still.
  *
  * The end of a pause and of a rest is kept as a time of day all over the service: set back by an hour, a pause of two seconds would
  * last for one. Set ahead, a pause ends sooner, and what is held by a lease is looked at anew.
  */
 import { type Clock, Effect } from "effect"
 
-const mostCorrection = 0.1
+/** So slow that 14 s by this clock are less than the 15 s after which another instance may take over a task. */
+const mostCorrection = 0.05
 
 export const steadyClock = (clock: Clock.Clock): Clock.Clock => {
   let wall = clock.currentTimeMillisUnsafe()
