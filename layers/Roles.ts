@@ -16,12 +16,14 @@ import { SourceWatch } from "../src/crawl/SourceWatch.ts"
 import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
 import { RetentionRounds } from "../src/running/retentionRounds.ts"
 import { MappingStage } from "../src/stream/mappingStage.ts"
+import { PackingRounds } from "../src/stream/ObservationPacking.ts"
 import { ObservationStage } from "../src/stream/observationStage.ts"
 import { KeptParsedDocuments } from "../src/stream/ParsedDocuments.ts"
 import { DigestApiKeys } from "./api/DigestApiKeys.ts"
 import { serveOnSettings } from "./api/HttpServer.ts"
 import { PgAuditRetention } from "./lookup/PgAuditRetention.ts"
 import { PgHistoryRetention } from "./observations/PgHistoryRetention.ts"
+import { PgObservationPacking } from "./observations/PgObservationPacking.ts"
 import { WebFiles } from "./page/WebFiles.ts"
 import { type Role, Settings } from "./Settings.ts"
 import { EmbeddedTopicRetention } from "./topics/EmbeddedTopicRetention.ts"
@@ -111,12 +113,17 @@ export const CrawlRole = Layer.unwrap(
 /** What an instance that both crawls and maps need not parse again. */
 export const ParsedInPassing = inRole("crawl", inRole("stream", KeptParsedDocuments))
 
-/** Maps raw documents to observations, and stores them. */
+/** Maps raw documents to observations, and stores them; packs those of years that are over, where that is set. */
 export const StreamRole = Layer.unwrap(
   Effect.gen(function* () {
     const rawTopic = yield* Settings.HILLTOP_RAW_TOPIC.config
     const observationsTopic = yield* Settings.OBSERVATIONS_TOPIC.config
-    return Layer.mergeAll(MappingStage({ rawTopic, observationsTopic }), ObservationStage({ observationsTopic }))
+    const packAfter = yield* Settings.OBSERVATIONS_PACK_AFTER.config
+    return Layer.mergeAll(
+      MappingStage({ rawTopic, observationsTopic }),
+      ObservationStage({ observationsTopic }),
+      packAfter === undefined ? Layer.empty : PackingRounds(yield* PgObservationPacking(packAfter))
+    )
   })
 )
 

@@ -276,6 +276,11 @@ export const Settings = {
     "for ever",
     "how long stored observations keep what was corrected or removed; `as_of` before that is refused. Current values always stay"
   ),
+  OBSERVATIONS_PACK_AFTER: setting(
+    orNone(kept("OBSERVATIONS_PACK_AFTER")),
+    "never",
+    "how long after the end of a year, and after the last news of them, its stored observations are packed: a tenth of the room, and the same answers over HTTP. Who reads `observations` with SQL reads `observations_between` or `all_observations` then"
+  ),
   TOPIC_COMPACTION_LAG: setting(
     duration("TOPIC_COMPACTION_LAG", "1 hour"),
     "`1 hour`",

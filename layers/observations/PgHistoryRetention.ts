@@ -1,7 +1,7 @@
 /**
  * What was known of observations long ago, kept for a time: values that were superseded before that go. What is known now never does.
  *
- * A sweep goes through the tables of the years, some series at a time, by the index that answers readers: an index on when values were
+ * A sweep goes through the packs and the tables of the years, some series at a time, by the index that answers readers: an index on when values were
  * superseded would be paid for by every correction. It begins with the moment since when the history is complete, which readers
  * are told; an hour later the first value goes, so that an answer that had begun is whole. Series whose values are being
  * written are passed over until the next sweep.
@@ -15,6 +15,7 @@ import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import type { Removal, Retained } from "../../src/running/retentionRounds.ts"
 import { brief } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { packStatements } from "./packStatements.ts"
 import { int4s, rowsAs } from "../postgres/statementArrays.ts"
 import { unhurried } from "../postgres/unhurried.ts"
 
@@ -25,6 +26,9 @@ const most = 1_000
 /** In seconds; a step is some 30 ms. */
 const patience = 10
 const strandValues = "observation_strand_values"
+const packs = "observation_packs"
+/** Packs of one step; one may have 10,000 values or more. */
+const packsAtOnce = 5
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 const states = rowsAs(
@@ -65,7 +69,7 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
       Effect.map(
         names(sql`
           SELECT c.relname::text AS name FROM pg_class c
-          WHERE (c.oid = to_regclass(${strandValues}) OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'observations'::regclass))
+          WHERE (c.oid IN (to_regclass(${strandValues}), to_regclass(${packs})) OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'observations'::regclass))
             AND c.relname COLLATE "C" > ${table} ORDER BY c.relname COLLATE "C" LIMIT 1`),
         ([row]) => row?.name
       )
@@ -105,6 +109,11 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
         )
         SELECT (SELECT count(*) FROM old)::int4 AS found, (SELECT count(*) FROM removed)::int4 AS removed`)
 
+    const { thin } = packStatements(sql)
+    // The lock comes first, as whoever puts other tables in the place of these takes its locks.
+    const thinPacks = (of: ReadonlyArray<number>) =>
+      Effect.andThen(sql`LOCK TABLE ONLY observations IN ACCESS SHARE MODE`, thin(of, packsAtOnce))
+
     const sweep = Effect.fnUntraced(function* (table: string, after: number) {
       const some = table === "" ? [] : yield* idsAfter(table, after)
       const last = some.at(-1)?.id
@@ -115,13 +124,11 @@ export const PgHistoryRetention = (keep: Duration.Duration): Effect.Effect<Retai
         yield* next === undefined ? end : goOn(next, 0)
         return { removed: 0, isMore: next !== undefined } satisfies Removal
       }
-      const [row] = yield* remove(
-        table,
-        some.map(({ id }) => id)
-      )
+      const of = some.map(({ id }) => id)
+      const [row] = table === packs ? yield* thinPacks(of) : yield* remove(table, of)
       const { found = 0, removed = 0 } = row ?? {}
       // Those of one series may be more than a step takes.
-      if (found < most || removed === 0) yield* goOn(table, last)
+      if (found < (table === packs ? packsAtOnce : most) || removed === 0) yield* goOn(table, last)
       return { removed, isMore: true } satisfies Removal
     })
 

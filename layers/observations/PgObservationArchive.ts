@@ -12,6 +12,7 @@ import type { Qualifier } from "../../src/domain/Observation.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
+import { valueSources } from "./packStatements.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -89,6 +90,10 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
     )
     /** A value that is no number, which only a hand can have written, is none of the series. */
     const isNumber = sql.literal("value NOT IN ('NaN', 'Infinity', '-Infinity')")
+    /** A current value of the series `m`, newer than its last and of a time that was yet to come when it was seen. */
+    const isAhead = sql.literal(`superseded_at IS NULL AND observed_at > coalesce(m.last_observed_at, '-infinity')
+      AND observed_at > first_seen_at + interval '1 day'`)
+    const { firstValues, packedOf } = valueSources(sql)
 
     return ObservationArchive.of({
       listSites: ({ after, limit }) =>
@@ -104,9 +109,10 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
             SELECT id, measurement_name, nullif(measurement, '') AS measurement, units, listed_units,
               ${millis("first_observed_at")} AS first_observed_at,
               ${millis("last_observed_at")} AS last_observed_at, observation_count::float8 AS count,
-              (SELECT ${millis("max(o.observed_at)")} FROM observations o WHERE o.series_id = m.id AND o.superseded_at IS NULL
-                AND o.observed_at > coalesce(m.last_observed_at, '-infinity')
-                AND o.observed_at > o.first_seen_at + interval '1 day') AS ahead_observed_at
+              (SELECT ${millis("max(observed_at)")} FROM (
+                SELECT max(observed_at) AS observed_at FROM observations WHERE series_id = m.id AND ${isAhead}
+                UNION ALL SELECT max(observed_at) FROM ${packedOf(sql.literal("series_id = m.id AND ends_at > coalesce(m.last_observed_at, '-infinity')"))}
+                WHERE ${isAhead}) AS ahead) AS ahead_observed_at
             FROM observation_sites_measurements m WHERE site_id = ${id}
             ORDER BY measurement_name COLLATE "C", measurement COLLATE "C", id`
         )
@@ -134,8 +140,8 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
       ),
 
       /**
-       * One range of the index. A version is the one known at a millisecond when it began in it or before, and ended after
-       * it; of those of one observation there is at most one.
+       * One range of the index, and of a year that is packed as many packs as it takes: see `firstValues`. A version is the one known
+       * at a millisecond when it began in it or before, and ended after it; of those of one observation there is at most one.
        */
       read: ({ after, asOf, from = earliest, limit, seriesId, to = latest }) => {
         const known =
@@ -143,12 +149,15 @@ export const PgObservationArchive: Layer.Layer<ObservationArchive, never, SqlCli
             ? sql`superseded_at IS NULL`
             : sql`first_seen_at < ${moment(asOf + 1)} AND (superseded_at IS NULL OR superseded_at >= ${moment(asOf + 1)})`
         return sql<ObservationRow>`
-          SELECT observed_at AS at, value::text AS value, qualifier, quality,
-            greatest('0001-01-01T00:00:00Z', least('9999-12-31T23:59:59.999Z', first_seen_at)) AS seen
-          FROM observations
-          WHERE series_id = ${seriesId} AND observed_at >= ${moment(Math.max(from, (after ?? earliest) + 1))}
-            AND observed_at < ${moment(to)} AND ${known} AND ${isNumber}
-          ORDER BY observed_at LIMIT ${limit}`.pipe(
+          SELECT observed_at AS at, value, qualifier, quality, seen FROM ${firstValues({
+            seriesId,
+            from: Math.max(from, (after ?? earliest) + 1),
+            to,
+            wanted: sql`observed_at, value::text AS value, qualifier, quality,
+              greatest('0001-01-01T00:00:00Z', least('9999-12-31T23:59:59.999Z', first_seen_at)) AS seen`,
+            where: sql`${known} AND ${isNumber}`,
+            limit
+          })} AS found ORDER BY observed_at`.pipe(
           Effect.map((rows) =>
             rows.map(({ at, qualifier, quality, seen, value }) => ({
               at: at.getTime(),

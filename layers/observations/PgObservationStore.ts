@@ -5,8 +5,8 @@
  * database, and only what is new or different is sent to be written. Documents about the same month of a series are
  * stored in rounds, one after another, so that a batch ends as its messages one by one would.
  */
-import { Effect, Layer, Predicate, Result, type Types } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { Effect, Layer, Result, type Types } from "effect"
+import { SqlClient } from "effect/sql"
 import {
   BatchRefused,
   nothingStored,
@@ -23,6 +23,7 @@ import {
   isLate,
   isOfAnother,
   knownMonth,
+  mayBeShared,
   type Month,
   newMonth,
   noteStored,
@@ -42,6 +43,8 @@ import {
 import { monthBounds } from "../../src/hilltop/Nzst.ts"
 import { monthShapes } from "./monthShapes.ts"
 import { tableOfMonth } from "./observationYears.ts"
+import { packStatements } from "./packStatements.ts"
+import { refusedData } from "./refusedData.ts"
 import { makeSeriesChanges, type SeriesChanges } from "./seriesChanges.ts"
 import { nothingCombined, strandStatements } from "./strandStatements.ts"
 import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
@@ -50,14 +53,8 @@ import { unhurried } from "../postgres/unhurried.ts"
 import { writeYear } from "./writeYear.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-/** Data that no retry makes fit: SQLSTATE classes 22 (data), 23 (integrity), 54 (limits), and what cannot be encoded. */
-const refusal = ({ reason: { cause } }: SqlError.SqlError): string | undefined => {
-  if (Predicate.isTagged(cause, "PgTypesCodecError")) return "a number or time beyond its column"
-  const code = Predicate.hasProperty(cause, "code") ? String(cause.code) : ""
-  return /^(?:22|23|54)/.test(code) ? `a value that the database does not take (SQLSTATE ${code})` : undefined
-}
 const storeFailure = mapSqlFailure((cause) => {
-  const reason = refusal(cause)
+  const reason = refusedData(cause)
   return reason === undefined ? new StoreUnavailable({ cause }) : new BatchRefused({ reason })
 })
 
@@ -121,6 +118,7 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
     const sql = yield* SqlClient.SqlClient
     const statements = observationStatements(sql)
     const shapes = monthShapes(sql)
+    const { unpack } = packStatements(sql)
 
     /** Ids of named things, in the order of the names; those that are not there yet are added. */
     const idsOf = Effect.fnUntraced(function* <Name, E, E2>(
@@ -155,9 +153,39 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
         ...identityOf(message)
       })
       const series = distinct(documents.map(nameOf), seriesKey)
-      const ids = yield* idsOf([...series.values()], statements.lockSeries, statements.addSeries)
+      /** By id, until when values of the series may be packed. */
+      const packedUntil = new Map<number, number>()
+      const lockSeries = (names: ReadonlyArray<SeriesName>) =>
+        Effect.tap(statements.lockSeries(names), (found) =>
+          Effect.sync(() => {
+            for (const { id, packed_until } of found) if (packed_until !== null) packedUntil.set(id, packed_until)
+          })
+        )
+      const ids = yield* idsOf([...series.values()], lockSeries, statements.addSeries)
       const byKey = new Map([...series.keys()].map((key, position) => [key, ids.get(position)!]))
-      return (document: SeriesDocument) => byKey.get(seriesKey(nameOf(document)))!
+      return { seriesIdOf: (document: SeriesDocument) => byKey.get(seriesKey(nameOf(document)))!, packedUntil }
+    })
+
+    /** What documents change is written to rows: packs of the months become rows first. Where they say nothing new it stays packed. */
+    const unpackChanging = Effect.fnUntraced(function* (
+      works: ReadonlyArray<Work>,
+      packedUntil: ReadonlyMap<number, number>
+    ) {
+      const changing = works.filter(
+        (work) =>
+          monthBounds(work.document.yearMonth)!.from < (packedUntil.get(work.month.seriesId) ?? Number.NEGATIVE_INFINITY) &&
+          (work.month.frontier === undefined || mayBeShared(work) || partsOf(work).length > 0)
+      )
+      for (const [table, some] of Map.groupBy(changing, ({ document }) => tableOfMonth(document.yearMonth))) {
+        const months = distinct(
+          some.map(({ month }) => month),
+          monthKey
+        )
+        yield* unpack(
+          table,
+          [...months.values()].map(({ seriesId, yearMonth }) => ({ seriesId, ...monthBounds(yearMonth)! }))
+        )
+      }
     })
 
     /** What is known of the months. */
@@ -271,7 +299,9 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
       }
       const siteIds = yield* keepSites(messages)
       if (documents.length === 0) return nothingStored
-      const { months, rounds } = yield* inRounds(documents, yield* keepSeries(documents, siteIds))
+      const { packedUntil, seriesIdOf } = yield* keepSeries(documents, siteIds)
+      const { months, rounds } = yield* inRounds(documents, seriesIdOf)
+      if (packedUntil.size > 0) yield* unpackChanging(rounds.flat(), packedUntil)
       const changes = makeSeriesChanges()
       // Whose only values will be those of one document of the batch.
       const shaped = (rounds[0] ?? []).filter(({ month }) => month.frontier === undefined && month.documents === 1)

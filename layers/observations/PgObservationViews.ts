@@ -12,6 +12,7 @@ import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
 import { fewInMonth, quarter } from "./monthShapes.ts"
+import { valueSources } from "./packStatements.ts"
 import { isNumber, pictureStretches, type StretchRow, valueConditions } from "./pictureStretches.ts"
 import { wgs84Of } from "./nzGrids.ts"
 import { locationOf, SiteRow } from "./PgObservationArchive.ts"
@@ -99,8 +100,10 @@ export const PgObservationViews = Layer.effect(
     const millis = (column: string) => sql.literal(`(${writableMillis(column)})::float8`)
     const number = (column: string) => `${finite(column)} AS ${column.replace(/^.*\./, "")}`
     const isNumeric = sql.literal(isNumber)
+    const moment = (instant: number) => sql`to_timestamp(${instant}::float8 / 1000)`
 
     const { knownAt, rangeOf } = valueConditions(sql)
+    const { firstValues, packedOf, packsOver, valuesBetween } = valueSources(sql)
     const { fromAfar, fromNear } = pictureStretches(sql)
 
     const plot = Effect.fnUntraced(function* ({ asOf, from, points, seriesId, to }: PlotQuery) {
@@ -112,15 +115,17 @@ export const PgObservationViews = Layer.effect(
       const begin = from ?? series.first_observed_at ?? earliest
       const end = to ?? (series.last_observed_at === null ? latest : series.last_observed_at + 1)
       const known = knownAt(asOf)
+      const edge = { seriesId, from: begin, to: end, wanted: sql.literal("observed_at") }
+      const all = sql.literal("true")
       const [extent] = yield* asExtent(sql`
-        SELECT (SELECT count(*)::int4 FROM (SELECT FROM observations WHERE ${rangeOf(seriesId, begin, end)} AND ${known} AND ${isNumeric}
+        SELECT (SELECT count(*)::int4 FROM (SELECT FROM ${valuesBetween(seriesId, begin, end)} WHERE ${known} AND ${isNumeric}
             LIMIT ${points + 1}) few) AS some,
-          (SELECT ${millis("observed_at")} FROM observations WHERE ${rangeOf(seriesId, begin, end)} ORDER BY observed_at LIMIT 1) AS first,
-          (SELECT ${millis("observed_at")} FROM observations WHERE ${rangeOf(seriesId, begin, end)} ORDER BY observed_at DESC LIMIT 1) AS last,
+          (SELECT ${millis("observed_at")} FROM ${firstValues({ ...edge, where: all, limit: 1 })} AS o) AS first,
+          (SELECT ${millis("observed_at")} FROM ${firstValues({ ...edge, where: all, limit: 1, direction: "DESC" })} AS o) AS last,
           (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY apart) FROM (
-            SELECT date_part('epoch', lead(observed_at) OVER (ORDER BY observed_at) - observed_at) AS apart FROM (
-              SELECT observed_at FROM observations WHERE ${rangeOf(seriesId, begin, end)} AND superseded_at IS NULL
-              ORDER BY observed_at DESC LIMIT ${usualOf}) newest) steps WHERE apart > 0) AS usual`)
+            SELECT date_part('epoch', lead(observed_at) OVER (ORDER BY observed_at) - observed_at) AS apart
+            FROM ${firstValues({ ...edge, where: sql.literal("superseded_at IS NULL"), limit: usualOf, direction: "DESC" })} AS newest) steps
+            WHERE apart > 0) AS usual`)
       const thinned = (extent?.some ?? 0) > points
       const first = Math.max(begin, extent?.first ?? begin)
       const last = Math.min(end, (extent?.last ?? end) + 1)
@@ -194,15 +199,30 @@ export const PgObservationViews = Layer.effect(
 
       plot: (query) => plot(query).pipe(plain),
 
-      versions: ({ after, from = earliest, limit, seriesId, to = latest }) =>
-        sql<VersionRow>`
-          WITH moments AS MATERIALIZED (
+      versions: ({ after, from = earliest, limit, seriesId, to = latest }) => {
+        const range = { from: Math.max(from, (after ?? earliest) + 1), to }
+        const corrected = sql`${packsOver(seriesId, range)} AND first_superseded_at IS NOT NULL`
+        return sql<VersionRow>`
+          WITH row_moments AS MATERIALIZED (
             SELECT DISTINCT observed_at FROM observations
-            WHERE ${rangeOf(seriesId, Math.max(from, (after ?? earliest) + 1), to)} AND superseded_at IS NOT NULL ORDER BY observed_at LIMIT ${limit})
+            WHERE ${rangeOf(seriesId, range.from, range.to)} AND superseded_at IS NOT NULL ORDER BY observed_at LIMIT ${limit}
+          ), packed_moments AS MATERIALIZED (
+            SELECT DISTINCT starts_at, packed.observed_at FROM ${packedOf(corrected)}
+            WHERE packed.observed_at >= ${moment(range.from)} AND packed.observed_at < ${moment(range.to)} AND packed.superseded_at IS NOT NULL
+            ORDER BY starts_at, packed.observed_at LIMIT ${limit}
+          ), moments AS MATERIALIZED (
+            SELECT observed_at FROM row_moments UNION SELECT observed_at FROM packed_moments ORDER BY observed_at LIMIT ${limit}
+          )
           SELECT o.observed_at AS at, o.value::text AS value, o.qualifier, o.quality,
             greatest('0001-01-01T00:00:00Z', least('9999-12-31T23:59:59.999Z', o.first_seen_at)) AS seen,
             CASE WHEN o.superseded_at IS NOT NULL THEN greatest('0001-01-01T00:00:00Z', least('9999-12-31T23:59:59.999Z', o.superseded_at)) END AS superseded
-          FROM moments CROSS JOIN LATERAL (SELECT * FROM observations o WHERE o.series_id = ${seriesId} AND o.observed_at = moments.observed_at) o
+          FROM (
+            SELECT o.observed_at, value, qualifier, quality, first_seen_at, superseded_at
+            FROM moments CROSS JOIN LATERAL (SELECT * FROM observations WHERE series_id = ${seriesId} AND observed_at = moments.observed_at) o
+            UNION ALL
+            SELECT packed.* FROM ${packedOf(sql`${corrected} AND starts_at <= (SELECT max(observed_at) FROM moments)`)}
+            JOIN moments ON moments.observed_at = packed.observed_at
+          ) AS o
           WHERE ${isNumeric} ORDER BY o.observed_at, o.first_seen_at, o.superseded_at`.pipe(
           Effect.map((rows) =>
             rows.map(({ at, qualifier, quality, seen, superseded, value }) => ({
@@ -216,6 +236,7 @@ export const PgObservationViews = Layer.effect(
           ),
           plain
         )
+      }
     })
   })
 )

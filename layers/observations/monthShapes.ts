@@ -145,7 +145,7 @@ export const monthShapes = (sql: SqlClient.SqlClient) => {
                   (min(value) FILTER (WHERE superseded_at IS NULL))::float8 AS least, (max(value) FILTER (WHERE superseded_at IS NULL))::float8 AS most,
                   count(qualifier) FILTER (WHERE superseded_at IS NULL)::int4 AS censored, min(quality) FILTER (WHERE superseded_at IS NULL) AS quality,
                   count(superseded_at)::int4 AS superseded, min(first_seen_at) AS known_from, max(greatest(first_seen_at, superseded_at)) AS known_to
-                FROM (SELECT * FROM observations WHERE series_id = ${seriesId} AND observed_at >= month_from AND observed_at < month_until OFFSET 0) v
+                FROM (SELECT * FROM observations_between(${seriesId}, month_from, month_until) OFFSET 0) v
                 WHERE value NOT IN ('NaN', 'Infinity', '-Infinity') GROUP BY 1) each) shape
             WHERE m.series_id = ${seriesId} ${replacing}`
         )

@@ -44,6 +44,10 @@ export const newMonth = (name: MonthName, source = ""): Month => ({
 export const isOfAnother = ({ document: { message }, month: { isShared, source } }: Work): boolean =>
   isShared || ((message.source ?? "") !== "" && source !== "" && message.source !== source)
 
+/** Whether it is of another source, or may be when it is its turn. */
+export const mayBeShared = ({ document: { message }, month: { isShared, source } }: Work): boolean =>
+  isShared || ((message.source ?? "") !== "" && message.source !== source)
+
 /** A newer document of the month is stored already. */
 export const isLate = ({ document, month: { frontier } }: Work): boolean =>
   frontier !== undefined && frontier.seenAt > document.seenAt

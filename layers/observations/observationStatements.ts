@@ -13,6 +13,7 @@ import type { SeriesIdentity } from "../../src/stream/SeriesDocument.ts"
 import { waitFor } from "../postgres/heldRows.ts"
 import { readEach } from "../postgres/readableRows.ts"
 import { millisOf } from "../postgres/epochNumbers.ts"
+import { valueSources } from "./packStatements.ts"
 import { flags, float8s, int4s, moments, rowsAs, texts } from "../postgres/statementArrays.ts"
 
 export interface SiteName {
@@ -88,6 +89,7 @@ export const frontierOf = (row: typeof FoundMonth.Type): Frontier => {
 export type MonthTable = "observation_months" | "observation_strand_months"
 
 const found = rowsAs(Found)
+const lockedSeries = rowsAs(Schema.Struct({ ...Found.fields, packed_until: Schema.NullOr(Schema.Finite) }))
 const readMonths = readEach("months of observations", FoundMonth)
 const readPositions = readEach("months of observations", Schema.Struct({ position: Schema.Int }))
 const rebuilt = rowsAs(Schema.Struct({ partition: Schema.Int, next: Schema.Finite, ended_at: Schema.Finite }))
@@ -100,6 +102,7 @@ export const rawOffsetsOf = (value: unknown): Readonly<Record<string, number>> =
 
 export const observationStatements = (sql: SqlClient.SqlClient) => {
   const epoch = (column: string) => sql.literal(millisOf(column))
+  const { packedOf } = valueSources(sql)
 
   const siteNames = (sites: ReadonlyArray<SiteName>) =>
     sql`unnest(${int4s(sites.map((site) => site.councilId))}, ${texts(sites.map((site) => site.siteName))})
@@ -187,11 +190,12 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
 
     /**
      * As `findSites`; the series are locked until the commit, so no other store writes to them meanwhile. Of a million series: one
-     * descent of the unique index each, 4 buffers, and 2 for the lock; the sort is of the ids that were found.
+     * descent of the unique index each, 4 buffers, and 2 for the lock; the sort is of the ids that were found. A row that was changed
+     * while its lock was waited for is read as it is now, so `packed_until` is what holds under the lock.
      */
     lockSeries: (list: ReadonlyArray<SeriesName>) =>
-      found(sql`
-        SELECT wanted.ordinal::int4 - 1 AS position, m.id
+      lockedSeries(sql`
+        SELECT wanted.ordinal::int4 - 1 AS position, m.id, ${epoch("m.packed_until")} AS packed_until
         FROM ${seriesNames(list)} JOIN observation_sites_measurements m USING (${identity})
         ORDER BY m.id FOR NO KEY UPDATE OF m`),
 
@@ -214,14 +218,24 @@ export const observationStatements = (sql: SqlClient.SqlClient) => {
       WHERE m.id = c.series_id AND (c.added > 0 OR c.removed > 0 OR c.units <> m.units
         OR (m.units IS NULL AND c.units IS NOT NULL) OR nullif(c.listed_units, '') IS DISTINCT FROM m.listed_units AND c.listed_units IS NOT NULL)`,
 
-    /** Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value. See `newestUntil`. */
-    findEnds: (seriesIds: ReadonlyArray<number>) => sql`
+    /**
+     * Looks up the ends of series of which values were removed: a descent of each year's index, until one has a value, and one pack. See
+     * `newestUntil`.
+     */
+    findEnds: (seriesIds: ReadonlyArray<number>) => {
+      const packed = sql`SELECT packed.observed_at FROM ${packedOf(sql.literal("series_id = m.id"))} WHERE packed.superseded_at IS NULL`
+      const isSeen = sql.literal("observed_at <= first_seen_at + interval '1 day'")
+      return sql`
       UPDATE observation_sites_measurements m SET
-        first_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
-          ORDER BY observed_at LIMIT 1),
-        last_observed_at = (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL
-          AND observed_at <= first_seen_at + interval '1 day' ORDER BY observed_at DESC LIMIT 1)
-      WHERE m.id = ANY (${int4s(seriesIds)})`,
+        first_observed_at = least(
+          (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL ORDER BY observed_at LIMIT 1),
+          (${packed} ORDER BY starts_at, packed.observed_at LIMIT 1)),
+        last_observed_at = greatest(
+          (SELECT observed_at FROM observations WHERE series_id = m.id AND superseded_at IS NULL AND ${isSeen}
+            ORDER BY observed_at DESC LIMIT 1),
+          (${packed} AND ${isSeen} ORDER BY starts_at DESC, packed.observed_at DESC LIMIT 1))
+      WHERE m.id = ANY (${int4s(seriesIds)})`
+    },
 
     /** Of series in `observation_months`, of strands in the other: one descent of the primary key each, 4 buffers of a million months. */
     findMonths: (months: ReadonlyArray<MonthName>, table: MonthTable = "observation_months") =>

@@ -7,6 +7,7 @@ import type { SqlClient, Statement } from "effect/sql"
 import { monthBounds, monthsBetween } from "../../src/hilltop/Nzst.ts"
 import { moments } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
+import { valueSources } from "./packStatements.ts"
 import { type Grid, monthShapes, quarter } from "./monthShapes.ts"
 
 export const isNumber = "value NOT IN ('NaN', 'Infinity', '-Infinity')"
@@ -86,7 +87,8 @@ export const valueConditions = (sql: SqlClient.SqlClient) => {
 }
 
 export const pictureStretches = (sql: SqlClient.SqlClient) => {
-  const { knownAt, rangeOf, supersededBy } = valueConditions(sql)
+  const { knownAt, supersededBy } = valueConditions(sql)
+  const { valuesBetween } = valueSources(sql)
   const millis = (column: string) => sql.literal(`(${writableMillis(column)})::float8`)
   const isNumeric = sql.literal(isNumber)
   const shapes = monthShapes(sql)
@@ -104,10 +106,9 @@ export const pictureStretches = (sql: SqlClient.SqlClient) => {
     const known = knownAt(asOf)
     const values =
       pieces.length === 1
-        ? sql`observations WHERE ${rangeOf(seriesId, ...pieces[0]!)} AND ${isNumeric}`
+        ? sql`${valuesBetween(seriesId, ...pieces[0]!)} WHERE ${isNumeric}`
         : sql`unnest(${moments(pieces.map(([from]) => from))}, ${moments(pieces.map(([, until]) => until))}) AS piece (piece_from, piece_until)
-          CROSS JOIN LATERAL (SELECT * FROM observations
-            WHERE series_id = ${seriesId} AND observed_at >= piece_from AND observed_at < piece_until OFFSET 0) v WHERE ${isNumeric}`
+          CROSS JOIN LATERAL (SELECT * FROM observations_between(${seriesId}, piece_from, piece_until) OFFSET 0) v WHERE ${isNumeric}`
     return sql<StretchRow>`
       SELECT key AS t, least::float8 AS least, most::float8 AS most, n::int4 AS n, censored::int4 AS censored, corrected::int4 AS corrected,
         quality, ${millis("known_from")} AS known_from, ${millis("known_to")} AS known_to

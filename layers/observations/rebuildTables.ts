@@ -53,6 +53,8 @@ export const rebuildTables: ReadonlyArray<string> = [
   ...strandTables.map((table) => `CREATE TABLE ${rebuildSchema}.${table} (LIKE ${table} INCLUDING ALL)`),
   `ALTER TABLE ${rebuildSchema}.observation_strand_months SET (fillfactor = 80)`,
   `CREATE TABLE ${rebuildSchema}.observation_month_shapes (LIKE observation_month_shapes INCLUDING ALL)`,
+  // Empty: what is packed is read from the documents again, and packed again afterwards.
+  `CREATE TABLE ${rebuildSchema}.observation_packs (LIKE observation_packs INCLUDING ALL)`,
   `CREATE TABLE ${rebuildSchema}.observation_offsets (LIKE observation_offsets INCLUDING ALL)`,
   // Empty, and found first: what an earlier rebuild has read is read again.
   `CREATE TABLE ${rebuildSchema}.observation_rebuilt (LIKE observation_rebuilt INCLUDING ALL)`,
@@ -149,7 +151,7 @@ export const swapTables: ReadonlyArray<string> = [
       t record;
     BEGIN
       FOR t IN (${swapped}) UNION ALL SELECT name, NULL, NULL
-        FROM unnest('{observation_months, observation_month_shapes, ${strandTables.join(", ")}}'::name[]) AS name LOOP
+        FROM unnest('{observation_packs, observation_months, observation_month_shapes, ${strandTables.join(", ")}}'::name[]) AS name LOOP
         EXECUTE format('ALTER TABLE %I.%I SET SCHEMA ${replacedSchema}', live, t.name);
         EXECUTE format('ALTER TABLE ${rebuildSchema}.%I SET SCHEMA %I', t.name, live);
       END LOOP;
