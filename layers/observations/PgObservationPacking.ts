@@ -27,10 +27,13 @@ import { yearTables } from "./observationYears.ts"
 import { packStatements, type Stretch } from "./packStatements.ts"
 import { refusedData } from "./refusedData.ts"
 
-/** A series with so many versions in a year at most is one piece: a day's value is worth no row of its own month. */
-const fewInYear = 10_000
-/** A month with more stays as it is: it would be a step of many seconds. Values of each minute are 44,640. */
-const mostInPiece = 200_000
+export interface PieceLimits {
+  /** A series with so many versions in a year at most is one piece: a value a day is worth no row for each month. */
+  readonly fewInYear: number
+  /** A month with more stays as it is: it would be a step of many seconds. Values of each minute are 44,640. */
+  readonly mostInPiece: number
+}
+const usualLimits: PieceLimits = { fewInYear: 10_000, mostInPiece: 200_000 }
 /** In seconds; a step takes some 100 ms. */
 const patience = 30
 /** Bytes of the indexes of a table without rows. */
@@ -62,7 +65,10 @@ const yearOf = (at: number) => {
 const monthOf = (at: number) => monthBounds(yearMonth(at))!
 
 /** Packs what has been over, and at rest, for so long. */
-export const PgObservationPacking = (after: Duration.Duration): Effect.Effect<Packing, never, SqlClient.SqlClient> =>
+export const PgObservationPacking = (
+  after: Duration.Duration,
+  { fewInYear, mostInPiece }: PieceLimits = usualLimits
+): Effect.Effect<Packing, never, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const { pack, unpack } = packStatements(sql)
