@@ -19,7 +19,6 @@ import { longestGiving, type Packed, type Packing } from "../../src/stream/Obser
 import { millisOf } from "../postgres/epochNumbers.ts"
 import { brief } from "../postgres/heldRows.ts"
 import { AnswerPatience } from "../postgres/PgSession.ts"
-import { patience as usual } from "../postgres/sessionSettings.ts"
 import { mapSqlFailure, sqlDefectsToFailures } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
 import { unhurried } from "../postgres/unhurried.ts"
@@ -187,18 +186,24 @@ export const PgObservationPacking = (
     }).pipe(plain)
 
     const sizesOf = (table: string) =>
-      asSizes(sql`SELECT pg_relation_size(${table}::regclass)::float8 AS table, pg_indexes_size(${table}::regclass)::float8 AS indexes`)
+      asSizes(
+        sql`SELECT pg_relation_size(${table}::regclass)::float8 AS table, pg_indexes_size(${table}::regclass)::float8 AS indexes`
+      )
 
     /** Outside of a transaction, with a session that has the time for it. */
     const vacuum = (table: string) =>
       Effect.scoped(
         Effect.gen(function* () {
           const connection = yield* sql.reserve
-          const set = (millis: number) => connection.executeUnprepared(`SET statement_timeout = ${millis}`, [], undefined)
-          yield* Effect.acquireRelease(set(Duration.toMillis(longestGiving)), () => Effect.ignore(set(usual.statement)))
-          yield* connection
-            .executeUnprepared(`VACUUM ${table}`, [], undefined)
-            .pipe(Effect.provideService(AnswerPatience, Duration.toMillis(longestGiving) + 1_000))
+          const ask = (statement: string) => connection.executeUnprepared(statement, [], undefined)
+          const set = (limit: unknown) => ask(`SET statement_timeout = '${String(limit)}'`)
+          const [before] = yield* ask(`SELECT current_setting('statement_timeout') AS usual`)
+          yield* Effect.acquireRelease(set(Duration.toMillis(longestGiving)), () =>
+            Effect.ignore(set(before?.["usual"]))
+          )
+          yield* ask(`VACUUM ${table}`).pipe(
+            Effect.provideService(AnswerPatience, Duration.toMillis(longestGiving) + 1_000)
+          )
         })
       )
     const giveBackOf = Effect.fnUntraced(function* (table: string) {

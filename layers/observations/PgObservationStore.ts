@@ -173,7 +173,8 @@ export const PgObservationStore: Layer.Layer<ObservationStore, never, SqlClient.
     ) {
       const changing = works.filter(
         (work) =>
-          monthBounds(work.document.yearMonth)!.from < (packedUntil.get(work.month.seriesId) ?? Number.NEGATIVE_INFINITY) &&
+          monthBounds(work.document.yearMonth)!.from <
+            (packedUntil.get(work.month.seriesId) ?? Number.NEGATIVE_INFINITY) &&
           (work.month.frontier === undefined || mayBeShared(work) || partsOf(work).length > 0)
       )
       for (const [table, some] of Map.groupBy(changing, ({ document }) => tableOfMonth(document.yearMonth))) {

@@ -2,8 +2,9 @@
  * Observations over HTTP, as their readers get them: digits, times, pages, history, JSON and CSV.
  */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { PgObservationPacking } from "../../layers/observations/PgObservationPacking.ts"
 import { formatNzst } from "../../src/hilltop/Nzst.ts"
 import { ApiUnderTest, type Asked, keyOf, layer, problemIn } from "./ApiUnderTest.ts"
 
@@ -315,6 +316,67 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
         assert.strictEqual((yield* ask(path)).status, 200)
       }
       yield* sql`UPDATE observation_history SET complete_since = NULL`
+    })
+  )
+
+  it.effect("are the same to the byte when their year is packed, and again when it is not", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [{ id } = { id: 0 }] = yield* sql<{ id: number }>`
+        INSERT INTO observation_sites_measurements (site_id, measurement_name, first_observed_at, last_observed_at, observation_count)
+        VALUES (1, 'Level', '2023-11-01T00:00:00+12:00', '2024-02-29T23:55:00+12:00', 34560) RETURNING id`
+      yield* sql`
+        INSERT INTO observations (series_id, observed_at, value, qualifier, quality, first_seen_at, superseded_at)
+        SELECT ${id}::int4, at, CASE n % 5 WHEN 0 THEN round(n / 7.0, n % 4) WHEN 1 THEN 'NaN' ELSE -n / 1000.0 END, CASE n % 11 WHEN 0 THEN '<' WHEN 1 THEN '>' END,
+          nullif(n % 3, 2) * 100, at + version * interval '40 days 1 second' + n % 1000 * interval '1 microsecond',
+          CASE WHEN n % 17 = 0 AND version = 0 OR n % 34 = 0 THEN at + (version + 1) * interval '40 days 1 second' + n % 1000 * interval '1 microsecond' END
+        FROM generate_series(0, 34559) n, generate_series(0, 1) version, LATERAL (SELECT timestamptz '2023-11-01T00:00:00+12:00' + n * interval '5 minutes') t (at)
+        WHERE version = 0 OR n % 17 = 0`
+      const own = `/observation/series/${id}`
+      const times = [
+        "",
+        "&as_of=2023-12-24T00:00:00Z",
+        "&as_of=2024-02-01T12:00:00.001Z",
+        "&as_of=2025-01-01T00:00:00Z"
+      ]
+      const ranges = [
+        "limit=5000",
+        "from=2023-12-01T00:00:00Z&to=2024-01-20T00:00:00Z&limit=100000",
+        "from=2024-01-05T00:00:00Z&limit=7"
+      ]
+      const all = Effect.gen(function* () {
+        const answers = [
+          yield* ask("/observation/site/1"),
+          yield* ask(`${own}/version?limit=3000`),
+          yield* ask(`${own}/version?from=2024-01-01T00:00:00Z&limit=9`)
+        ]
+        for (const query of ranges.flatMap((range) => times.map((time) => `${range}${time}`))) {
+          answers.push(
+            yield* ask(`${own}?${query}`),
+            yield* ask(`${own}?${query}`, { headers: { accept: "text/csv" } })
+          )
+        }
+        for (const points of [10, 300, 5_000]) {
+          for (const time of times) {
+            answers.push(yield* ask(`${own}/plot?points=${points}${time}`))
+            answers.push(
+              yield* ask(`${own}/plot?points=${points}&from=2023-12-20T00:00:00Z&to=2024-01-10T00:00:00Z${time}`)
+            )
+          }
+        }
+        return answers.map(({ headers, status, text }) => ({ status, text, type: headers.get("content-type") }))
+      })
+      const before = yield* all
+      assert.deepStrictEqual([...new Set(before.map(({ status }) => status))], [200])
+      const packing = yield* PgObservationPacking(Duration.days(30), { fewInYear: 17_000, mostInPiece: 200_000 })
+      yield* sql`UPDATE observation_packing SET swept_table = 'observations_2023'`
+      while ((yield* packing.packSome).isMore);
+      assert.strictEqual((yield* sql`SELECT FROM observation_packs WHERE series_id = ${id}`).length, 4)
+      assert.deepStrictEqual(yield* sql`SELECT FROM observations WHERE series_id = ${id}`, [])
+      assert.deepStrictEqual(yield* all, before)
+      yield* sql`SELECT unpack_observations(${id}, '2023-12-15T00:00:00Z', '2024-01-15T00:00:00Z')`
+      assert.strictEqual((yield* sql`SELECT FROM observation_packs WHERE series_id = ${id}`).length, 2)
+      assert.deepStrictEqual(yield* all, before)
     })
   )
 })

@@ -25,6 +25,7 @@ import { KafkaSink, type OutgoingRecord } from "../../src/stream/KafkaSink.ts"
 import { MappingStage, mapperGroup } from "../../src/stream/mappingStage.ts"
 import { MemoryObservations } from "../../src/stream/MemoryObservations.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
+import { PackingRounds } from "../../src/stream/ObservationPacking.ts"
 import { ObservationStore } from "../../src/stream/ObservationStore.ts"
 import { ObservationStage, storeGroup } from "../../src/stream/observationStage.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
@@ -141,6 +142,7 @@ const service = Layer.mergeAll(
   ObservationStage({ observationsTopic }),
   EventStage({ eventTopic }),
   RetentionRounds([{ what: "topic", removeSome: gated("retention", Effect.succeed({ removed: 0, isMore: false })) }]),
+  PackingRounds({ packSome: gated("packing", Effect.succeed({ values: 0, isMore: false })), giveBack: Effect.void }),
   Layer.effectDiscard(Layer.build(PgInstances.pipe(Layer.provide(statements))))
 ).pipe(
   Layer.provideMerge(Progress.layer({ ...syncOptions, useless: Duration.minutes(10) })),
@@ -212,6 +214,7 @@ const loops: ReadonlyArray<readonly [what: string, loop: string]> = [
   ["events", "events"],
   ["instances", "instances"],
   ["retention", "retention"],
+  ["packing", "packing"],
   [mapperGroup, mapperGroup],
   [storeGroup, storeGroup],
   [eventGroup, eventGroup],

@@ -12,7 +12,7 @@ import { type PieceLimits, PgObservationPacking } from "../../../layers/observat
 import { PgObservationStore } from "../../../layers/observations/PgObservationStore.ts"
 import { PgObservationViews } from "../../../layers/observations/PgObservationViews.ts"
 import { connectionsTo } from "../../../layers/postgres/PgConnections.ts"
-import { ObservationArchive } from "../../../src/api/ObservationArchive.ts"
+import { type ArchivedObservation, ObservationArchive } from "../../../src/api/ObservationArchive.ts"
 import { ObservationViews } from "../../../src/api/ObservationViews.ts"
 import { Loops } from "../../../src/running/Loop.ts"
 import { makePackingRound } from "../../../src/stream/ObservationPacking.ts"
@@ -22,7 +22,6 @@ import { TestDatabase } from "../../support/TestDatabase.ts"
 const world = Layer.mergeAll(PgObservationStore, PgObservationArchive, PgObservationViews, Loops.layer).pipe(
   Layer.provideMerge(TestDatabase.layer)
 )
-type World = Layer.Success<typeof world>
 
 const rested = Duration.days(30)
 const byMonth: PieceLimits = { fewInYear: 0, mostInPiece: 200_000 }
@@ -82,7 +81,10 @@ const anyMessage = fc.record({
   seenAt: fc.integer({ min: 0, max: 9 }),
   measurementName: fc.constantFrom("Flow", "Stage"),
   source: fc.constantFrom(undefined, "http://a", "http://a", "http://b"),
-  covers: fc.option(fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })), { nil: undefined, freq: 3 }),
+  covers: fc.option(fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 })), {
+    nil: undefined,
+    freq: 3
+  }),
   observations: fc.array(
     fc.record({
       step: fc.integer({ min: 0, max: 9 }),
@@ -139,7 +141,7 @@ const answersAbout = Effect.fnUntraced(function* (siteName: string) {
         Effect.gen(function* () {
           const asOf = n === undefined ? undefined : seenAtOf(n)
           const all = yield* archive.read({ ...open, asOf, limit: 1_000 })
-          const paged: Array<unknown> = []
+          const paged: Array<ArchivedObservation> = []
           let after: number | undefined
           while (true) {
             const page = yield* archive.read({ ...open, after, asOf, limit: 2 })
@@ -165,25 +167,30 @@ const answersAbout = Effect.fnUntraced(function* (siteName: string) {
   return { site, series }
 })
 
-/** Another database with all that the first has. */
+/** Those of one database are not those of another. */
+const withoutIds = (answers: unknown): unknown =>
+  JSON.parse(JSON.stringify(answers), (key, value: unknown) => (key === "id" || key === "site_id" ? undefined : value))
+
+/** Another database, of which nothing is packed. */
 const another = Layer.build(Layer.fresh(world))
-/** A month of five-minute values in each month of a year, for some series: as a fetch of the next January has them. */
+let councils = 100
+/** Values of 2023 of new series, from the first of January, and nothing else. */
 const fill = Effect.fnUntraced(function* (series: number, months: number, step = "5 minutes") {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`TRUNCATE observations, observation_packs, observation_months, observation_month_shapes`
-  yield* sql`UPDATE observation_packing SET swept_table = '', left_some = false`
-  yield* sql`INSERT INTO observation_sites (council_id, name) VALUES (5, 'Awa') ON CONFLICT DO NOTHING`
+  const council = ++councils
+  yield* sql`TRUNCATE observations, observation_packs, observation_months, observation_month_shapes, observation_strand_values`
+  yield* sql`INSERT INTO observation_sites (council_id, name) VALUES (${council}, 'Awa')`
   yield* sql`
-    INSERT INTO observation_sites_measurements (site_id, measurement_name) SELECT s.id, 'Flow ' || n
-    FROM observation_sites s, generate_series(1, ${series}::int4) n WHERE council_id = 5 ON CONFLICT DO NOTHING`
+    INSERT INTO observation_sites_measurements (site_id, measurement_name)
+    SELECT s.id, 'Flow ' || n FROM observation_sites s, generate_series(1, ${series}::int4) n WHERE council_id = ${council} ORDER BY n`
   yield* sql.unsafe(`
     INSERT INTO observations_2023 (series_id, observed_at, value, quality, first_seen_at)
     SELECT m.id, at, round((5 + random())::numeric, 3), 600, at + interval '1 hour'
     FROM observation_sites_measurements m JOIN observation_sites s ON s.id = m.site_id,
       generate_series(timestamptz '2023-01-01 00:00+12', timestamptz '2023-01-01 00:00+12' + interval '${months} months' - interval '1 s', '${step}') at
-    WHERE s.council_id = 5`)
+    WHERE s.council_id = ${council}`)
   return yield* sql<{ id: number }>`
-    SELECT m.id FROM observation_sites_measurements m JOIN observation_sites s ON s.id = m.site_id WHERE council_id = 5 ORDER BY m.id`
+    SELECT m.id FROM observation_sites_measurements m JOIN observation_sites s ON s.id = m.site_id WHERE council_id = ${council} ORDER BY m.id`
 })
 /** A connection of its own. */
 const stranger = Effect.gen(function* () {
@@ -194,7 +201,7 @@ const stranger = Effect.gen(function* () {
   )
 })
 
-layer(world, { excludeTestServices: true, timeout: 120_000 })("observations of years that are over, packed", (it) => {
+layer(world, { excludeTestServices: true, timeout: 240_000 })("observations of years that are over, packed", (it) => {
   it.effect(
     "answer as they do unpacked, at every time, whatever comes in after they were packed",
     () =>
@@ -229,6 +236,275 @@ layer(world, { excludeTestServices: true, timeout: 120_000 })("observations of y
         assert.deepStrictEqual(yield* packs, [])
         assert.deepStrictEqual(yield* inRows, yield* inRows.pipe(Effect.provide(reference)))
       }).pipe(Effect.scoped),
-    120_000
+    240_000
+  )
+
+  it.effect("are one row for a year of few values, else for a month, and rows while something was news lately", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [five, daily, fresh] = yield* fill(3, 2)
+      yield* sql`DELETE FROM observations WHERE series_id <> ${five!.id} AND observed_at <> date_trunc('day', observed_at)`
+      yield* sql`
+        INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+        VALUES (${fresh!.id}, '2023-02', now() - interval '29 days', now(), now(), '')`
+      const before = yield* inRows
+      assert.strictEqual(yield* packAll({ fewInYear: 10_000, mostInPiece: 8_500 }), 28 * 288 + 59)
+      assert.deepStrictEqual(yield* packs, [
+        { series: five!.id, starts: "2023-02", ends: "2023-03", values: 28 * 288 },
+        { series: daily!.id, starts: "2023-01", ends: "2024-01", values: 59 }
+      ])
+      assert.deepStrictEqual(yield* anywhere, before)
+      assert.strictEqual((yield* sql`SELECT FROM observations WHERE series_id = ${fresh!.id}`).length, 59)
+      // It has rested a day later, and so many are not too many.
+      assert.strictEqual((yield* sweep(byYear, Duration.days(28))).packed, 31 * 288 + 59)
+      assert.deepStrictEqual(yield* inRows, [])
+      assert.deepStrictEqual(
+        (yield* packs).map(({ series, starts }) => [series, starts]),
+        [
+          [five!.id, "2023-01"],
+          [five!.id, "2023-02"],
+          [daily!.id, "2023-01"],
+          [fresh!.id, "2023-01"]
+        ]
+      )
+      assert.deepStrictEqual(yield* anywhere, before)
+      assert.strictEqual(yield* packAll(), 0)
+    })
+  )
+
+  it.effect("are looked for once a day, a year at a time, and never before a year is over for so long", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* fill(2, 1, "1 hour")
+      const [{ age } = { age: 0 }] = yield* sql<{
+        age: number
+      }>`SELECT (extract(epoch FROM now() - '2024-01-01 00:00+12') / 86400)::float8 AS age`
+      const packSome = (days: number) =>
+        Effect.flatMap(PgObservationPacking(Duration.days(days)), (packing) => packing.packSome)
+      const state = sql`UPDATE observation_packing SET swept_table = '', swept_at = now() - interval '23 hours'`
+      yield* state
+      assert.deepStrictEqual(yield* packSome(1), { values: 0, isMore: false })
+      yield* sql`UPDATE observation_packing SET swept_at = now() - interval '25 hours'`
+      let steps = 0
+      while ((yield* packSome(age + 0.1)).isMore) steps++
+      assert.isAbove(steps, 30)
+      assert.deepStrictEqual(yield* packs, [])
+      assert.deepStrictEqual(yield* packSome(age - 0.1), { values: 0, isMore: false })
+      yield* sql`UPDATE observation_packing SET swept_at = now() - interval '25 hours'`
+      while ((yield* packSome(age - 0.1)).isMore);
+      assert.strictEqual((yield* packs).length, 2)
+      assert.deepStrictEqual(yield* inRows, [])
+    })
+  )
+
+  it.effect("give their room back once nobody sees their rows any more", () =>
+    Effect.gen(function* () {
+      yield* fill(4, 2)
+      const before = yield* anywhere
+      const table = yield* sizeOf("observations_2023")
+      const own = yield* stranger
+      yield* Effect.gen(function* () {
+        yield* own`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`
+        yield* own`SELECT 1 FROM observation_sites LIMIT 1`
+        const { packing } = yield* sweep()
+        yield* packing.giveBack
+        // Whoever began to read before sees what there was, though the years are packed and were cleaned up.
+        const seen = yield* own`
+          SELECT series_id, observed_at::text, value::text, qualifier, quality, first_seen_at::text, superseded_at::text
+          FROM all_observations ORDER BY series_id, observed_at, first_seen_at, superseded_at`
+        assert.deepStrictEqual(seen, before)
+        assert.isAbove(yield* sizeOf("observations_2023"), 0.9 * table)
+      }).pipe(own.withTransaction)
+      const { packed, packing } = yield* sweep()
+      assert.strictEqual(packed, 0)
+      yield* packing.giveBack
+      assert.isAtMost(yield* sizeOf("observations_2023"), 32_768)
+      assert.isBelow(yield* sizeOf("observation_packs"), table / 8)
+      assert.deepStrictEqual(yield* anywhere, before)
+      yield* packing.giveBack
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are seen once by whoever reads while they are packed and unpacked", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [{ id } = { id: 0 }] = yield* fill(1, 3, "10 minutes")
+      const archive = yield* ObservationArchive
+      const from = Date.UTC(2022, 11, 31, 12)
+      const range = { seriesId: id, from, to: from + 90 * 86_400_000, after: undefined, limit: 100_000 }
+      let reads = 0
+      const reader = yield* Effect.forkChild(
+        Effect.forever(
+          Effect.gen(function* () {
+            const [current, known, [counted]] = yield* Effect.all(
+              [
+                archive.read({ ...range, asOf: undefined }),
+                archive.read({ ...range, asOf: Date.UTC(2023, 5, 1) }),
+                sql<{
+                  n: number
+                }>`SELECT count(*)::int4 AS n FROM all_observations WHERE series_id = ${id} AND superseded_at IS NULL`
+              ],
+              { concurrency: 3 }
+            )
+            assert.deepStrictEqual([current.length, known.length, counted?.n], [90 * 144, 90 * 144, 90 * 144])
+            reads++
+          })
+        )
+      )
+      for (let round = 0; round < 4; round++) {
+        yield* packAll()
+        assert.strictEqual((yield* packs).length, 3)
+        yield* sql`SELECT unpack_observations(${id}, '-infinity', 'infinity')`
+        assert.strictEqual((yield* packs).length, 0)
+      }
+      assert.isUndefined(reader.pollUnsafe())
+      yield* Fiber.interrupt(reader)
+      assert.isAbove(reads, 3)
+    })
+  )
+
+  it.effect("end as they would have, whoever stores while they are packed", () =>
+    Effect.gen(function* () {
+      const reference = yield* another
+      const messages = fc.sample(anyMessage, { numRuns: 60, seed: 3 }).map((one) => messageOf("Busy", one))
+      const first = offset
+      let storing = true
+      const packer = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          let packed = 0
+          while (storing) packed += yield* packAll()
+          return packed
+        })
+      )
+      for (const message of messages) yield* store([message], 77)
+      storing = false
+      assert.isAbove(yield* Fiber.join(packer), 0)
+      offset = first
+      for (const message of messages) yield* store([message], 77).pipe(Effect.provide(reference))
+      const answers = Effect.map(answersAbout("Busy"), withoutIds)
+      assert.deepStrictEqual(yield* answers, yield* answers.pipe(Effect.provide(reference)))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are whole wherever the one who packs them is killed, and another goes on from there", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* fill(3, 3, "1 hour")
+      const before = yield* anywhere
+      yield* sql`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`
+      const points = [
+        ["DELETE", "observations_2023"],
+        ["INSERT", "observation_packs"],
+        ["UPDATE", "observation_sites_measurements"],
+        ["UPDATE", "observation_packing"]
+      ] as const
+      yield* sql`UPDATE observation_packing SET swept_table = 'observations_2023', swept_id = 0, swept_to = '-infinity'`
+      const packing = yield* PgObservationPacking(rested, byMonth)
+      for (const [statement, table] of points) {
+        assert.strictEqual((yield* packing.packSome).values > 0, true)
+        yield* sql.unsafe(`CREATE TRIGGER die AFTER ${statement} ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION die()`)
+        const there = (yield* packs).length
+        assert.strictEqual((yield* Effect.flip(packing.packSome))._tag, "StoreUnavailable")
+        assert.strictEqual((yield* packs).length, there)
+        assert.deepStrictEqual(yield* anywhere, before)
+        yield* sql.unsafe(`DROP TRIGGER die ON ${table}`)
+      }
+      while ((yield* packing.packSome).isMore);
+      assert.strictEqual((yield* packs).length, 9)
+      assert.deepStrictEqual(yield* inRows, [])
+      assert.deepStrictEqual(yield* anywhere, before)
+      yield* sql`DROP FUNCTION die`
+    })
+  )
+
+  it.effect("pass over a series that is being written, and take what was inserted by hand into the pack", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [busy, free] = yield* fill(2, 1, "1 hour")
+      const own = yield* stranger
+      yield* own.withTransaction(
+        Effect.gen(function* () {
+          yield* own`SELECT FROM observation_sites_measurements WHERE id = ${busy!.id} FOR NO KEY UPDATE`
+          assert.strictEqual(yield* packAll(), 31 * 24)
+        })
+      )
+      assert.strictEqual((yield* inRows).length, 31 * 24)
+      assert.strictEqual(yield* packAll(), 31 * 24)
+      const insert = (at: string) => sql`
+        INSERT INTO observations (series_id, observed_at, value, first_seen_at) VALUES (${free!.id}, ${at}::timestamptz, 77, now())`
+      assert.strictEqual((yield* Effect.flip(insert("2023-01-05 00:00:00+12"))).reason._tag, "UniqueViolation")
+      assert.strictEqual((yield* packs).length, 2)
+      yield* insert("2023-01-05 00:07:00+12")
+      assert.strictEqual((yield* packs).length, 1)
+      assert.strictEqual((yield* inRows).length, 31 * 24 + 1)
+      // Rows of a series that is none belong to nobody who could lock it.
+      yield* sql`INSERT INTO observations (series_id, observed_at, value, first_seen_at) VALUES (2147483647, '2023-01-01Z', 1, now())`
+      assert.strictEqual(yield* packAll(), 31 * 24 + 1)
+      assert.strictEqual((yield* inRows).length, 1)
+      yield* sql`DELETE FROM observations`
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("hold up nothing where a value lies in a pack and beside it", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [spoilt, sound] = yield* fill(2, 1, "1 hour")
+      yield* packAll()
+      yield* sql`INSERT INTO observations_2023 (series_id, observed_at, value, first_seen_at)
+        VALUES (${spoilt!.id}, '2023-01-05 00:00:00+12', 1, now()), (${sound!.id}, '2023-01-05 00:07:00+12', 1, now())`
+      assert.strictEqual(yield* packAll(), 31 * 24 + 1)
+      assert.strictEqual((yield* inRows).length, 1)
+    })
+  )
+
+  it.effect("let go of their history where it is kept for a time, and of no current value", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const [{ id } = { id: 0 }] = yield* fill(1, 1, "1 hour")
+      yield* sql`
+        INSERT INTO observations (series_id, observed_at, value, first_seen_at, superseded_at)
+        SELECT series_id, observed_at, -n, first_seen_at - n * interval '1 day', now() - (100 - 35 * n) * interval '1 day'
+        FROM observations, generate_series(0, 1) n`
+      yield* sql`INSERT INTO observations (series_id, observed_at, value, first_seen_at, superseded_at)
+        VALUES (${id}, '2023-03-01 00:00+12', 5, now() - interval '200 days', now() - interval '100 days')`
+      yield* sql`
+        INSERT INTO observation_months (series_id, year_month, seen_at, covers_from, covers_until, day_digests)
+        SELECT ${id}::int4, m, '2023-02-01', now(), now(), '' FROM unnest(ARRAY['2023-01', '2023-02']) m`
+      const kept = yield* versionsOf(
+        "(SELECT * FROM observations WHERE superseded_at IS NULL OR superseded_at > now() - interval '80 days') o"
+      )
+      yield* packAll()
+      const { removeSome } = yield* PgHistoryRetention(Duration.days(80))
+      yield* removeSome
+      yield* sql`UPDATE observation_history SET sweeping_since = now() - interval '2 hours'`
+      let removed = 0
+      while (true) {
+        const some = yield* removeSome
+        removed += some.removed
+        if (!some.isMore) break
+      }
+      assert.strictEqual(removed, 31 * 24 + 1)
+      assert.deepStrictEqual(yield* anywhere, kept)
+      assert.deepStrictEqual(yield* inRows, [])
+      assert.strictEqual((yield* packs).length, 1)
+      assert.deepStrictEqual(yield* sql`SELECT year_month AS month, version FROM observation_months ORDER BY 1`, [
+        { month: "2023-01", version: 1 },
+        { month: "2023-02", version: 0 }
+      ])
+      yield* sql`UPDATE observation_history SET complete_since = NULL, sweeping_since = NULL`
+    })
+  )
+
+  it.effect("are packed by rounds that give back their room", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* fill(2, 2, "1 hour")
+      yield* sql`UPDATE observation_packing SET swept_table = 'observations_2023', swept_id = 0, swept_to = '-infinity', left_some = false`
+      const round = makePackingRound(yield* PgObservationPacking(rested))
+      while (yield* round);
+      assert.deepStrictEqual(yield* inRows, [])
+      assert.isBelow(yield* sizeOf("observations_2023"), 65_536)
+    })
   )
 })

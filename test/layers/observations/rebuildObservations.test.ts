@@ -7,6 +7,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Deferred, Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import { DatabasePlace } from "../../../layers/postgres/Database.ts"
 import { PgObservationArchive } from "../../../layers/observations/PgObservationArchive.ts"
+import { PgObservationPacking } from "../../../layers/observations/PgObservationPacking.ts"
 import { PgObservationRebuild } from "../../../layers/observations/PgObservationRebuild.ts"
 import { PgObservationStore } from "../../../layers/observations/PgObservationStore.ts"
 import { PgTopicRetention } from "../../../layers/topics/PgTopicRetention.ts"
@@ -155,6 +156,54 @@ layer(services, { excludeTestServices: true })("a rebuild of the observations", 
         const site = yield* archive.findSite(Number(first?.["site_id"]))
         const found = site?.series.find(({ id }) => id === first?.["id"])
         assert.strictEqual(found?.count, Number(first?.["count"]))
+      }),
+    60_000
+  )
+
+  it.effect(
+    "reads what was packed from its documents, and the same is packed again",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        yield* running
+        yield* send(documents(6, 0, 6))
+        yield* settled
+        const packing = yield* PgObservationPacking(Duration.days(30), { fewInYear: 20, mostInPiece: 1_000 })
+        const packAll = Effect.gen(function* () {
+          yield* sql`UPDATE observation_packing SET swept_table = 'observations_2025', swept_id = 0, swept_to = '-infinity'`
+          while ((yield* packing.packSome).isMore);
+          return yield* sql`
+            SELECT series_id, starts_at::text, value::text, first_seen_at::text, superseded_at::text FROM observation_packs
+            ORDER BY series_id, starts_at`
+        })
+        const all = Effect.map(
+          sql`SELECT series_id, observed_at::text, value::text, first_seen_at::text, superseded_at::text FROM all_observations
+            ORDER BY series_id, observed_at, first_seen_at`,
+          (rows) => rows
+        )
+        const before = yield* everything
+        const packed = yield* packAll
+        assert.isAbove(packed.length, 3)
+        assert.deepStrictEqual(yield* all, before.rows)
+        assert.isBelow((yield* everything).rows.length, before.rows.length)
+        yield* sql`CREATE VIEW how_many AS SELECT count(*)::int4 AS n FROM all_observations`
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual(yield* everything, before)
+        assert.deepStrictEqual(yield* sql`SELECT FROM observation_packs`, [])
+        assert.deepStrictEqual(yield* sql`SELECT n FROM how_many`, [{ n: before.rows.length }])
+        assert.deepStrictEqual(yield* packAll, packed)
+        assert.deepStrictEqual(yield* all, before.rows)
+        assert.deepStrictEqual(yield* sql`SELECT n FROM how_many`, [{ n: before.rows.length }])
+
+        // What comes in for packed months is stored as a rebuild from all documents has it.
+        yield* send(documents(6, 6, 9))
+        yield* settled
+        yield* packAll
+        const later = yield* all
+        assert.isAbove(later.length, before.rows.length)
+        yield* rebuildObservations(options)
+        assert.deepStrictEqual((yield* everything).rows, later)
+        yield* sql`DROP VIEW how_many`
       }),
     60_000
   )
