@@ -2,11 +2,18 @@
  * What a million observations take on disk, as they are kept now and in other shapes: beside a plain table with a primary key,
  * and the data as packed CSV. Rows come as those of living series do, an hour of each of a hundred series at a time.
  *
+ * And what a year that is over takes when it is packed: values with noise, so that they pack as those of a sensor do, read a month at a
+ * time as the API reads them.
+ *
  * Bytes do not depend on the machine, so one round is enough. What reading a month takes shows what a smaller shape costs.
  */
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { gzipSync } from "node:zlib"
+import { PgObservationArchive } from "../../layers/observations/PgObservationArchive.ts"
+import { PgObservationPacking } from "../../layers/observations/PgObservationPacking.ts"
+import { monthBounds } from "../../src/hilltop/Nzst.ts"
+import { ObservationArchive } from "../../src/api/ObservationArchive.ts"
 import { BenchDatabase, BenchPostgres, postgresVersion, withoutDeadlines } from "./BenchPostgres.ts"
 import { type Figure, spread } from "./Figure.ts"
 import { milliseconds } from "./Measure.ts"
@@ -103,6 +110,58 @@ const shapes: ReadonlyArray<Shape> = [
   }
 ]
 
+/** The same of a year that is over: each series walks at random about its wave, to three digits, and has a quality. */
+const over = "observations_2023"
+const overInvented = `
+  INSERT INTO ${over} (series_id, observed_at, value, quality, first_seen_at)
+  SELECT s, at, round((1 + 0.3 * sin(n / 400.0 + s) + 0.004 * sum(random() - 0.5) OVER (PARTITION BY s ORDER BY n) + 0.01 * random())::numeric, 3), 600,
+    date_trunc('hour', at) + interval '1 hour 7 minutes' + s * interval '613 milliseconds'
+  FROM generate_series(0, ${perSeries - 1}) AS n CROSS JOIN generate_series(1, ${series}) AS s
+    CROSS JOIN LATERAL (SELECT timestamptz '2023-01-01 00:00+12' + n * interval '5 minutes' AS at) AS t
+  ORDER BY n / 12, s, n`
+const overMonth = { from: monthBounds("2023-01")!.from, to: monthBounds("2023-01")!.until }
+
+/** What an observation takes, and how long reading a month takes, as rows, with their index built anew, and packed. */
+const packedYear = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const archive = yield* ObservationArchive
+  const [{ id } = { id: 0 }] = yield* sql<{ id: number }>`
+    WITH site AS (INSERT INTO observation_sites (council_id, name) VALUES (1, 'packed') RETURNING id), named AS (
+      INSERT INTO observation_sites_measurements (site_id, measurement_name) SELECT id, 'Flow ' || n FROM site, generate_series(1, ${series}::int4) n RETURNING id)
+    SELECT min(id) AS id FROM named`
+  yield* sql.unsafe("SELECT setseed(0.25)").unprepared
+  yield* sql.unsafe(overInvented).unprepared
+  yield* sql`UPDATE observations_2023 SET series_id = series_id + ${id - 1}`
+  yield* sql`VACUUM (FULL, ANALYZE) observations_2023`.unprepared
+  const look = Effect.gen(function* () {
+    const [row] = yield* sql<{ bytes: number }>`
+      SELECT (pg_total_relation_size('observations_2023') + pg_total_relation_size('observation_packs'))::float8 AS bytes`
+    const range = { seriesId: id + 16, ...overMonth, after: undefined, limit: 100_000 }
+    const readsAt = (asOf: number | undefined) =>
+      Effect.map(
+        Effect.replicateEffect(milliseconds(archive.read({ ...range, asOf })), 12),
+        (reads) => spread(reads.slice(2)).median
+      )
+    return {
+      bytes: (row?.bytes ?? 0) / rows,
+      read: yield* readsAt(undefined),
+      readAsOf: yield* readsAt(Date.UTC(2023, 5, 1))
+    }
+  })
+  const asRows = yield* look
+  const { giveBack, packSome } = yield* PgObservationPacking(Duration.days(30), { fewInYear: 0, mostInPiece: 200_000 })
+  yield* sql`UPDATE observation_packing SET swept_table = ${over}`
+  let steps = 0
+  const packing = yield* milliseconds(
+    Effect.gen(function* () {
+      while ((yield* packSome).isMore) steps++
+    })
+  )
+  yield* giveBack
+  yield* sql`VACUUM ANALYZE observation_packs`.unprepared
+  return { asRows, packed: yield* look, step: packing / steps }
+}).pipe(Effect.provide(PgObservationArchive))
+
 const measured = Effect.gen(function* () {
   const { url } = yield* BenchPostgres
   const found = yield* withoutDeadlines(url)(
@@ -136,10 +195,10 @@ const measured = Effect.gen(function* () {
         const reads = yield* Effect.replicateEffect(milliseconds(unsafe(read(stored))), 12)
         measuredShapes.push({ name, bytes, reads: reads.slice(2) })
       }
-      return { plain, packed, measuredShapes }
+      return { plain, packed, measuredShapes, year: yield* packedYear }
     })
   )
-  const { measuredShapes, packed, plain } = found
+  const { measuredShapes, packed, plain, year } = found
   const asNow = measuredShapes[0]!
   const common = { unit: "bytes", better: "lower", targets: [] } as const
   const figures: ReadonlyArray<Figure> = [
@@ -161,7 +220,37 @@ const measured = Effect.gen(function* () {
       yardstick: "as they are",
       unit: "ms",
       rounds: [{ figure: spread(reads).median, yardstick: spread(asNow.reads).median }]
-    }))
+    })),
+    {
+      ...common,
+      name: "an observation of a year that is over, packed",
+      yardstick: "as rows, whose table and index were built anew",
+      targets: [{ of: "figure", bound: 41 }],
+      rounds: [{ figure: year.packed.bytes, yardstick: year.asRows.bytes }]
+    },
+    {
+      ...common,
+      name: "a month of one series of a year that is packed, as the API reads it",
+      yardstick: "as rows",
+      unit: "ms",
+      targets: [{ of: "figure", bound: 50 }],
+      rounds: [{ figure: year.packed.read, yardstick: year.asRows.read }]
+    },
+    {
+      ...common,
+      name: "the same as it was known at an earlier time",
+      yardstick: "as rows",
+      unit: "ms",
+      targets: [{ of: "figure", bound: 50 }],
+      rounds: [{ figure: year.packed.readAsOf, yardstick: year.asRows.readAsOf }]
+    },
+    {
+      ...common,
+      name: "packing a month of one series",
+      yardstick: "reading it",
+      unit: "ms",
+      rounds: [{ figure: year.step, yardstick: year.asRows.read }]
+    }
   ]
   return { figures, postgres: yield* postgresVersion } satisfies GroupResult
 })

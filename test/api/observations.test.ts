@@ -324,13 +324,13 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
       const sql = yield* SqlClient.SqlClient
       const [{ id } = { id: 0 }] = yield* sql<{ id: number }>`
         INSERT INTO observation_sites_measurements (site_id, measurement_name, first_observed_at, last_observed_at, observation_count)
-        VALUES (1, 'Level', '2023-11-01T00:00:00+12:00', '2024-02-29T23:55:00+12:00', 34560) RETURNING id`
+        VALUES (1, 'Level', '2023-11-01T00:00:00+12:00', '2024-02-28T23:45:00+12:00', 11520) RETURNING id`
       yield* sql`
         INSERT INTO observations (series_id, observed_at, value, qualifier, quality, first_seen_at, superseded_at)
         SELECT ${id}::int4, at, CASE n % 5 WHEN 0 THEN round(n / 7.0, n % 4) WHEN 1 THEN 'NaN' ELSE -n / 1000.0 END, CASE n % 11 WHEN 0 THEN '<' WHEN 1 THEN '>' END,
           nullif(n % 3, 2) * 100, at + version * interval '40 days 1 second' + n % 1000 * interval '1 microsecond',
           CASE WHEN n % 17 = 0 AND version = 0 OR n % 34 = 0 THEN at + (version + 1) * interval '40 days 1 second' + n % 1000 * interval '1 microsecond' END
-        FROM generate_series(0, 34559) n, generate_series(0, 1) version, LATERAL (SELECT timestamptz '2023-11-01T00:00:00+12:00' + n * interval '5 minutes') t (at)
+        FROM generate_series(0, 11519) n, generate_series(0, 1) version, LATERAL (SELECT timestamptz '2023-11-01T00:00:00+12:00' + n * interval '15 minutes') t (at)
         WHERE version = 0 OR n % 17 = 0`
       const own = `/observation/series/${id}`
       const times = [
@@ -340,7 +340,7 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
         "&as_of=2025-01-01T00:00:00Z"
       ]
       const ranges = [
-        "limit=5000",
+        "limit=2000",
         "from=2023-12-01T00:00:00Z&to=2024-01-20T00:00:00Z&limit=100000",
         "from=2024-01-05T00:00:00Z&limit=7"
       ]
@@ -368,7 +368,7 @@ it.layer(layer, { excludeTestServices: true })("observations", (it) => {
       })
       const before = yield* all
       assert.deepStrictEqual([...new Set(before.map(({ status }) => status))], [200])
-      const packing = yield* PgObservationPacking(Duration.days(30), { fewInYear: 17_000, mostInPiece: 200_000 })
+      const packing = yield* PgObservationPacking(Duration.days(30), { fewInYear: 5_500, mostInPiece: 200_000 })
       yield* sql`UPDATE observation_packing SET swept_table = 'observations_2023'`
       while ((yield* packing.packSome).isMore);
       assert.strictEqual((yield* sql`SELECT FROM observation_packs WHERE series_id = ${id}`).length, 4)
