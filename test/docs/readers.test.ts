@@ -171,6 +171,8 @@ layer(services, { excludeTestServices: true, timeout: "180 seconds" })("docs/rea
   it.effect("has statements that give what it prints, to a role that can read and do nothing else", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const versionsOfAll = sql`SELECT * FROM all_observations WHERE series_id = (SELECT series_id FROM all_observations
+        WHERE superseded_at IS NOT NULL ORDER BY series_id LIMIT 1) ORDER BY observed_at, first_seen_at`
       const reading = Effect.gen(function* () {
         const grants = page
           .take("a role for readers")
@@ -181,6 +183,26 @@ layer(services, { excludeTestServices: true, timeout: "180 seconds" })("docs/rea
         for (const name of ["series of a site", "values", "values as of", "versions in SQL"]) {
           assert.deepStrictEqual(yield* printed(page.take(name)), rowsOfTable(page.take(`${name}, result`)), name)
         }
+        // Wherever the values lie.
+        assert.deepStrictEqual(
+          yield* printed(page.take("values of any year")),
+          rowsOfTable(page.take("values, result"))
+        )
+        yield* sql.unsafe("RESET ROLE").unprepared
+        const original = yield* versionsOfAll
+        yield* sql`INSERT INTO observation_packs SELECT series_id, '2026-08-01T00:00:00+12:00', '2026-09-01T00:00:00+12:00',
+            array_agg(observed_at ORDER BY observed_at, first_seen_at), array_agg(value ORDER BY observed_at, first_seen_at), NULL, NULL,
+            array_agg(first_seen_at ORDER BY observed_at, first_seen_at), array_agg(superseded_at ORDER BY observed_at, first_seen_at), min(superseded_at)
+          FROM observations WHERE series_id = (SELECT series_id FROM observations WHERE superseded_at IS NOT NULL LIMIT 1) GROUP BY 1`
+        yield* sql`DELETE FROM observations WHERE series_id IN (SELECT series_id FROM observation_packs)`
+        yield* sql.unsafe("SET LOCAL ROLE penstock_reader").unprepared
+        assert.deepStrictEqual(
+          yield* printed(page.take("values of any year")),
+          rowsOfTable(page.take("values, result"))
+        )
+        assert.deepStrictEqual(yield* printed(page.take("values")), [])
+        assert.deepStrictEqual(yield* versionsOfAll, original)
+        yield* printed(page.take("packs as rows"))
         for (const name of ["who supplies now", "end users over time"]) {
           assert.isNotEmpty(yield* printed(page.take(name)), name)
         }
