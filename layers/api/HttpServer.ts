@@ -1,5 +1,5 @@
 /**
- * The HTTP server on Node: binds as the settings say, and ends gracefully.
+ * The HTTP server on Node: binds as the settings say, closes what takes too long over a head or a body, and ends gracefully.
  *
  * At shutdown the instance first says that it is draining, then stops accepting, and lets the requests in flight finish
  * (`stopping.ts` says for how long).
