@@ -3,7 +3,7 @@
  * writes meanwhile notices; and the room is given back.
  */
 import { assert, layer } from "@effect/vitest"
-import { Context, Duration, Effect, Fiber, Layer } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import * as fc from "fast-check"
 import { PgHistoryRetention } from "../../../layers/observations/PgHistoryRetention.ts"
@@ -368,16 +368,16 @@ layer(world, { excludeTestServices: true, timeout: 240_000 })("observations of y
       const reference = yield* another
       const messages = fc.sample(anyMessage, { numRuns: 60, seed: 3 }).map((one) => messageOf("Busy", one))
       const first = offset
-      let storing = true
+      const isStored = yield* Ref.make(false)
       const packer = yield* Effect.forkChild(
         Effect.gen(function* () {
           let packed = 0
-          while (storing) packed += yield* packAll()
+          while (!(yield* Ref.get(isStored))) packed += yield* packAll()
           return packed
         })
       )
       for (const message of messages) yield* store([message], 77)
-      storing = false
+      yield* Ref.set(isStored, true)
       assert.isAbove(yield* Fiber.join(packer), 0)
       offset = first
       for (const message of messages) yield* store([message], 77).pipe(Effect.provide(reference))
