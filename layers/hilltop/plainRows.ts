@@ -78,7 +78,8 @@ class Row implements PlainRow {
   read(at: number): number {
     const { text } = this
     const timeEnd = at + 3 + isoLength
-    if (text.charCodeAt(at) !== LESS || text.charCodeAt(at + 1) !== CAPITAL_T || text.charCodeAt(at + 2) !== GREATER) return -1
+    if (text.charCodeAt(at) !== LESS || text.charCodeAt(at + 1) !== CAPITAL_T || text.charCodeAt(at + 2) !== GREATER)
+      return -1
     if (text.charCodeAt(timeEnd) !== LESS || text.charCodeAt(timeEnd + 1) !== SLASH) return -1
     if (text.charCodeAt(timeEnd + 2) !== CAPITAL_T || text.charCodeAt(timeEnd + 3) !== GREATER) return -1
     // A space in its place is white space to whoever compares texts.
@@ -98,7 +99,8 @@ class Row implements PlainRow {
       const code = text.charCodeAt(until)
       if (code === LESS) break
       // Not a number behind the end of the text.
-      if (!(code > SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER || until - from > longest) return -1
+      if (!(code > SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER || until - from > longest)
+        return -1
       until++
     }
     if (until === from || text.charCodeAt(until + 1) !== SLASH || !isAt(text, until + 2, this.name, GREATER)) return -1

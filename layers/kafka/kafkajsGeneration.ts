@@ -321,8 +321,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       if (isEnding()) return yield* Effect.never
       yield* drained.close
       const readable = own.filter(({ isLeftOut, isResting }) => !isLeftOut && !isResting)
-      const hasRoom = (position: Position) =>
-        gather === 0 ? position.queue.length === 0 : !isFull(position, options)
+      const hasRoom = (position: Position) => (gather === 0 ? position.queue.length === 0 : !isFull(position, options))
       const wanted = waitingValues > roomForValues ? [] : readable.filter(hasRoom)
       if (wanted.length === 0) {
         // The loops for other nodes close the latch as well, perhaps before this one has seen it open.

@@ -207,9 +207,11 @@ const parts = Effect.fnUntraced(function* (part: CostPart, origin: string, docum
       let millis = 0
       // As many at a time as there is room for.
       for (const some of Lists.chunksOf(prepared, 20)) {
-        for (const { bytes, raw } of some) {
+        for (const { bytes, key, raw, url } of some) {
           const xml = readText(bytes).text
-          kept.keep(raw.key, { xml, ...item, document: yield* parseData(xml, item) })
+          if (key.type !== "MEASUREMENT_DATA") continue
+          const about = { ...key, hilltopUrl: url }
+          kept.keep(raw.key, { about, value: raw.value, ...item, document: yield* parseData(xml, item) })
         }
         const mapped = Effect.forEach(some, (one, n) => mapRecord(inTopic(one, n), names.observationsTopic))
         millis += (yield* measured(documents, mapped)).millis
