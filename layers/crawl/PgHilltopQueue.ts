@@ -66,7 +66,9 @@ const TaskRow = Schema.Struct({
   refresh: Schema.NullOr(Schema.String),
   history: Schema.Unknown,
   follows: Schema.Boolean,
-  followers: Schema.Int
+  followers: Schema.Int,
+  token_in: Schema.NullOr(Schema.Number),
+  places: Schema.Int
 })
 
 const readTasks = readEach("Hilltop tasks", TaskRow)
@@ -118,7 +120,12 @@ const taskFrom = <Kind extends string, Details>(
   councilId: row.council_id,
   htsUrl: row.hts_url,
   configuration: row.configuration,
-  server: { origin: row.origin, epoch: row.epoch, knowledge: row.knowledge ?? undefined }
+  server: {
+    origin: row.origin,
+    epoch: row.epoch,
+    knowledge: row.knowledge ?? undefined,
+    left: row.token_in === null ? undefined : { tokenIn: row.token_in, places: row.places }
+  }
 })
 
 /** What is known of the kinds of tasks on a queue. */

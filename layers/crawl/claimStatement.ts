@@ -21,6 +21,8 @@ const sharing = 4
 /** Tasks that a claim looks at for each that it takes, to choose between servers; a large claim takes what it sees. */
 const choice = 4
 const mostChoice = 128
+/** Milliseconds: a server that is asked once a day is looked at sooner all the same. */
+const longestTokenIn = 60_000
 
 /**
  * Which of a server's tasks come first is `FetchOrder`'s rule.
@@ -34,6 +36,8 @@ const mostChoice = 128
 export const claimStatement = (
   sql: SqlClient.SqlClient,
   budget: {
+    readonly rate: Statement.Fragment
+    readonly places: Statement.Fragment
     readonly tokens: Statement.Fragment
     readonly room: Statement.Fragment
     readonly isAsked: Statement.Fragment
@@ -77,25 +81,30 @@ export const claimStatement = (
     SELECT * FROM (SELECT seen.*, row_number() OVER (ORDER BY height, random()) AS nth FROM seen) in_turn
     WHERE nth <= ${limit}::int4 - CASE WHEN height > 1 THEN (SELECT count(*) FROM waiting) ELSE 0 END
   ), server AS (
-    SELECT s.origin, s.epoch, s.turns, s.knowledge, ${budget.tokens} AS tokens, ${budget.room} AS room FROM hilltop_servers s
+    SELECT s.origin, s.epoch, s.turns, s.knowledge, ${budget.tokens} AS tokens, ${budget.room} AS room,
+      ${budget.rate} AS rate, ${budget.places} AS places FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM picked)) AND ${budget.isAsked} ORDER BY s.origin FOR UPDATE SKIP LOCKED
   ), taken AS (
     INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
     SELECT picked.id, picked.origin, picked.due_at, now() + make_interval(secs => ${leaseSeconds}::float8)
     FROM picked JOIN server ON server.origin = picked.origin AND server.turns = picked.turns AND picked.place <= server.room
     ORDER BY picked.place RETURNING task_id, fence, origin
+  ), slots AS (
+    SELECT origin, count(*)::int4 AS n FROM taken GROUP BY origin
   ), spent AS (
     UPDATE hilltop_servers s SET tokens = server.tokens - slots.n, refilled_at = greatest(s.refilled_at, now()),
       in_flight = s.in_flight + slots.n, turns = s.turns + slots.n
-    FROM server JOIN (SELECT origin, count(*)::int4 AS n FROM taken GROUP BY origin) slots USING (origin)
-    WHERE s.origin = server.origin
+    FROM server JOIN slots USING (origin) WHERE s.origin = server.origin
   )
   SELECT t.id::float8 AS id, taken.fence::float8 AS fence, floor(${sql.literal(millisOf("now()"))}) AS claimed_at, t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
     server.epoch::float8 AS epoch, server.knowledge, t.refresh, CASE WHEN t.refresh IS NULL THEN t.previous_history END AS history,
     t.follows IS NOT NULL AS follows, CASE t.request_type WHEN 'MEASUREMENT_DATA_LATEST'
-      THEN (SELECT count(*) FROM hilltop_fetch_tasks follower WHERE follower.follows = t.id) ELSE 0 END::int4 AS followers
-  FROM taken JOIN server USING (origin) JOIN hilltop_fetch_tasks t ON t.id = taken.task_id
+      THEN (SELECT count(*) FROM hilltop_fetch_tasks follower WHERE follower.follows = t.id) ELSE 0 END::int4 AS followers,
+    (CASE WHEN server.tokens - slots.n >= 1 THEN 0
+      ELSE least(1000 * (1 - server.tokens + slots.n) / nullif(server.rate, 0), ${longestTokenIn}::float8) END)::float8 AS token_in,
+    (server.places - slots.n)::int4 AS places
+  FROM taken JOIN server USING (origin) JOIN slots USING (origin) JOIN hilltop_fetch_tasks t ON t.id = taken.task_id
   JOIN hilltop_sources source ON source.id = t.source_id`
 }
 

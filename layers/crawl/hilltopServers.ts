@@ -36,7 +36,9 @@ export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
   const concurrency = sql`CASE WHEN s.failures >= ${paceRule.failures}::int4 THEN 1
     ELSE greatest(1, floor(coalesce(s.max_concurrent, ${defaults.maxConcurrent}::int4) * s.pace)) END`
   return {
+    rate,
     tokens,
+    places: sql`(${concurrency} - s.in_flight)::int4`,
     room: sql`least(floor(${tokens}), ${concurrency} - s.in_flight)::int4`,
     isAsked: sql`coalesce(s.cool_down_until <= now(), true) AND coalesce(s.open_until <= now(), true)`
   }

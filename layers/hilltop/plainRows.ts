@@ -5,7 +5,8 @@
  * attribute, a reference, anything but printable ASCII. So it neither accepts nor refuses anything by itself; tests hold it
  * against the parser alone.
  */
-import { noAttributes, tellApart, type XmlHandler } from "../../src/hilltop/XmlScanner.ts"
+import { isoLength, parseIsoAt } from "../../src/hilltop/Nzst.ts"
+import { noAttributes, type PlainRow, tellApart, tellCells, type XmlHandler } from "../../src/hilltop/XmlScanner.ts"
 
 const TAB = 9
 const LINE_FEED = 10
@@ -14,6 +15,8 @@ const AMPERSAND = 38
 const SLASH = 47
 const LESS = 60
 const GREATER = 62
+const CAPITAL_T = 84
+const CAPITAL_E = 69
 const TILDE = 126
 
 /** Characters. What is longer is left to the parser, which refuses what never ends. */
@@ -51,13 +54,86 @@ const afterText = (text: string, from: number): number => {
 
 export const rowTag = "<E>"
 
+/** Whether `name` stands at an index, and then the character `end`. */
+const isAt = (text: string, at: number, name: string, end: number): boolean => {
+  const { length } = name
+  for (let i = 0; i < length; i++) if (text.charCodeAt(at + i) !== name.charCodeAt(i)) return false
+  return text.charCodeAt(at + length) === end
+}
+
+/** Reads rows of nothing but `<T>2025-01-01T00:05:00</T><I1>584</I1>`: of the commonest form, by which a document becomes large. */
+class Row implements PlainRow {
+  readonly text: string
+  timeAt = 0
+  time = 0
+  name = ""
+  from = 0
+  until = 0
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  /** Where the `</E>` of the row ends that began before `at`; -1 where there is another row, or anything else. */
+  read(at: number): number {
+    const { text } = this
+    const timeEnd = at + 3 + isoLength
+    if (text.charCodeAt(at) !== LESS || text.charCodeAt(at + 1) !== CAPITAL_T || text.charCodeAt(at + 2) !== GREATER)
+      return -1
+    if (text.charCodeAt(timeEnd) !== LESS || text.charCodeAt(timeEnd + 1) !== SLASH) return -1
+    if (text.charCodeAt(timeEnd + 2) !== CAPITAL_T || text.charCodeAt(timeEnd + 3) !== GREATER) return -1
+    // A space in its place is white space to whoever compares texts.
+    if (text.charCodeAt(timeEnd + 4) !== LESS || text.charCodeAt(at + 13) !== CAPITAL_T) return -1
+    const time = parseIsoAt(text, at + 3)
+    if (time === undefined) return -1
+    const nameAt = timeEnd + 5
+    // Hardly ever another one than in the row before.
+    if (!isAt(text, nameAt, this.name, GREATER) || this.name === "") {
+      const nameEnd = afterName(text, nameAt)
+      if (nameEnd < 0) return -1
+      this.name = text.slice(nameAt, nameEnd)
+    }
+    const from = nameAt + this.name.length + 1
+    let until = from
+    for (;;) {
+      const code = text.charCodeAt(until)
+      if (code === LESS) break
+      // Not a number behind the end of the text.
+      if (!(code > SPACE && code <= TILDE) || code === AMPERSAND || code === GREATER || until - from > longest)
+        return -1
+      until++
+    }
+    if (until === from || text.charCodeAt(until + 1) !== SLASH || !isAt(text, until + 2, this.name, GREATER)) return -1
+    const end = until + 3 + this.name.length
+    if (text.charCodeAt(end) !== LESS || text.charCodeAt(end + 1) !== SLASH) return -1
+    if (text.charCodeAt(end + 2) !== CAPITAL_E || text.charCodeAt(end + 3) !== GREATER) return -1
+    this.timeAt = at + 3
+    this.time = time
+    this.from = from
+    this.until = until
+    return end + 4
+  }
+}
+
 /**
  * Tells what stands from `at`, right behind an `<E>`, until `until` or the first thing that is not plain; returns where the
  * parser goes on, inside a row that was told to open, as if nothing had stood in between.
  */
 export const tellPlainRows = (text: string, at: number, until: number, handler: XmlHandler): number => {
   let told = at
+  const row = new Row(text)
+  let atBeginning = true
   for (;;) {
+    for (let end = atBeginning ? row.read(told) : -1; end > 0; end = row.read(told)) {
+      const next = afterSpace(text, end)
+      if (next >= until || !isAt(text, next, "<E", GREATER)) break
+      if (handler.row === undefined) tellCells(handler, row)
+      else handler.row(row)
+      if (next > end) handler.text(text.slice(end, next))
+      handler.open("E", noAttributes)
+      told = next + rowTag.length
+    }
+    atBeginning = false
     const tag = afterSpace(text, told)
     if (text.charCodeAt(tag) !== LESS || told >= until) return told
     if (text.charCodeAt(tag + 1) === SLASH) {
@@ -68,6 +144,7 @@ export const tellPlainRows = (text: string, at: number, until: number, handler: 
       if (next > tag + 4) handler.text(text.slice(tag + 4, next))
       handler.open("E", noAttributes)
       told = next + rowTag.length
+      atBeginning = true
       continue
     }
     const nameEnd = afterName(text, tag + 1)

@@ -5,7 +5,7 @@
  * handled one batch after the other. Heartbeats go on until the handlers are done: the group waits for them. A partition
  * whose batch cannot be kept for a moment rests alone: nothing of it is held in memory, and it is fetched again later.
  */
-import { type Cause, Clock, Deferred, Effect, FiberSet, Latch, Semaphore } from "effect"
+import { type Cause, Clock, Deferred, Duration, Effect, FiberSet, Latch, Semaphore } from "effect"
 import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../../src/stream/KafkaSink.ts"
 import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -50,6 +50,10 @@ const betweenLooks = "3 seconds"
 /** How long partitions with a leader are read while others have none, before the generation is given up. In milliseconds. */
 const longestElection = 15_000
 
+/** Whether there is enough for a batch; characters are no fewer than a quarter of the bytes, and mostly as many. */
+const isFull = ({ queue }: Position, { maxBytes = maxBatchBytes, maxRecords }: GenerationOptions) =>
+  queue.length >= maxRecords || queue.reduce((sum, { value }) => sum + value.length, 0) >= maxBytes
+
 /** Takes the next batch off the queue. */
 const takeBatch = ({ queue }: Position, { maxBytes = maxBatchBytes, maxRecords }: GenerationOptions) => {
   let bytes = 0
@@ -82,6 +86,9 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const drained = yield* Latch.make()
   const failure = yield* Deferred.make<never, E | KafkaFailure | RecordTooLarge>()
   const ending = yield* Deferred.make<"rebalance" | "expelled">()
+  const gather = Duration.toMillis(options.gather ?? 0)
+  /** Some partition that gathers has enough. */
+  const enough = yield* Latch.make()
   const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
   let waitingValues = 0
 
@@ -153,6 +160,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     if (isEnding()) return
     if (position.producer === undefined) yield* makeOwn(position)
     const records = takeBatch(position, options)
+    if (gather > 0) position.takenAt = yield* Clock.currentTimeMillis
     forget(records)
     const outputs =
       records.length === 0
@@ -168,13 +176,26 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     if (next > position.committed) yield* settle(position, next, outputs)
     if (records.length > 0) yield* rests.end(position.partition)
   })
+  /** Waits for as long as the batch that comes next is to be waited with. Records go on being fetched meanwhile. */
+  const gathered = (position: Position): Effect.Effect<void> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const wait = position.takenAt + gather - now
+      if (wait <= 0 || isEnding() || position.isBehind || isFull(position, options)) return Effect.void
+      return Effect.andThen(
+        Effect.andThen(enough.close, Effect.timeoutOption(enough.await, wait)),
+        Effect.suspend(() => gathered(position))
+      )
+    })
   const work = (position: Position) =>
     Effect.whileLoop({
       // Set in the same step: records that come in a moment later must find either a worker at work or none.
       while: () =>
         (position.working =
           !isEnding() && !position.isResting && (position.queue.length > 0 || position.committed < position.fetchAt)),
-      body: () => slots.withPermit(workOnce(position)),
+      body: () =>
+        gather === 0
+          ? slots.withPermit(workOnce(position))
+          : Effect.andThen(gathered(position), slots.withPermit(workOnce(position))),
       step: () => {}
     }).pipe(
       Effect.catchIf(
@@ -285,6 +306,8 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
         waitingValues += record.value.length
         position.queue.push(record)
       }
+      position.isBehind = next < fetched.lastStableOffset
+      if (position.isBehind || isFull(position, options)) enough.openUnsafe()
       yield* startWork(position)
     }
     return any
@@ -298,7 +321,8 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       if (isEnding()) return yield* Effect.never
       yield* drained.close
       const readable = own.filter(({ isLeftOut, isResting }) => !isLeftOut && !isResting)
-      const wanted = waitingValues > roomForValues ? [] : readable.filter(({ queue }) => queue.length === 0)
+      const hasRoom = (position: Position) => (gather === 0 ? position.queue.length === 0 : !isFull(position, options))
+      const wanted = waitingValues > roomForValues ? [] : readable.filter(hasRoom)
       if (wanted.length === 0) {
         // The loops for other nodes close the latch as well, perhaps before this one has seen it open.
         yield* Effect.timeoutOption(drained.await, longestWait / 10)

@@ -27,6 +27,10 @@ export interface Position {
   readsOn: boolean
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
+  /** The log had more than the last answer, as far as readers of committed records may get. */
+  isBehind: boolean
+  /** When its last batch was taken, in milliseconds. */
+  takenAt: number
   working: boolean
   /** Since when there are more records than were received, in milliseconds; nothing where all were. */
   lacksSince: number | undefined
@@ -139,6 +143,8 @@ export const positionsOf = Effect.fnUntraced(function* (
         topicId: undefined,
         readsOn: at !== -1,
         queue: [],
+        isBehind: false,
+        takenAt: Number.NEGATIVE_INFINITY,
         working: false,
         lacksSince: undefined,
         isStill: false,

@@ -236,7 +236,9 @@ export const PgTopics = (
             const last = rows.at(-1)
             if (last === undefined) {
               const until = yield* goneUntil(claim)
-              return until === undefined ? yield* release(claim) : void (yield* settle(claim, until, []))
+              if (until === undefined) yield* release(claim)
+              else yield* settle(claim, until, [])
+              return until !== undefined && until < claim.end
             }
             const records = rows.map((row) => Object.assign(row, { topic, partition, headers: headersOf(row.headers) }))
             const outputs = yield* Effect.raceFirst(
@@ -249,10 +251,13 @@ export const PgTopics = (
               yield* Effect.logWarning("a batch was discarded: another instance took its partition over", where)
             }
             yield* rests.end(claim.partition)
+            return last.offset + 1 < claim.end
           }).pipe(
             Effect.onError((cause) => (isHeldUp(cause) ? Effect.void : release(claim))),
             // What holds up one partition is no failure of the others.
-            Effect.catchCause((cause) => (isHeldUp(cause) ? rest(claim, cause) : Effect.failCause(cause)))
+            Effect.catchCause((cause) =>
+              isHeldUp(cause) ? Effect.as(rest(claim, cause), false) : Effect.failCause(cause)
+            )
           )
 
         return joinGroup(consumer).pipe(
@@ -262,6 +267,7 @@ export const PgTopics = (
               ? Effect.die(new Error(`there is no topic ${topic}`))
               : takeTurns({
                   atOnce: options.partitionsAtOnce ?? 2,
+                  gather: consumer.gather,
                   arrivals: arrivals.subscribe(topic),
                   claim: claimRow({ topic, group }).pipe(
                     Effect.catchTag("SchemaError", Effect.die),

@@ -3,28 +3,32 @@
  * delay and with budgets lifted; with topics in PostgreSQL, and on a real Kafka where one can be started.
  *
  * Beside it stands parsing the same bytes with the same parser, alone, in the same process's like: a ratio that says more than
- * milliseconds of a machine that others use as well. Then the parts alone, and what PostgreSQL and the broker spend at 20
- * documents a second, where every small batch is a claim, a settlement and a transaction of its own.
+ * milliseconds of a machine that others use as well. Then the first documents of a process, the parts alone and what is in none of
+ * them, and what PostgreSQL and the broker spend at 20 documents a second and on nothing. Some 6 minutes.
  */
-import { Effect, Exit } from "effect"
+import { Clock, Effect, Exit } from "effect"
 import { SqlClient } from "effect/sql"
 import { startKafka } from "../kafka/KafkaBroker.ts"
 import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory } from "./BenchPostgres.ts"
 import { startUntilLine } from "./BenchProcess.ts"
 import { startWorker } from "./BenchWorker.ts"
-import { type CostPart, costParts, costWorker } from "./cost/CostOrder.ts"
+import { type CostPart, costParts, costWorker, onTheWay } from "./cost/CostOrder.ts"
 import { parentOf, processorTime, processWith } from "./cost/processorTime.ts"
 import type { Figure } from "./Figure.ts"
 import { takeTurns } from "./Measure.ts"
 import type { GroupResult } from "./Report.ts"
 
-/** Of one measurement: 30 MB of XML, two seconds. */
-const documents = 150
+/** What a process does first, with much of its code not compiled yet; then documents that nobody counts; then those of a round. */
+const firstDocuments = 150
+const warmingDocuments = 1_000
+const documents = 500
 const rounds = 3
-/** Of the parts alone. */
-const documentsOfParts = 60
+/** Of the parts alone, in a round; two rounds before those that count. */
+const documentsOfParts = 120
 const slowRate = 20
-const slowDocuments = 150
+const slowDocuments = 600
+/** How long servers are looked at that have nothing to do but to be there, with a service that waits. */
+const idleSeconds = 10
 
 const startServer = startUntilLine(["scripts/bench/cost/costServer.ts"], /^ready at (.+)$/)
 
@@ -48,18 +52,22 @@ const measured = Effect.gen(function* () {
     const parts = yield* startWorker(costWorker, ["parts", url, topics])
     const part = (name: CostPart) => parts({ part: name, origin, documents: documentsOfParts })
     const loops = yield* startWorker(costWorker, ["loops", url, topics])
+    const crawl = (documents: number) => loops({ part: "crawl", origin, documents })
+    const cold = yield* crawl(firstDocuments)
+    yield* crawl(warmingDocuments)
     const sides = Object.fromEntries(costParts.map((name) => [name, part(name)])) as Record<
       CostPart,
       ReturnType<typeof part>
     >
-    return yield* takeTurns(
-      { name: topics === "" ? "cost, topics in PostgreSQL" : "cost, Kafka", rounds, warmUps: 1 },
-      { crawl: loops({ part: "crawl", origin, documents }), ...sides }
+    const turns = yield* takeTurns(
+      { name: topics === "" ? "cost, topics in PostgreSQL" : "cost, Kafka", rounds, warmUps: 2 },
+      { crawl: crawl(documents), ...sides }
     )
+    return { cold, turns }
   }, Effect.scoped)
 
-  type Turns = Effect.Success<ReturnType<typeof on>>
-  const figuresOf = (turns: Turns, where: string, target: number): ReadonlyArray<Figure> => [
+  type Measured = Effect.Success<ReturnType<typeof on>>
+  const figuresOf = ({ cold, turns }: Measured, where: string, target: number): ReadonlyArray<Figure> => [
     {
       name: `a document from the socket to both topics, ${where}`,
       yardstick: "parsing it",
@@ -67,6 +75,14 @@ const measured = Effect.gen(function* () {
       better: "lower",
       targets: [{ of: "figure", bound: target }],
       rounds: turns.map(({ crawl, parse }) => ({ figure: crawl.millis, yardstick: parse.millis }))
+    },
+    {
+      name: `the first ${firstDocuments} of a process, ${where}`,
+      yardstick: "a document once the code is compiled",
+      unit: "ms of CPU",
+      better: "lower",
+      targets: [],
+      rounds: turns.map(({ crawl }) => ({ figure: cold.millis, yardstick: crawl.millis }))
     },
     ...costParts.map((name): Figure => ({
       name: `of it, ${where}: ${name}, alone`,
@@ -77,6 +93,25 @@ const measured = Effect.gen(function* () {
       rounds: turns.map((turn) => ({ figure: turn[name].millis, yardstick: turn.crawl.millis }))
     })),
     {
+      name: `of it, ${where}: all that is in none of these`,
+      yardstick: "all of it",
+      unit: "ms of CPU",
+      better: "lower",
+      targets: [],
+      rounds: turns.map((turn) => ({
+        figure: turn.crawl.millis - onTheWay.reduce((sum, name) => sum + turn[name].millis, 0),
+        yardstick: turn.crawl.millis
+      }))
+    },
+    {
+      name: `within all of them, ${where}: the main thread collects garbage`,
+      yardstick: "all of it",
+      unit: "ms",
+      better: "lower",
+      targets: [],
+      rounds: turns.map(({ crawl }) => ({ figure: crawl.collecting, yardstick: crawl.millis }))
+    },
+    {
       name: `most memory of the process, ${where}`,
       yardstick: "of one that does the parts alone",
       unit: "MB",
@@ -86,34 +121,46 @@ const measured = Effect.gen(function* () {
     }
   ]
 
-  /** What the servers spend on documents that come at a rate, and how many transactions PostgreSQL has. */
+  /** What the servers spend on documents that come at a rate, what they spend on nothing, and how often they are asked. */
   const servers = Effect.fnUntraced(function* (topics: string, rate: number, count: number) {
     const worker = yield* startWorker(costWorker, ["loops", url, topics, String(rate)])
-    yield* worker({ part: "crawl", origin, documents: slowRate })
+    yield* worker({ part: "crawl", origin, documents: rate > count ? count : 2 * rate })
     const look = Effect.gen(function* () {
       // Sessions tell what they have done after a second at the latest.
       yield* Effect.sleep("2 seconds")
       const [row] = yield* sql<{ n: number }>`
         SELECT xact_commit::float8 AS n FROM pg_stat_database WHERE datname = current_database()`
       return {
+        at: yield* Clock.currentTimeMillis,
         transactions: row?.n ?? 0,
         postgres: postgres === undefined ? Number.NaN : yield* processorTime(postgres),
         broker: broker === undefined ? Number.NaN : yield* processorTime(broker)
       }
     })
     const before = yield* look
-    const { millis } = yield* worker({ part: "crawl", origin, documents: count })
+    const own = yield* worker({ part: "crawl", origin, documents: count })
     const after = yield* look
+    yield* Effect.sleep(`${idleSeconds - 2} seconds`)
+    const later = yield* look
+    const idle = (of: "transactions" | "postgres" | "broker") =>
+      (1_000 * (later[of] - after[of])) / (later.at - after.at)
+    const each = (of: "transactions" | "postgres" | "broker") => (after[of] - before[of]) / count
     return {
-      own: millis,
-      transactions: (after.transactions - before.transactions) / count,
-      postgres: (after.postgres - before.postgres) / count,
-      broker: (after.broker - before.broker) / count
+      own: own.millis,
+      requests: own.requests,
+      ofStream: own.transactions,
+      transactions: each("transactions"),
+      postgres: each("postgres"),
+      broker: each("broker"),
+      postgresIdle: idle("postgres"),
+      brokerIdle: idle("broker"),
+      idleShare: (after.at - before.at) / 1_000 / count
     }
   }, Effect.scoped)
 
   const embedded = yield* on("")
-  const onKafka = brokers === undefined ? [] : yield* on(brokers)
+  const onKafka = brokers === undefined ? undefined : yield* on(brokers)
+  const where = brokers === undefined ? "topics in PostgreSQL" : "Kafka"
   const pace = yield* takeTurns(
     { name: "cost, servers", rounds: 1, warmUps: 0 },
     {
@@ -121,21 +168,56 @@ const measured = Effect.gen(function* () {
       fast: servers(brokers ?? "", 1_000_000, slowDocuments)
     }
   )
-  const ofServers = (name: string, unit: string, of: "own" | "transactions" | "postgres" | "broker"): Figure => ({
-    name: `${name}, at ${slowRate} documents a second`,
+  type Spent = Effect.Success<ReturnType<typeof servers>>
+  const ofServers = (
+    name: string,
+    unit: string,
+    of: "own" | "transactions" | "postgres" | "broker" | "requests" | "ofStream",
+    target?: number
+  ): Figure => ({
+    name: `${name}, at ${slowRate} documents a second, ${where}`,
     yardstick: "as fast as it goes",
     unit,
     better: "lower",
-    targets: [],
+    targets: target === undefined ? [] : [{ of: "figure", bound: target }],
     rounds: pace.map(({ fast, slow }) => ({ figure: slow[of], yardstick: fast[of] }))
+  })
+  /** Of what a server spends at the slow rate, that which it would have spent without a document. */
+  const ofIdle = (name: string, all: (spent: Spent) => number, idle: (spent: Spent) => number): Figure => ({
+    name: `of it, ${name} with nothing to do, in the time of a document`,
+    yardstick: "all of it",
+    unit: "ms of CPU",
+    better: "lower",
+    targets: [],
+    rounds: pace.map(({ slow }) => ({ figure: idle(slow) * slow.idleShare, yardstick: all(slow) }))
   })
   const figures: ReadonlyArray<Figure> = [
     ...figuresOf(embedded, "topics in PostgreSQL", 12),
-    ...(onKafka.length === 0 ? [] : figuresOf(onKafka, "Kafka", 12)),
+    ...(onKafka === undefined ? [] : figuresOf(onKafka, "Kafka", 12)),
     ofServers("the process, a document", "ms of CPU", "own"),
     ofServers("transactions of PostgreSQL, a document", "transactions", "transactions"),
-    ...(postgres === undefined ? [] : [ofServers("PostgreSQL, a document", "ms of CPU", "postgres")]),
-    ...(broker === undefined ? [] : [ofServers("the broker, a document", "ms of CPU", "broker")])
+    ...(postgres === undefined
+      ? []
+      : [
+          ofServers("PostgreSQL, a document", "ms of CPU", "postgres", 1.2),
+          ofIdle(
+            "PostgreSQL",
+            (spent) => spent.postgres,
+            (spent) => spent.postgresIdle
+          )
+        ]),
+    ...(broker === undefined
+      ? []
+      : [
+          ofServers("requests to the broker, a document", "requests", "requests"),
+          ofServers("transactions of the broker, a document", "transactions", "ofStream"),
+          ofServers("the broker, a document", "ms of CPU", "broker", 3.4),
+          ofIdle(
+            "the broker",
+            (spent) => spent.broker,
+            (spent) => spent.brokerIdle
+          )
+        ])
   ]
   return { figures, postgres: yield* postgresVersion } satisfies GroupResult
 })

@@ -21,7 +21,7 @@ import { noteClaimed, noteInFlight, noteRun, noteStates, showRuns } from "./craw
 import { ServerBudget } from "./ServerBudget.ts"
 import { makeServerNews } from "./ServerNews.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
-import { giveBackLater, recorded, tracedClaim, within, workLoops } from "./TaskWorker.ts"
+import { giveBackLater, mayBeSettledLater, recorded, tracedClaim, within, workLoops } from "./TaskWorker.ts"
 
 export interface CrawlOptions {
   /** Fetches in flight in this instance. */
@@ -31,6 +31,11 @@ export interface CrawlOptions {
 
 /** Settlements of one statement. */
 const mostSettled = 500
+/**
+ * Where a server's budget makes its tasks few, those that end within so long are settled together. Few enough that they do not keep
+ * the places of others.
+ */
+const together = { duration: "50 millis", enough: 8 } as const
 
 export class Crawler extends Context.Service<
   Crawler,
@@ -55,6 +60,7 @@ export class Crawler extends Context.Service<
           name: "Crawler.settle",
           maxSize: mostSettled,
           runsAtOnce: 4,
+          gather: { ...together, mayWait: ({ task }) => mayBeSettledLater(task) },
           run: (settlements: ReadonlyArray<Settlement>) =>
             Effect.map(queue.settle(settlements), (unsettled) => {
               const byId = new Map(unsettled.map((one) => [one.id, one]))

@@ -46,7 +46,7 @@ export interface Reading {
   /** What of a site it leaves in doubt, given what was noted before. */
   readonly note: { readonly siteName: string; readonly after: (before: SiteNote | undefined) => SiteNote } | undefined
   /** Of data, what was read, for who maps its record; not of a document that is too large to be kept until then. */
-  readonly parsed?: Omit<ParsedDocument, "xml">
+  readonly parsed?: Pick<ParsedDocument, "item" | "document">
   /** What it says, to be compared: the rows of data, or the list. */
   readonly said: SeriesRows | ListSaid
   /** Rows of a time well after now. */

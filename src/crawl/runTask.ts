@@ -213,7 +213,11 @@ const understood = Effect.fnUntraced(function* (
   const nothingYet = isEmpty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
   if (!unchanged && !nothingYet && key !== undefined) {
     const record = yield* rawRecord(task, source, key, answer.xml, rawTopic)
-    if (reading.parsed !== undefined) (yield* ParsedDocuments).keep(record.key, { ...reading.parsed, xml: answer.xml })
+    if (reading.parsed !== undefined && key.type === "MEASUREMENT_DATA") {
+      const about = { ...key, hilltopUrl: task.fetchUrl }
+      const kept = yield* ParsedDocuments
+      kept.keep(record.key, { ...reading.parsed, about, value: record.value })
+    }
     yield* publish(record)
   }
   const siblings = "digest" in said ? siblingsIn(said, latest, queued) : []

@@ -124,7 +124,16 @@ export interface ClaimedTask<Kind extends string = RequestType, Details = TaskDe
   /** As the source row holds it now, not yet decoded. */
   readonly configuration: unknown
   /** The server that is asked, how often it had been slowed down when this was claimed, and what was known of it. */
-  readonly server: { readonly origin: string; readonly epoch: number; readonly knowledge?: string | undefined }
+  readonly server: {
+    readonly origin: string
+    readonly epoch: number
+    readonly knowledge?: string | undefined
+    /**
+     * What this claim has left of its budget: how many milliseconds pass before it has a token again (0 if it has one), and how many
+     * more may be in flight. None where the queue cannot tell.
+     */
+    readonly left?: { readonly tokenIn: number; readonly places: number } | undefined
+  }
 }
 
 /**

@@ -46,6 +46,10 @@ export const RawValue = Schema.Union([
   Schema.Struct({ ...measurementDataKey, ...document })
 ])
 export type RawValue = typeof RawValue.Type
+/** What a raw message of data says beside its document. */
+export type RawDataAbout = Omit<Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>, "xml"> & {
+  readonly xml?: string | undefined
+}
 
 /** Partitions of the raw topic, and what its partition is computed from. */
 export const rawPartitions = 16

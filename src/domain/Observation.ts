@@ -85,12 +85,13 @@ const observationJson = ({ observedAt, qualifier, quality, value }: Observation)
 
 /**
  * The message as JSON, each value a number with all its digits. Observations are written one by one, in a third of the time that
- * `JSON.stringify` takes for as many objects with a `JSON.rawJSON` in each.
+ * `JSON.stringify` takes for as many objects with a `JSON.rawJSON` in each. Where their JSON is `written` already, that is taken.
  */
-export const formatObservationMessage = (message: ObservationMessage): string => {
+export const formatObservationMessage = (message: ObservationMessage, written?: string): string => {
   if (message.type === "SITE_DETAILS") return JSON.stringify(message)
   const { observations, ...about } = message
-  return `${JSON.stringify(about).slice(0, -1)},"observations":[${observations.map(observationJson).join(",")}]}`
+  const list = written ?? `[${observations.map(observationJson).join(",")}]`
+  return `${JSON.stringify(about).slice(0, -1)},"observations":${list}}`
 }
 
 const decodeMessage = Schema.decodeUnknownEffect(ObservationMessage)

@@ -11,7 +11,8 @@ import { censoredDecimal, decimalText, qualifierOf } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
 import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
 import { isSpoilt } from "./HilltopText.ts"
-import { parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
+import { isoLength, parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
+import type { PlainRow } from "./XmlScanner.ts"
 
 /** Names of what is said beside a value: on which side of it the truth lies, and how good it is. */
 const NON_DETECT = "$ND"
@@ -99,6 +100,18 @@ export class DataRows {
     if (isSpoilt(name) && PERHAPS_ONE.test(name)) this.#inDoubt = true
     else if (name === NON_DETECT) this.#nonDetect = this.#agreed(this.#nonDetect, value)
     else if (name === QUALITY) this.#qualityBeside = this.#agreed(this.#qualityBeside, value)
+  }
+
+  /** The cells of the row that has just begun, and its end. */
+  row({ from, name, text, time, timeAt, until }: PlainRow): void {
+    this.#observedAt = this.#parseTime === parseNzst ? time : this.#parseTime(text.slice(timeAt, timeAt + isoLength))
+    this.#hasTime = true
+    const value = text.slice(from, until)
+    if (name === this.#column) {
+      this.#hasColumn = true
+      this.#value = value
+    } else this.cell(name, value)
+    this.end()
   }
 
   /** Adds the row that began; once, however often it is told. */

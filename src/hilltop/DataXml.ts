@@ -131,6 +131,11 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
       } else if (depth === 3) inData = false
       else if (depth === 2 && element === "Measurement") closeMeasurement()
     },
+    row: (row, depth) => {
+      if (rows === undefined || depth !== 4 || !inData || sections.isOpen) return false
+      rows.row(row)
+      return true
+    },
     finish: () => {
       if (problem !== undefined) return Result.fail(problem)
       const { profiles } = sections

@@ -5,12 +5,15 @@
  * at one depth. It never throws; what is wrong with the document it tells in the end.
  */
 import type { Result } from "effect"
+import type { PlainRow } from "./XmlScanner.ts"
 
 export interface DocumentReader<A> {
   readonly open: (name: string, attributes: Readonly<Record<string, string>>, depth: number) => void
   /** An element without elements in it, with its text, trimmed; called before its `close`. */
   readonly leaf: (name: string, text: string, depth: number) => void
   readonly close: (name: string, depth: number) => void
+  /** What is in an element that was just opened, and its end: see `XmlHandler`. Whether it was taken; else its parts are told. */
+  readonly row?: (row: PlainRow, depth: number) => boolean
   /** The document, or what is missing in it. Called once, after the last `close`. */
   readonly finish: () => Result.Result<A, string>
 }

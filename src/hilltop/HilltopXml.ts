@@ -17,7 +17,7 @@ import {
 } from "./HilltopDocument.ts"
 import { measurementListReader } from "./MeasurementListXml.ts"
 import { siteListReader } from "./SiteListXml.ts"
-import { noAttributes, tellApart, type XmlHandler, XmlScanner } from "./XmlScanner.ts"
+import { noAttributes, tellApart, tellCells, type XmlHandler, XmlScanner } from "./XmlScanner.ts"
 
 /** Error texts are kept in a task's history. */
 const LONGEST_MESSAGE = 500
@@ -77,6 +77,7 @@ class Walk implements XmlHandler {
   readonly text: XmlHandler["text"]
   readonly close: XmlHandler["close"]
   readonly cell: NonNullable<XmlHandler["cell"]>
+  readonly row: NonNullable<XmlHandler["row"]>
 
   constructor(reader: DocumentReader<unknown>) {
     let depth = 0
@@ -118,6 +119,11 @@ class Walk implements XmlHandler {
       reader.close(name, depth)
       depth--
     }
+    this.row = (row) => {
+      if (errorDepth > 0 || row.name.length >= 5 || !reader.row?.(row, depth)) return tellCells(this, row)
+      isLeaf = false
+      depth--
+    }
   }
 }
 
@@ -140,6 +146,12 @@ const both = (first: XmlHandler, second: XmlHandler): XmlHandler => ({
     else first.cell(name, text)
     if (second.cell === undefined) tellApart(second, name, text)
     else second.cell(name, text)
+  },
+  row: (row) => {
+    if (first.row === undefined) tellCells(first, row)
+    else first.row(row)
+    if (second.row === undefined) tellCells(second, row)
+    else second.row(row)
   }
 })
 

@@ -1,8 +1,8 @@
 /**
  * Many callers, one run: inputs that arrive while a run is under way wait, and go into the next run together.
  *
- * A run is traced as part of what its only caller does, or by itself, linked to all of them. No input waits for others to come: with nothing under way a run starts at once, with the inputs of the same turn of the event
- * loop. Runs belong to the scope and not to a caller, so a caller that leaves does not disturb the others, and one that leaves
+ * A run is traced as part of what its only caller does, or by itself, linked to all of them. Unless `gather` says otherwise no input
+ * waits for others to come: with nothing under way a run starts at once, with the inputs of the same turn of the event loop. Runs belong to the scope and not to a caller, so a caller that leaves does not disturb the others, and one that leaves
  * before its run begins is left out of it. Runs begin in the order of asking. Each waits until the one before has ended or,
  * where several may be under way, has turned out to be slow, since it may be held up by something that does not concern the rest.
  */
@@ -34,6 +34,15 @@ export interface BatchOptions<A, B, E, R> {
   readonly patience?: { readonly duration: Duration.Input; readonly orElse: () => E }
   /** Answers one output for each input, in the same order. */
   readonly run: (inputs: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E, R>
+  /**
+   * Inputs that may wait do, for so long, for others to go with them; until there are `enough`, or one that may not wait comes. For
+   * runs that cost about the same whatever their number.
+   */
+  readonly gather?: {
+    readonly duration: Duration.Input
+    readonly enough: number
+    readonly mayWait: (input: A) => boolean
+  }
   /** A failure that one input may have caused: each is then run by itself, so that the others do not fail with it. */
   readonly mayBeOfOne: (error: E) => boolean
 }
@@ -58,7 +67,8 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   options: BatchOptions<A, B, E, R>
 ): Effect.fn.Return<(input: A) => Effect.Effect<B, E>, never, Scope.Scope | R> {
   type Batch = Array.NonEmptyReadonlyArray<Waiter<A, B, E>>
-  const { patience, runsAtOnce = 1 } = options
+  const { gather, patience, runsAtOnce = 1 } = options
+  const gatherTime = gather === undefined ? 0 : Duration.toMillis(gather.duration)
   const longest = patience === undefined ? Infinity : Duration.toMillis(patience.duration)
   const waiting = new Set<Waiter<A, B, E>>()
   let open = true
@@ -141,11 +151,39 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       Effect.sync(() => watch.interruptUnsafe())
     )
   })
-  const start = () => {
+  /** How long the next run is still to wait for others, in milliseconds. */
+  const gatheredIn = (now: number): number => {
+    if (gather === undefined || waiting.size === 0 || waiting.size >= gather.enough) return 0
+    let oldest = now
+    for (const { input, since } of waiting) {
+      if (!gather.mayWait(input)) return 0
+      oldest = Math.min(oldest, since)
+    }
+    return Math.max(0, oldest + gatherTime - now)
+  }
+  /** Somebody waits for others to come, and will begin a run. */
+  let gathering = false
+  const gathered: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const millis = gatheredIn(now)
+    if (millis > 0) return Effect.andThen(Effect.sleep(millis), gathered)
+    return Effect.sync(() => {
+      gathering = false
+      begin()
+    })
+  })
+  const begin = () => {
     if (prompt || underWay === runsAtOnce || waiting.size === 0) return
     prompt = true
     underWay += 1
     fork(Effect.andThen(Effect.yieldNow, work))
+  }
+  const start = (now?: number) => {
+    if (gather === undefined) return begin()
+    if (prompt || underWay === runsAtOnce || waiting.size === 0) return
+    if (now !== undefined && gatheredIn(now) === 0) return begin()
+    if (gathering) return
+    gathering = true
+    fork(gathered)
   }
 
   return (input) =>
@@ -156,7 +194,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
         const since = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         const waiter: Waiter<A, B, E> = { input, span, since, settle: resume }
         waiting.add(waiter)
-        start()
+        start(since)
         return Effect.sync(() => {
           waiting.delete(waiter)
         })

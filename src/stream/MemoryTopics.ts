@@ -119,10 +119,12 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
             append(outputs, yield* Clock.currentTimeMillis)
             claim.position.next += batch.records.length
             yield* rests.end(claim.partition)
+            return claim.position.next < logOf(topic, claim.partition).length
           }).pipe(
-            Effect.catchCauseIf(isMomentary, (cause) => Effect.asVoid(rests.begin(claim.partition, cause))),
+            Effect.catchCauseIf(isMomentary, (cause) => Effect.as(rests.begin(claim.partition, cause), false)),
             Effect.ensuring(Effect.sync(() => (claim.position.held = false)))
           ),
+        gather: options.gather,
         giveUpWaiting: () => Effect.suspend(() => Effect.sleep(rests.isAny() ? "100 millis" : "10 seconds")),
         onIdle: options.onIdle ?? Effect.void
       }).pipe(Effect.ensuring(rests.forgetAll))

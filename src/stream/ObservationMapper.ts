@@ -5,22 +5,23 @@
  * `item` says which of its columns is meant, since a data source answers with all its items whatever was asked.
  */
 import { Data, Effect, Option, Schema } from "effect"
-import { RawValue } from "../domain/HilltopMessage.ts"
+import { type RawDataAbout, RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
-import type { Observation, ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
-import type { DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
+import type { ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
+import type { DataDocument, DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
 import { askedMeasurement } from "../hilltop/AskedRange.ts"
 import { askedSeries, measurementOf } from "../hilltop/askedSeries.ts"
 import { itemUnlessGiven } from "../hilltop/DataXml.ts"
 import { parseData, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { nameKey } from "../hilltop/nameKey.ts"
-import { formatNzst, monthBounds, yearMonth } from "../hilltop/Nzst.ts"
+import { monthBounds, yearMonth } from "../hilltop/Nzst.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
 import { currentTraceparent } from "../running/traceContext.ts"
 import { type Coverage, documentCoverage } from "./documentCoverage.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
 import { itemPattern, toObservationRecord } from "./observationRecord.ts"
 import { ParsedDocuments } from "./ParsedDocuments.ts"
+import { rowsJson } from "./rowsJson.ts"
 import type { TopicRecord } from "./TopicReader.ts"
 import { tracedRecord } from "./tracedRecords.ts"
 
@@ -51,18 +52,28 @@ const messagesOf = Effect.fnUntraced(function* (
   record: TopicRecord,
   observationsTopic: string
 ): Effect.fn.Return<Mapped, Unmappable, XmlScanner> {
-  const raw = yield* decodeRaw(record.value).pipe(
-    Effect.mapError(() => new Unmappable({ reason: "the value is not a raw message" }))
-  )
+  const { item = String(itemUnlessGiven) } = record.headers
+  const kept = (yield* ParsedDocuments).take(record.key, record.value, Number(item))
+  const raw =
+    kept?.about ??
+    (yield* decodeRaw(record.value).pipe(
+      Effect.mapError(() => new Unmappable({ reason: "the value is not a raw message" }))
+    ))
   const fetchedAt = Option.getOrUndefined(parseInstant(raw.at))
   if (fetchedAt === undefined) return yield* new Unmappable({ reason: "`at` is no time with an offset" })
   const { units } = record.headers
   const traceparent = (yield* currentTraceparent) ?? record.headers["traceparent"]
-  const outgoing = (key: object, message: ObservationMessage, covers?: Coverage): OutgoingRecord =>
+  const outgoing = (
+    key: object,
+    message: ObservationMessage,
+    covers?: Coverage,
+    observationsJson?: string
+  ): OutgoingRecord =>
     toObservationRecord({
       topic: observationsTopic,
       key,
       message,
+      observationsJson,
       fetchedAt: raw.at,
       covers,
       source: { partition: record.partition, offset: record.offset, at: record.at },
@@ -88,25 +99,28 @@ const messagesOf = Effect.fnUntraced(function* (
     }
     case "MEASUREMENT_DATA": {
       const { councilId, measurementName, siteName } = raw
-      const { item = String(itemUnlessGiven) } = record.headers
-      const series = yield* seriesOf(record.key, raw, item)
+      if (!itemPattern.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
+      const document = kept?.document ?? (yield* documentOf(raw.xml ?? "", item))
+      const series = yield* seriesOf(document, raw)
       if (series === undefined) return { records: [], leftOut: nothingLeftOut }
-      const message: Omit<ObservationData, "observations"> = {
+      const message: ObservationData = {
         type: "OBSERVATION_DATA",
         councilId,
         siteName,
         measurementName,
         ...askedFor(raw, item),
         ...unitsOf(units, series),
-        source: raw.hilltopBaseUrl
+        source: raw.hilltopBaseUrl,
+        observations: []
       }
       const covered = documentCoverage(series, raw.hilltopUrl, fetchedAt)
       return {
-        records: byMonth(series.rows, covered).map(({ covers, month, observations }) =>
+        records: byMonth(series.rows, covered).map(({ covers, month, rows }) =>
           outgoing(
             { type: "OBSERVATION_DATA", councilId, siteName, measurementName, yearMonth: month },
-            { ...message, observations },
-            covers
+            message,
+            covers,
+            rowsJson(rows)
           )
         ),
         leftOut: series.skipped
@@ -133,14 +147,11 @@ const siteDetails = (councilId: number, { location, name }: Site, projection: st
   return { ...site, location: { ...location, ...(projection === undefined ? {} : { projection }) } }
 }
 
-type RawData = Extract<RawValue, { readonly type: "MEASUREMENT_DATA" }>
+const documentOf = (xml: string, item: string) =>
+  Effect.mapError(parseData(xml, { item: Number(item) }), unmappableDocument)
 
 /** The series that was asked for; none when the document has no data at all. */
-const seriesOf = Effect.fnUntraced(function* (key: string, raw: RawData, item: string) {
-  if (!itemPattern.test(item)) return yield* new Unmappable({ reason: "the header `item` is no item number" })
-  const document =
-    (yield* ParsedDocuments).take(key, raw.xml, Number(item)) ??
-    (yield* parseData(raw.xml, { item: Number(item) }).pipe(Effect.mapError(unmappableDocument)))
+const seriesOf = Effect.fnUntraced(function* (document: DataDocument, raw: RawDataAbout) {
   const series = askedSeries(document, raw)
   const divisor = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.divisor ?? 1
   return series?.divisorApplied === false && divisor !== 1
@@ -149,7 +160,7 @@ const seriesOf = Effect.fnUntraced(function* (key: string, raw: RawData, item: s
 })
 
 /** What tells the series from others of its data source; read from the address, which records of all times have. */
-const askedFor = ({ hilltopUrl, measurementName }: RawData, item: string) => {
+const askedFor = ({ hilltopUrl, measurementName }: RawDataAbout, item: string) => {
   const asked = askedMeasurement(hilltopUrl)
   return asked === undefined ? {} : { measurement: measurementOf(asked, measurementName), item: Number(item) }
 }
@@ -165,16 +176,9 @@ const unitsOf = (
   return listed === undefined || listed === units ? { units } : { units, listedUnits: listed }
 }
 
-const observationOf = ({ observedAt, qualifier, quality, value }: DataRow): Observation => ({
-  observedAt: formatNzst(observedAt),
-  value,
-  ...(qualifier === undefined ? {} : { qualifier }),
-  ...(quality === undefined ? {} : { quality })
-})
-
 interface Month {
   readonly month: string
-  readonly observations: ReadonlyArray<Observation>
+  readonly rows: ReadonlyArray<DataRow>
   /** What the document covers of it, or of the part of it. */
   readonly covers: Coverage | undefined
 }
@@ -217,7 +221,7 @@ const byMonth = (rows: ReadonlyArray<DataRow>, covered: Coverage | undefined): R
     const { from, until } = monthBounds(month) ?? { from: -Infinity, until: Infinity }
     return parts.map((part, index) => ({
       month,
-      observations: part.map(observationOf),
+      rows: part,
       covers: covered && {
         from: index === 0 ? Math.max(covered.from, from) : part[0]!.observedAt,
         until: Math.min(

@@ -4,7 +4,7 @@
  * What a handler returns is published together with the group's new offset, or not at all; that makes a stage that
  * reads, maps and writes exactly-once without the stage knowing of transactions.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Duration, type Effect, Schema } from "effect"
 import type { OutgoingRecord, RecordTooLarge } from "./KafkaSink.ts"
 
 /** The stream cannot be read just now; start reading again after a while. */
@@ -47,6 +47,12 @@ export interface ConsumeOptions {
   readonly maxRecords: number
   /** The most bytes of values of one batch, `maxBatchBytes` unless given; a record that is larger comes alone. */
   readonly maxBytes?: number
+  /**
+   * For handlers whose batches cost about the same whatever they hold: a partition whose last batch was taken less than this ago waits
+   * for the rest of it, for others to come, unless its batch is full or the group is behind in it. What comes after a pause is taken
+   * at once. Nothing waits unless given.
+   */
+  readonly gather?: Duration.Input
   /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */
   readonly onIdle?: Effect.Effect<void>
   /**

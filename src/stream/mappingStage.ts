@@ -22,6 +22,11 @@ export interface MappingOptions {
 
 /** Documents are large: a batch is bounded by its bytes long before this. */
 const maxRecords = 100
+/**
+ * Each batch is a transaction of the stream. A broker spends as much on one of a single document as on one of several, so at most
+ * seven a second of a partition are made where documents come one by one: 150 ms is what a document may wait for.
+ */
+const gather = "150 millis"
 
 const mapped = counter("penstock.stream.mapped", {
   unit: "{record}",
@@ -65,7 +70,7 @@ export const mapBatch = Effect.fnUntraced(function* ({ records }: RecordBatch, o
 export const mappingStage = ({ observationsTopic, rawTopic }: MappingOptions) =>
   Effect.andThen(
     Effect.andThen(mapped.show({}), leftOut.show(...Object.keys(nothingLeftOut).map((reason) => ({ reason })))),
-    runStage({ name: mapperGroup, topic: rawTopic, maxRecords }, (batch) => mapBatch(batch, observationsTopic))
+    runStage({ name: mapperGroup, topic: rawTopic, maxRecords, gather }, (batch) => mapBatch(batch, observationsTopic))
   )
 
 /** The stage, for as long as the layer lives. */

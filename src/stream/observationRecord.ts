@@ -27,6 +27,8 @@ export interface ObservationRecord {
   /** As an object, to be written as JSON. */
   readonly key: object
   readonly message: ObservationMessage
+  /** The JSON of the message's observations, where that is written already; the message then holds none. */
+  readonly observationsJson?: string | undefined
   /** As the raw message says it. */
   readonly fetchedAt: string
   readonly covers?: Coverage | undefined
@@ -75,13 +77,13 @@ const apart = (message: ObservationMessage): readonly [ObservationMessage, Heade
 const isMoment = (at: number | undefined): at is number => at !== undefined && at > 0 && at <= 8.64e15
 
 export const toObservationRecord = (record: ObservationRecord): OutgoingRecord => {
-  const { covers, fetchedAt, key, message, source, topic, traceparent } = record
+  const { covers, fetchedAt, key, message, observationsJson, source, topic, traceparent } = record
   const [value, further] = apart(message)
   return {
     topic,
     partition: partitionOf(observationPartitionKey(message), observationPartitions),
     key: JSON.stringify(key),
-    value: formatObservationMessage(value),
+    value: formatObservationMessage(value, observationsJson),
     headers: {
       fetched_at: fetchedAt,
       ...(source === undefined ? {} : { raw_partition: String(source.partition), raw_offset: String(source.offset) }),

@@ -5,7 +5,7 @@
  * One fiber looks for work for all workers of a reader, so that an idle reader asks once and not once per worker. It is
  * woken by an append of this process and by a worker that is done, since the partition that worker held may have more.
  */
-import { Deferred, Effect, FiberSet, Queue, type Scope, Semaphore } from "effect"
+import { Clock, Deferred, Duration, Effect, FiberSet, Queue, type Scope, Semaphore } from "effect"
 
 /** Tells readers of this process that a topic has new records. Signals that were not taken yet collapse into one. */
 export interface Arrivals {
@@ -35,8 +35,10 @@ export interface Turns<Claim, E, R> {
   readonly arrivals: Effect.Effect<Queue.Queue<void>, never, Scope.Scope>
   /** Takes a partition that has records and no worker, if there is one. Not interrupted, so that no claim is lost. */
   readonly claim: Effect.Effect<Claim | undefined, E, R>
-  /** Works on a claim and lets go of it, however it ends. */
-  readonly work: (claim: Claim) => Effect.Effect<void, E, R>
+  /** Works on a claim and lets go of it, however it ends; tells whether its partition has more. */
+  readonly work: (claim: Claim) => Effect.Effect<boolean, E, R>
+  /** How long after a search that found something the next one waits for what is to come, unless a partition has more. */
+  readonly gather?: Duration.Input | undefined
   /** How long a reader waits for an arrival before it searches again; `empty` is how many searches in a row have found nothing. */
   readonly giveUpWaiting: (empty: number) => Effect.Effect<void>
   readonly onIdle: Effect.Effect<void>
@@ -54,6 +56,9 @@ const searchAndWork = Effect.fnUntraced(function* <Claim, E, R>(turns: Turns<Cla
   const workers = yield* FiberSet.make<void, E>()
   const slots = yield* Semaphore.make(turns.atOnce)
   const failure = yield* Deferred.make<never, E>()
+  const gather = Duration.toMillis(turns.gather ?? 0)
+  let foundAt = Number.NEGATIVE_INFINITY
+  let hasMore = false
 
   const startWorker = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
@@ -65,7 +70,9 @@ const searchAndWork = Effect.fnUntraced(function* <Claim, E, R>(turns: Turns<Cla
         yield* slots.release(1)
         return false
       }
+      foundAt = yield* Clock.currentTimeMillis
       const work = restore(turns.work(claim)).pipe(
+        Effect.map((more) => void (hasMore ||= more)),
         Effect.onError((cause) => Deferred.failCause(failure, cause)),
         Effect.ensuring(Effect.andThen(slots.release(1), Queue.offer(wake, undefined)))
       )
@@ -81,6 +88,9 @@ const searchAndWork = Effect.fnUntraced(function* <Claim, E, R>(turns: Turns<Cla
       yield* turns.onIdle
       const woken = Effect.as(Queue.take(wake), 0)
       empty = yield* Effect.raceFirst(woken, Effect.as(turns.giveUpWaiting(empty), empty))
+      const wait = foundAt + gather - (yield* Clock.currentTimeMillis)
+      if (wait > 0 && !hasMore) yield* Effect.sleep(wait)
+      hasMore = false
     }
   })
 

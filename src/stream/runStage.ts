@@ -5,7 +5,7 @@
  * nothing to take; both count only while no partition stands still, and a batch that hangs shows whatever is done in others.
  * Back-off starts anew after a pass that went well for long.
  */
-import { Cause, Clock, Effect } from "effect"
+import { Cause, Clock, type Duration, Effect } from "effect"
 import { describe } from "../running/describe.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { asStepOf, beat, Loops, repeatPass } from "../running/Loop.ts"
@@ -20,6 +20,8 @@ export interface StageOptions {
   readonly topic: string
   readonly maxRecords: number
   readonly maxBytes?: number
+  /** As for `TopicReader.consume`. */
+  readonly gather?: Duration.Input
 }
 
 /** A batch that takes this long is given up, and comes again. */

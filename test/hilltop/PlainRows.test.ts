@@ -40,6 +40,25 @@ describe("between plain rows,", () => {
     "<E></E>",
     "<E> \r\n\t<I1>5</I1>\t<T>2025-01-01T00:05:00</T>\r\n</E>",
     "<E><T>2025-01-01T00:05:00</T><I1>1</I1><I1>2</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><T>2025-01-01T00:05:00</T></E>",
+    "<E><T>2025-01-01T00:05:00</T><T>2025-01-01T00:10:00</T></E>",
+    "<E><T>2025-01-01T00:05:00</T><D>2025-01-02</D></E>",
+    "<E><T>2025-01-01T00:05:00</T><E>5</E></E>",
+    "<E><T>2025-01-01T00:05:00</T><Error>5</Error></E>",
+    "<E><T>2025-01-01T00:05:00</T><Value>5</Value></E>",
+    "<E><T>2025-01-01T00:05:00</T><I2>5</I2></E>",
+    "<E><T>2025-01-01T00:05:00</T><Q1>5</Q1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>*</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1></I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I1> </E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I1></E >",
+    "<E><T>2025-01-01 00:05:00</T><I1>5</I1></E>",
+    "<E><T>2025-02-31T00:05:00</T><I1>5</I1></E>",
+    "<E><T>2025-01-01T00:05:00</T><I1>5</I1></E>5\n",
+    "5<E><T>2025-01-01T00:05:00</T><I1>5</I1></E>",
+    "<E><I1>1</I1><T>2025-01-01T00:05:00</T><I1>5</I1></E>",
+    "<E>5<T>2025-01-01T00:05:00</T><I1>5</I1></E>",
+    `<E><E><T>2025-01-01T00:05:00</T><I1>5</I1></E>${plainRow}</E>`,
     "<E><T>2025-01-01T00:05:00</T><I1/></E>",
     "<E><T>2025-01-01T00:05:00</T><I1> </I1></E>",
     "<E><T>2025-01-01T00:05:00</T><I1> * </I1></E>",
@@ -106,6 +125,16 @@ describe("between plain rows,", () => {
         yield* same(document(rows))
         yield* same(document(rows, "Error"))
       }
+    })
+  )
+})
+
+describe("a document of times in another form", () => {
+  it.effect.each(["mowsecs", "DayNumber", "odd"])("%s is read as the parser reads it", (format) =>
+    Effect.gen(function* () {
+      const text = document(`${plainRow.repeat(3)}<E><T>2682504000</T><I1>5</I1></E>\n${plainRow}`)
+      yield* same(text.replace('"Calendar"', `"${format}"`))
+      yield* same(text.replace('NumItems="1"><TSType>', 'NumItems="2"><TSType>'))
     })
   )
 })

@@ -48,6 +48,28 @@ const doubling = Effect.fnUntraced(function* (maxSize = 100, runsAtOnce = 1, pat
   }
 })
 
+/** As the numbers come: odd ones may wait for three to be together, 50 ms at most. */
+const gathering = Effect.fnUntraced(function* () {
+  const runs: Array<ReadonlyArray<number>> = []
+  const ask = yield* batched({
+    name: "gather",
+    maxSize: 100,
+    runsAtOnce: 4,
+    gather: { duration: "50 millis", enough: 3, mayWait: (input: number) => input % 2 === 1 },
+    mayBeOfOne: () => false,
+    run: (inputs: Array.NonEmptyReadonlyArray<number>) =>
+      Effect.sync(() => {
+        runs.push(inputs)
+        return inputs
+      })
+  })
+  return {
+    runs,
+    ask: (input: number) => Effect.andThen(Effect.forkChild(ask(input), { startImmediately: true }), settledDown)
+  }
+})
+const settledDown = Effect.replicateEffect(Effect.yieldNow, 20)
+
 const joinAll = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) => Effect.forEach(fibers, Fiber.join)
 
 /** The answer, or why there is none, of each. */
@@ -292,6 +314,42 @@ describe("when the scope closes", () => {
       yield* Scope.close(scope, Exit.void)
       const exits = [...(yield* Effect.forEach(fibers, Fiber.await)), yield* Effect.exit(ask(3))]
       assert.isTrue(exits.every((exit) => Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)))
+    })
+  )
+
+  it.effect("waits for others as long as it may, when all in it may wait", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* gathering()
+      yield* ask(1)
+      yield* TestClock.adjust("30 millis")
+      yield* ask(3)
+      yield* TestClock.adjust("19 millis")
+      assert.deepStrictEqual(runs, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(runs, [[1, 3]])
+      yield* ask(5)
+      yield* TestClock.adjust("49 millis")
+      assert.deepStrictEqual(runs, [[1, 3]])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(runs, [[1, 3], [5]])
+    })
+  )
+
+  it.effect("waits no longer once there are enough, or one that may not wait", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* gathering()
+      for (const input of [1, 3, 5]) yield* ask(input)
+      assert.deepStrictEqual(runs, [[1, 3, 5]])
+      yield* ask(7)
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual(runs, [[1, 3, 5]])
+      yield* ask(8)
+      assert.deepStrictEqual(runs, [
+        [1, 3, 5],
+        [7, 8]
+      ])
+      yield* ask(10)
+      assert.deepStrictEqual(runs.at(-1), [10])
     })
   )
 })

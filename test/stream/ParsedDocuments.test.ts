@@ -17,22 +17,23 @@ const samples = readdirSync(folder, { recursive: true, encoding: "utf8" })
   .map((path) => decodeText(readFileSync(new URL(path, folder))))
 const spoilt = Array.from({ length: 2_000 }, (_, number) => decodeText(spoiltDocument("kept", number)))
 
+const about = {
+  type: "MEASUREMENT_DATA",
+  councilId: 9,
+  hilltopBaseUrl: "https://h.example/a.hts",
+  at: "2026-01-01T00:00:00.000Z",
+  hilltopUrl: "https://h.example/a.hts?x",
+  siteName: "Awa",
+  measurementName: "Flow",
+  yearMonth: "2025-01"
+} as const
+const valueOf = (xml: string) => JSON.stringify({ ...about, xml })
 const recordOf = (xml: string, item: number, key = "{}"): TopicRecord => ({
   topic: "hilltop_raw",
   partition: 3,
   offset: 17,
   key,
-  value: JSON.stringify({
-    type: "MEASUREMENT_DATA",
-    councilId: 9,
-    hilltopBaseUrl: "https://h.example/a.hts",
-    at: "2026-01-01T00:00:00.000Z",
-    hilltopUrl: "https://h.example/a.hts?x",
-    siteName: "Awa",
-    measurementName: "Flow",
-    yearMonth: "2025-01",
-    xml
-  }),
+  value: valueOf(xml),
   headers: { item: String(item) },
   at: 0
 })
@@ -56,7 +57,7 @@ describe("a parsed document", () => {
           const read = yield* Effect.exit(parsed(xml, item))
           if (Exit.isFailure(read)) continue
           const again = yield* Effect.exit(Effect.provide(map(recordOf(xml, item)), SaxesXmlScanner))
-          kept.keep("{}", { xml, item, document: read.value })
+          kept.keep("{}", { about, value: valueOf(xml), item, document: read.value })
           assert.deepStrictEqual(yield* Effect.exit(Effect.provide(map(recordOf(xml, item)), noScanner)), again)
           taken++
         }
@@ -69,15 +70,16 @@ describe("a parsed document", () => {
     Effect.gen(function* () {
       const kept = yield* ParsedDocuments
       const xml = document(row)
-      const one = { xml, item: 1, document: yield* parsed(xml, 1) }
+      const value = valueOf(xml)
+      const one = { about, value, item: 1, document: yield* parsed(xml, 1) }
       kept.keep("a", one)
-      assert.isUndefined(kept.take("b", xml, 1))
-      assert.strictEqual(kept.take("a", xml, 1), one.document)
-      assert.isUndefined(kept.take("a", xml, 1))
+      assert.isUndefined(kept.take("b", value, 1))
+      assert.strictEqual(kept.take("a", value, 1)?.document, one.document)
+      assert.isUndefined(kept.take("a", value, 1))
       kept.keep("a", one)
-      assert.isUndefined(kept.take("a", xml, 2))
+      assert.isUndefined(kept.take("a", value, 2))
       kept.keep("a", one)
-      assert.isUndefined(kept.take("a", document(row + row), 1))
+      assert.isUndefined(kept.take("a", valueOf(document(row + row)), 1))
     }).pipe(Effect.provide(KeptParsedDocuments))
   )
 
@@ -85,13 +87,14 @@ describe("a parsed document", () => {
     Effect.gen(function* () {
       const kept = yield* ParsedDocuments
       const xml = document(row.repeat(20_000))
-      const one = { xml, item: 1, document: yield* parsed(xml, 1) }
+      const value = valueOf(xml)
+      const one = { about, value, item: 1, document: yield* parsed(xml, 1) }
       for (let n = 0; n < 100; n++) kept.keep(`${n}`, one)
-      const there = Array.from({ length: 100 }, (_, n) => kept.take(`${n}`, xml, 1)).filter(
+      const there = Array.from({ length: 100 }, (_, n) => kept.take(`${n}`, value, 1)).filter(
         (found) => found !== undefined
       )
-      assert.strictEqual(there.length, Math.floor(8_000_000 / xml.length))
-      kept.keep("large", { ...one, xml: " ".repeat(longestKept + 1) })
+      assert.strictEqual(there.length, Math.floor(8_000_000 / value.length))
+      kept.keep("large", { ...one, value: " ".repeat(longestKept + 1) })
       assert.isUndefined(kept.take("large", " ".repeat(longestKept + 1), 1))
     }).pipe(Effect.provide(KeptParsedDocuments))
   )
@@ -100,8 +103,8 @@ describe("a parsed document", () => {
     Effect.gen(function* () {
       const kept = yield* ParsedDocuments
       const xml = document(row)
-      kept.keep("a", { xml, item: 1, document: yield* parsed(xml, 1) })
-      assert.isUndefined(kept.take("a", xml, 1))
+      kept.keep("a", { about, value: valueOf(xml), item: 1, document: yield* parsed(xml, 1) })
+      assert.isUndefined(kept.take("a", valueOf(xml), 1))
     })
   )
 })

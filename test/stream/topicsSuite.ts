@@ -27,7 +27,8 @@ export const suiteTopics = (prefix = "suite"): Readonly<Record<string, number>> 
   [`${prefix}.groups`]: 1,
   [`${prefix}.lag`]: 2,
   [`${prefix}.racing`]: 2,
-  [`${prefix}.idle`]: 1
+  [`${prefix}.idle`]: 1,
+  [`${prefix}.gathering`]: 1
 })
 
 const record = (topic: string, n: number, partition = 0): OutgoingRecord => ({
@@ -376,6 +377,41 @@ export const topicsSuite = <E>(name: string, topics: Layer.Layer<KafkaSink | Top
         yield* Deferred.await(idle)
         yield* send([record(topic, 7)])
         assert.deepStrictEqual((yield* Fiber.join(reading)).flatMap(numbers), [7])
+      })
+    )
+
+    it.effect("waits for more behind a batch as long as it is told to, and for nothing after a pause", () =>
+      Effect.gen(function* () {
+        const topic = `${prefix}.gathering`
+        const taken: Array<{ readonly numbers: ReadonlyArray<number>; readonly at: number }> = []
+        const reader = yield* TopicReader
+        const reading = yield* Effect.forkChild(
+          reader.consume({ topic, group: "g", maxRecords: 100, gather: "3 seconds" }, (batch) =>
+            Effect.map(Clock.currentTimeMillis, (at) => {
+              taken.push({ numbers: numbers(batch), at })
+              return []
+            })
+          )
+        )
+        const until = (count: number) =>
+          Effect.repeat(Effect.sleep("10 millis"), {
+            until: () => taken.flatMap((one) => one.numbers).length === count
+          })
+        yield* send([record(topic, 0)])
+        yield* until(1)
+        yield* Effect.forEach([1, 2, 3], (n) => send([record(topic, n)]))
+        yield* until(4)
+        assert.deepStrictEqual(
+          taken.map((one) => one.numbers),
+          [[0], [1, 2, 3]]
+        )
+        assert.isAtLeast(taken[1]!.at - taken[0]!.at, 2_900)
+        yield* Effect.sleep("3 seconds")
+        const sentAt = yield* Clock.currentTimeMillis
+        yield* send([record(topic, 4)])
+        yield* until(5)
+        assert.isBelow(taken[2]!.at - sentAt, 2_900)
+        yield* Fiber.interrupt(reading)
       })
     )
   })

@@ -18,6 +18,16 @@ export const costParts = [
 ] as const
 export type CostPart = (typeof costParts)[number]
 
+/** Those that a document goes through where one process crawls and maps: the others are parts of these, or done elsewhere. */
+export const onTheWay: ReadonlyArray<CostPart> = [
+  "fetch",
+  "parse and digest",
+  "publish the document",
+  "read it from the topic",
+  "map what was parsed",
+  "publish the observations"
+]
+
 export const costWorker = {
   program: "scripts/bench/cost/costWorker.ts",
   // On a machine that has much else to do.
@@ -32,7 +42,12 @@ export const costWorker = {
     /** Of processor time of the whole process (user and system, all threads) for each document. */
     millis: Schema.Finite,
     seconds: Schema.Finite,
+    /** Of `millis`, in which the main thread collected garbage. */
+    collecting: Schema.Finite,
     /** The most memory that the process ever had, in megabytes. */
-    megabytes: Schema.Finite
+    megabytes: Schema.Finite,
+    /** Of the process to Kafka, for each document. */
+    requests: Schema.Finite,
+    transactions: Schema.Finite
   })
 }

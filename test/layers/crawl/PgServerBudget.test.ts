@@ -72,6 +72,23 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("budgets i
         FROM hilltop_servers WHERE origin = ${origin(name)}`
     ).pipe(Effect.map(([row]) => row!))
 
+  it.effect("tell a claim what it has left of them: when there is a token again, and how many places", () =>
+    Effect.gen(function* () {
+      yield* arranged("told", { rate: 2, concurrent: 5 }, 10)
+      const queue = yield* HilltopQueue
+      const [one] = (yield* queue.claim(1)).filter(({ server }) => server.origin === origin("told"))
+      assert.strictEqual(one?.server.left?.places, 4)
+      // The bucket of two a second holds one and a half.
+      assert.isAbove(one?.server.left?.tokenIn ?? 0, 0)
+      assert.isAtMost(one?.server.left?.tokenIn ?? 500, 500)
+      yield* arranged("plenty", { rate: 1_000, concurrent: 3 }, 10)
+      const more = (yield* queue.claim(12)).filter(({ server }) => server.origin === origin("plenty"))
+      assert.lengthOf(more, 3)
+      for (const { server } of more) assert.deepStrictEqual(server.left, { tokenIn: 0, places: 0 })
+      yield* queue.settle([...more, ...(one === undefined ? [] : [one])].map((task) => settledAtOnce(task)))
+    })
+  )
+
   it.effect("are never passed, however many claims and settlements of both instances come at once", () =>
     Effect.gen(function* () {
       const limits = { rate: 400, concurrent: 5 }

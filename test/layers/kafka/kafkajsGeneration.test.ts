@@ -3,7 +3,7 @@
  * would take luck to see. The test owns the clock.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger } from "effect"
+import { Deferred, Effect, Fiber, Logger, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafkajsBatches.ts"
 import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
@@ -238,6 +238,68 @@ describe("a generation of a consumer group", () => {
         assert.isAbove(idle, 0)
         yield* Fiber.interrupt(generation)
       })
+  )
+
+  it.effect("waits with a batch for what comes soon after the one before, but not where there is enough or more", () =>
+    Effect.gen(function* () {
+      const sent: Array<number> = []
+      let fetches = 0
+      let more = false
+      const { cluster, membership } = yield* scripted((places, maxWaitTime) => {
+        fetches++
+        const look = Effect.sync(() =>
+          places.map(({ fetchOffset, partition }) => {
+            const found = partition === 0 ? sent.filter((offset) => offset >= Number(fetchOffset)) : []
+            const end = partition === 0 ? sent.length + (more ? 1 : 0) : 0
+            return answer(
+              partition,
+              found.map((offset) => batch(offset)),
+              { highWatermark: end, lastStableOffset: end }
+            )
+          })
+        )
+        const isAny = (found: ReadonlyArray<FetchedPartition>) => found.some(({ batches }) => batches.length > 0)
+        return look.pipe(
+          Effect.repeat({ until: isAny, schedule: Schedule.spaced("5 millis") }),
+          Effect.timeoutOption(maxWaitTime),
+          Effect.flatMap((found) => (Option.isSome(found) ? Effect.succeed(found.value) : look))
+        )
+      })
+      const handled: Array<ReadonlyArray<number>> = []
+      const generation = yield* Effect.forkChild(
+        Effect.scoped(
+          runGeneration(cluster, { ...options, maxRecords: 4, gather: "150 millis" }, membership, ({ records }) =>
+            Effect.sync(() => {
+              handled.push(records.map(({ offset }) => offset))
+              return []
+            })
+          )
+        )
+      )
+      const passing = (millis: number) =>
+        Effect.repeat(Effect.andThen(TestClock.adjust("5 millis"), settle), { times: millis / 5 - 1 })
+      yield* passing(50)
+      sent.push(0)
+      yield* passing(20)
+      assert.deepStrictEqual(handled, [[0]])
+      sent.push(1)
+      yield* passing(50)
+      sent.push(2)
+      yield* passing(50)
+      assert.deepStrictEqual(handled, [[0]])
+      yield* passing(60)
+      assert.deepStrictEqual(handled, [[0], [1, 2]])
+      const before = fetches
+      sent.push(3, 4, 5, 6)
+      yield* passing(20)
+      assert.deepStrictEqual(handled.slice(2), [[3, 4, 5, 6]])
+      more = true
+      sent.push(7)
+      yield* passing(20)
+      assert.deepStrictEqual(handled.slice(3), [[7]])
+      assert.isAtMost(fetches - before, 4)
+      yield* Fiber.interrupt(generation)
+    })
   )
 
   it.effect("tells of a partition that has more and gives nothing, and shows no sign of life until it does", () =>

@@ -1,0 +1,152 @@
+/**
+ * When a worker claims: as soon as there may be something, and not before. Over a queue that only tells of claims; the test owns the
+ * clock.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Deferred, Effect, Queue, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import type { TaskQueue } from "../../src/crawl/HilltopQueue.ts"
+import { workLoops } from "../../src/crawl/TaskWorker.ts"
+import type { ClaimedTask } from "../../src/domain/FetchTask.ts"
+import { Loops } from "../../src/running/Loop.ts"
+
+type Task = ClaimedTask<"test.task", object>
+type Left = NonNullable<Task["server"]["left"]>
+
+let ids = 0
+const task = (left: Left | undefined): Task => ({
+  id: ++ids,
+  fence: ids,
+  sourceId: 1,
+  requestType: "test.task",
+  fetchUrl: "http://a.example",
+  details: {},
+  previousHash: undefined,
+  previousDigest: undefined,
+  refresh: undefined,
+  runs: [],
+  follows: false,
+  followers: 0,
+  attempts: 0,
+  councilId: 1,
+  htsUrl: "http://a.example",
+  configuration: {},
+  server: { origin: "http://a.example", epoch: 0, left }
+})
+
+/** `due` is what the next claim finds. Runs end when the test says so. */
+const working = Effect.gen(function* () {
+  const due: Array<Left | undefined> = []
+  const claims: Array<number> = []
+  const ends: Array<Deferred.Deferred<void>> = []
+  const arrivals = yield* Queue.unbounded<void>()
+  const unused = Effect.die("not used")
+  const queue: TaskQueue<"test.task", object> = {
+    enqueue: () => unused,
+    wake: () => unused,
+    find: () => unused,
+    settle: () => unused,
+    release: () => Effect.void,
+    takeOver: Effect.succeed(0),
+    heartbeat: () => Effect.succeed({ lost: [], held: [] }),
+    claim: () =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        claims.push(now)
+        return due.splice(0).map(task)
+      }),
+    arrivals: Stream.fromQueue(arrivals)
+  }
+  yield* workLoops({
+    name: "test",
+    queue,
+    concurrency: 8,
+    run: () =>
+      Effect.gen(function* () {
+        const end = yield* Deferred.make<void>()
+        ends.push(end)
+        yield* Deferred.await(end)
+      })
+  })
+  return {
+    due,
+    /** When it claimed, by the clock of the test, since the last look. */
+    claimed: () => claims.splice(0),
+    endAll: Effect.suspend(() => Effect.forEach(ends.splice(0), (end) => Deferred.succeed(end, undefined))),
+    arrive: Queue.offer(arrivals, undefined),
+    passing: (millis: number) =>
+      Effect.repeat(Effect.andThen(TestClock.adjust("5 millis"), Effect.replicateEffect(Effect.yieldNow, 20)), {
+        times: millis / 5 - 1
+      })
+  }
+}).pipe(Effect.provide(Loops.layer))
+
+describe("a worker", () => {
+  it.effect("claims again at once where its servers may have more to give", () =>
+    Effect.gen(function* () {
+      const { claimed, due, passing } = yield* working
+      yield* passing(1_000)
+      for (const left of [undefined, { tokenIn: 0, places: 0 }, { tokenIn: 0, places: 3 }]) {
+        due.push(left)
+        yield* passing(300)
+        const [found, next] = claimed().slice(-20)
+        assert.isDefined(found)
+        assert.isBelow(next! - found!, 260)
+      }
+      due.push({ tokenIn: 0, places: 3 }, { tokenIn: 40, places: 3 })
+      yield* passing(265)
+      const times = claimed()
+      assert.isTrue(times.some((time, at) => at > 0 && time - times[at - 1]! <= 15))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("claims nothing for a while after it took the last tokens of its servers, whatever ends meanwhile", () =>
+    Effect.gen(function* () {
+      const { claimed, due, endAll, passing } = yield* working
+      yield* passing(1_000)
+      for (const [tokenIn, pause] of [
+        [10, 160],
+        [200, 210],
+        [5_000, 260]
+      ] as const) {
+        due.push({ tokenIn, places: 3 }, { tokenIn: tokenIn + 100, places: 3 })
+        claimed()
+        yield* Effect.repeat(passing(5), { until: () => due.length === 0 })
+        const foundAt = claimed().at(-1)!
+        yield* passing(30)
+        yield* endAll
+        yield* passing(250)
+        const [next] = claimed()
+        assert.isAtLeast(next! - foundAt, pause - 10)
+        assert.isAtMost(next! - foundAt, pause + 10)
+        yield* passing(500)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("claims meanwhile when work arrives, or another server has a place again", () =>
+    Effect.gen(function* () {
+      const { arrive, claimed, due, endAll, passing } = yield* working
+      yield* passing(1_000)
+      due.push({ tokenIn: 0, places: 0 })
+      yield* Effect.repeat(passing(5), { until: () => due.length === 0 })
+      due.push({ tokenIn: 100, places: 3 })
+      yield* Effect.repeat(passing(5), { until: () => due.length === 0 })
+      const foundAt = claimed().at(-1)!
+      yield* passing(50)
+      assert.deepStrictEqual(claimed(), [])
+      yield* endAll
+      yield* passing(10)
+      assert.isAtMost(claimed()[0]! - foundAt, 70)
+
+      yield* passing(500)
+      due.push({ tokenIn: 5_000, places: 3 })
+      yield* Effect.repeat(passing(5), { until: () => due.length === 0 })
+      claimed()
+      yield* passing(50)
+      assert.deepStrictEqual(claimed(), [])
+      yield* arrive
+      yield* passing(10)
+      assert.lengthOf(claimed(), 1)
+    }).pipe(Effect.scoped)
+  )
+})
