@@ -21,9 +21,10 @@ export const mostInstances = 4
 
 export const rolesOf = (instances: number): ReadonlyArray<ReadonlyArray<string>> => rolesBy[instances] ?? []
 
-/** The numbers, from 1, of those that have work in common with another one: leases and claims that another can take over. */
-export const replaceable = (instances: number): ReadonlyArray<number> => {
+/** Of the roles in which another instance can take over what this one (from 1) was doing, those that it has and another one too. */
+export const sharedRoles = (number: number, instances: number): ReadonlyArray<string> => {
   const all = rolesOf(instances)
-  const isShared = (role: string) => all.filter((roles) => roles.includes(role)).length > 1
-  return all.flatMap((roles, i) => (["crawl", "sync"].some((role) => roles.includes(role) && isShared(role)) ? [i + 1] : []))
+  return ["crawl", "sync"].filter(
+    (role) => all[number - 1]?.includes(role) && all.some((roles, i) => i !== number - 1 && roles.includes(role))
+  )
 }

@@ -1,27 +1,34 @@
 /**
  * An instance stands still in the middle of what it does until others have done it anew, and goes on as if nothing had been.
  *
- * What it does is under way for certain: the sources are slow for a moment, and then its database stands still for another, so
- * that it has answers in hand that it has not written when it stops. What it asked of the database is done while it stands
- * still, and it finds the results when it goes on.
+ * What it does is under way for certain: the sources are slow for a moment, and then its database stands still for another. So
+ * some of its fetches are on their way when it stops, and have run out of time when it goes on; of others it has the answers
+ * in hand, and finds what it asked of the database done.
  */
 import { Effect, Schedule } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { ChaosWorld, FaultKind } from "./ChaosFault.ts"
-import { numberIn, othersThan } from "./ChaosFault.ts"
+import { numbered, numberIn, othersThan } from "./ChaosFault.ts"
 import type { ChaosInstance } from "./ChaosInstance.ts"
-import { replaceable } from "./chaosRoles.ts"
+import { sharedRoles } from "./chaosRoles.ts"
 import { usualAdapter } from "./sourceFaults.ts"
 
 /** How long a source takes for an answer meanwhile, in milliseconds. */
 const slowly = 1_000
-/** The instance has claimed as much as it may by then. */
-const untilBusy = "2500 millis"
-/** By then all that its fetches brought waits for the database; no statement is given up yet. */
-const untilAnswered = "1500 millis"
+/** Of two servers each of which may be asked three things at a time, most: some are the instance's. */
+const enoughLeases = 4
+/** Longer than it takes to claim anew what had just been claimed, and than any wait for it makes sense. */
+const [leastBusy, mostBusy] = ["1500 millis", "10 seconds"] as const
+/**
+ * By then some of its fetches have brought what waits for the database, and others go on. For longer there would be no free
+ * connection, and what waits for one fails as soon as the instance goes on: it would give back what it holds.
+ */
+const untilAnswered = "400 millis"
 /** Leases are extended every 4 s, and a claim of the others is over. */
 const heartbeats = "6 seconds"
 const patience = "60 seconds"
+/** What it does when it goes on is what all this is about: another fault at once would keep it from that. */
+const goingOn = "3 seconds"
 const mostTries = 5
 
 /** A task or a copy that an instance has taken; `mark` changes when it, or another one, gets on with it. */
@@ -56,6 +63,16 @@ const makeDue = (sql: SqlClient.SqlClient) => sql`
     SELECT id FROM hilltop_fetch_tasks t WHERE set_aside_at IS NULL AND next_fetch_at > now()
       AND NOT EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = t.id)
     ORDER BY random() LIMIT 40 FOR UPDATE SKIP LOCKED)`
+
+const untilBusy = (sql: SqlClient.SqlClient) =>
+  Effect.all([leases(sql), claims(sql)]).pipe(
+    Effect.repeat({
+      until: ([tasks, copies]) => tasks.length >= enoughLeases && copies.length > 0,
+      schedule: Schedule.spaced("50 millis")
+    }),
+    Effect.timeoutOption(mostBusy),
+    Effect.ignore
+  )
 
 /** While one instance stands still: what it holds is what nobody gets on with; until others have done it, how much there was. */
 const untilOvertaken = (sql: SqlClient.SqlClient) =>
@@ -92,23 +109,29 @@ const overtake = ({ adapter, hilltop, network, sql }: ChaosWorld, instance: Chao
     yield* adapter.faults.set({ ...usualAdapter, latency: slowly })
     yield* Effect.orDie(hilltop.faults.set([{ fault: "delay", milliseconds: slowly }]))
     yield* Effect.ignore(makeDue(sql))
-    yield* Effect.sleep(untilBusy)
+    yield* Effect.sleep(leastBusy)
+    yield* untilBusy(sql)
     yield* each("freezeAll")
     yield* Effect.sleep(untilAnswered)
     yield* usual
-    return yield* instance.pauseWhile(Effect.andThen(each("thawAll"), untilOvertaken(sql)))
+    const overtaken = yield* instance.pauseWhile(Effect.andThen(each("thawAll"), untilOvertaken(sql)))
+    yield* Effect.sleep(goingOn)
+    return overtaken
   }).pipe(Effect.ensuring(Effect.andThen(each("thawAll"), usual)))
 }
 
 export const overtakenFault: FaultKind = {
   text: "standing still (SIGSTOP) in the middle of its work until others have done it",
   room: "process",
-  targets: ({ instances }) => replaceable(instances).map((number) => `instance ${number}`),
+  targets: ({ instances }) => numbered("instance", instances).filter((_, i) => sharedRoles(i + 1, instances).length > 0),
   inflict: (world, target) => {
-    const instance = world.instances[(numberIn(target) ?? 1) - 1]
+    const number = numberIn(target) ?? 1
+    const instance = world.instances[number - 1]
     if (instance === undefined) return Effect.succeed(undefined)
+    const shared = sharedRoles(number, world.instances.length)
     return Effect.repeat(overtake(world, instance), {
-      until: ({ settled, written }) => settled + written > 0,
+      until: ({ settled, written }) =>
+        (settled > 0 || !shared.includes("crawl")) && (written > 0 || !shared.includes("sync")),
       times: mostTries,
       schedule: Schedule.spaced("500 millis")
     }).pipe(Effect.map(({ settled, written }) => `${settled} tasks, ${written} copies`))

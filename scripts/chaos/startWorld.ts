@@ -37,8 +37,6 @@ export interface ChaosOptions {
   readonly faultsFor: Duration.Input
   /** Sites of each of the two simulated councils; 5 unless said, some 60 requests of the Hilltop queue each. */
   readonly sites?: number
-  /** How long a Hilltop server takes for an answer, in milliseconds; no time unless said. */
-  readonly serverMillis?: number
   /** All unless said. */
   readonly kinds?: ReadonlyArray<string> | undefined
   /** Instead of those of the seed, and of the last one and the quiet; to show that one promise is watched. */
@@ -53,12 +51,11 @@ export interface ChaosOptions {
 
 const councils = 2
 /** Slow enough that no simulated time comes before ours, fast enough that series grow. */
-const hilltopOptions = ({ seed, serverMillis, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
+const hilltopOptions = ({ seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
   seed,
   councils,
   sites,
   historyDays: 65,
-  ...(serverMillis === undefined ? {} : { faults: [{ fault: "delay", milliseconds: serverMillis } as const] }),
   // Twelve hours ago, and NZST is twelve ahead.
   start: new Date(now).toISOString().slice(0, 19),
   speed: Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
