@@ -123,7 +123,8 @@ const overtake = ({ adapter, hilltop, network, sql }: ChaosWorld, instance: Chao
 export const overtakenFault: FaultKind = {
   text: "standing still (SIGSTOP) in the middle of its work until others have done it",
   room: "process",
-  targets: ({ instances }) => numbered("instance", instances).filter((_, i) => sharedRoles(i + 1, instances).length > 0),
+  targets: ({ instances }) =>
+    numbered("instance", instances).filter((_, i) => sharedRoles(i + 1, instances).length > 0),
   inflict: (world, target) => {
     const number = numberIn(target) ?? 1
     const instance = world.instances[number - 1]

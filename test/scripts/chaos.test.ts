@@ -23,10 +23,7 @@ const timeout = 300_000
 
 /** What meets the broken promise, and which it is. */
 const exposed: Readonly<
-  Record<
-    BreakName,
-    { readonly episode: Omit<Episode, "quiet">; readonly promise: PromiseName }
-  >
+  Record<BreakName, { readonly episode: Omit<Episode, "quiet">; readonly promise: PromiseName }>
 > = {
   // A run that stood still for longer than its lease ends after another one of the same task.
   fencing: { episode: { kind: "overtaken", target: "instance 1", millis: 0 }, promise: "newer" },
