@@ -7,7 +7,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { faultNames } from "../../scripts/chaos/allFaults.ts"
+import { faultNamed, faultNames } from "../../scripts/chaos/allFaults.ts"
 import { type BreakName, breakNamed, breakNames, filesOf } from "../../scripts/chaos/breaks.ts"
 import type { Asked } from "../../scripts/chaos/ChaosLedger.ts"
 import { chaosPlan, type Episode, possible } from "../../scripts/chaos/chaosPlan.ts"
@@ -15,6 +15,7 @@ import { type PastFault, recoveryPromises } from "../../scripts/chaos/chaosRepor
 import type { PromiseName } from "../../scripts/chaos/Checked.ts"
 import { healthPromises } from "../../scripts/chaos/healthPromises.ts"
 import { requestPromises } from "../../scripts/chaos/requestPromises.ts"
+import { sharedRoles } from "../../scripts/chaos/chaosRoles.ts"
 import { runChaos } from "../../scripts/chaos/runChaos.ts"
 import { timelinePicture } from "../../scripts/chaos/timelinePicture.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -108,6 +109,19 @@ it("plans only what is possible: without a server, a disk or brokers of its own 
   for (const kind of ["postgres-killed", "disk-full", "broker-killed"]) assert.notInclude(given, kind)
   assert.include(given, "stranger")
   assert.notInclude(possible({ shape: { ...shape, postgres: "own" } }), "disk-full")
+})
+
+it("lets an instance be overtaken wherever another one has the same work to do", () => {
+  const targets = (instances: number) => faultNamed("overtaken").targets({ ...shape, instances })
+  assert.deepStrictEqual(targets(1), [])
+  assert.deepStrictEqual(
+    [2, 3, 4].map((instances) => targets(instances).length),
+    [2, 3, 4]
+  )
+  assert.deepStrictEqual(
+    [1, 2, 3].map((number) => sharedRoles(number, 3)),
+    [["crawl", "sync"], ["sync"], ["crawl"]]
+  )
 })
 
 const asked = (one: Partial<Asked>): Asked => ({
