@@ -18,7 +18,8 @@ import { possible } from "./chaos/chaosPlan.ts"
 import { startChaosPostgres } from "./chaos/ChaosPostgres.ts"
 import { promiseTable, recoveryTable, requestTable } from "./chaos/chaosReport.ts"
 import { runChaos } from "./chaos/runChaos.ts"
-import { mostInstances, shapeOf } from "./chaos/startWorld.ts"
+import { mostInstances } from "./chaos/chaosRoles.ts"
+import { shapeOf } from "./chaos/startWorld.ts"
 import { timelinePicture } from "./chaos/timelinePicture.ts"
 
 class PromisesBroken extends Data.TaggedError("PromisesBroken")<{ readonly message: string }> {}

@@ -1,9 +1,10 @@
 /**
- * What comes from outside, at random: settings, answers of the adapter, records of topics, rows that somebody wrote by hand. Each is
- * taken or refused in words that hold nothing of it, and none ends in a defect.
+ * What comes from outside, at random: settings, answers of the adapter, records of topics with their headers, rows that somebody wrote
+ * by hand, the texts that are kept of series, servers and documents. Each is taken or refused in words that hold nothing of it, and none
+ * ends in a defect.
  *
- * HTTP bodies are sent in `test/api/fuzz.test.ts`, Hilltop's documents in `test/hilltop/fuzz.test.ts`, and the bytes of Kafka's
- * batches in `test/layers/kafka/kafkajsBatches.test.ts`. `PENSTOCK_FUZZ=100000 npx vitest run test/decoders.test.ts` tries that many.
+ * HTTP bodies are sent in `test/api/fuzz.test.ts`, cursors in `test/api/taskSearch.test.ts`, Hilltop's documents in
+ * `test/hilltop/fuzz.test.ts`, and the bytes of Kafka's batches in `test/layers/kafka/kafkajsBatches.test.ts`. `PENSTOCK_FUZZ=100000 npx vitest run test/decoders.test.ts` tries that many.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Effect, Exit, Layer, References, Schema } from "effect"
@@ -13,6 +14,19 @@ import { readEach } from "../layers/postgres/readableRows.ts"
 import { checkSettings, Settings } from "../layers/Settings.ts"
 import { UndiciAdapterClient } from "../layers/sync/UndiciAdapterClient.ts"
 import { recordBatch } from "../src/api/eventStage.ts"
+import { digestIn, notesIn } from "../src/crawl/Doubt.ts"
+import { lacksMost, parseListDigest } from "../src/crawl/ListDigest.ts"
+import {
+  decide,
+  estimateOf,
+  formatServer,
+  inherited,
+  leaders,
+  parseServer,
+  unknownServer
+} from "../src/crawl/RefreshPolicy.ts"
+import { parseSeries } from "../src/crawl/refresh/SeriesState.ts"
+import { formatSeriesDigest, parseSeriesDigest } from "../src/crawl/SeriesDigest.ts"
 import { Gsrn } from "../src/domain/Identifiers.ts"
 import { TaskDetails } from "../src/domain/FetchTask.ts"
 import { fromObservationRecord } from "../src/stream/observationRecord.ts"
@@ -124,15 +138,38 @@ const headers = fc.dictionary(
   fc.constantFrom(
     "item",
     "units",
+    "listed_units",
+    "measurement",
+    "source",
+    "projection",
+    "latitude",
+    "longitude",
     "excluded_sites",
     "fetched_at",
     "covers_from",
     "covers_until",
     "raw_partition",
-    "raw_at"
+    "raw_offset",
+    "raw_at",
+    "traceparent"
   ),
-  fc.oneof(fc.constantFrom("1", "2", "0", "[]", '["S"]', "2025-01-01T00:00:00Z", person), fc.string({ maxLength: 30 })),
-  { maxKeys: 4 }
+  fc.oneof(
+    fc.constantFrom(
+      "1",
+      "2",
+      "0",
+      "-41.3",
+      "1e999",
+      "[]",
+      '["S"]',
+      "EPSG:2193",
+      "2025-01-01T00:00:00Z",
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      person
+    ),
+    fc.string({ maxLength: 30 })
+  ),
+  { maxKeys: 6 }
 )
 const recordOf = (value: unknown): fc.Arbitrary<TopicRecord> =>
   fc.record({
@@ -235,6 +272,95 @@ describe("what comes from outside, at random", () => {
       }),
     timeout
   )
+
+  it("what was kept of a series and of a server is understood, or nothing is known; what follows from it is within bounds", () => {
+    const kinds = ["SITES_LIST", "MEASUREMENTS_LIST", "MEASUREMENT_DATA", "MEASUREMENT_DATA_LATEST"] as const
+    const at = Date.UTC(2026, 0, 1)
+    const look = { at, added: 3, revised: false, newest: at - 60_000, step: 300_000 }
+    let good: string | undefined
+    for (let n = 0; n < 60; n++) {
+      const then = at - (60 - n) * 310_000
+      const one = { ...look, requestType: "MEASUREMENT_DATA_LATEST", at: then, newest: then - 60_000 } as const
+      good = decide(good, one, unknownServer, n).kept
+    }
+    const parts = good?.split(",") ?? []
+    const part = fc.oneof(
+      fc.constantFrom("", "0", "-1", "1", "zzzzzzzzz", "-zzzzzzzzz", "zzzzzzzzzz", "é", "NaN"),
+      fc.string({ unit: fc.constantFrom(..."0123456789abcdefghijklmnopqrstuvwxyz-"), maxLength: 60 })
+    )
+    const series = fc
+      .tuple(...parts.map((one) => fc.oneof({ weight: 9, arbitrary: fc.constant(one) }, part)), fc.nat(30))
+      .map((all) =>
+        all
+          .slice(0, -1)
+          .slice(0, all.at(-1) === 0 ? 12 : 16)
+          .join(",")
+      )
+    const server = spoiltJson(JSON.parse(formatServer({ ...unknownServer, since: at })))
+    const known = new Set<string>()
+    for (const [state, knowledge, chance] of fc.sample(fc.tuple(series, server, fc.integer()), { numRuns, seed })) {
+      known.add(`series ${parseSeries(state) !== undefined}`)
+      known.add(`server ${parseServer(knowledge) !== unknownServer}`)
+      for (const requestType of kinds) {
+        const { due, kept, reason } = decide(state, { ...look, requestType }, parseServer(knowledge), chance)
+        const what = `${requestType} ${state} ${knowledge}: ${reason}`
+        assert.isTrue(due > at && due <= at + 95 * 86_400_000, what)
+        assert.match(kept, /^[ -~]{0,200}$/, what)
+        assert.notMatch(reason, /NaN|Infinity|undefined/, what)
+      }
+      estimateOf(state)
+      leaders([
+        { id: 1, kept: state },
+        { id: 2, kept: good }
+      ])
+      inherited([{ kept: state }, { kept: good }])
+    }
+    assert.sameMembers([...known], ["series false", "series true", "server false", "server true"])
+  })
+
+  it("what was kept of a document is understood, or the next one counts as changed", () => {
+    const seriesDigest = {
+      v: 2,
+      header: "h",
+      context: "c",
+      count: 3,
+      last: 1_735_689_600_000,
+      beforeLast: 1_735_689_300_000,
+      rest: "r",
+      first: 1_735_689_000_000,
+      edge: Buffer.from(Array.from({ length: 27 }, (_, n) => n * 9)).toString("base64")
+    }
+    const list = { list: "d", count: 2, sample: [1, 2], extents: { Flow: [1_735_689_600_000, null] } }
+    const notes = { doubts: { kind: "missing", since: 1_735_689_600_000, times: 2 }, spoilt: true }
+    const seen = new Set<string>()
+    const kept = fc.tuple(fc.oneof(spoiltJson(seriesDigest), spoiltJson(list)), spoiltJson(notes), fc.string())
+    for (const [digest, note, text] of fc.sample(kept, { numRuns, seed })) {
+      const all = `${digest}\n${note}`
+      assert.notInclude(digestIn(all), "\n")
+      const { doubts, spoilt: isSpoilt } = notesIn(all)
+      seen.add(`notes ${doubts !== undefined || isSpoilt === true}`)
+      const parsed = parseSeriesDigest(digestIn(all))
+      seen.add(`series ${parsed !== undefined}`)
+      if (parsed !== undefined) {
+        assert.lengthOf(parsed.edge.high, parsed.edge.times.length)
+        formatSeriesDigest(parsed)
+      }
+      const said = parseListDigest(digestIn(all))
+      seen.add(`list ${said.extents !== undefined}`)
+      assert.isBoolean(lacksMost(said, ["Flow"]))
+      parseSeriesDigest(text)
+      assert.strictEqual(parseListDigest(text).digest, text)
+      assert.deepStrictEqual(notesIn(text), {})
+    }
+    assert.sameMembers([...seen].sort(), [
+      "list false",
+      "list true",
+      "notes false",
+      "notes true",
+      "series false",
+      "series true"
+    ])
+  })
 
   it.effect("a row is read, or told of by its columns", () =>
     Effect.gen(function* () {

@@ -57,15 +57,19 @@ const foundFrom = ({ measurement_name, site_name, ...row }: typeof FoundRow.Type
   measurement_name: measurement_name === "" ? null : measurement_name
 })
 
-/** Where a page ended. */
-const ById = Schema.Struct({ id: Schema.Int })
-const BySource = Schema.Struct({ source: Schema.Int, id: Schema.Int })
+/** Where a page ended. Only what PostgreSQL can compare with: a cursor made by hand is refused, and is no failure of the database. */
+const Id = Schema.Int
+const SourceId = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 - 1 }))
+const Name = Schema.String.check(Schema.makeFilter((text) => text.isWellFormed() && !text.includes("\0")))
+/** Microseconds since 1970 of what a timestamp can be: from the year 4713 BC to 294276. */
+const Micros = Schema.Finite.check(
+  Schema.isBetween({ minimum: -210_866_803_200_000_000, maximum: 9_223_371_331_200_000_000 })
+)
+const ById = Schema.Struct({ id: Id })
+const BySource = Schema.Struct({ source: SourceId, id: Id })
 /** A task that an operator put before all others or off for ever has no number for its time. */
-const ByDue = Schema.Struct({
-  due: Schema.Union([Schema.Finite, Schema.Literals(["infinity", "-infinity"])]),
-  id: Schema.Int
-})
-const ByName = Schema.Struct({ source: Schema.Int, site: Schema.String, measurement: Schema.String, id: Schema.Int })
+const ByDue = Schema.Struct({ due: Schema.Union([Micros, Schema.Literals(["infinity", "-infinity"])]), id: Id })
+const ByName = Schema.Struct({ source: SourceId, site: Name, measurement: Name, id: Id })
 
 const cursorCodec = <S extends Schema.Codec<unknown, unknown>>(schema: S) => {
   const json = Schema.fromJsonString(schema)

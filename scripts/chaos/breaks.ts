@@ -18,7 +18,7 @@ const edits = {
       from: `CROSS JOIN LATERAL (SELECT l.due_at, l.origin FROM hilltop_fetch_leases l
                 WHERE l.task_id = run.id AND l.fence = run.fence LIMIT 1) lease`,
       to: `CROSS JOIN LATERAL (SELECT t.next_fetch_at AS due_at, t.origin FROM hilltop_fetch_tasks t
-                WHERE t.id = run.id) lease`
+                WHERE t.id = run.id LIMIT 1) lease`
     },
     {
       file: "layers/crawl/PgHilltopQueue.ts",
@@ -28,7 +28,8 @@ const edits = {
     {
       file: "layers/crawl/PgHilltopQueue.ts",
       from: "WHERE t.id = run.id AND (run.id IN (SELECT task_id FROM ended)) IS TRUE",
-      to: "WHERE t.id = run.id"
+      to: `WHERE t.id = run.id AND ((run.id IN (SELECT task_id FROM ended)) IS TRUE
+                OR NOT EXISTS (SELECT FROM hilltop_fetch_leases l WHERE l.task_id = run.id))`
     },
     {
       file: "src/crawl/TaskWorker.ts",

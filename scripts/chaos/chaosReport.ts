@@ -24,7 +24,9 @@ const backText = (recovery: Recovery | undefined) => {
   if (recovery === undefined) return "the next follows at once"
   if (recovery.millis === undefined) return `NOT BACK: ${recovery.missing.join("; ")}`
   const text = `back after ${seconds(recovery.millis)}`
-  return recovery.missing.length === 0 ? text : `${text}; LATE: ${recovery.missing.join("; ")}`
+  if (recovery.missing.length === 0) return text
+  const starved = `no processor for ${Math.round(100 * (recovery.starved ?? 0))} % of it`
+  return `${text}; LATE (${starved}): ${recovery.missing.join("; ")}`
 }
 
 export const textOf = ({ detail, kind, target }: Pick<PastFault, "detail" | "kind" | "target">) =>

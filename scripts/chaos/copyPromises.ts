@@ -61,6 +61,9 @@ const copies = SqlClient.SqlClient.use((sql) => {
     FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
 })
 
+/** Of a copy that has failed some times, in milliseconds. */
+const longestBackOff = 180_000
+
 interface Difference {
   readonly gsrn: string
   /** It has failed and is tried again later: it may be late, and is not lost. */
@@ -100,16 +103,18 @@ const differences = Effect.fnUntraced(function* (seed: SeedKey) {
 
 /**
  * Until copies and adapter agree, or `patience` is over; a copy that waits for its back-off has as long as that takes, up to
- * three minutes.
+ * three minutes, and then `patience` as the others.
  */
 export const copiesAgree = Effect.fnUntraced(function* (seed: SeedKey, patience: number) {
   const from = yield* Clock.currentTimeMillis
+  let waitsUntil = from
   const settled = yield* differences(seed).pipe(
     Effect.repeat({
       schedule: Schedule.spaced("250 millis"),
       until: Effect.fnUntraced(function* (found) {
-        const waited = (yield* Clock.currentTimeMillis) - from
-        return found.length === 0 || waited > 180_000 || (waited > patience && !found.some(({ waits }) => waits))
+        const now = yield* Clock.currentTimeMillis
+        if (found.some(({ waits }) => waits) && now - from <= longestBackOff) waitsUntil = now
+        return found.length === 0 || now - waitsUntil > patience
       })
     })
   )

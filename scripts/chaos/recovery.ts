@@ -9,6 +9,7 @@ import { HttpClientRequest } from "effect/http"
 import type { ChaosInstance } from "./ChaosInstance.ts"
 import type { Answered } from "./ChaosLedger.ts"
 import { type LoadParts, lookUp } from "./ChaosLoad.ts"
+import { processorWait } from "./processorWait.ts"
 
 /** By the brief of the service: everything is back within this long of a fault. */
 export const backWithin = 10_000
@@ -22,6 +23,8 @@ export interface Recovery {
   readonly millis: number | undefined
   /** What was wrong with those that were not back within `backWithin`. */
   readonly missing: ReadonlyArray<string>
+  /** The share of that time in which this process waited for a processor. */
+  readonly starved?: number
 }
 
 const problemsOf = (ready: Answered, progress: Answered, lookup: Answered | undefined) => [
@@ -72,11 +75,14 @@ const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: Ch
 
 /** Waits until all are back, counted from `since`, for at most a minute and a half. */
 export const untilBack = Effect.fnUntraced(function* (parts: LoadParts, since: number) {
+  const [from, waitedBefore] = [yield* Clock.currentTimeMillis, yield* processorWait]
   const each = yield* Effect.forEach(parts.instances, (one) => instanceBack(parts, one, since), {
     concurrency: "unbounded"
   })
   const times = each.map(({ millis }) => millis)
+  const passed = Math.max(1, (yield* Clock.currentTimeMillis) - from)
   const recovery: Recovery = {
+    starved: ((yield* processorWait) - waitedBefore) / passed,
     millis: times.includes(undefined) ? undefined : Math.max(...times.map((millis) => millis ?? 0)),
     missing: each.flatMap(({ missing }) => missing ?? [])
   }

@@ -19,6 +19,7 @@ import { syncDeadAfter, syncWithin } from "./chaosSettings.ts"
 import { type Checked, checked, merged, type PromiseName } from "./Checked.ts"
 import { answersAudited, copiesAgree, copiesInTime, settledForward, writesWentForward } from "./copyPromises.ts"
 import { documentPromises } from "./documentPromises.ts"
+import { processorWait } from "./processorWait.ts"
 import { healthPromises, type Severed } from "./healthPromises.ts"
 import { backWithin, untilBack } from "./recovery.ts"
 import { requestPromises } from "./requestPromises.ts"
@@ -67,6 +68,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   yield* addHilltopSources(network)
   yield* registerUnits(parts)
   const startedAt = yield* Clock.currentTimeMillis
+  const waitedBefore = yield* processorWait
   yield* untilBack(parts, startedAt)
   const load = yield* makeLoad(parts)
   const loading = yield* Effect.forkScoped(load.run)
@@ -142,6 +144,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   const calmFrom = Math.max(lastFaultAt + backWithin, yield* Clock.currentTimeMillis)
   if (options.episodes === undefined) yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
   const calmUntil = yield* Clock.currentTimeMillis
+  const starved = (yield* processorWait) - waitedBefore
   yield* Fiber.interrupt(loading)
   yield* tell("the load has ended; what was kept is compared with the sources")
   const told = yield* Effect.timeoutOption(load.told, "30 seconds")
@@ -208,7 +211,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     figures: [
       `${ordered} changes at the adapter, ${followed} events accepted; copies and adapter agreed ${seconds(agreed.millis)} s after the load`,
       `${documents.settled} runs with news, ${documents.documents} documents, ${documents.messages} messages, ${documents.observations} observations; all asked once more and read in ${seconds(documents.millis)} s`,
-      `the machine stood still for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s`,
+      `the machine stood still for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s; this process waited for a processor for ${seconds(starved)} s`,
       `instances ended in ${endings.map((millis) => `${seconds(millis)} s`).join(", ")}, the second without its database`
     ],
     broken: brokenSentences(checks),

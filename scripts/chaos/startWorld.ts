@@ -17,6 +17,7 @@ import { points } from "./ChaosLoad.ts"
 import { openNetwork } from "./ChaosNetwork.ts"
 import type { Episode } from "./chaosPlan.ts"
 import type { ChaosPostgres } from "./ChaosPostgres.ts"
+import { rolesOf } from "./chaosRoles.ts"
 import { chaosSettings } from "./chaosSettings.ts"
 import { ChaosTopics } from "./ChaosTopics.ts"
 import { usualAdapter } from "./sourceFaults.ts"
@@ -29,15 +30,13 @@ export interface ChaosOptions {
   readonly postgres?: ChaosPostgres | undefined
   /** None: the topics are in the database. */
   readonly kafka?: ChaosKafka | undefined
-  /** 2 unless said; at most 4. */
+  /** 2 unless said; at most `mostInstances`. */
   readonly instances?: number | undefined
   readonly seed: SeedKey
   /** How long faults go on; what comes after takes a minute or two more. */
   readonly faultsFor: Duration.Input
   /** Sites of each of the two simulated councils; 5 unless said, some 60 requests of the Hilltop queue each. */
   readonly sites?: number
-  /** How long a Hilltop server takes for an answer, in milliseconds; no time unless said. */
-  readonly serverMillis?: number
   /** All unless said. */
   readonly kinds?: ReadonlyArray<string> | undefined
   /** Instead of those of the seed, and of the last one and the quiet; to show that one promise is watched. */
@@ -50,34 +49,13 @@ export interface ChaosOptions {
   readonly tell: (line: string) => Effect.Effect<void>
 }
 
-/** What each instance does, by how many there are. The first one answers. */
-const rolesOf: Readonly<Record<number, ReadonlyArray<ReadonlyArray<string>>>> = {
-  1: [["api", "sync", "crawl", "stream"]],
-  2: [
-    ["api", "sync", "crawl", "stream"],
-    ["api", "sync", "crawl", "stream"]
-  ],
-  3: [
-    ["api", "sync", "crawl"],
-    ["api", "sync", "stream"],
-    ["crawl", "stream"]
-  ],
-  4: [
-    ["api", "sync"],
-    ["api", "crawl"],
-    ["sync", "stream"],
-    ["crawl", "stream"]
-  ]
-}
-export const mostInstances = 4
 const councils = 2
 /** Slow enough that no simulated time comes before ours, fast enough that series grow. */
-const hilltopOptions = ({ seed, serverMillis, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
+const hilltopOptions = ({ seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
   seed,
   councils,
   sites,
   historyDays: 65,
-  ...(serverMillis === undefined ? {} : { faults: [{ fault: "delay", milliseconds: serverMillis } as const] }),
   // Twelve hours ago, and NZST is twelve ahead.
   start: new Date(now).toISOString().slice(0, 19),
   speed: Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
@@ -134,7 +112,7 @@ export const startWorld = Effect.fnUntraced(function* (options: ChaosOptions) {
       }),
       break: options.break
     })
-  const instances = yield* Effect.forEach(rolesOf[count] ?? [], start, { concurrency: "unbounded" })
+  const instances = yield* Effect.forEach(rolesOf(count), start, { concurrency: "unbounded" })
   const { postgres } = options
   const world: ChaosWorld = { network, instances, brokers: kafka?.nodes ?? [], postgres, adapter, hilltop, sql }
   return world

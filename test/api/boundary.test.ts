@@ -327,6 +327,34 @@ it.layer(layer, { excludeTestServices: true })("the entrance", (it) => {
     })
   )
 
+  it.effect("lets in without a key to what anybody may ask, and to nothing else of that document", () =>
+    Effect.gen(function* () {
+      const { paths } = (yield* ask("/openapi.json")).json as {
+        readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+      }
+      const forAnybody: Array<string> = []
+      let closed = 0
+      for (const [template, methods] of Object.entries(paths)) {
+        const path = template.replaceAll(/\{[^}]+\}/g, "1")
+        for (const name of Object.keys(methods)) {
+          const method = name.toUpperCase()
+          if ((yield* ask(path, { method })).status !== 401) {
+            forAnybody.push(template)
+            continue
+          }
+          closed++
+          for (const scope of ["lookup", "event"] as const) {
+            // What a key opens is told to whoever has it.
+            if (template.endsWith(`/${scope}`) || template === "/api_key") continue
+            assert.strictEqual((yield* ask(path, { method, key: keyOf(scope) })).status, 403, `${method} ${template}`)
+          }
+        }
+      }
+      assert.sameMembers(forAnybody, ["/health/live", "/health/ready", "/health/progress"])
+      assert.isAbove(closed, 20)
+    })
+  )
+
   it.effect("has a page of it that loads nothing from elsewhere", () =>
     Effect.gen(function* () {
       const answered = yield* ask("/docs")

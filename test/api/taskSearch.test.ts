@@ -3,6 +3,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import * as fc from "fast-check"
 import { SqlClient } from "effect/sql"
 import { FoundTask, WholeTask } from "../../src/api/TaskSearch.ts"
 import { PageOf } from "../../src/api/paging.ts"
@@ -129,6 +130,61 @@ it.layer(layer, { excludeTestServices: true })("tasks", (it) => {
       ]) {
         assert.strictEqual((yield* ask(`/hilltop/task?${query}`)).status, 400, query)
       }
+    })
+  )
+
+  it.effect("take a cursor that was made by hand, or refuse it, whatever is in it", () =>
+    Effect.gen(function* () {
+      yield* seeded
+      const number = fc.oneof(
+        fc.integer({ min: -1, max: 100 }),
+        fc.constantFrom<unknown>(
+          2 ** 31,
+          -(2 ** 31) - 1,
+          2 ** 53 - 1,
+          2 ** 53,
+          1e20,
+          -1e300,
+          1e308,
+          0.5,
+          null,
+          "1",
+          "infinity"
+        )
+      )
+      const text = fc.oneof(
+        fc.constantFrom<unknown>("", "Tūī Stream 1", "Rainfall", "\0", "a\0b", "\ud800", "x".repeat(2_000), 1, null),
+        fc.string({ unit: "binary", maxLength: 20 })
+      )
+      const place = fc.oneof(
+        fc.record({ id: number }),
+        fc.record({ source: number, id: number }),
+        fc.record({ due: number, id: number }),
+        fc.record({ source: number, site: text, measurement: text, id: number }),
+        fc.jsonValue({ maxDepth: 2 })
+      )
+      const cursor = fc.oneof(
+        { weight: 9, arbitrary: place.map((json) => Buffer.from(JSON.stringify(json)).toString("base64url")) },
+        fc.string({ maxLength: 50 })
+      )
+      const filters = fc.constantFrom(
+        "",
+        "name=rain&",
+        "status=due&",
+        "status=failing&",
+        "status=claimed&",
+        "type=SITES_LIST&",
+        "name=rain&status=due&"
+      )
+      const seen = new Set<number>()
+      for (const [filter, given] of fc.sample(fc.tuple(filters, cursor), { numRuns: 600, seed: 1 })) {
+        const { status, text } = yield* ask(
+          `/hilltop/task?${filter}limit=3&cursor=${encodeURIComponent(given.toWellFormed())}`
+        )
+        assert.include([200, 400], status, `${filter} ${Buffer.from(given, "base64url").toString()} ${text}`)
+        seen.add(status)
+      }
+      assert.sameMembers([...seen], [200, 400])
     })
   )
 

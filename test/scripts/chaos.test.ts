@@ -7,7 +7,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { faultNames } from "../../scripts/chaos/allFaults.ts"
+import { faultNamed, faultNames } from "../../scripts/chaos/allFaults.ts"
 import { type BreakName, breakNamed, breakNames, filesOf } from "../../scripts/chaos/breaks.ts"
 import type { Asked } from "../../scripts/chaos/ChaosLedger.ts"
 import { chaosPlan, type Episode, possible } from "../../scripts/chaos/chaosPlan.ts"
@@ -15,6 +15,7 @@ import { type PastFault, recoveryPromises } from "../../scripts/chaos/chaosRepor
 import type { PromiseName } from "../../scripts/chaos/Checked.ts"
 import { healthPromises } from "../../scripts/chaos/healthPromises.ts"
 import { requestPromises } from "../../scripts/chaos/requestPromises.ts"
+import { sharedRoles } from "../../scripts/chaos/chaosRoles.ts"
 import { runChaos } from "../../scripts/chaos/runChaos.ts"
 import { timelinePicture } from "../../scripts/chaos/timelinePicture.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -23,23 +24,17 @@ const timeout = 300_000
 
 /** What meets the broken promise, and which it is. */
 const exposed: Readonly<
-  Record<
-    BreakName,
-    { readonly episode: Omit<Episode, "quiet">; readonly promise: PromiseName; readonly millis?: number }
-  >
+  Record<BreakName, { readonly episode: Omit<Episode, "quiet">; readonly promise: PromiseName }>
 > = {
-  // A run that stood still for longer than its lease ends after another one of the same task. It has to be on its way for that.
-  fencing: { episode: { kind: "overtaken", target: "instance 1", millis: 0 }, promise: "newer", millis: 1_500 },
+  // A run that stood still for longer than its lease ends after another one of the same task.
+  fencing: { episode: { kind: "overtaken", target: "instance 1", millis: 0 }, promise: "newer" },
   publishing: { episode: { kind: "kill", target: "instances", millis: 100 }, promise: "kept" },
   version: { episode: { kind: "adapter-slow", target: "the adapter", millis: 12_000 }, promise: "newer" }
 }
 /** Those that do not hang on how fast the machine is. */
 const ofData: ReadonlySet<PromiseName> = new Set(["kept", "newer", "budget", "secret"])
 
-/** Those that a run finds out whatever else the machine has to do. */
-const sure = breakNames.filter((name) => name !== "fencing")
-
-for (const broken of sure) {
+for (const broken of breakNames) {
   it.layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices: true, timeout })(
     `a service that breaks its promise (${broken})`,
     (it) => {
@@ -55,7 +50,6 @@ for (const broken of sure) {
               seed: "broken",
               faultsFor: "1 minute",
               sites: 2,
-              serverMillis: exposed[broken].millis ?? 0,
               episodes: [{ ...exposed[broken].episode, quiet: undefined }],
               break: broken,
               directory,
@@ -115,6 +109,19 @@ it("plans only what is possible: without a server, a disk or brokers of its own 
   for (const kind of ["postgres-killed", "disk-full", "broker-killed"]) assert.notInclude(given, kind)
   assert.include(given, "stranger")
   assert.notInclude(possible({ shape: { ...shape, postgres: "own" } }), "disk-full")
+})
+
+it("lets an instance be overtaken wherever another one has the same work to do", () => {
+  const targets = (instances: number) => faultNamed("overtaken").targets({ ...shape, instances })
+  assert.deepStrictEqual(targets(1), [])
+  assert.deepStrictEqual(
+    [2, 3, 4].map((instances) => targets(instances).length),
+    [2, 3, 4]
+  )
+  assert.deepStrictEqual(
+    [1, 2, 3].map((number) => sharedRoles(number, 3)),
+    [["crawl", "sync"], ["sync"], ["crawl"]]
+  )
 })
 
 const asked = (one: Partial<Asked>): Asked => ({

@@ -85,7 +85,7 @@ const byClock = (state: SeriesState, clock: SeriesClock, price: number, company:
   // A look within the window found nothing: another one, or together with later deliveries.
   const within = waited > window.from
   if (within && one.first !== undefined)
-    return { due: Math.max(state.at + shortestWait, expected + one.first), why: "in step" }
+    return { due: clamp(expected + one.first, state.at + shortestWait, state.at + longestWait), why: "in step" }
   const all = price * (1 + company.followers)
   const mean = meanLag(clock)
   let least = one.first === undefined ? Infinity : one.cost + price * company.followers

@@ -40,8 +40,12 @@ const firstState = ({ at, newest, step }: Glance): SeriesState => ({
   clock: undefined
 })
 
+/** In seconds. What was kept of a look that has not been yet, by so much, was written by nobody who knew: it would be asked after then. */
+const furthestAhead = 86_400
+
 export const afterGlance = (before: SeriesState | undefined, glance: Glance): SeriesState => {
-  if (before === undefined || glance.at <= before.at) return before ?? firstState(glance)
+  if (before === undefined || before.at > glance.at + furthestAhead) return firstState(glance)
+  if (glance.at <= before.at) return before
   const newest = glance.newest ?? before.newest
   const step = Math.max(leastStep, glance.step ?? before.step)
   const gap = newest === undefined || before.newest === undefined ? 0 : newest - before.newest
