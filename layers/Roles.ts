@@ -94,21 +94,24 @@ export const SyncRole = Layer.unwrap(
   })
 )
 
-/** Watches the sources and crawls their servers. */
-export const CrawlRole = Layer.unwrap(
+/** Crawls the servers of the sources. */
+export const Crawl = Layer.unwrap(
   Effect.gen(function* () {
     const options = {
       concurrency: yield* Settings.CRAWL_CONCURRENCY.config,
       rawTopic: yield* Settings.HILLTOP_RAW_TOPIC.config
     }
-    return Layer.mergeAll(
-      SourceWatch({ interval: yield* Settings.CRAWL_SOURCES_INTERVAL.config }),
-      Crawler.layerLoops(options)
-    ).pipe(Layer.provideMerge(Crawler.layer(options)))
+    return Crawler.layerLoops(options).pipe(Layer.provideMerge(Crawler.layer(options)))
   })
 )
 
-/** What an instance that both crawls and maps need not parse again. */
+/** Watches the sources, and crawls; further processes of an instance only crawl. */
+export const CrawlRole = Layer.merge(
+  Layer.unwrap(Effect.map(Settings.CRAWL_SOURCES_INTERVAL.config, (interval) => SourceWatch({ interval }))),
+  Crawl
+)
+
+/** What a process that both crawls and maps need not parse again. */
 export const ParsedInPassing = inRole("crawl", inRole("stream", KeptParsedDocuments))
 
 /** Maps raw documents to observations, and stores them. */
