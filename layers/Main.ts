@@ -33,7 +33,7 @@ import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
 import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
 import { ReportToFirst } from "./processes/ReportToFirst.ts"
-import { Crawl, CrawlRole, inRole, LettingGo, NodeApi, ParsedInPassing, StreamRole, SyncRole } from "./Roles.ts"
+import { CrawlRole, FurtherCrawl, inRole, LettingGo, NodeApi, ParsedInPassing, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
 import { UndiciHilltopClient } from "./hilltop/UndiciHilltopClient.ts"
@@ -96,7 +96,7 @@ export const Main = service(NodeApi)
 export const FurtherProcess = Layer.mergeAll(
   ReportToFirst,
   ProcessMetrics,
-  inRole("crawl", Crawl),
+  inRole("crawl", FurtherCrawl),
   inRole("stream", StreamRole)
 ).pipe(
   Layer.provideMerge(
