@@ -3,9 +3,9 @@
  * asked. Without the first one it has no business: `firstIsGone` says when it has gone, however it did.
  */
 import { Clock, Effect, Exit, HashMap, Layer, Metric, Queue, Ref } from "effect"
-import { performance } from "node:perf_hooks"
 import { isStuck, Loops } from "../../src/running/Loop.ts"
 import { lookAround } from "../../src/running/Observed.ts"
+import { makeProcessLoad } from "./processLoad.ts"
 import { type FromFurther, isFromFirst, reportEvery, sendable } from "./processMessages.ts"
 
 /** If the first process is gone, that is noticed elsewhere. */
@@ -35,12 +35,9 @@ export const ReportToFirst = Layer.effectDiscard(
       yield* lookAround
       yield* send({ _tag: "Measured", metrics: sendable(yield* Metric.snapshot) })
     })
-    let before = performance.eventLoopUtilization()
+    const load = makeProcessLoad()
     const report = Effect.gen(function* () {
-      const now = performance.eventLoopUtilization()
-      const { utilization } = performance.eventLoopUtilization(now, before)
-      before = now
-      yield* send({ _tag: "Report", busy: utilization, stuck: yield* stuckByName })
+      yield* send({ _tag: "Report", load: load(), stuck: yield* stuckByName })
       yield* Effect.sleep(reportEvery)
     })
     // Whichever of the two hung or failed, the first process would miss the reports.

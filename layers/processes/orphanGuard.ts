@@ -26,7 +26,12 @@ done
 for process in $living; do kill -s KILL "$process"; done
 `
 
-/** For as long as the scope of the guard is open; `guard` holds a process for as long as its own scope is. */
+export interface OrphanGuard {
+  readonly hold: (pid: number) => Effect.Effect<void>
+  readonly letGo: (pid: number) => Effect.Effect<void>
+}
+
+/** For as long as the scope is open; whom it holds then is let go. */
 export const orphanGuard = Effect.gen(function* () {
   const living = new Set<number>()
   const shell = yield* Effect.acquireRelease(
@@ -42,19 +47,15 @@ export const orphanGuard = Effect.gen(function* () {
       started.stdin.on("error", () => {})
       return started
     }),
-    (started) => Effect.sync(() => started.stdin.end())
+    (started) => Effect.sync(() => started.stdin.end("\n"))
   )
-  const tell = Effect.sync(() => void shell.stdin.write(`${[...living].join(" ")}\n`))
-  return (pid: number) =>
-    Effect.acquireRelease(
-      Effect.andThen(
-        Effect.sync(() => living.add(pid)),
-        tell
-      ),
-      () =>
-        Effect.andThen(
-          Effect.sync(() => living.delete(pid)),
-          tell
-        )
-    )
+  const after = (change: () => void) =>
+    Effect.sync(() => {
+      change()
+      shell.stdin.write(`${[...living].join(" ")}\n`)
+    })
+  return {
+    hold: (pid) => after(() => living.add(pid)),
+    letGo: (pid) => after(() => living.delete(pid))
+  } satisfies OrphanGuard
 })

@@ -43,8 +43,8 @@ export const sendable = (metrics: ReadonlyArray<Metric.Metric.Snapshot>): Readon
 
 export const FromFurther = Schema.Union([
   Schema.TaggedStruct("Report", {
-    /** Share of the time since the last report in which its thread was busy. */
-    busy: Schema.Finite,
+    /** Since the last report. */
+    load: Schema.Struct({ loop: Schema.Finite, processor: Schema.Finite }),
     /** Whether each of its loops is stuck. */
     stuck: Schema.Record(Schema.String, Schema.Boolean)
   }),

@@ -1,9 +1,9 @@
 /**
- * When an instance starts another process, and when it ends one: by how busy each of them is, the share of time in which its one
- * thread had work.
+ * When an instance starts another process, and when it ends one: by how busy each of them is.
  *
- * Another one helps when every one that there is has all it can do. What starts quickly ends slowly: a process that is gone has to
- * warm up again, and consumer groups of Kafka stand still for seconds whenever a member comes or goes.
+ * Another one helps when every one that there is has all it can do, and gets a processor to do it: on a machine that is full, one
+ * more would only make the others wait. What starts quickly ends slowly: a process that is gone has to warm up again, and
+ * consumer groups of Kafka stand still for seconds whenever a member comes or goes.
  */
 
 /** Looks are this far apart, in milliseconds. */
@@ -17,6 +17,14 @@ const halfBusy = 0.5
 /** In a row: 5 minutes. */
 const idleLooks = 150
 
+/** How busy one process is. */
+export interface ProcessLoad {
+  /** Share of the time in which its event loop had something to do, whether it got a processor for it or not. */
+  readonly loop: number
+  /** Processors that it had, on the average; more than one where its threads pack and collect garbage beside each other. */
+  readonly processor: number
+}
+
 /** For how many looks in a row all were busy, or one too many was there. */
 export interface ProcessDemand {
   readonly busy: number
@@ -26,12 +34,12 @@ export interface ProcessDemand {
 export const noDemand: ProcessDemand = { busy: 0, idle: 0 }
 
 /** How it is after a look at all processes; while one of them is only starting, nothing can be said. */
-export const demandAfter = (before: ProcessDemand, shares: ReadonlyArray<number | undefined>): ProcessDemand => {
-  const known = shares.filter((share) => share !== undefined)
-  if (known.length < shares.length) return noDemand
-  const sum = known.reduce((all, share) => all + share, 0)
+export const demandAfter = (before: ProcessDemand, loads: ReadonlyArray<ProcessLoad | undefined>): ProcessDemand => {
+  const known = loads.filter((load) => load !== undefined)
+  if (known.length < loads.length) return noDemand
+  const sum = known.reduce((all, { loop }) => all + loop, 0)
   return {
-    busy: known.every((share) => share >= fullyBusy) ? before.busy + 1 : 0,
+    busy: known.every(({ loop, processor }) => Math.min(loop, processor) >= fullyBusy) ? before.busy + 1 : 0,
     idle: sum < halfBusy * (known.length - 1) ? before.idle + 1 : 0
   }
 }
