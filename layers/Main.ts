@@ -32,7 +32,8 @@ import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
 import { PgTrialBudget } from "./crawl/PgTrialBudget.ts"
-import { CrawlRole, inRole, LettingGo, NodeApi, ParsedInPassing, StreamRole, SyncRole } from "./Roles.ts"
+import { ReportToFirst } from "./processes/ReportToFirst.ts"
+import { CrawlRole, FurtherCrawl, inRole, LettingGo, NodeApi, ParsedInPassing, StreamRole, SyncRole } from "./Roles.ts"
 import { SaxesXmlScanner } from "./hilltop/SaxesXmlScanner.ts"
 import { ChosenTopics } from "./topics/ChosenTopics.ts"
 import { UndiciHilltopClient } from "./hilltop/UndiciHilltopClient.ts"
@@ -68,10 +69,14 @@ export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, Saxe
 /** What is found out by looking, whenever metrics are read. */
 const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
 
-/** The service, given how it answers over HTTP; what that offers is offered on. */
-export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
+/** The service, given how it answers over HTTP, and its further processes; what the first offers is offered on. */
+export const service = <A, E, R, E2 = never, R2 = never>(
+  api: Layer.Layer<A, E, R>,
+  furtherProcesses: Layer.Layer<never, E2, R2> = Layer.empty
+) =>
   Layer.mergeAll(
     api,
+    furtherProcesses,
     Measured,
     inRole("sync", SyncRole),
     inRole("crawl", CrawlRole),
@@ -84,5 +89,27 @@ export const service = <A, E, R>(api: Layer.Layer<A, E, R>) =>
     Layer.provideMerge(Layer.mergeAll(Loops.layer, AdapterWatch.layer, ParsedInPassing))
   )
 
-/** The service on Node. */
+/** The service on Node, in one process. */
 export const Main = service(NodeApi)
+
+/** What a further process of an instance does: it crawls and maps as the first one, and reports to it. */
+export const FurtherProcess = Layer.mergeAll(
+  ReportToFirst,
+  ProcessMetrics,
+  inRole("crawl", FurtherCrawl),
+  inRole("stream", StreamRole)
+).pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(
+      PgHilltopQueue,
+      PgHilltopSources,
+      PgObservationStore,
+      PgServerBudget,
+      ChosenTopics,
+      UndiciHilltopClient,
+      SaxesXmlScanner
+    )
+  ),
+  Layer.provideMerge(Database),
+  Layer.provideMerge(Layer.merge(Loops.layer, ParsedInPassing))
+)

@@ -11,7 +11,7 @@ import { Lookup } from "../src/lookup/Lookup.ts"
 import { Progress } from "../src/api/Progress.ts"
 import { Routes, WatchRoutes } from "../src/api/Routes.ts"
 import { SharedRefresh } from "../src/lookup/SharedRefresh.ts"
-import { Crawler } from "../src/crawl/Crawler.ts"
+import { Crawler, type CrawlOptions } from "../src/crawl/Crawler.ts"
 import { SourceWatch } from "../src/crawl/SourceWatch.ts"
 import { SyncScheduler } from "../src/sync/SyncScheduler.ts"
 import { RetentionRounds } from "../src/running/retentionRounds.ts"
@@ -96,21 +96,28 @@ export const SyncRole = Layer.unwrap(
   })
 )
 
+const crawlAs = (options: Pick<CrawlOptions, "tellsOfServers">) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const all = {
+        ...options,
+        concurrency: yield* Settings.CRAWL_CONCURRENCY.config,
+        rawTopic: yield* Settings.HILLTOP_RAW_TOPIC.config
+      }
+      return Crawler.layerLoops(all).pipe(Layer.provideMerge(Crawler.layer(all)))
+    })
+  )
+
 /** Watches the sources and crawls their servers. */
-export const CrawlRole = Layer.unwrap(
-  Effect.gen(function* () {
-    const options = {
-      concurrency: yield* Settings.CRAWL_CONCURRENCY.config,
-      rawTopic: yield* Settings.HILLTOP_RAW_TOPIC.config
-    }
-    return Layer.mergeAll(
-      SourceWatch({ interval: yield* Settings.CRAWL_SOURCES_INTERVAL.config }),
-      Crawler.layerLoops(options)
-    ).pipe(Layer.provideMerge(Crawler.layer(options)))
-  })
+export const CrawlRole = Layer.merge(
+  Layer.unwrap(Effect.map(Settings.CRAWL_SOURCES_INTERVAL.config, (interval) => SourceWatch({ interval }))),
+  crawlAs({ tellsOfServers: true })
 )
 
-/** What an instance that both crawls and maps need not parse again. */
+/** Crawls with an instance's first process, which does all the rest. */
+export const FurtherCrawl = crawlAs({ tellsOfServers: false })
+
+/** What a process that both crawls and maps need not parse again. */
 export const ParsedInPassing = inRole("crawl", inRole("stream", KeptParsedDocuments))
 
 /** Maps raw documents to observations, and stores them; packs those of years that are over, where that is set. */

@@ -192,7 +192,7 @@ export const Settings = {
       10
     ),
     "10",
-    "connections of one instance, at least 2: one listens, the others work"
+    "connections of one process, at least 2: one listens, the others work"
   ),
   PENSTOCK_DATA: setting(
     withDefault({ config: Config.NonEmptyString("PENSTOCK_DATA"), rule: "must be a directory" }, ".penstock"),
@@ -371,6 +371,11 @@ export const Settings = {
     "`api,sync,crawl,stream`",
     "what this instance does"
   ),
+  PENSTOCK_PROCESSES: setting(
+    orNone(positiveInt("PENSTOCK_PROCESSES")),
+    "by load",
+    "how many processes of this instance crawl and stream: so many from the start; by load, one, and another while all are busy, up to the processors and 4. Each has `DATABASE_POOL` and `CRAWL_CONCURRENCY`. On Node.js"
+  ),
   SYNC_INTERVAL: setting(duration("SYNC_INTERVAL", "5 minutes"), "`5 minutes`", "time between two background batches"),
   SYNC_WITHIN: setting(
     duration("SYNC_WITHIN", "24 hours"),
@@ -401,7 +406,7 @@ export const Settings = {
   CRAWL_CONCURRENCY: setting(
     withDefault(positiveInt("CRAWL_CONCURRENCY"), 32),
     "32",
-    "fetches in flight in one instance"
+    "fetches in flight in one process"
   ),
   CRAWL_SERVER_RATE: setting(
     withDefault(positive("CRAWL_SERVER_RATE"), 20),

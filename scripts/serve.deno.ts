@@ -1,5 +1,5 @@
 /**
- * The service on Deno (`deno task start`): the same layers, with `Deno.serve` in front of the fetch handler.
+ * The service on Deno (`deno task start`): the same layers, with `Deno.serve` in front of the fetch handler, in one process.
  *
  * Deno's own types are declared here as far as they are used, so that the file passes both type checkers.
  */
@@ -42,7 +42,15 @@ const denoServer = (routes: typeof Routes) =>
 
 const denoApi = roleOr("api", denoServer(Routes), denoServer(WatchRoutes)).pipe(Layer.provide(ApiPrograms))
 
+/** Further processes are Node.js's. */
+const sayOneProcess = Effect.flatMap(Settings.PENSTOCK_PROCESSES.config, (processes = 1) =>
+  processes === 1
+    ? Effect.void
+    : Console.error("On Deno an instance is one process (PENSTOCK_PROCESSES): start several instances instead.")
+)
+
 checkSettings.pipe(
+  Effect.andThen(sayOneProcess),
   Effect.andThen(Layer.launch(Layer.provide(service(denoApi), Telemetry))),
   Effect.provideServiceEffect(Clock.Clock, Effect.map(Clock.Clock, steadyClock)),
   Effect.tapCause((cause) =>

@@ -31,6 +31,7 @@ const technology: Readonly<Record<string, ReadonlyArray<string>>> = {
   settings: [],
   "layers/embedded": [...forAll],
   "layers/postgres": [...forAll, "layers/embedded", "migrations"],
+  "layers/processes": [...forAll, "layers/embedded", "layers/postgres"],
   "layers/http": [...forAll],
   "layers/otlp": [...forAll],
   "layers/telemetry": [...forAll],

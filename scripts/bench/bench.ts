@@ -13,6 +13,7 @@ import { version } from "../../layers/version.ts"
 import { benchAnswers } from "./benchAnswers.ts"
 import { benchArchive } from "./benchArchive.ts"
 import { benchClaim } from "./benchClaim.ts"
+import { benchCores } from "./benchCores.ts"
 import { benchCost } from "./benchCost.ts"
 import { benchCrawl } from "./benchCrawl.ts"
 import { benchDisk } from "./benchDisk.ts"
@@ -47,6 +48,7 @@ const groupsWith = (size: FreshnessSize): Readonly<Record<string, BenchGroup>> =
   tasks: benchTasks,
   queue: benchQueue,
   crawl: benchCrawl,
+  cores: benchCores,
   cost: benchCost,
   disk: benchDisk,
   events: benchEvents,

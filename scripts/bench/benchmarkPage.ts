@@ -19,6 +19,11 @@ const groups: Readonly<Record<string, readonly [title: string, what: string]>> =
       " time of the whole process, user and system. The parts are measured alone, each in a run of its own; what they do not" +
       " add up to is claims, settlements, polling and waiting."
   ],
+  cores: [
+    "Several processes",
+    "Documents of some 4,000 rows that an instance brings from the socket to both topics, and on to stored rows, topics in PostgreSQL." +
+      " PostgreSQL and the server of the documents run on the same processors."
+  ],
   crawl: [
     "Crawl, up to the raw topic",
     "Tasks of a council, beside the same addresses asked for by a client that throws the answers away."

@@ -43,6 +43,8 @@ export const chaosSettings = (options: {
   SYNC_DEAD_AFTER: `${Duration.toSeconds(syncDeadAfter)} seconds`,
   LOOKUP_MAX_AGE: "10 seconds",
   CRAWL_ALLOW_PRIVATE: "true",
+  // What happens to an instance happens to its one process: on a machine as busy as this, others would come and go.
+  PENSTOCK_PROCESSES: "1",
   // A fetch that hangs keeps its place at its server until then; documents here take milliseconds.
   CRAWL_TIMEOUT: "10 seconds",
   LOG_LEVEL: "info"

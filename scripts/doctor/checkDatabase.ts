@@ -14,8 +14,9 @@ import { makeConnections } from "../../layers/postgres/PgConnections.ts"
 import { addressOf, PgSocket, placeOf } from "../../layers/postgres/PgSocket.ts"
 import { rowsAs } from "../../layers/postgres/statementArrays.ts"
 import { patience } from "../../layers/postgres/sessionSettings.ts"
+import { processesWanted } from "../../layers/processes/processesWanted.ts"
 import { Settings } from "../../layers/Settings.ts"
-import { clockFinding, failed, type Finding, ok } from "./Finding.ts"
+import { clockFinding, failed, type Finding, ok, warning } from "./Finding.ts"
 
 const Facts = Schema.Struct({
   number: Schema.String,
@@ -97,19 +98,35 @@ const tablesOf = Effect.fnUntraced(function* (url: Redacted.Redacted, found: Fac
   return [rightsOf(url, found), ok("database tables", what)]
 })
 
-const connectionsOf = (facts: Facts, pool: number): Finding => {
+interface Processes {
+  readonly least: number
+  readonly most: number
+}
+
+/** What an instance takes: `DATABASE_POOL` for each of its processes. */
+const takenBy = (pool: number, processes: number) =>
+  processes === 1 ? `${pool} (DATABASE_POOL)` : `${pool * processes} (DATABASE_POOL times ${processes} processes)`
+
+const connectionsOf = (facts: Facts, pool: number, { least, most }: Processes): Finding => {
   const room = Math.max(0, facts.room)
-  if (room < pool) {
+  if (room < pool * least) {
     return failed(
       "database connections",
-      `room for ${room} connections of Penstock, and an instance takes ${pool} (DATABASE_POOL)`,
-      "raise max_connections (or the limit of the role or database), lower DATABASE_POOL, or end other clients"
+      `room for ${room} connections of Penstock, and an instance takes ${takenBy(pool, least)}`,
+      `raise max_connections (or the limit of the role or database), lower DATABASE_POOL${least === 1 ? "" : " or PENSTOCK_PROCESSES"}, or end other clients`
     )
   }
-  const instances = Math.floor(room / pool)
+  if (room < pool * most) {
+    return warning(
+      "database connections",
+      `room for ${room} connections of Penstock, and a busy instance takes ${takenBy(pool, most)}`,
+      "raise max_connections (or the limit of the role or database), lower DATABASE_POOL, or set PENSTOCK_PROCESSES"
+    )
+  }
+  const instances = Math.floor(room / (pool * most))
   return ok(
     "database connections",
-    `room for ${room}: ${instances} ${instances === 1 ? "instance" : "instances"} with DATABASE_POOL=${pool}`
+    `room for ${room}: ${instances} ${instances === 1 ? "instance" : "instances"} with DATABASE_POOL=${pool}${most === 1 ? "" : ` and ${most} processes`}`
   )
 }
 
@@ -159,7 +176,7 @@ export const checkDatabase = Effect.gen(function* () {
     return [
       ok("database", `PostgreSQL ${found.version} (${description})`),
       ...(yield* askAsService(url, found)),
-      connectionsOf(found, yield* Settings.DATABASE_POOL.config),
+      connectionsOf(found, yield* Settings.DATABASE_POOL.config, yield* processesWanted),
       clockFinding("database clock", "the database", difference, skew, blur)
     ]
   }).pipe(

@@ -3,9 +3,10 @@
  *
  * What is found out by looking is looked at first, and waited for two seconds at most.
  */
-import { Effect, Metric } from "effect"
+import { Effect } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { lookAround } from "../running/Observed.ts"
+import { allSnapshots } from "../running/OtherSnapshots.ts"
 import { contentTypes, formatFor, metricsText } from "./metricsText.ts"
 
 export const MetricsRoute = HttpRouter.add(
@@ -15,7 +16,7 @@ export const MetricsRoute = HttpRouter.add(
     const { headers } = yield* HttpServerRequest.HttpServerRequest
     const format = formatFor(headers["accept"])
     yield* lookAround
-    return HttpServerResponse.text(metricsText(yield* Metric.snapshot, format), {
+    return HttpServerResponse.text(metricsText(yield* allSnapshots, format), {
       contentType: contentTypes[format],
       headers: { vary: "accept" }
     })

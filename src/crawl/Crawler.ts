@@ -24,9 +24,11 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { giveBackLater, mayBeSettledLater, recorded, tracedClaim, within, workLoops } from "./TaskWorker.ts"
 
 export interface CrawlOptions {
-  /** Fetches in flight in this instance. */
+  /** Fetches in flight in this process. */
   readonly concurrency: number
   readonly rawTopic: string
+  /** Whether log and metrics are told how the servers are, as one process of an instance does; true unless said. */
+  readonly tellsOfServers?: boolean
 }
 
 /** Settlements of one statement. */
@@ -126,10 +128,13 @@ export class Crawler extends Context.Service<
           run: crawler.run,
           noteClaimed,
           noteInFlight,
-          afterTakeOver: Effect.gen(function* () {
-            yield* noteStates(yield* budget.states)
-            yield* crawler.news.look(yield* budget.troubled)
-          })
+          afterTakeOver:
+            options.tellsOfServers === false
+              ? Effect.flatMap(budget.troubled, crawler.news.learn)
+              : Effect.gen(function* () {
+                  yield* noteStates(yield* budget.states)
+                  yield* crawler.news.look(yield* budget.troubled)
+                })
         })
       })
     )

@@ -44,10 +44,17 @@ export const makeServerNews = () => {
       ? Effect.logInfo(`crawl: ${origin} is back, and asked as its limits allow`)
       : Effect.logWarning(`crawl: ${origin} ${why[state]}`)
 
+  const learn = (troubled: ReadonlyArray<ServerTrouble>) =>
+    Effect.sync(() => {
+      states = new Map(troubled.map(({ origin, state }) => [origin, state]))
+    })
+
   return {
+    /** Looks, and says nothing of it: another process of the instance does. */
+    learn,
     /** Says what has changed since the last look; `troubled` are all that are not as they should be. */
     look: Effect.fnUntraced(function* (troubled: ReadonlyArray<ServerTrouble>) {
-      states = new Map(troubled.map(({ origin, state }) => [origin, state]))
+      yield* learn(troubled)
       const now = new Map(
         troubled.flatMap((one) => {
           const state = toldOf(one, told.get(one.origin))

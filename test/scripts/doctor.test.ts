@@ -220,10 +220,11 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       Effect.gen(function* () {
         const few = yield* role("LOGIN CONNECTION LIMIT 5 IN ROLE penstock")
         const none = yield* role("LOGIN CONNECTION LIMIT 0")
-        const [small, smaller, full] = yield* Effect.all(
+        const [small, smaller, two, full] = yield* Effect.all(
           [
             doctor({ DATABASE_URL: few.url }),
-            doctor({ DATABASE_URL: few.url, DATABASE_POOL: "4" }),
+            doctor({ DATABASE_URL: few.url, DATABASE_POOL: "4", PENSTOCK_PROCESSES: "1" }),
+            doctor({ DATABASE_URL: few.url, DATABASE_POOL: "4", PENSTOCK_PROCESSES: "2" }),
             doctor({ DATABASE_URL: none.url })
           ],
           atOnce
@@ -231,6 +232,9 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
         const what = /^room for 5 connections of Penstock, and an instance takes 10 \(DATABASE_POOL\)$/
         assertFault(small, "database connections", what, /max_connections.*DATABASE_POOL/)
         assert.strictEqual(smaller.of.get("database connections")?.found, "room for 5: 1 instance with DATABASE_POOL=4")
+        const ofTwo =
+          /^room for 5 connections of Penstock, and an instance takes 8 \(DATABASE_POOL times 2 processes\)$/
+        assertFault(two, "database connections", ofTwo, /PENSTOCK_PROCESSES/)
         assertFault(full, "database", /has no connection left$/, /DATABASE_POOL/)
       }).pipe(Effect.scoped),
     patience

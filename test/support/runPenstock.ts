@@ -38,6 +38,8 @@ export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Recor
           HTTP_HOST: "127.0.0.1",
           HTTP_PORT: port,
           LOG_FORMAT: "json",
+          // How busy a machine is that runs tests says nothing about what a test is about.
+          PENSTOCK_PROCESSES: "1",
           ...settings
         }
       })
