@@ -10,7 +10,7 @@ import type { Instant } from "../domain/Instant.ts"
 import { describeSeries, span } from "./refresh/describeSeries.ts"
 import { type NextLook, nextLook } from "./refresh/NextLook.ts"
 import { formatMonth, monthWait, parseMonth } from "./refresh/OldMonths.ts"
-import { readList, type Sibling } from "./refresh/SiteLists.ts"
+import { formatList, parseList, readList, type Sibling } from "./refresh/SiteLists.ts"
 import { afterGlance } from "./refresh/SeriesClock.ts"
 import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
 import { afterLessons, ageClass, type Lesson, listsTell, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
@@ -51,7 +51,7 @@ export interface Look {
   readonly followers?: number | undefined
   /** MEASUREMENT_DATA: the period that was asked for. */
   readonly period?: { readonly from: Instant; readonly to: Instant } | undefined
-  /** MEASUREMENTS_LIST: what is kept of the LATEST tasks of the site, and the `To` that the list gives each. */
+  /** MEASUREMENTS_LIST: its wanted series, what is kept of their LATEST tasks, and the `To` that the list gives each. */
   readonly siblings?: ReadonlyArray<Sibling> | undefined
 }
 
@@ -152,8 +152,9 @@ export const decideSeries = (
   }
 }
 
-const decideList = (_kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
-  const { behind, moved, truthful, wait } = readList(look.siblings ?? [], Math.round(look.at / 1000), server)
+const decideList = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
+  const at = Math.round(look.at / 1000)
+  const { behind, came, moved, truthful, wait } = readList(look.siblings ?? [], at, server)
   const decision = onlyDue(
     look.at,
     wait * 1000 * (1 + 0.05 * chance),
@@ -161,8 +162,9 @@ const decideList = (_kept: string | undefined, look: Look, server: ServerKnowled
   )
   return {
     ...decision,
+    kept: formatList(at),
     wake: moved.length > 0 && listsTell(server) ? [{ which: "tasks", ids: moved, at: look.at }] : [],
-    lesson: { at: look.at, list: { truthful, behind } }
+    lesson: { at: look.at, list: { truthful, behind, enteredSince: came ? parseList(kept) : undefined } }
   }
 }
 

@@ -7,6 +7,7 @@ import { Context, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { decide, type Decision, type Look, parseServer, type Wake } from "../../src/crawl/RefreshPolicy.ts"
 import { RefreshRule } from "../../src/crawl/RefreshRule.ts"
+import { qualifiedUrl } from "../../src/hilltop/qualifiedRequest.ts"
 import { crawledWorld, htsUrl } from "./crawledWorld.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
@@ -151,6 +152,19 @@ test(
 )
 
 test(
+  "A list tells the end of a series that only answers by its qualified name",
+  Effect.gen(function* () {
+    const { add, last, run, task } = yield* arranged
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const byName = qualifiedUrl(latest, details)!
+    yield* add("MEASUREMENT_DATA_LATEST", byName, details)
+    yield* run(byName, data(["2026-02-20T10:00:00", 1]))
+    yield* run(list, listOf(series("Rainfall", "2026-01-01", "2026-02-20T11:00:00")))
+    assert.deepStrictEqual(last().siblings, [{ id: task(byName).id, kept: "told", to: nzst("2026-02-20T11:00:00") }])
+  })
+)
+
+test(
   "A list of measurements tells how many ends have moved, and what is kept of the latest data beside the end of each",
   Effect.gen(function* () {
     const { add, last, rule, run, sources, task } = yield* arranged
@@ -165,14 +179,16 @@ test(
       at: now,
       added: 1,
       revised: false,
-      siblings: []
+      // Its series was never asked for, so nothing is known but where it ends.
+      siblings: [{ id: undefined, kept: undefined, to: nzst("2026-02-20T10:00:00") }]
     })
     assert.isUndefined(task(latest).refresh)
     yield* run(latest, data(["2026-02-20T10:00:00", 1]))
     // A new series begins with what is known beside it.
     yield* run(list, listOf(rainfall("2026-02-20T10:00:00"), flow("2026-02-20T09:00:00")))
     const sibling = { id: task(latest).id, kept: "told", to: nzst("2026-02-20T10:00:00") }
-    assert.deepInclude(last(), { added: 1, revised: false, siblings: [sibling] })
+    const unknown = { id: undefined, kept: undefined, to: nzst("2026-02-20T09:00:00") }
+    assert.deepInclude(last(), { added: 1, revised: false, siblings: [sibling, unknown] })
     assert.strictEqual(task(latestFlow).refresh, "beside 1")
     // One leads, and the other is told to wait for it.
     rule.leads.set(task(latestFlow).id, task(latest).id)
