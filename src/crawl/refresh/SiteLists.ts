@@ -22,16 +22,26 @@ const shortestList = 5 * minute
 /** New series and units are noticed within a day. */
 const longestList = 24 * 3600
 
-/**
- * Has no clock, and may be silent for as long as it is: an outage looks like its usual silence, and must be thought of always. What has
- * not delivered since it was first asked is told by the distance of its rows from what is dead.
- */
-const comesUnforeseen = ({ clock, deliveries, during, newest, step }: SeriesState, at: number): boolean =>
-  clock === undefined &&
-  newest !== undefined &&
-  at - newest < (deliveries >= 0.9 ? Math.max(longestSilence, (3 * during) / deliveries) : 3 * step)
 /** From a sample to the result of the next one. */
 const longestSilence = 100 * 86_400
+/** Of what has not delivered since it was first asked, half of what outages hide is noticed in time, for a third of the lists. */
+const halfADay = 12 * 3600
+
+/**
+ * How often a series without a clock is watched, dear as a request may be: an outage of a laboratory looks like its usual silence, and
+ * must be thought of always. Before its first delivery the distance of its rows tells it from what is dead.
+ */
+const watchedEvery = ({ deliveries, during, newest, step }: SeriesState, at: number): number => {
+  if (newest === undefined) return longestList
+  const silence = at - newest
+  return deliveries >= 0.9
+    ? silence < Math.max(longestSilence, (3 * during) / deliveries)
+      ? longestOverdue
+      : longestList
+    : silence < 3 * step
+      ? halfADay
+      : longestList
+}
 /** What comes more seldom is entered by people: seconds. */
 const seldom = 1.5 * 86_400
 
@@ -79,7 +89,7 @@ export const readList = (siblings: ReadonlyArray<Sibling>, at: number, server: S
     // What comes in step with its clock is looked at when it is due.
     if (clock !== undefined && at - clock.anchor - clock.period <= windowEnd(clock.window)) continue
     if (has && id !== undefined) moved.push(id)
-    if (!has && (clock !== undefined || comesUnforeseen(state, at))) longest = Math.min(longest, longestOverdue)
+    if (!has) longest = Math.min(longest, clock === undefined ? watchedEvery(state, at) : longestOverdue)
     if (clock === undefined) {
       const rate = (state.deliveries + 0.5) / state.during
       if (rate * seldom > 1) steady += rate * valuesOf(state)
