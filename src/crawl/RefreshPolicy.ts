@@ -42,6 +42,8 @@ export interface Look {
   readonly added: number
   /** Anything known before has changed or gone. */
   readonly revised: boolean
+  /** LATEST: the time of the first of the oldest rows that has changed. */
+  readonly revisedAt?: Instant | undefined
   /** Of the added rows the oldest, of all rows the newest (but for times well after now), and the usual distance of the newest rows. */
   readonly firstAdded?: Instant | undefined
   readonly newest?: Instant | undefined
@@ -75,10 +77,14 @@ export type Wake =
   | { readonly which: "tasks"; readonly ids: ReadonlyArray<number>; readonly at: Instant }
   /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
   | { readonly which: "sameMonth"; readonly at: Instant }
+  /** The MEASUREMENT_DATA task of the series for the month of a time. */
+  | { readonly which: "month"; readonly of: Instant; readonly at: Instant }
 
 const minute = 60_000
 const day = 86_400_000
 const month = 30.44 * day
+/** What changes sooner may be a server's own doing, all day long. */
+const settled = 7 * day
 
 /** Chance in [-1, 1), the same for the same seed and moment. */
 export const chanceOf = (seed: number, at: number): number => {
@@ -146,8 +152,14 @@ export const decideSeries = (
     state,
     next,
     due: Math.max(look.at + 1000, Math.round(next.due * 1000)),
-    wake:
-      followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at + 1000 * followersLag(server.price) }] : [],
+    wake: [
+      ...(followers > 0 && look.added > 0
+        ? [{ which: "followers" as const, at: look.at + 1000 * followersLag(server.price) }]
+        : []),
+      ...(look.revisedAt !== undefined && look.revisedAt < look.at - settled
+        ? [{ which: "month" as const, of: look.revisedAt, at: look.at }]
+        : [])
+    ],
     lesson: { at: look.at }
   }
 }

@@ -33,7 +33,7 @@ export const lookOfRows = (
   task: ClaimedTask,
   at: Instant,
   rows: SeriesRows,
-  { added, revised }: Change,
+  { added, revised, revisedAt }: Change & { readonly revisedAt?: Instant | undefined },
   until: Instant
 ): Look => {
   const count = countUntil(rows.times, until)
@@ -41,6 +41,7 @@ export const lookOfRows = (
     ...lookOfData(task, at),
     added,
     revised,
+    ...(revisedAt === undefined ? {} : { revisedAt }),
     firstAdded: added > 0 ? rows.times[Math.max(0, rows.count - added)] : undefined,
     newest: count > 0 ? rows.times[count - 1] : undefined,
     step: usualStep(rows.times, count)

@@ -291,6 +291,42 @@ test(
 )
 
 test(
+  "A correction of old values that the latest data show wakes the month that they are of, and one of new values none",
+  Effect.gen(function* () {
+    const { add, last, rule, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA_LATEST", latest, details)
+    yield* add("MEASUREMENT_DATA", january, details)
+    rule.next = { due: now + 25 * day }
+    yield* run(january, noData)
+    const rows: ReadonlyArray<readonly [string, number]> = [
+      ["2026-01-20T10:00:00", 1],
+      ["2026-01-21T10:00:00", 2],
+      ["2026-02-18T10:00:00", 3],
+      ["2026-02-19T10:00:00", 4]
+    ]
+    /** What the policy itself says of the look. */
+    const decided = () => decide(undefined, last(), parseServer(undefined), 1).wake
+    yield* run(latest, data(...rows))
+    yield* run(latest, data(...rows.with(3, ["2026-02-19T10:00:00", 5])))
+    assert.deepInclude(last(), { revised: true, revisedAt: nzst("2026-02-19T10:00:00") })
+    assert.deepStrictEqual(decided(), [])
+    const corrected = data(...rows.with(1, ["2026-01-21T10:00:00", 7]), ["2026-02-20T10:00:00", 6])
+    yield* run(latest, corrected)
+    assert.deepInclude(last(), { revised: true, revisedAt: nzst("2026-01-21T10:00:00") })
+    assert.deepStrictEqual(decided(), [{ which: "month", of: nzst("2026-01-21T10:00:00"), at: now }])
+    rule.next = { due: now + 25 * day, wake: decided() }
+    assert.strictEqual(dueIn(task(january), now), 25 * day)
+    yield* run(latest, data(...rows))
+    assert.strictEqual(dueIn(task(january), now), 0)
+    // A value that has left the window is none that was removed.
+    rule.next = { due: now + 25 * day }
+    yield* TestClock.adjust("2 days")
+    yield* run(latest, data(...rows.slice(1)))
+    assert.isUndefined(last().revisedAt)
+  })
+)
+
+test(
   "What a server has taught is given to the next run, whatever was written into its row",
   Effect.gen(function* () {
     const { add, run, servers, task } = yield* arranged
