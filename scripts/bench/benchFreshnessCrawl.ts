@@ -3,9 +3,9 @@
  * PostgreSQL and the simulated Hilltop server over sockets, through days in minutes, since all three read a time that moves
  * when nothing is due. Delays are from the moment at which the server first shows a value to the request that brings it.
  *
- * Beside each stands the simulation of `freshness` on the same deliveries, over ten seeds: what the service gains must lie
- * where the simulation says. A request takes no time in this world, and steps are of some seconds. `BENCH_DAYS` makes it other than
- * four days.
+ * Beside each stands the simulation of `freshness` on the same deliveries, over twenty seeds, begun as a crawl begins: what the service
+ * gains must lie where the simulation says. A request takes no time in this world. `BENCH_DAYS` makes it other than four days,
+ * `BENCH_SEED` another world.
  */
 import { Config, Console, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
@@ -26,6 +26,7 @@ import { HilltopSimulator, type SimulatedSource } from "../simulators/HilltopSim
 import { settings } from "./BenchPostgres.ts"
 import type { Figure } from "./Figure.ts"
 import { stepRules } from "./freshness/fixedRules.ts"
+import { interval } from "./freshness/Comparison.ts"
 import { policyRule } from "./freshness/policyRule.ts"
 import type { Score } from "./freshness/Score.ts"
 import { simulate, tasksOf } from "./freshness/simulate.ts"
@@ -37,10 +38,9 @@ import type { GroupResult } from "./Report.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
 const measuredFromDay = 0.75
-const seed = 7
 const sites = 5
 const historyDays = 1
-const simulatedSeeds = 10
+const simulatedSeeds = 20
 /** Requests of a series and day: as many as the rules before make here, and a third of that. */
 const wishes = [150, 50]
 const rawTopic = "hilltop_raw"
@@ -49,8 +49,11 @@ const Days = Config.schema(
   Schema.NumberFromString.pipe(Schema.decodeTo(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 60 })))),
   "BENCH_DAYS"
 ).pipe(Config.withDefault(4))
+const WorldSeed = Config.schema(Schema.NumberFromString.pipe(Schema.decodeTo(Schema.Int)), "BENCH_SEED").pipe(
+  Config.withDefault(7)
+)
 /** Steps of time, in milliseconds: what is due within one is asked together. */
-const step = 5_000
+const step = 1_000
 
 /** The rules before the policy, with all their intervals stretched by one factor. */
 const rulesBefore = (stretch: number): Rule => {
@@ -78,32 +81,33 @@ interface Run {
   readonly world: World
 }
 
-const services = Crawler.layer({ concurrency: 16, rawTopic }).pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner)
-  ),
-  Layer.provide(
-    settings({
-      CRAWL_ALLOW_PRIVATE: "true",
-      CRAWL_SERVER_RATE: "20",
-      CRAWL_SERVER_CONCURRENCY: "8",
-      CRAWL_TIMEOUT: "20 seconds"
-    })
-  ),
-  Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
-  Layer.provideMerge(SteppedDatabase),
-  Layer.provideMerge(
-    HilltopSimulator.layer({
-      seed,
-      councils: 1,
-      sites,
-      historyDays,
-      corrections: 0,
-      start: isoText(fromEpochMillis(worldStart)),
-      gzip: "never"
-    })
+const servicesIn = (seed: number) =>
+  Crawler.layer({ concurrency: 16, rawTopic }).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner)
+    ),
+    Layer.provide(
+      settings({
+        CRAWL_ALLOW_PRIVATE: "true",
+        CRAWL_SERVER_RATE: "20",
+        CRAWL_SERVER_CONCURRENCY: "8",
+        CRAWL_TIMEOUT: "20 seconds"
+      })
+    ),
+    Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
+    Layer.provideMerge(SteppedDatabase),
+    Layer.provideMerge(
+      HilltopSimulator.layer({
+        seed,
+        councils: 1,
+        sites,
+        historyDays,
+        corrections: 0,
+        start: isoText(fromEpochMillis(worldStart)),
+        gzip: "never"
+      })
+    )
   )
-)
 
 const crawled = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -149,6 +153,7 @@ const crawlUnder = Effect.fnUntraced(function* (
   requestsADay: number | undefined
 ) {
   const days = yield* Days
+  const seed = yield* WorldSeed
   const program = Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const simulator = yield* HilltopSimulator
@@ -185,7 +190,7 @@ const crawlUnder = Effect.fnUntraced(function* (
     })
     const delivered = deliveredWorld(world, world.councils[0]!, list, { days, measuredFromDay })
     return { score: scoreOfCrawl(delivered, list, requests), world: delivered } satisfies Run as Run
-  }).pipe(Effect.provide(Layer.fresh(services)), Effect.scoped, inSteppedTime(worldStart))
+  }).pipe(Effect.provide(Layer.fresh(servicesIn(seed))), Effect.scoped, inSteppedTime(worldStart))
   return yield* rule === undefined ? program : Effect.provideService(program, RefreshRule, rule)
 })
 
@@ -196,11 +201,17 @@ const simulated = (
   rule: (tasks: ReturnType<typeof tasksOf>, seed: number) => Parameters<typeof simulate>[2]
 ) => {
   const tasks = tasksOf(world)
-  return Array.from({ length: simulatedSeeds }, (_, n) => simulate(tasks, n + 1, rule(tasks, n + 1)))
+  return Array.from({ length: simulatedSeeds }, (_, n) =>
+    simulate(tasks, n + 1, rule(tasks, n + 1), { fromLists: true, step: step / 1000 })
+  )
 }
 
-const range = (numbers: ReadonlyArray<number>) =>
-  `${Math.min(...numbers).toFixed(1)}–${Math.max(...numbers).toFixed(1)}`
+/** In which one more run of the same kind lies 19 times of 20. */
+const range = (numbers: ReadonlyArray<number>) => {
+  const { half, mean } = interval(numbers)
+  const one = half * Math.sqrt(numbers.length + 1)
+  return `${Math.max(0, mean - one).toFixed(1)}–${(mean + one).toFixed(1)}`
+}
 
 /** By class as well: of a few series in batches, chance decides more than any rule. */
 const told = (name: string, { score }: Run, scores: ReadonlyArray<Score>) => {

@@ -3,7 +3,9 @@
  *
  * That order is strict, however long history has been waiting: else a million old months would hold up everything new. But one
  * request in eight is history's, and one in eight is for lists, so that nothing waits for ever. Within a kind the sources
- * of a server take turns, and which of them is first is drawn by lot. In PostgreSQL the claim orders its rows so, by these numbers.
+ * of a server take turns, and which of them is first is drawn by lot. Within a source's turn, data that were never fetched come before
+ * those that are asked again: of the former every value waits, of the latter a few, or none. In PostgreSQL the claim orders its rows so, by
+ * these numbers.
  */
 import type { RequestType } from "../domain/FetchTask.ts"
 
@@ -14,6 +16,9 @@ export const rankOf: Readonly<Record<RequestType, number>> = {
   MEASUREMENTS_LIST: 2,
   MEASUREMENT_DATA: 3
 }
+
+/** Ranks of the kinds of which what was never fetched comes first: data. New lists are few, and wait for their eighth at most. */
+export const firstFetchesFirst: ReadonlyArray<number> = [rankOf.MEASUREMENT_DATA_LATEST, rankOf.MEASUREMENT_DATA]
 
 /** One request in so many is for each of the two kinds that would otherwise wait for ever. */
 export const sharePeriod = 8
@@ -33,7 +38,7 @@ const guaranteedPlace = (requestType: RequestType, n: number, turns: number): nu
 /** A due task among those of its server. */
 export interface Candidate {
   readonly requestType: RequestType
-  /** Its place among the tasks of its source and kind. */
+  /** Its place among the tasks of its source and kind: first what was never fetched, then by due time. */
   readonly turn: number
   /** Drawn by chance; breaks ties between sources. */
   readonly lot: number

@@ -2,7 +2,7 @@
 import { Clock, Duration, Effect, Layer, PubSub, Random, Stream } from "effect"
 import { type ClaimedTask, historyLength, type NewTask, type TaskDetails, type TaskRun } from "../domain/FetchTask.ts"
 import { formatInstant } from "../domain/Instant.ts"
-import { type Candidate, firstOf, mostKept } from "./FetchOrder.ts"
+import { type Candidate, firstFetchesFirst, firstOf, mostKept, rankOf } from "./FetchOrder.ts"
 import { HilltopQueue, type Lease, leaseTime, type QueuedTask } from "./HilltopQueue.ts"
 import { isLostTooOften, lostTooOften } from "./lostTask.ts"
 import type { SourceRow } from "./HilltopSources.ts"
@@ -15,6 +15,10 @@ import { keepable, lessonsOf, readable, type Settlement, takesWake, type Waking 
 const leaseMillis = Duration.toMillis(leaseTime)
 const isDue = (task: MemoryTask, now: number) =>
   task.leaseUntil === undefined && task.setAside === undefined && task.nextFetchAt <= now
+
+/** Never fetched, and not tried in vain. */
+const isFirst = ({ attempts, previousHash, requestType }: MemoryTask) =>
+  firstFetchesFirst.includes(rankOf[requestType]) && previousHash === undefined && attempts === 0
 
 const isPaused = ({ coolDownUntil = 0, openUntil = 0 }: ServerHealth, now: number) =>
   coolDownUntil > now || openUntil > now
@@ -51,7 +55,9 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
         const byLane = Map.groupBy(due, (task) => `${task.sourceId} ${task.requestType}`)
         return yield* Effect.forEach(
           [...byLane.values()].flatMap((lane) =>
-            lane.toSorted((a, b) => a.nextFetchAt - b.nextFetchAt).map((task, turn) => ({ task, turn }))
+            lane
+              .toSorted((a, b) => Number(isFirst(b)) - Number(isFirst(a)) || a.nextFetchAt - b.nextFetchAt)
+              .map((task, turn) => ({ task, turn }))
           ),
           ({ task, turn }) =>
             Effect.map(Random.next, (lot): Candidate & { task: MemoryTask } => ({

@@ -10,7 +10,7 @@ import type { Instant } from "../domain/Instant.ts"
 import { describeSeries, span } from "./refresh/describeSeries.ts"
 import { type NextLook, nextLook } from "./refresh/NextLook.ts"
 import { formatMonth, monthWait, parseMonth } from "./refresh/OldMonths.ts"
-import { readList, type Sibling } from "./refresh/SiteLists.ts"
+import { formatList, parseList, readList, type Sibling } from "./refresh/SiteLists.ts"
 import { afterGlance } from "./refresh/SeriesClock.ts"
 import { formatSeries, parseSeries, type SeriesState } from "./refresh/SeriesState.ts"
 import { afterLessons, ageClass, type Lesson, listsTell, type ServerKnowledge } from "./refresh/ServerKnowledge.ts"
@@ -42,6 +42,8 @@ export interface Look {
   readonly added: number
   /** Anything known before has changed or gone. */
   readonly revised: boolean
+  /** LATEST: the time of the first of the oldest rows that has changed. */
+  readonly revisedAt?: Instant | undefined
   /** Of the added rows the oldest, of all rows the newest (but for times well after now), and the usual distance of the newest rows. */
   readonly firstAdded?: Instant | undefined
   readonly newest?: Instant | undefined
@@ -51,7 +53,7 @@ export interface Look {
   readonly followers?: number | undefined
   /** MEASUREMENT_DATA: the period that was asked for. */
   readonly period?: { readonly from: Instant; readonly to: Instant } | undefined
-  /** MEASUREMENTS_LIST: what is kept of the LATEST tasks of the site, and the `To` that the list gives each. */
+  /** MEASUREMENTS_LIST: its wanted series, what is kept of their LATEST tasks, and the `To` that the list gives each. */
   readonly siblings?: ReadonlyArray<Sibling> | undefined
 }
 
@@ -75,10 +77,14 @@ export type Wake =
   | { readonly which: "tasks"; readonly ids: ReadonlyArray<number>; readonly at: Instant }
   /** MEASUREMENT_DATA tasks of the same period of the site's other series, after a correction. */
   | { readonly which: "sameMonth"; readonly at: Instant }
+  /** The MEASUREMENT_DATA task of the series for the month of a time. */
+  | { readonly which: "month"; readonly of: Instant; readonly at: Instant }
 
 const minute = 60_000
 const day = 86_400_000
 const month = 30.44 * day
+/** What changes sooner may be a server's own doing, all day long. */
+const settled = 7 * day
 
 /** Chance in [-1, 1), the same for the same seed and moment. */
 export const chanceOf = (seed: number, at: number): number => {
@@ -146,14 +152,21 @@ export const decideSeries = (
     state,
     next,
     due: Math.max(look.at + 1000, Math.round(next.due * 1000)),
-    wake:
-      followers > 0 && look.added > 0 ? [{ which: "followers", at: look.at + 1000 * followersLag(server.price) }] : [],
+    wake: [
+      ...(followers > 0 && look.added > 0
+        ? [{ which: "followers" as const, at: look.at + 1000 * followersLag(server.price) }]
+        : []),
+      ...(look.revisedAt !== undefined && look.revisedAt < look.at - settled
+        ? [{ which: "month" as const, of: look.revisedAt, at: look.at }]
+        : [])
+    ],
     lesson: { at: look.at }
   }
 }
 
-const decideList = (_kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
-  const { behind, moved, truthful, wait } = readList(look.siblings ?? [], Math.round(look.at / 1000), server)
+const decideList = (kept: string | undefined, look: Look, server: ServerKnowledge, chance: number): Decision => {
+  const at = Math.round(look.at / 1000)
+  const { behind, came, moved, truthful, wait } = readList(look.siblings ?? [], at, server)
   const decision = onlyDue(
     look.at,
     wait * 1000 * (1 + 0.05 * chance),
@@ -161,8 +174,9 @@ const decideList = (_kept: string | undefined, look: Look, server: ServerKnowled
   )
   return {
     ...decision,
+    kept: formatList(at),
     wake: moved.length > 0 && listsTell(server) ? [{ which: "tasks", ids: moved, at: look.at }] : [],
-    lesson: { at: look.at, list: { truthful, behind } }
+    lesson: { at: look.at, list: { truthful, behind, enteredSince: came ? parseList(kept) : undefined } }
   }
 }
 

@@ -33,7 +33,7 @@ export const lookOfRows = (
   task: ClaimedTask,
   at: Instant,
   rows: SeriesRows,
-  { added, revised }: Change,
+  { added, revised, revisedAt }: Change & { readonly revisedAt?: Instant | undefined },
   until: Instant
 ): Look => {
   const count = countUntil(rows.times, until)
@@ -41,6 +41,7 @@ export const lookOfRows = (
     ...lookOfData(task, at),
     added,
     revised,
+    ...(revisedAt === undefined ? {} : { revisedAt }),
     firstAdded: added > 0 ? rows.times[Math.max(0, rows.count - added)] : undefined,
     newest: count > 0 ? rows.times[count - 1] : undefined,
     step: usualStep(rows.times, count)
@@ -85,16 +86,22 @@ export const lookOfMeasurements = (
   }
 }
 
-/** The tasks of the latest data that a list leads to, with what is kept of them and the end that the list gives their series. */
+/**
+ * The wanted series of a list, with the end that it gives each, and what is kept of the task of its latest data, where it has one that is
+ * asked.
+ */
 export const siblingsIn = (
   { extents }: ListSaid,
   latest: ReadonlyArray<NewTask>,
   queued: ReadonlyArray<QueuedTask>
 ): ReadonlyArray<Sibling> => {
   const names = new Map(latest.map(({ details, fetchUrl }) => [fetchUrl, details.measurementName ?? ""]))
-  return queued.map(({ fetchUrl, id, refresh }) => ({
+  const known = queued.map(({ fetchUrl, id, refresh }) => ({ id, kept: refresh, name: names.get(fetchUrl) ?? "" }))
+  const asked = new Set(known.map(({ name }) => name))
+  const others = Object.keys(extents).filter((name) => !asked.has(name))
+  return [...known, ...others.map((name) => ({ id: undefined, kept: undefined, name }))].map(({ id, kept, name }) => ({
     id,
-    kept: refresh,
-    to: extents[names.get(fetchUrl) ?? ""]?.[1] ?? undefined
+    kept,
+    to: extents[name]?.[1] ?? undefined
   }))
 }

@@ -30,6 +30,7 @@ import {
 } from "./ListDigest.ts"
 import { newestUntil } from "../stream/newestUntil.ts"
 import { lookOfRows } from "./lookOf.ts"
+import { oldestChange } from "./oldestChange.ts"
 import { type Decision, type Look, reachOf } from "./RefreshPolicy.ts"
 import {
   type Change,
@@ -147,7 +148,9 @@ const newsOfData = (
         }
       : compareSeries(known, rows, about, windowFrom)
   const until = newestUntil(answeredAt)
-  const decision = decided(lookOfRows(task, askedAt, rows, change, until))
+  const revisedAt =
+    known !== undefined && change.revised && length !== undefined ? oldestChange(known, rows) : undefined
+  const decision = decided(lookOfRows(task, askedAt, rows, { ...change, revisedAt }, until))
   const reach = length === undefined ? undefined : reachOf(Math.max(0, decision.due - answeredAt))
   return {
     unchanged: change.unchanged,

@@ -195,8 +195,8 @@ const understood = Effect.fnUntraced(function* (
   }
   const queue = yield* HilltopQueue
   const latest = followUps.filter(({ requestType }) => requestType === "MEASUREMENT_DATA_LATEST")
-  const asked = Array.chunksOf([...latest, ...latest.flatMap(qualified)], enqueuedAtOnce)
-  const queued = (yield* Effect.forEach(asked, queue.find)).flat()
+  const asked = [...latest, ...latest.flatMap(qualified)]
+  const queued = (yield* Effect.forEach(Array.chunksOf(asked, enqueuedAtOnce), queue.find)).flat()
   const rule = yield* RefreshRule
   const refresh = rule.inherited(queued.map((each) => ({ kept: each.refresh })))
   const wanted = refresh === undefined ? followUps : followUps.map((each) => beginningWith(refresh, each))
@@ -220,7 +220,7 @@ const understood = Effect.fnUntraced(function* (
     }
     yield* publish(record)
   }
-  const siblings = "digest" in said ? siblingsIn(said, latest, queued) : []
+  const siblings = "digest" in said ? siblingsIn(said, asked, queued) : []
   const decision =
     series?.decision ??
     seen.decided(

@@ -6,7 +6,7 @@ import { Clock, Effect } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import { askedMeasurement, askedPeriod, askedSite } from "../hilltop/AskedRange.ts"
 import { measurementDataUrls } from "../hilltop/HilltopUrl.ts"
-import { monthsBetween } from "../hilltop/Nzst.ts"
+import { monthsBetween, yearMonth } from "../hilltop/Nzst.ts"
 import type { UsableSource } from "./FetchPlan.ts"
 import { HilltopSources } from "./HilltopSources.ts"
 import type { Wake } from "./RefreshPolicy.ts"
@@ -41,6 +41,11 @@ export const wakings = Effect.fnUntraced(function* (
           return { of: "followers", leader: task.id, after }
         case "tasks":
           return { of: "ids", ids: wake.ids, after }
+        case "month": {
+          const isOver = yearMonth(wake.of) < yearMonth(now)
+          const names = measurement === undefined || !isOver ? [] : [measurement]
+          return { of: "requests", requests: requestsOf(source, site ?? "", names, [yearMonth(wake.of)]), after }
+        }
         case "sameMonth": {
           const period = askedPeriod(task.fetchUrl)
           if (site === undefined || period === undefined) return { of: "ids", ids: [], after }

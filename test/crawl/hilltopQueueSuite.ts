@@ -610,6 +610,31 @@ export const hilltopQueueSuite = <R, E>(
         })
       )
 
+      it.effect(
+        "asks for data that were never fetched before data that were, and for new series before old months",
+        () =>
+          Effect.gen(function* () {
+            const { budget, claimMine, queue, sourceId, task, tools, url } = yield* arranged
+            const kinds: ReadonlyArray<RequestType> = ["MEASUREMENT_DATA_LATEST", "MEASUREMENT_DATA"]
+            const some = (from: number) => kinds.flatMap((kind) => [0, 1, 2].map((n) => task(from + n, kind)))
+            yield* queue.enqueue(some(0))
+            yield* queue.settle((yield* claimMine()).map((each) => settlementOf(each)))
+            yield* tools.makeDue(sourceId)
+            yield* Effect.sleep("2 millis")
+            // Due later than all those.
+            yield* queue.enqueue(some(10))
+            yield* budget.limit(url, { requestsPerSecond: 10_000, maxConcurrent: 1 })
+            const order: Record<string, Array<boolean>> = { MEASUREMENT_DATA_LATEST: [], MEASUREMENT_DATA: [] }
+            for (let n = 0; n < 12; n++) {
+              const mine = yield* claimMine()
+              for (const each of mine) order[each.requestType]!.push(each.previousHash === undefined)
+              yield* queue.settle(mine.map((each) => settlementOf(each)))
+            }
+            const newFirst = [true, true, true, false, false, false]
+            assert.deepStrictEqual(order, { MEASUREMENT_DATA_LATEST: newFirst, MEASUREMENT_DATA: newFirst })
+          })
+      )
+
       it.effect("leaves a server alone after five failures in a row, and lets one probe back in", () =>
         Effect.gen(function* () {
           const { claimMine, queue, sourceId, task, tools, url } = yield* arranged

@@ -7,6 +7,7 @@ import { Context, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { decide, type Decision, type Look, parseServer, type Wake } from "../../src/crawl/RefreshPolicy.ts"
 import { RefreshRule } from "../../src/crawl/RefreshRule.ts"
+import { qualifiedUrl } from "../../src/hilltop/qualifiedRequest.ts"
 import { crawledWorld, htsUrl } from "./crawledWorld.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
@@ -151,6 +152,19 @@ test(
 )
 
 test(
+  "A list tells the end of a series that only answers by its qualified name",
+  Effect.gen(function* () {
+    const { add, last, run, task } = yield* arranged
+    yield* add("MEASUREMENTS_LIST", list, { siteName: "Awa" })
+    const byName = qualifiedUrl(latest, details)!
+    yield* add("MEASUREMENT_DATA_LATEST", byName, details)
+    yield* run(byName, data(["2026-02-20T10:00:00", 1]))
+    yield* run(list, listOf(series("Rainfall", "2026-01-01", "2026-02-20T11:00:00")))
+    assert.deepStrictEqual(last().siblings, [{ id: task(byName).id, kept: "told", to: nzst("2026-02-20T11:00:00") }])
+  })
+)
+
+test(
   "A list of measurements tells how many ends have moved, and what is kept of the latest data beside the end of each",
   Effect.gen(function* () {
     const { add, last, rule, run, sources, task } = yield* arranged
@@ -165,14 +179,16 @@ test(
       at: now,
       added: 1,
       revised: false,
-      siblings: []
+      // Its series was never asked for, so nothing is known but where it ends.
+      siblings: [{ id: undefined, kept: undefined, to: nzst("2026-02-20T10:00:00") }]
     })
     assert.isUndefined(task(latest).refresh)
     yield* run(latest, data(["2026-02-20T10:00:00", 1]))
     // A new series begins with what is known beside it.
     yield* run(list, listOf(rainfall("2026-02-20T10:00:00"), flow("2026-02-20T09:00:00")))
     const sibling = { id: task(latest).id, kept: "told", to: nzst("2026-02-20T10:00:00") }
-    assert.deepInclude(last(), { added: 1, revised: false, siblings: [sibling] })
+    const unknown = { id: undefined, kept: undefined, to: nzst("2026-02-20T09:00:00") }
+    assert.deepInclude(last(), { added: 1, revised: false, siblings: [sibling, unknown] })
     assert.strictEqual(task(latestFlow).refresh, "beside 1")
     // One leads, and the other is told to wait for it.
     rule.leads.set(task(latestFlow).id, task(latest).id)
@@ -271,6 +287,42 @@ test(
     yield* run(january, noData)
     for (const url of others) assert.strictEqual(dueIn(task(url), now), minute)
     assert.strictEqual(dueIn(task(monthOf("Flow", "2025-12", 31)), now), 25 * day)
+  })
+)
+
+test(
+  "A correction of old values that the latest data show wakes the month that they are of, and one of new values none",
+  Effect.gen(function* () {
+    const { add, last, rule, run, task } = yield* arranged
+    yield* add("MEASUREMENT_DATA_LATEST", latest, details)
+    yield* add("MEASUREMENT_DATA", january, details)
+    rule.next = { due: now + 25 * day }
+    yield* run(january, noData)
+    const rows: ReadonlyArray<readonly [string, number]> = [
+      ["2026-01-20T10:00:00", 1],
+      ["2026-01-21T10:00:00", 2],
+      ["2026-02-18T10:00:00", 3],
+      ["2026-02-19T10:00:00", 4]
+    ]
+    /** What the policy itself says of the look. */
+    const decided = () => decide(undefined, last(), parseServer(undefined), 1).wake
+    yield* run(latest, data(...rows))
+    yield* run(latest, data(...rows.with(3, ["2026-02-19T10:00:00", 5])))
+    assert.deepInclude(last(), { revised: true, revisedAt: nzst("2026-02-19T10:00:00") })
+    assert.deepStrictEqual(decided(), [])
+    const corrected = data(...rows.with(1, ["2026-01-21T10:00:00", 7]), ["2026-02-20T10:00:00", 6])
+    yield* run(latest, corrected)
+    assert.deepInclude(last(), { revised: true, revisedAt: nzst("2026-01-21T10:00:00") })
+    assert.deepStrictEqual(decided(), [{ which: "month", of: nzst("2026-01-21T10:00:00"), at: now }])
+    rule.next = { due: now + 25 * day, wake: decided() }
+    assert.strictEqual(dueIn(task(january), now), 25 * day)
+    yield* run(latest, data(...rows))
+    assert.strictEqual(dueIn(task(january), now), 0)
+    // A value that has left the window is none that was removed.
+    rule.next = { due: now + 25 * day }
+    yield* TestClock.adjust("2 days")
+    yield* run(latest, data(...rows.slice(1)))
+    assert.isUndefined(last().revisedAt)
   })
 )
 

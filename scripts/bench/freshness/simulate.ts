@@ -4,6 +4,7 @@
  */
 import { DueHeap } from "./DueHeap.ts"
 import { Score } from "./Score.ts"
+import type { ServerQueue } from "./ServerQueue.ts"
 import { SeededChance } from "./SeededChance.ts"
 import { classes, type World } from "./SimulatedWorld.ts"
 
@@ -60,7 +61,22 @@ export const tasksOf = (world: World): Tasks => {
   }
 }
 
-export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
+/** How the requests of a simulation are made. */
+export interface Circumstances {
+  /** As a crawl begins: the sites' lists at once, all else when its list has been read. Unless said, first fetches are spread out. */
+  readonly fromLists?: boolean | undefined
+  /** Time goes on in steps of so many seconds, and what is due within one is asked at its end. */
+  readonly step?: number | undefined
+  /** Requests a second; without a limit, whatever is due is asked at once. */
+  readonly server?: ServerQueue | undefined
+}
+
+export const simulate = (
+  tasks: Tasks,
+  seed: number,
+  rule: Rule,
+  { fromLists = false, server, step }: Circumstances = {}
+): Score => {
   const { firstMonth, lists, months, seriesOfMonth, seriesOfSite, world } = tasks
   const { measuredFrom, series } = world
   const until = world.days * 86_400
@@ -76,18 +92,29 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
   const fetched = new Uint8Array(seriesOfMonth.length)
   // First fetches are spread over the first hours, those of months over 25 days, as a crawl under a budget would.
   for (let task = 0; task < months + seriesOfMonth.length; task++) {
-    heap.set(task, chance.between(0, task < lists ? 3_600 : task < months ? 43_200 : 25 * 86_400))
+    const spread = chance.between(0, task < lists ? 3_600 : task < months ? 43_200 : 25 * 86_400)
+    heap.set(task, !fromLists ? spread : task >= lists && task < months ? 0 : Infinity)
+  }
+  const leadTo = (site: number, at: number) => {
+    for (const one of seriesOfSite[site]!) {
+      heap.set(one, at)
+      for (let month = 0; month < series[one]!.months; month++) heap.set(firstMonth[one]! + month, at)
+    }
   }
   const corrections = world.corrections
   let correction = 0
   const seen: Seen = { task: 0, at: 0, added: 0, revised: false, newest: undefined }
+  const listRead = new Uint8Array(world.sites)
+  const isBegun = (task: number) => heap.due[task]! < Infinity
+  const inStep = (at: number) => (step === undefined ? at : Math.ceil(at / step) * step)
   const wake = (task: number, at: number) => {
-    if (at < heap.due[task]!) heap.set(task, at)
+    if (at < heap.due[task]! && isBegun(task)) heap.set(task, at)
   }
   for (;;) {
-    const task = heap.first
-    const at = heap.due[task]!
-    if (at >= until) break
+    const due = server === undefined ? undefined : server.next(heap)
+    const task = due?.task ?? heap.first
+    const at = due?.at ?? inStep(heap.due[task]!)
+    if (!(at < until)) break
     while (correction < corrections.length && corrections[correction]!.at <= at) {
       const { at: since, month, series: of } = corrections[correction++]!
       const index = firstMonth[of]! + month - 1 - months
@@ -127,6 +154,8 @@ export const simulate = (tasks: Tasks, seed: number, rule: Rule): Score => {
       }
     } else if (task < months) {
       seen.newest = undefined
+      if (fromLists && listRead[task - lists] === 0) leadTo(task - lists, at)
+      listRead[task - lists] = 1
       for (const one of seriesOfSite[task - lists]!) {
         const { at: times } = series[one]!.deliveries
         let i = Math.max(listed[one]!, next[one]!)

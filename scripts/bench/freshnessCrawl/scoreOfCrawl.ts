@@ -53,9 +53,11 @@ export const scoreOfCrawl = (
     score.requests.lists++
     const members = crawled.flatMap((one, n) => (one.site === site ? [n] : []))
     const known = listed.get(site) ?? members.map(() => 0)
-    const now = members.map((n, i) => deliveredAt(n, known[i]!, at))
+    // As in the simulation: what the series itself was asked for meanwhile is no news of the list's.
+    const before = members.map((n, i) => Math.max(known[i]!, next[n]!))
+    const now = members.map((n, i) => deliveredAt(n, before[i]!, at))
     listed.set(site, now)
-    if (!now.some((until, i) => until > known[i]!)) score.empty++
+    if (!now.some((until, i) => until > before[i]!)) score.empty++
   }
   const end = world.days * 86_400
   for (const [index, { deliveries, kind }] of world.series.entries()) {

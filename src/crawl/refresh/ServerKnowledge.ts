@@ -4,6 +4,7 @@
  */
 import { Option, Schema } from "effect"
 import type { Instant } from "../../domain/Instant.ts"
+import { hourCount, unknownHours, withArrival } from "./PeopleHours.ts"
 
 /** Ages of months, in months before the one that it is: 1, 2, 3, 4–6, 7–12, 13–36, older. */
 const ageBounds = [1, 2, 3, 6, 12, 36]
@@ -25,14 +26,21 @@ export interface ServerKnowledge {
   /** By age of a month: corrections that looks found, and the days between looks. */
   readonly corrections: ReadonlyArray<number>
   readonly days: ReadonlyArray<number>
+  /** When people enter data, see `PeopleHours`. */
+  readonly hours: ReadonlyArray<number>
 }
 
 /** What one run teaches about its server. */
 export interface Lesson {
   readonly at: Instant
+  /**
+   * MEASUREMENTS_LIST: series of which it knew as much as their documents, and less; when it was read before, in seconds, if it shows
+   * what people have entered since.
+   */
+  readonly list?:
+    | { readonly truthful: number; readonly behind: number; readonly enteredSince?: number | undefined }
+    | undefined
   /** MEASUREMENT_DATA: class of age, days since it was looked at last, and whether it was corrected in between. */
-  /** MEASUREMENTS_LIST: series of which it knew as much as their documents, and less. */
-  readonly list?: { readonly truthful: number; readonly behind: number } | undefined
   readonly month?: { readonly age: number; readonly days: number; readonly corrected: boolean } | undefined
 }
 
@@ -54,7 +62,8 @@ export const unknownServer: ServerKnowledge = {
   truth: 0.5,
   compared: 0,
   corrections: unknownRates.map((rate) => rate * unknownDays),
-  days: unknownRates.map(() => unknownDays)
+  days: unknownRates.map(() => unknownDays),
+  hours: unknownHours
 }
 
 /**
@@ -84,9 +93,10 @@ export const afterLessons = (
 ): ServerKnowledge => {
   const corrections = [...server.corrections]
   const days = [...server.days]
-  let { compared, truth } = server
-  for (const { list, month } of lessons) {
-    const { behind, truthful } = list ?? { behind: 0, truthful: 0 }
+  let { compared, hours, truth } = server
+  for (const { at, list, month } of lessons) {
+    const { behind, enteredSince, truthful } = list ?? { behind: 0, truthful: 0, enteredSince: undefined }
+    if (enteredSince !== undefined) hours = withArrival(hours, enteredSince, Math.round(at / 1000))
     for (let n = 0; n < truthful + behind; n++) {
       compared = Math.min(1000, compared + 1)
       truth += ((n < truthful ? 1 : 0) - truth) / Math.min(compared + 1, 200)
@@ -99,7 +109,7 @@ export const afterLessons = (
       days[month.age] = memory
     }
   }
-  const counted = { ...server, compared, truth, corrections, days, made: server.made + lessons.length }
+  const counted = { ...server, compared, truth, corrections, days, hours, made: server.made + lessons.length }
   if (server.since === undefined || server.since > now) return { ...counted, since: now }
   const passed = now - server.since
   if (passed < interval) return counted
@@ -124,13 +134,23 @@ const Kept = Schema.fromJsonString(
     truth: Schema.Finite,
     compared: Schema.Finite,
     corrections: Numbers,
-    days: Numbers
+    days: Numbers,
+    hours: Schema.optional(Numbers)
   })
 )
 const decode = Schema.decodeUnknownOption(Kept)
 
 /** As text for the queue to keep. */
-export const formatServer = ({ compared, corrections, days, made, price, since, truth }: ServerKnowledge): string => {
+export const formatServer = ({
+  compared,
+  corrections,
+  days,
+  hours,
+  made,
+  price,
+  since,
+  truth
+}: ServerKnowledge): string => {
   const short = (numbers: ReadonlyArray<number>) => numbers.map((one) => Number(one.toPrecision(5)))
   return JSON.stringify({
     price: Number(price.toPrecision(6)),
@@ -139,7 +159,8 @@ export const formatServer = ({ compared, corrections, days, made, price, since, 
     truth: Number(truth.toPrecision(4)),
     compared,
     corrections: short(corrections),
-    days: short(days)
+    days: short(days),
+    hours: hours.map((one) => Number(one.toPrecision(3)))
   })
 }
 
@@ -147,7 +168,7 @@ export const formatServer = ({ compared, corrections, days, made, price, since, 
 export const parseServer = (text: string | undefined): ServerKnowledge =>
   Option.match(text === undefined ? Option.none() : decode(text), {
     onNone: () => unknownServer,
-    onSome: ({ compared, corrections, days, made, price, since, truth }) =>
+    onSome: ({ compared, corrections, days, hours, made, price, since, truth }) =>
       price > 0 &&
       made >= 0 &&
       truth >= 0 &&
@@ -164,7 +185,8 @@ export const parseServer = (text: string | undefined): ServerKnowledge =>
             truth,
             compared,
             corrections,
-            days
+            days,
+            hours: hours?.length === hourCount && hours.every((one) => one >= 0) ? hours : unknownHours
           }
         : unknownServer
   })

@@ -11,7 +11,7 @@ import {
 } from "../../../src/crawl/RefreshPolicy.ts"
 import { formatMonth, monthWait } from "../../../src/crawl/refresh/OldMonths.ts"
 import { noFits } from "../../../src/crawl/refresh/PeriodSearch.ts"
-import { formatSeries } from "../../../src/crawl/refresh/SeriesState.ts"
+import { formatSeries, parseSeries } from "../../../src/crawl/refresh/SeriesState.ts"
 
 const minute = 60_000
 const hour = 60 * minute
@@ -107,6 +107,26 @@ describe("a measurement list", () => {
       1
     )
     assert.isTrue(dead.due - at > 20 * hour && dead.due - at < 26 * hour)
+  })
+
+  it("is read again within six hours where it has a series of which nothing is known yet, unless that ended long ago", () => {
+    const waits = (age: number | undefined) => {
+      const to = age === undefined ? undefined : at - age * day
+      return decide(undefined, list(at, [{ id: undefined, kept: undefined, to }]), unknownServer, 1).due - at
+    }
+    for (const age of [0, 30, 90]) assert.isAtMost(waits(age), 6 * hour)
+    for (const age of [200, 4000, undefined]) assert.isAbove(waits(age), 20 * hour)
+  })
+
+  it("watches a laboratory that has not delivered since it was first asked twice a day", () => {
+    const silent = formatSeries({ ...parseSeries(laboratory(at, 40))!, deliveries: 0, rows: 0, gaps: 0 })
+    const { due } = decide(
+      undefined,
+      list(at, [{ id: 1, kept: silent, to: at - 40 * day }]),
+      taught((newest) => newest),
+      1
+    )
+    assert.isAtMost(due - at, 12.6 * hour)
   })
 })
 
