@@ -6,7 +6,7 @@
  * locking rows that nobody holds before writing them costs as much as a fifth of it. All times are the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Cause, Clock, Duration, Effect, Layer, Option, Predicate, Result, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Option, Predicate, Result, Schema } from "effect"
 import { type SqlError, SqlSchema, type Statement } from "effect/sql"
 import { type ClaimedTask, historyLength, RequestType, TaskDetails, TaskRun } from "../../src/domain/FetchTask.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
@@ -33,7 +33,7 @@ import {
   slotsGivenBack,
   slotsSettled
 } from "./hilltopServers.ts"
-import { isLockTimeout, onceFree, untilFree, waitBriefly, waitFor } from "../postgres/heldRows.ts"
+import { makeUnlessHeld, onceFree, untilFree, waitBriefly, waitFor } from "../postgres/heldRows.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
@@ -83,8 +83,8 @@ const LeaseRow = Schema.Struct({
 const readLeases = readEach("leases of Hilltop tasks", LeaseRow)
 const isOf = ({ row }: Unreadable, { fence }: typeof LeaseRow.Type): boolean =>
   Predicate.hasProperty(row, "fence") && row.fence === fence
-/** For how long a settlement waits for what others hold, and for how long none does where that was not enough; in milliseconds. */
-const [patience, wary] = [10, 2_000]
+/** For how long a settlement waits for what others hold, in milliseconds. */
+const patience = 10
 const moreTries = 3
 /** 1, 5 and 25 ms: a statement of ours is over with most rows after the first. */
 const beforeTrying = (triesLeft: number) => Duration.millis(5 ** (moreTries - triesLeft))
@@ -244,23 +244,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
           WHERE (f.fence IN (SELECT fence FROM asked)) IS TRUE AND ${isFreeOf("f")})) RETURNING task_id, origin, wake_at
       )`
 
-    let heldAt = Number.NEGATIVE_INFINITY
-    /**
-     * `attempt`, which waits for rows that others hold; or `otherwise`, which passes over them, where one was held for too long,
-     * and for a while from then on: a row that is held for long makes one settlement in two seconds wait.
-     */
-    const unlessHeld = <A, E>(
-      attempt: Effect.Effect<A, E>,
-      otherwise: () => Effect.Effect<A, E>
-    ): Effect.Effect<A, E> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        now - heldAt < wary
-          ? otherwise()
-          : Effect.catchIf(attempt, isLockTimeout, () => {
-              heldAt = now
-              return otherwise()
-            })
-      )
+    const unlessHeld = makeUnlessHeld()
 
     /**
      * Lets others follow whom they should, and wakes those that should be. What cannot be told is no fault of what was settled: they

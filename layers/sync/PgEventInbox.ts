@@ -19,13 +19,16 @@ import {
   unheardArrival
 } from "../../src/sync/EventInbox.ts"
 import { microsOf } from "../postgres/epochNumbers.ts"
-import { isLockTimeout, onceFree, waitBriefly } from "../postgres/heldRows.ts"
+import { makeUnlessHeld, onceFree, waitFor } from "../postgres/heldRows.ts"
 import { listenForPayloads } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
+import { patience } from "../postgres/sessionSettings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { int4s } from "../postgres/statementArrays.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
+/** For how long a batch waits for one that has come before it, in milliseconds. */
+const forOthers = 250
 const channel = "penstock_accounting_point_events"
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -41,12 +44,13 @@ const arrivalFrom = (payload: string | undefined): EventArrival =>
 
 const fromHex = (digits: string): number => Number.parseInt(digits, 16)
 
-/** What a batch tells of one accounting point. */
+/** What a batch tells of one accounting point; moments as PostgreSQL reads them. */
 interface Told {
   readonly gsrn: string
-  newest: Instant
-  /** Each once, as PostgreSQL reads them. */
-  readonly times: Set<string>
+  at: Instant
+  newest: string
+  /** All of them, where there are several. */
+  times: Set<string> | undefined
   events: number
 }
 
@@ -56,20 +60,22 @@ const toldOf = (events: ReadonlyArray<ThinEvent>): ReadonlyArray<Told> => {
   for (const { gsrn, occurredAt } of events) {
     const time = formatPreciseInstant(occurredAt)
     const there = told.get(gsrn)
-    if (there === undefined) told.set(gsrn, { gsrn, newest: occurredAt, times: new Set([time]), events: 1 })
-    else {
-      there.times.add(time)
-      there.newest = Math.max(there.newest, occurredAt)
-      there.events++
+    if (there === undefined) {
+      told.set(gsrn, { gsrn, at: occurredAt, newest: time, times: undefined, events: 1 })
+      continue
     }
+    there.events++
+    there.times ??= new Set([there.newest])
+    there.times.add(time)
+    if (occurredAt > there.at) [there.at, there.newest] = [occurredAt, time]
   }
   return [...told.values()]
 }
 
 const columnsOf = (told: ReadonlyArray<Told>) => ({
   gsrns: told.map(({ gsrn }) => gsrn),
-  newest: told.map(({ newest }) => formatPreciseInstant(newest)),
-  times: told.map(({ times }) => (times.size === 1 ? "" : `{${[...times].join(",")}}`)),
+  newest: told.map(({ newest }) => newest),
+  times: told.map(({ times }) => (times === undefined ? "" : `{${[...times].join(",")}}`)),
   events: told.map(({ events }) => events)
 })
 
@@ -142,14 +148,15 @@ export const PgEventInbox = Layer.effect(
           latest: Schema.Finite,
           held: Schema.Array(Schema.String)
         }),
-        // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead.
+        // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead. Notifications are sent one
+        // commit after the other, so the commit may wait for longer than the rows did.
         //
         // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, BUFFERS_A_EVENT buffers an event.
         execute: ({ events, gsrns, newest, times, trace }) => {
           const { held, moved } = whatMoves(trace)
           return sql`
             WITH limits AS MATERIALIZED (
-              SELECT ${sql.literal(waitBriefly)}, clock_timestamp() + interval '${sql.literal(String(furthestAhead))} seconds' AS latest
+              SELECT ${sql.literal(waitFor(forOthers))}, clock_timestamp() + interval '${sql.literal(String(furthestAhead))} seconds' AS latest
             ), told AS MATERIALIZED (
               SELECT t.gsrn, t.newest, CASE WHEN t.times = '' THEN ARRAY[t.newest] ELSE t.times::timestamptz[] END AS times, t.events
               FROM limits, unnest(${gsrns}::text[], ${newest}::timestamptz[], ${times}::text[], ${int4s(events)}) AS t (gsrn, newest, times, events)
@@ -164,9 +171,11 @@ export const PgEventInbox = Layer.effect(
             SELECT known, recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
               CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
                 'turn', floor(1000000 * random())::int4,
-                'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
+                'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told,
+              ${sql.literal(waitFor(patience.lock))} AS patience FROM counted`
         }
       })
+    const unlessHeld = makeUnlessHeld()
     const recordAll = recordBatch(all)
     const recordFree = recordBatch(whatIsFree)
 
@@ -175,16 +184,11 @@ export const PgEventInbox = Layer.effect(
         let left = toldOf(events)
         let known: number | undefined
         let recorded = 0
-        let isAnyHeld = false
         const trace = yield* currentTraceparent
         const recordLeft = Effect.suspend(() => {
           const batch = { ...columnsOf(left), trace }
-          return isAnyHeld
-            ? recordFree(batch)
-            : Effect.catchIf(recordAll(batch), isLockTimeout, () => {
-                isAnyHeld = true
-                return recordFree(batch)
-              })
+          const passingOver = () => recordFree(batch)
+          return known === undefined ? unlessHeld(recordAll(batch), passingOver) : passingOver()
         }).pipe(
           Effect.tap(({ latest }) => {
             const places = events.flatMap(({ occurredAt }, place) => (microsOfInstant(occurredAt) > latest ? [place] : []))
