@@ -44,14 +44,12 @@ export const budgetOf = (sql: SqlClient.SqlClient, defaults: DefaultLimits) => {
   }
 }
 
-/** `WITH` items that give back the slots of the tasks that the item `ended` returned (with their `origin`). */
+/** `WITH` items that give back the slots of the tasks that the item `ended` returned (with their `origin`), at `free_servers`. */
 export const slotsGivenBack = (sql: SqlClient.SqlClient, ended: string): Statement.Fragment => sql`
   slots AS (SELECT origin, count(*)::int4 AS n FROM ${sql(ended)} GROUP BY origin
-  ), touched AS (
-    SELECT s.origin FROM hilltop_servers s WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots)) ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), given_back AS (
     UPDATE hilltop_servers s SET in_flight = greatest(0, s.in_flight - slots.n)
-    FROM touched JOIN slots USING (origin) WHERE s.origin = touched.origin
+    FROM slots WHERE s.origin = slots.origin AND (s.origin IN (SELECT origin FROM free_servers)) IS TRUE
   )`
 
 /** How a server was doing when it was read, and the row's own words for it, by which a change since is told. */
@@ -153,13 +151,28 @@ export const judge = Effect.fnUntraced(function* (
 })
 
 /** That the row `s` was not judged, or is still as it was when it was. */
-export const isAsJudged = (sql: SqlClient.SqlClient, judged: ReadonlyArray<Judged>): Statement.Fragment =>
+const isAsJudged = (sql: SqlClient.SqlClient, judged: ReadonlyArray<Judged>): Statement.Fragment =>
   judged.length === 0
     ? sql.literal("true")
     : sql`(s.origin <> ALL(${texts(judged.map(({ origin }) => origin))})
         OR ${sql.literal(version)} = ANY(${texts(judged.map((each) => each.version))}))`
 
-/** Gives back slots as `slotsGivenBack` does, and writes how the servers are doing now; `touched` are those that were written. */
+/**
+ * A `WITH` item `free_servers`: the servers of the item `asked` and those that were judged, locked, but for those that another
+ * session holds or has judged meanwhile.
+ */
+export const freeServers = (sql: SqlClient.SqlClient, judged: ReadonlyArray<Judged> = []): Statement.Fragment => sql`
+  free_servers AS MATERIALIZED (
+    SELECT s.origin FROM hilltop_servers s
+    WHERE s.origin = ANY(ARRAY(SELECT origin FROM asked UNION ${
+      judged.length === 0
+        ? sql.literal("SELECT origin FROM asked")
+        : sql`SELECT unnest(${texts(judged.map(({ origin }) => origin))})`
+    })) AND ${isAsJudged(sql, judged)}
+    ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
+  )`
+
+/** Gives back slots as `slotsGivenBack` does, and writes how the servers are doing now. */
 export const slotsSettled = (
   sql: SqlClient.SqlClient,
   ended: string,
@@ -180,10 +193,6 @@ export const slotsSettled = (
       )})
       AS health (origin, pace, paced_at, epoch, failures, pauses, open_until, cool_down_until, answers, recent_millis, usual_millis,
         useless_since, knowledge)
-  ), touched AS (
-    SELECT s.origin FROM hilltop_servers s
-    WHERE s.origin = ANY(ARRAY(SELECT origin FROM slots UNION SELECT origin FROM judged)) AND ${isAsJudged(sql, judged)}
-    ORDER BY s.origin FOR NO KEY UPDATE SKIP LOCKED
   ), given_back AS (
     UPDATE hilltop_servers s SET in_flight = greatest(0, s.in_flight - coalesce(slots.n, 0)),
       pace = coalesce(judged.pace, s.pace), paced_at = coalesce(to_timestamp(judged.paced_at / 1000), s.paced_at),
@@ -195,6 +204,7 @@ export const slotsSettled = (
       usual_millis = coalesce(judged.usual_millis, s.usual_millis),
       useless_since = CASE WHEN judged.origin IS NULL THEN s.useless_since ELSE to_timestamp(judged.useless_since / 1000) END,
       knowledge = coalesce(judged.knowledge, s.knowledge)
-    FROM touched LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin) WHERE s.origin = touched.origin
+    FROM free_servers LEFT JOIN slots USING (origin) LEFT JOIN judged USING (origin)
+    WHERE s.origin = free_servers.origin AND (slots.origin IS NOT NULL OR judged.origin IS NOT NULL)
   )`
 }

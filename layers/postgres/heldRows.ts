@@ -16,6 +16,8 @@ const pause = 40
 const [shortestPause, longestPause] = [10, 160]
 const tryAgain = Semaphore.makeUnsafe(2)
 
+/** In milliseconds: after a row was held for too long, for how long others are passed over at once. */
+const wary = 2_000
 /** For a statement, or the first of a transaction, that may meet a held row: to be evaluated before any lock is taken. */
 export const waitFor = (millis: number): string => `set_config('lock_timeout', '${millis}ms', true)`
 /** In seconds. */
@@ -47,6 +49,27 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
   return Effect.catchIf(tried, isLockTimeout, (held) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => again(held, now + patience))
   )
+}
+
+/**
+ * For what is done in one of two ways: `attempt` waits a little for rows that others hold, and `otherwise` passes over them, which
+ * costs more. The second where a row was held for too long, and for 2 s from then on: so a row that is held for long makes one
+ * statement in 2 s wait for it.
+ */
+export const makeUnlessHeld = () => {
+  let heldAt = Number.NEGATIVE_INFINITY
+  return <A, E, R>(
+    attempt: Effect.Effect<A, E, R>,
+    otherwise: () => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      now - heldAt < wary
+        ? otherwise()
+        : Effect.catchIf(attempt, isLockTimeout, () => {
+            heldAt = now
+            return otherwise()
+          })
+    )
 }
 
 /**

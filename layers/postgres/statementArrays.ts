@@ -8,6 +8,7 @@ import type { SqlError } from "effect/sql"
 
 const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
 export const int4s = array(PgTypes.OID.int4)
+export const int8s = (values: ReadonlyArray<number>) => array(PgTypes.OID.int8)(values.map(BigInt))
 export const float8s = array(PgTypes.OID.float8)
 export const texts = array(PgTypes.OID.text)
 export const flags = array(PgTypes.OID.bool)

@@ -112,7 +112,7 @@ const measured = Effect.gen(function* () {
     better: "higher",
     targets: [
       { of: "figure", bound: 500 },
-      { of: "ratio", bound: 30 }
+      { of: "ratio", bound: 50 }
     ],
     rounds: turns.map(({ many, original }) => ({ figure: many, yardstick: original }))
   })

@@ -46,12 +46,23 @@ const groups: Readonly<Record<string, readonly [title: string, what: string]>> =
   ],
   sync: ["Background sync", "From a slow adapter, beside one accounting point after another as the original does it."],
   claim: ["Claim of accounting points", "One statement, at growing numbers of rows."],
-  tasks: ["Claim of Hilltop tasks", "One statement, at growing numbers of tasks."],
-  queue: ["Tasks that do nothing", "Claimed and settled, beside graphile-worker and pg-boss."],
-  events: ["Events", "Thin events pushed over HTTP."],
+  tasks: [
+    "Claim of Hilltop tasks",
+    "One statement, at growing numbers of tasks; `BENCH_TASKS=5000000` for five million."
+  ],
+  queue: [
+    "Tasks that do nothing",
+    "Claimed and settled, beside graphile-worker (local queue, completions in batches) and pg-boss (batches), each in its fastest published" +
+      " settings. They delete or mark what is done; Penstock writes when it is due again, what was learnt and its history, under leases with" +
+      " fences and the budgets of sixteen servers. And how soon a task that is added begins, each told by NOTIFY."
+  ],
+  events: ["Events", "Thin events in batches of 1,000, beside an upsert of as many moments by id."],
   eventDelay: ["From an event to the copy", "Until the copy follows."],
   lookups: ["Lookups", "From the copy, beside the same stack with one keyed select."],
-  start: ["Start", "Until ready, and at rest."],
+  start: [
+    "Start and rest",
+    "From the start of the process until ready, with the embedded PostgreSQL; and the service at rest, all roles, on a PostgreSQL beside it."
+  ],
   memory: ["Memory", "While syncing as fast as it can."],
   page: ["The page", "What the dashboard asks for, over tables of a nation's size."],
   freshness: ["Freshness, simulated", "See [freshness.md](freshness.md)."],

@@ -61,7 +61,7 @@ export interface TaskQueue<Kind extends string, Details> {
   ) => Effect.Effect<{ readonly lost: ReadonlyArray<number>; readonly held: ReadonlyArray<number> }, StoreUnavailable>
   /**
    * Records runs and requeues or sets aside their tasks, and what their servers' answers say about these; returns those that
-   * it could not, because the lease was lost or somebody else holds a row: it waits for none. A task whose next fetch was
+   * it could not, because the lease was lost or somebody else holds a row: it waits 10 ms at most. A task whose next fetch was
    * changed while it ran keeps that time. The tasks that a run wakes are due no later than it says, and never later than they
    * were; one that runs at that moment is woken by its own settlement, unless that brings news or is of a failure.
    */

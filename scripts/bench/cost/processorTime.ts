@@ -3,6 +3,7 @@
  * ended among them. Elsewhere nothing is known of it.
  */
 import { Effect, FileSystem } from "effect"
+import { SqlClient } from "effect/sql"
 
 /** Of `/proc`: a hundredth of a second, on every machine. */
 const tick = 10
@@ -63,4 +64,11 @@ export const processWith = Effect.fnUntraced(function* (word: string) {
     if (line.split("\0").includes(word)) return pid
   }
   return undefined
+})
+
+/** The server of the database, if it runs here. */
+export const serverOf = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`
+  return yield* parentOf(backend?.pid ?? 0).pipe(Effect.orElseSucceed(() => undefined))
 })
