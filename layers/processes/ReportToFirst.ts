@@ -3,8 +3,9 @@
  * asked. Without the first one it has no business: `firstIsGone` says when it has gone, however it did.
  */
 import { Clock, Effect, Exit, HashMap, Layer, Metric, Queue, Ref } from "effect"
-import { isStuck, Loops } from "../../src/running/Loop.ts"
+import { Loops } from "../../src/running/Loop.ts"
 import { lookAround } from "../../src/running/Observed.ts"
+import { isStuck } from "../../src/running/stuckLoops.ts"
 import { makeProcessLoad } from "./processLoad.ts"
 import { type FromFurther, isFromFirst, reportEvery, sendable } from "./processMessages.ts"
 

@@ -77,6 +77,7 @@ export const processLife = Effect.fnUntraced(function* ({
     )
   )
   let silent = 0
+  let isKilled = false
   const hear = Effect.gen(function* () {
     const message = Option.getOrUndefined(fromFurther(yield* Queue.take(messages)))
     if (message === undefined) return
@@ -90,7 +91,8 @@ export const processLife = Effect.fnUntraced(function* ({
     yield* Effect.sleep(betweenListenings)
     silent++
     if (silent < mostSilent) return
-    yield* Effect.logWarning(`${name} has not reported for a minute, and is killed`)
+    isKilled = true
+    yield* Effect.logWarning(`${name} has not reported for a minute, and is killed and started again`)
     yield* kill
     return yield* Effect.never
   })
@@ -98,7 +100,8 @@ export const processLife = Effect.fnUntraced(function* ({
     Effect.catchTag("ProcessEnded", (error) =>
       Effect.gen(function* () {
         const lasted = (yield* Clock.currentTimeMillis) - startedAt
-        if (lasted < goodWhile) return yield* error
+        if (lasted < goodWhile || own.load === undefined) return yield* error
+        if (isKilled) return
         yield* Effect.logWarning(`${name} ended by itself and is started again`, error.reason._tag)
       })
     )

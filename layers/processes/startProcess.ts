@@ -7,13 +7,11 @@
  */
 import { Data, Deferred, Effect, Exit, Queue } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
+import { processesEndWithin } from "../../src/running/stopping.ts"
 import type { FromFirst } from "./processMessages.ts"
 
 /** It ended, and nobody had asked it to; the reason is a signal or an exit code. */
 export class ProcessEnded extends Data.TaggedError("ProcessEnded")<{ readonly reason: { readonly _tag: string } }> {}
-
-/** Everything of the instance is to be over within 25 s. */
-const drainPatience = "22 seconds"
 
 export interface StartedProcess {
   readonly pid: number
@@ -57,7 +55,7 @@ const endOf = ({
     child.kill("SIGTERM")
     return Effect.interruptible(Effect.exit(ended)).pipe(
       Effect.timeoutOrElse({
-        duration: drainPatience,
+        duration: processesEndWithin,
         orElse: () =>
           Effect.andThen(
             Effect.logWarning("a process of this instance did not end in time, and is killed"),

@@ -48,9 +48,10 @@ const measured = Effect.gen(function* () {
     INSERT INTO hilltop_sources (council_id, hts_url, configuration)
     SELECT council, ${origin}::text || '/c' || council || '.hts', '{"measurementNames": ["Flow"]}' FROM generate_series(1, 4) AS council`
 
-  const state = sql<{ open: number; good: number; unmapped: number; unstored: number }>`
+  const state = sql<{ open: number; good: number; published: number; unmapped: number; unstored: number }>`
     SELECT count(*) FILTER (WHERE next_fetch_at <= now() OR id IN (SELECT task_id FROM hilltop_fetch_leases))::int4 AS open,
       count(*) FILTER (WHERE previous_data_hash IS NOT NULL)::int4 AS good,
+      (SELECT count(*)::int4 FROM topic_records WHERE topic = 'hilltop_raw') AS published,
       (SELECT sum(p.next_offset - g.next_offset) FROM topic_groups g JOIN topic_partitions p USING (topic, partition)
         WHERE group_name = ${mapperGroup})::int4 AS unmapped,
       (SELECT sum(p.next_offset - g.next_offset) FROM topic_groups g JOIN topic_partitions p USING (topic, partition)
@@ -74,7 +75,10 @@ const measured = Effect.gen(function* () {
           until: ([row]) => row?.open === 0 && row.unmapped === 0 && (!isStored || row.unstored === 0),
           schedule: Schedule.spaced("50 millis")
         })
-        if (last?.good !== count) return yield* new BenchFailed({ message: `${last?.good} of ${count} documents` })
+        if (last?.good !== count || last.published !== count) {
+          const message = `of ${count} documents ${last?.good} are known, and ${last?.published} were published`
+          return yield* new BenchFailed({ message })
+        }
       })
     )
     return (1_000 * count) / took

@@ -13,5 +13,8 @@ export const stopsWithin = Duration.seconds(25)
 /** For HTTP requests in flight. */
 export const requestsEndWithin = Duration.seconds(20)
 
+/** For the further processes of an instance; one that takes longer is killed. */
+export const processesEndWithin = Duration.seconds(22)
+
 /** For telemetry that is not delivered yet. */
 export const telemetryEndsWithin = Duration.seconds(3)

@@ -2,9 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Metric } from "effect"
 import { metricsText } from "../../src/api/metricsText.ts"
-import { Loops, repeatPass, stuckLoops } from "../../src/running/Loop.ts"
+import { Loops, repeatPass } from "../../src/running/Loop.ts"
 import { forgetLoop, forgetLoopsOf, noteLoopsOf } from "../../src/running/loopsElsewhere.ts"
 import { allSnapshots, ofProcess, showAlso } from "../../src/running/OtherSnapshots.ts"
+import { stuckLoops } from "../../src/running/stuckLoops.ts"
 
 describe("loops of another process", () => {
   it.effect("are stuck as it says, until it says otherwise or is gone", () =>
