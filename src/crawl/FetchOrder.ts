@@ -4,8 +4,8 @@
  * That order is strict, however long history has been waiting: else a million old months would hold up everything new. But one
  * request in eight is history's, and one in eight is for lists, so that nothing waits for ever. Within a kind the sources
  * of a server take turns, and which of them is first is drawn by lot. Within a source's turn, data that were never fetched come before
- * those that are asked again: of the former every value waits, of the latter a few, or none. In PostgreSQL the claim orders its rows so, by
- * these numbers.
+ * those that are asked again: of the former every value waits, of the latter a few, or none. In PostgreSQL the claim orders its rows so,
+ * by these numbers.
  */
 import type { RequestType } from "../domain/FetchTask.ts"
 
