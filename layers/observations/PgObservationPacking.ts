@@ -143,6 +143,11 @@ export const PgObservationPacking = (
           yield* beginTable(first.table)
           return more
         }
+        // The setting may have become longer since the sweep came here.
+        if (!yearTables.some((one) => one.table === table && isOver(one))) {
+          yield* endSweep
+          return nothing
+        }
         // First of all, as whoever puts other tables in the place of these takes its locks.
         yield* sql`LOCK TABLE ONLY observations IN ACCESS SHARE MODE`
         const [found] = yield* next(table)
