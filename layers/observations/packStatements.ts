@@ -4,8 +4,9 @@
  * What is deleted is what is written, in one statement, so that no value is ever in both places or in neither, whoever reads or writes
  * meanwhile. Whoever calls these holds the lock of the series.
  *
- * Plans (PostgreSQL 18; a month of 8,928 values among a million): to pack, a range of the index, and 4 buffers to delete each row,
- * 60 ms; to unpack, two descents of the primary key, 20 buffers, and an insert of each row, 70 ms.
+ * Plans (PostgreSQL 18; a month of 8,928 values among a million, as live series write it): to pack, a range of the index, 880 buffers, 2
+ * more to delete each row, and one sort for all arrays, 110 ms on a busy machine; to unpack, one descent of the primary key, 50 buffers,
+ * and 5 to insert each row, 230 ms there. To read it, see `firstValues`.
  */
 import { Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
@@ -132,6 +133,10 @@ export const valueSources = (sql: SqlClient.SqlClient) => {
     /**
      * The first values of a range by time, or the last: of rows by their index, of packs one after the other until there are enough.
      * `wanted` selects of the columns, one of which is `observed_at`.
+     *
+     * Plan (PostgreSQL 18; a million values of ten years): a merge of both. Rows come from the index alone, in its order, 137 buffers for a
+     * month of five-minute values; packs in the order of their primary key, each unnested (22 buffers, 6 ms) and sorted by itself, and no
+     * more than there have to be: a month takes 11 ms in all, a hundred values of ten years one pack.
      */
     firstValues: ({
       direction = "ASC",

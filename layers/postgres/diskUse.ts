@@ -69,6 +69,7 @@ const purposes: ReadonlyArray<readonly [pattern: RegExp, purpose: Purpose]> = [
     /\.observations_|\.observation_strand_values$/,
     { what: observations, cameAt: "first_seen_at", agesFrom: "superseded_at" }
   ],
+  [/\.observation_packs$/, { what: "packed observations" }],
   [/\.observation/, { what: observations }],
   [/\.hilltop_/, { what: "Hilltop tasks and their histories" }]
 ]

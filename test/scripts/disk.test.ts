@@ -111,6 +111,8 @@ layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices
       assert.approximately(use(observations).wouldFree! / year!.bytes, 0.5, 0.05)
       assert.approximately(use(auditTrail).wouldFree! / use(auditTrail).bytes, 0.25, 0.05)
       assert.strictEqual(use(auditTrail).growsBy, "at")
+      const packs = yield* sql<{ bytes: number }>`SELECT pg_total_relation_size('observation_packs')::float8 AS bytes`
+      assert.strictEqual(use("packed observations").bytes, packs[0]?.bytes)
     })
   )
 })

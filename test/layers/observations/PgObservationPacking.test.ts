@@ -386,6 +386,37 @@ layer(world, { excludeTestServices: true, timeout: 240_000 })("observations of y
     }).pipe(Effect.scoped)
   )
 
+  it.effect("are what each of two sources says, though both say in one batch what was packed of nobody", () =>
+    Effect.gen(function* () {
+      const reference = yield* another
+      const said = (source: "http://a" | "http://b" | undefined, seenAt: number) =>
+        messageOf("Two", {
+          seenAt,
+          measurementName: "Flow",
+          source,
+          covers: [0, 0],
+          observations: [1, 2].map((step) => ({ step, value: "1", qualifier: undefined, quality: undefined }))
+        })
+      yield* packAll()
+      const batches = [[said(undefined, 0)], [said("http://a", 1), said("http://b", 2)]]
+      const storeAll = Effect.fnUntraced(function* (isPacked: boolean) {
+        for (const batch of batches) {
+          yield* store(batch, 88)
+          if (isPacked) assert.strictEqual(yield* packAll(), 2)
+        }
+        const sql = yield* SqlClient.SqlClient
+        const strands = yield* sql`
+          SELECT source, observed_at::text, value::text, first_seen_at::text FROM observation_strands s JOIN observation_strand_values v ON v.series_id = s.id
+          WHERE s.series_id = (SELECT m.id FROM observation_sites_measurements m JOIN observation_sites o ON o.id = m.site_id WHERE name = 'Two') ORDER BY 1, 2`
+        return { strands, answers: withoutIds(yield* answersAbout("Two")) }
+      })
+      const packed = yield* storeAll(true)
+      const unpacked = yield* storeAll(false).pipe(Effect.provide(reference))
+      assert.strictEqual(packed.strands.length, 4)
+      assert.deepStrictEqual(packed, unpacked)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("are whole wherever the one who packs them is killed, and another goes on from there", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
