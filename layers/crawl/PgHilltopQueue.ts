@@ -559,9 +559,15 @@ export const PgHilltopQueue = Layer.effect(
 )
 
 /** JSON that jsonb takes: a server's error text may hold what no PostgreSQL text can, and must not hold up other runs. */
-const entryOf = (run: TaskRun | undefined): string =>
-  JSON.stringify(run ?? null, (_, value: unknown) => (typeof value === "string" ? writable(value) : value))
+const entryOf = (run: TaskRun | undefined): string => {
+  const entry = JSON.stringify(run ?? null)
+  return mayBeUnwritable.test(entry)
+    ? JSON.stringify(run, (_, value: unknown) => (typeof value === "string" ? writable(value) : value))
+    : entry
+}
 
+/** As JSON has them: NUL, and halves of surrogate pairs. */
+const mayBeUnwritable = /\\u(?:0000|d[89a-f])/
 const writable = (text: string): string => text.toWellFormed().replaceAll("\0", "")
 
 /** An operator's UPDATE of many rows takes their locks in whatever order it finds them. */

@@ -58,10 +58,7 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
  */
 export const makeUnlessHeld = () => {
   let heldAt = Number.NEGATIVE_INFINITY
-  return <A, E, R>(
-    attempt: Effect.Effect<A, E, R>,
-    otherwise: () => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E, R> =>
+  return <A, E, R>(attempt: Effect.Effect<A, E, R>, otherwise: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       now - heldAt < wary
         ? otherwise()
