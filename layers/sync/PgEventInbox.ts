@@ -80,7 +80,10 @@ const columnsOf = (told: ReadonlyArray<Told>) => ({
 })
 
 /** What a batch moves, as the `WITH` item `moved` over `known`; and an expression for what others hold of it. */
-type WhatMoves = (trace: string | undefined) => { readonly moved: Statement.Fragment; readonly held: Statement.Fragment }
+type WhatMoves = (trace: string | undefined) => {
+  readonly moved: Statement.Fragment
+  readonly held: Statement.Fragment
+}
 
 export const PgEventInbox = Layer.effect(
   EventInbox,
@@ -191,7 +194,9 @@ export const PgEventInbox = Layer.effect(
           return known === undefined ? unlessHeld(recordAll(batch), passingOver) : passingOver()
         }).pipe(
           Effect.tap(({ latest }) => {
-            const places = events.flatMap(({ occurredAt }, place) => (microsOfInstant(occurredAt) > latest ? [place] : []))
+            const places = events.flatMap(({ occurredAt }, place) =>
+              microsOfInstant(occurredAt) > latest ? [place] : []
+            )
             return places.length > 0 ? Effect.fail(new EventsInFuture({ places })) : Effect.void
           }),
           Effect.tap((done) =>
