@@ -377,7 +377,11 @@ export const Settings = {
     "`10 minutes`",
     "a sync that takes longer is dead, and its accounting point claimable again"
   ),
-  SYNC_BATCH_SIZE: setting(orNone(positiveInt("SYNC_BATCH_SIZE")), "computed", "fixes the batch size"),
+  SYNC_BATCH_SIZE: setting(
+    orNone(positiveInt("SYNC_BATCH_SIZE")),
+    "computed",
+    "fixes how many accounting points a round takes"
+  ),
   LOOKUP_MAX_AGE: setting(duration("LOOKUP_MAX_AGE", "24 hours"), "`24 hours`", "how old a copy may answer a lookup"),
   LOOKUP_RETENTION: setting(
     duration("LOOKUP_RETENTION", "30 days"),

@@ -1,8 +1,8 @@
 /**
- * The HTTP server on Node: binds as the settings say, and ends gracefully.
+ * The HTTP server on Node: binds as the settings say, closes what takes too long over a head or a body, and ends gracefully.
  *
  * At shutdown the instance first says that it is draining, then stops accepting, and lets the requests in flight finish
- * for up to 20 s, which leaves 5 of the 25 s in which everything has to be over.
+ * (`stopping.ts` says for how long).
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Duration, Effect, Layer } from "effect"
@@ -10,6 +10,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { BodyLimit, WatchersUntraced } from "../../src/api/Boundary.ts"
 import { Draining } from "../../src/api/Health.ts"
+import { requestsEndWithin } from "../../src/running/stopping.ts"
 import { Settings } from "../Settings.ts"
 
 const listening = Layer.unwrap(
@@ -29,7 +30,7 @@ export const nodeHttpServer = (
     Layer.provideMerge(
       NodeHttpServer.layer(() => makeServer(Duration.toMillis(keepAlive)), {
         ...address,
-        gracefulShutdownTimeout: "20 seconds"
+        gracefulShutdownTimeout: requestsEndWithin
       })
     )
   )

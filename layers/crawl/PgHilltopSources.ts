@@ -134,14 +134,18 @@ export const PgHilltopSources = Layer.effect(
 
     /**
      * A source has some thousands of notes, which are read when one has changed; names are looked through only where nothing
-     * matches. Sites that are excluded leave no doubt.
+     * matches. Sites that are excluded leave no doubt, compared as `wantedNames` does.
      */
     const summarize = (sourceId: number) =>
       summaries(sql`
-        WITH noted AS MATERIALIZED (
-          SELECT n.site_name, n.note FROM hilltop_site_notes n JOIN hilltop_sources s ON s.id = n.source_id
-          WHERE n.source_id = ${sourceId}
-            AND NOT coalesce(jsonb_exists(s.configuration -> 'excludedSitesNames', n.site_name), false)
+        WITH excluded AS MATERIALIZED (
+          SELECT normalize(name) AS name FROM hilltop_sources s, jsonb_array_elements_text(
+            CASE jsonb_typeof(s.configuration -> 'excludedSitesNames') WHEN 'array'
+              THEN s.configuration -> 'excludedSitesNames' ELSE '[]' END) AS name
+          WHERE s.id = ${sourceId} AND name IS NOT NULL
+        ), noted AS MATERIALIZED (
+          SELECT site_name, note FROM hilltop_site_notes
+          WHERE source_id = ${sourceId} AND normalize(site_name) NOT IN (SELECT name FROM excluded)
         ), vanished AS MATERIALIZED (
           SELECT site_name, series FROM noted, jsonb_array_elements_text(note -> 'vanished') AS series
         ), other_units AS MATERIALIZED (

@@ -1,5 +1,5 @@
 /**
- * Bytes that arrive in pieces, as one array in the end.
+ * Bytes that arrive in pieces, as one array in the end; how many there may be is for whoever collects them.
  *
  * Many bytes lie in one buffer that grows in place and is freed by hand: its address space is reserved, its memory is not. If
  * pieces were kept, or copied at each growth, they would reach the old generation and stay until the next full collection; and

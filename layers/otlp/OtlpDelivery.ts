@@ -8,6 +8,7 @@
 import { Deferred, Duration, Effect, FiberSet, Layer, Metric, Random } from "effect"
 import { HttpClient, type HttpClientRequest, HttpClientResponse } from "effect/http"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
+import { telemetryEndsWithin } from "../../src/running/stopping.ts"
 
 export interface OtlpDeliveryOptions {
   /** How long the endpoint has to take one batch. */
@@ -16,8 +17,6 @@ export interface OtlpDeliveryOptions {
   readonly mostWaiting: number
 }
 
-/** What is left when the service ends has so long, of the 25 seconds in which everything has to be over. */
-const lastDeliveries = Duration.seconds(3)
 /** Between two tries, in seconds, doubling; and the longest that an endpoint may ask for. */
 const [shortestPause, longestPause] = [1, 30]
 const longestAsked = 300
@@ -118,7 +117,7 @@ const make = Effect.fnUntraced(function* ({ mostWaiting, timeout }: OtlpDelivery
     Deferred.succeed(ending, undefined).pipe(
       Effect.andThen(FiberSet.awaitEmpty(deliveries)),
       Effect.interruptible,
-      Effect.timeoutOption(lastDeliveries)
+      Effect.timeoutOption(telemetryEndsWithin)
     )
   )
   return HttpClient.make((request) =>

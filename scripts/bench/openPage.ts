@@ -78,6 +78,8 @@ export const measureOpenPage = Effect.fnUntraced(function* <E, R>({ empty, forge
     Effect.promise(() => chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] })),
     (opened) => Effect.promise(() => opened.close())
   )
+  // A browser's own first page takes long, whoever serves it.
+  yield* Effect.promise(async () => (await browser.newPage()).goto("data:text/html,<p>begun"))
   const { origin } = yield* startService({
     DATABASE_URL: url,
     PENSTOCK_ROLES: "api",

@@ -4,10 +4,11 @@
  * What was done to it is known (`outages`), so that a request that was lost with it is told from one that it lost. An end that
  * nobody asked for is noted, and so is one that took too long.
  */
-import { Clock, Data, Effect, Schedule } from "effect"
+import { Clock, Data, Duration, Effect, Schedule } from "effect"
 import { HttpClient } from "effect/http"
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
+import { stopsWithin } from "../../src/running/stopping.ts"
 import { environment } from "../../layers/embedded/SystemProcess.ts"
 import { root } from "../bench/BenchProcess.ts"
 import { freePort } from "../../layers/embedded/freePort.ts"
@@ -54,8 +55,8 @@ export interface InstanceOptions {
 }
 
 const killAfter = "30 seconds"
-/** By the brief of the service. */
-export const endsWithin = 25_000
+/** Milliseconds, by what the service promises. */
+export const endsWithin = Duration.toMillis(stopsWithin)
 const readyWithin = "60 seconds"
 
 interface Running {

@@ -1,7 +1,8 @@
 /**
  * Answers requests about accounting points: hands the programs what they need, and turns their failures into problems.
  *
- * The only place of flow 1 that knows HTTP statuses. Nobody may cache the answer to a lookup.
+ * The only place of flow 1 that turns failures into HTTP statuses (`Problems.ts` has the numbers); whether an older copy answers instead
+ * is decided in `Lookup.ts`. Nobody may cache the answer to a lookup.
  */
 import { Cause, Effect, Layer } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"

@@ -28,13 +28,34 @@ export const sumOf = (counts: ReadonlyArray<Count>): Count => ({
       : "exact"
 })
 
+/** Why a flow is not green; the page has a line of advice for each. */
+export const FlowCause = Schema.Literals([
+  "loops",
+  "late",
+  "events_waiting",
+  "abandoned",
+  "failing",
+  "adapter_not_configured",
+  "adapter_useless",
+  "adapter_left_alone",
+  "requests_waiting",
+  "servers_useless",
+  "servers_left_alone",
+  "source_problem",
+  "set_aside_lost",
+  "records_waiting",
+  "dead_letters",
+  "unavailable"
+])
+export type FlowCause = typeof FlowCause.Type
+
 export const FlowView = Schema.Struct({
   flow: Schema.Literals(["accounting_points", "hilltop", "streams"]),
   colour: Schema.Literals(["green", "amber", "red"]).annotate({
     description: "By the bounds of `/health/progress`: red is past one of them, amber wants a look."
   }),
   sentence: Schema.String,
-  causes: Schema.Array(Schema.String)
+  causes: Schema.Array(FlowCause)
 }).annotate({ identifier: "Flow" })
 export type FlowView = typeof FlowView.Type
 

@@ -1,12 +1,13 @@
 /**
- * Whether the work gets on: the loops of this instance turn, the oldest due work of all instances is within its bound, and whoever
+ * Whether the work gets on: the loops of this instance turn (`stuckLoops.ts` tells), the oldest due work of all instances is within its bound, and whoever
  * is asked answers something that can be used.
  *
  * A service that answers while its work has stopped is not healthy. Every instance reports the due work of all, so that work
  * is not overlooked when the only instance that did it is gone. The reasons for the bounds are in docs/operators.md.
  */
 import { Context, Duration, Effect, Layer } from "effect"
-import { Loops, stuckLoops } from "../running/Loop.ts"
+import { Loops } from "../running/Loop.ts"
+import { stuckLoops } from "../running/stuckLoops.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
 import { AdapterWatch } from "../sync/AdapterWatch.ts"
 import { DueWork, mostUseless, type Waiting } from "./DueWork.ts"

@@ -4,7 +4,7 @@
  * Red is what `/health/progress` would call stuck, by the same bounds; amber is what works around a trouble.
  */
 import type { Duration } from "effect"
-import { serverStates, type Count, type FlowView, type Overview, type ServerView } from "./Overview.ts"
+import { serverStates, type Count, type FlowCause, type FlowView, type Overview, type ServerView } from "./Overview.ts"
 import type { Waiting } from "./DueWork.ts"
 import { type Bounds, isUselessFor, pastBound, uselessAmong, type WorkKind } from "./Progress.ts"
 
@@ -20,9 +20,12 @@ export interface Facts extends Pick<Overview, "accounting_points" | "at" | "hill
 
 interface Finding {
   readonly colour: "amber" | "red"
-  readonly cause: string
+  readonly cause: FlowCause
   readonly words: string
 }
+
+const red = (cause: FlowCause, words: string): Finding => ({ colour: "red", cause, words })
+const amber = (cause: FlowCause, words: string): Finding => ({ colour: "amber", cause, words })
 
 const number = new Intl.NumberFormat("en-GB")
 export const countWords = ({ is, value }: Count): string =>
@@ -42,9 +45,9 @@ export const timeWords = (seconds: number): string => {
 const inWords = (at: number | null, now: number): string =>
   at === null || at <= now ? "now" : `in ${timeWords((at - now) / 1000)}`
 
-const past = (facts: Facts, kind: WorkKind, cause: string, words: (time: string) => string) => {
+const past = (facts: Facts, kind: WorkKind, cause: FlowCause, words: (time: string) => string) => {
   const seconds = pastBound(facts.waiting, facts.bounds, kind)
-  return seconds === undefined ? [] : [{ colour: "red" as const, cause, words: words(timeWords(seconds)) }]
+  return seconds === undefined ? [] : [red(cause, words(timeWords(seconds)))]
 }
 
 /** Red findings come first and say it all; the first words become those of a sentence. */
@@ -62,20 +65,14 @@ const flowOf = (flow: FlowView["flow"], findings: ReadonlyArray<Finding>, good: 
 }
 
 const standing = (names: ReadonlyArray<string>): ReadonlyArray<Finding> =>
-  names.length === 0
-    ? []
-    : [{ colour: "red", cause: "loops", words: `stands still on this instance: ${names.join(", ")}` }]
+  names.length === 0 ? [] : [red("loops", `stands still on this instance: ${names.join(", ")}`)]
 
 const accountingPoints = (facts: Facts, stuck: ReadonlyArray<string>): FlowView => {
   const { adapter, configured, failures, fresh, lanes, late, never_synced, relevant } = facts.accounting_points
   const oldest = lanes.find(({ lane }) => lane === "longest_unsynced")?.oldest_seconds ?? null
   if (!configured) {
     const words = `no adapter is configured; ${counted(relevant, "copy", "copies")} of accounting points are answered from as they are`
-    return flowOf(
-      "accounting_points",
-      [{ colour: "amber", cause: "adapter_not_configured", words }, ...standing(stuck)],
-      ""
-    )
+    return flowOf("accounting_points", [amber("adapter_not_configured", words), ...standing(stuck)], "")
   }
   if (relevant.value === 0 && relevant.is === "exact") {
     return flowOf("accounting_points", standing(stuck), "no accounting point has to be kept yet")
@@ -95,38 +92,34 @@ const accountingPoints = (facts: Facts, stuck: ReadonlyArray<string>): FlowView 
     ...past(facts, "abandonedSync", "abandoned", (time) => `a sync that was begun ${time} ago never ended`),
     ...(isUselessFor(facts.useless.adapterSeconds, facts.useless.bound)
       ? [
-          {
-            colour: "red" as const,
-            cause: "adapter_useless",
-            words: `the adapter has answered nothing useful for ${timeWords(facts.useless.adapterSeconds)}`
-          }
+          red(
+            "adapter_useless",
+            `the adapter has answered nothing useful for ${timeWords(facts.useless.adapterSeconds)}`
+          )
         ]
       : []),
     ...(isOpen
       ? [
-          {
-            colour: "amber" as const,
-            cause: "adapter_left_alone",
-            words: `the adapter answers nothing and is left alone, asked again ${inWords(adapter.circuit.next_call_at, facts.at)}`
-          }
+          amber(
+            "adapter_left_alone",
+            `the adapter answers nothing and is left alone, asked again ${inWords(adapter.circuit.next_call_at, facts.at)}`
+          )
         ]
       : []),
     ...(late.value > 0
       ? [
-          {
-            colour: "amber" as const,
-            cause: "late",
-            words: `${countWords(late)} of ${counted(relevant, "accounting point")} not synced within ${timeWords(facts.accounting_points.within_seconds)}`
-          }
+          amber(
+            "late",
+            `${countWords(late)} of ${counted(relevant, "accounting point")} not synced within ${timeWords(facts.accounting_points.within_seconds)}`
+          )
         ]
       : []),
     ...(failing > 0
       ? [
-          {
-            colour: "amber" as const,
-            cause: "failing",
-            words: `${countWords({ value: failing, is: failures.some(({ points }) => points.is === "at_least") ? "at_least" : "exact" })} of ${counted(relevant, "accounting point")} ${failing === 1 ? "fails" : "fail"} (${kinds})`
-          }
+          amber(
+            "failing",
+            `${countWords({ value: failing, is: failures.some(({ points }) => points.is === "at_least") ? "at_least" : "exact" })} of ${counted(relevant, "accounting point")} ${failing === 1 ? "fails" : "fail"} (${kinds})`
+          )
         ]
       : [])
   ]
@@ -159,35 +152,25 @@ const hilltop = (facts: Facts, stuck: ReadonlyArray<string>): FlowView => {
     ...standing(stuck),
     ...past(facts, "request", "requests_waiting", (time) => `a server could have been asked for ${time} and was not`),
     ...past(facts, "abandonedRequest", "abandoned", (time) => `a request was abandoned ${time} ago and not taken up`),
-    ...(useless.length > 0
-      ? [{ colour: "red" as const, cause: "servers_useless", words: `answers nothing useful: ${listed(useless)}` }]
-      : []),
+    ...(useless.length > 0 ? [red("servers_useless", `answers nothing useful: ${listed(useless)}`)] : []),
     ...(alone.length > 0
       ? [
-          {
-            colour: isAll && alone.every(({ state }) => state !== "resting") ? ("red" as const) : ("amber" as const),
-            cause: "servers_left_alone",
-            words: `${number.format(alone.length)} of ${many(servers_total, "server")} ${alone.length === 1 ? "is" : "are"} left alone: ${listed(each)}`
-          }
+          (isAll && alone.every(({ state }) => state !== "resting") ? red : amber)(
+            "servers_left_alone",
+            `${number.format(alone.length)} of ${many(servers_total, "server")} ${alone.length === 1 ? "is" : "are"} left alone: ${listed(each)}`
+          )
         ]
       : []),
     ...(problems.length > 0
       ? [
-          {
-            colour: "amber" as const,
-            cause: "source_problem",
-            words: `${many(problems.length, "source has", "sources have")} a problem: ${listed(problems.map(({ address, problem }) => `${address} (${problem})`))}`
-          }
+          amber(
+            "source_problem",
+            `${many(problems.length, "source has", "sources have")} a problem: ${listed(problems.map(({ address, problem }) => `${address} (${problem})`))}`
+          )
         ]
       : []),
     ...(lost !== undefined && lost.tasks.value > 0
-      ? [
-          {
-            colour: "amber" as const,
-            cause: "set_aside_lost",
-            words: `${counted(lost.tasks, "task")} set aside, since their workers were lost too often`
-          }
-        ]
+      ? [amber("set_aside_lost", `${counted(lost.tasks, "task")} set aside, since their workers were lost too often`)]
       : [])
   ]
   const good =
@@ -208,14 +191,13 @@ const streams = (facts: Facts, stuck: ReadonlyArray<string>): FlowView => {
   const findings: ReadonlyArray<Finding> = [
     ...standing(stuck),
     ...past(facts, "record", "records_waiting", (time) => `a record has waited for ${time} to be read`),
-    ...(problem === null ? [] : [{ colour: "red" as const, cause: "unavailable", words: problem }]),
+    ...(problem === null ? [] : [red("unavailable", problem)]),
     ...(set.length > 0
       ? [
-          {
-            colour: "amber" as const,
-            cause: "dead_letters",
-            words: `${listed(set.map(({ not_redriven, topic }) => `${many(not_redriven, "record")} of ${topic}`))} could not be used and ${set.length === 1 && set[0]?.not_redriven === 1 ? "was" : "were"} set aside`
-          }
+          amber(
+            "dead_letters",
+            `${listed(set.map(({ not_redriven, topic }) => `${many(not_redriven, "record")} of ${topic}`))} could not be used and ${set.length === 1 && set[0]?.not_redriven === 1 ? "was" : "were"} set aside`
+          )
         ]
       : [])
   ]

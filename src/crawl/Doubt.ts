@@ -1,5 +1,5 @@
 /**
- * Answers that may not be so: empty where there was much, or of bytes that are no text. The source may really have changed, and
+ * Answers that may not be so, for how long they are not believed: empty where there was much, or of bytes that are no text (`newsOf` tells). The source may really have changed, and
  * its server may as well have trouble; so what was known stays, and the question is asked again soon.
  *
  * A doubt is believed once it was repeated for as long as the answer before it deserves: what was known by thousands of rows

@@ -3,7 +3,7 @@
  *
  * That order is strict, however long history has been waiting: else a million old months would hold up everything new. But one
  * request in eight is history's, and one in eight is for lists, so that nothing waits for ever. Within a kind the sources
- * of a server take turns, and which of them is first is drawn by lot.
+ * of a server take turns, and which of them is first is drawn by lot. In PostgreSQL the claim orders its rows so, by these numbers.
  */
 import type { RequestType } from "../domain/FetchTask.ts"
 

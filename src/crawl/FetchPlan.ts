@@ -9,6 +9,7 @@ import type { NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
 import { halvesOf } from "../hilltop/halves.ts"
+import { wantedNames } from "./wantedNames.ts"
 import {
   type HtsUrl,
   measurementDataLatestUrl,
@@ -16,7 +17,6 @@ import {
   measurementsListUrl,
   sitesListUrl
 } from "../hilltop/HilltopUrl.ts"
-import { nameKey } from "../hilltop/nameKey.ts"
 import { monthsBetween, parseNzst, yearMonth } from "../hilltop/Nzst.ts"
 
 /** No list of anybody leads to so many requests; one that does is mistaken or hostile, and is not planned. */
@@ -40,10 +40,10 @@ export const sitesListTask = (source: UsableSource): NewTask => ({
 
 /** A measurement list for each site that is not excluded; of more than `mostFollowUps` one too many. */
 export const afterSitesList = (source: UsableSource, list: SiteList): ReadonlyArray<NewTask> => {
-  const excluded = new Set(source.configuration.excludedSitesNames?.map(nameKey))
+  const { isExcluded } = wantedNames(source.configuration)
   const names = new Set(list.sites.map((site) => site.name))
   return [...names]
-    .filter((name) => !excluded.has(nameKey(name)))
+    .filter((name) => !isExcluded(name))
     .slice(0, mostFollowUps + 1)
     .map((siteName) => ({
       sourceId: source.id,
@@ -101,9 +101,9 @@ export const halvedTasks = ({ details, fetchUrl, requestType, sourceId }: NewTas
 
 /** The measurements of a data source that are to be asked for: each address once, whatever column it would be of. */
 const wantedMeasurements = (source: HilltopSource, dataSource: ListedDataSource): ReadonlyArray<ListedMeasurement> => {
-  const names = new Set(source.configuration.measurementNames.map(nameKey))
-  if (!names.has(nameKey(dataSource.name)) || dataSource.tsType !== "StdSeries") return []
-  const wanted = dataSource.measurements.filter(({ name, virtual }) => names.has(nameKey(name)) && !virtual)
+  const { isWanted } = wantedNames(source.configuration)
+  if (!isWanted(dataSource.name) || dataSource.tsType !== "StdSeries") return []
+  const wanted = dataSource.measurements.filter(({ name, virtual }) => isWanted(name) && !virtual)
   return wanted.filter(({ requestAs }, index) => wanted.findIndex((one) => one.requestAs === requestAs) === index)
 }
 

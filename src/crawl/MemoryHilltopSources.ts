@@ -3,6 +3,7 @@ import { Clock, Effect, Layer, Option, Schema, Stream } from "effect"
 import { HilltopSources } from "./HilltopSources.ts"
 import { doubtOf, type SiteNote, summaryOf } from "./SiteNote.ts"
 import { askForAgain, MemoryHilltop } from "./MemoryHilltop.ts"
+import { wantedNames } from "./wantedNames.ts"
 
 export const MemoryHilltopSources = Layer.effect(
   HilltopSources,
@@ -45,15 +46,12 @@ export const MemoryHilltopSources = Layer.effect(
 const keepDoubt = ({ notes, sources }: MemoryHilltop["Service"], id: number) => {
   const source = sources.get(id)
   if (source === undefined) return
-  const excluded = new Set(
-    Option.match(decodeExcluded(source.configuration), {
-      onNone: () => [],
-      onSome: ({ excludedSitesNames = [] }) => excludedSitesNames
-    })
-  )
-  const told = [...(notes.get(id) ?? [])].filter(([site]) => !excluded.has(site))
+  const { excludedSitesNames } = Option.getOrElse(decodeExcluded(source.configuration), () => nothingExcluded)
+  const { isExcluded } = wantedNames({ measurementNames: [], excludedSitesNames })
+  const told = [...(notes.get(id) ?? [])].filter(([site]) => !isExcluded(site))
   sources.set(id, { ...source, doubt: doubtOf(summaryOf(new Map(told))) })
 }
+const nothingExcluded: { readonly excludedSitesNames?: ReadonlyArray<string> | undefined } = {}
 const decodeExcluded = Schema.decodeUnknownOption(
   Schema.Struct({ excludedSitesNames: Schema.optional(Schema.Array(Schema.String)) })
 )

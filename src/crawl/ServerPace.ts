@@ -1,6 +1,7 @@
 /**
  * How fast a server is asked, by how it answers: a share (`pace`) of its limits, halved when it fails or says 429, lowered
- * when its answers get slow, recovering by small steps; and a circuit that lets a single probe through after many failures.
+ * when its answers get slow, recovering by small steps; and a circuit that lets a single probe through after many failures. What an
+ * answer says of its server, and how long one that asks for it is left alone, is in `serverAnswer.ts`.
  *
  * Pure: the queue that keeps the server's row reads it, applies the rule and writes it. What was claimed before the last slow-down
  * says nothing new about it, hence `epoch`: sixteen requests that fail at once halve the pace once, as a lost packet does in TCP.

@@ -14,8 +14,8 @@ import type { SiteList } from "../hilltop/HilltopDocument.ts"
 import { decodeText } from "../hilltop/HilltopText.ts"
 import { type HtsUrl, sitesListUrl, sitesWithMeasurementUrl } from "../hilltop/HilltopUrl.ts"
 import { parseSiteList } from "../hilltop/HilltopXml.ts"
-import { sameName } from "../hilltop/sameName.ts"
 import { TrialBudget } from "./TrialBudget.ts"
+import { wantedNames } from "./wantedNames.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
 
 /** Measurements that are looked for, each with a request. */
@@ -127,12 +127,12 @@ export const trySource = Effect.fnUntraced(function* (
     return { ...nothing, problem: found.failure, requests, millis }
   }
   const { sites } = found.success
-  const excluded = configuration.excludedSitesNames ?? []
+  const { isExcluded } = wantedNames(configuration)
   return {
     problem: undefined,
     sites: distinct(sites),
     located: distinct(sites.filter(({ location }) => location !== undefined)),
-    excluded: distinct(sites.filter(({ name }) => excluded.some((one) => sameName(one, name)))),
+    excluded: distinct(sites.filter(({ name }) => isExcluded(name))),
     measurements: [...measurements, ...untried],
     requests,
     millis

@@ -1,5 +1,5 @@
 /**
- * A source as operators entered it, decoded; or why it cannot be used, in words for the one who entered it.
+ * A source as operators entered it, decoded; or why it cannot be used, in the words of `HilltopSource` and `HilltopUrl`.
  */
 import { Effect, Schema } from "effect"
 import { SourceConfiguration } from "../domain/HilltopSource.ts"

@@ -1,5 +1,6 @@
 /**
- * A Hilltop server of a council, and which of its measurements are wanted.
+ * A Hilltop server of a council, and which of its measurements are wanted: what its configuration may be, with the words for what it may
+ * not be.
  *
  * The row is entered by operators, with SQL if they like, so its configuration is decoded at each use: one that cannot
  * be used is reported beside the source and disturbs no other.

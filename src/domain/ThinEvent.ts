@@ -15,7 +15,7 @@ export interface ThinEvent {
   readonly occurredAt: Instant
 }
 
-/** Events from further ahead than this are malformed, in seconds: clocks differ by minutes, not by hours. */
+/** Events from further ahead than this are malformed, in seconds: clocks differ by minutes. The inbox tells, by the clock of its store. */
 export const furthestAhead = 5 * 60
 
 export const tooFarAhead = "the time is more than 5 minutes in the future"

@@ -38,22 +38,6 @@ export class Loops extends Context.Service<
 
 /** How long a pass, or a step of one, may take: statements end within 30 s, and a loop that hangs shows within a minute. */
 export const passPatience = Duration.seconds(45)
-/** Passes that fail for so long are no passing trouble any more. */
-const failingPatience = Duration.toMillis("2 minutes")
-
-/** Whether a loop shows no sign of life, or only fails. */
-export const isStuck = ({ dueBy, failingSince, steps }: LoopState, now: Instant): boolean =>
-  now > dueBy ||
-  (failingSince !== undefined && now - failingSince > failingPatience) ||
-  [...HashMap.values(steps)].some((endsBy) => now > endsBy)
-
-/** The names of the loops that do not get on. */
-export const stuckLoops = Effect.gen(function* () {
-  const now = yield* Clock.currentTimeMillis
-  const states = yield* Ref.get((yield* Loops).states)
-  return [...HashMap.entries(states)].filter(([, state]) => isStuck(state, now)).map(([name]) => name)
-})
-
 const longestBackOff = Duration.seconds(30)
 const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced(longestBackOff)]).pipe(
   Schedule.jittered

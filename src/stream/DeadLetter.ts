@@ -1,5 +1,6 @@
 /**
- * A record that a stage cannot use is set aside whole, with the reason and where it came from, and holds up no other record.
+ * What is kept of a record that was set aside: all of it, with the reason and where it came from. Each stage decides what it cannot use
+ * (`mappingStage.ts`, `observationStage.ts`), and goes on.
  *
  * Key and value stay as they were, so that it can be sent to its topic again after a fix.
  */

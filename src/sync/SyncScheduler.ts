@@ -11,6 +11,7 @@ import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
 import { AdapterClient } from "./AdapterClient.ts"
 import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
+import { batchSize } from "./batchSize.ts"
 import { Instances } from "./Instances.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
@@ -292,13 +293,3 @@ const mostHeard = 1_000
 
 /** How many accounting points with events one instance takes at a time: half a second's work at 50 ms a call. */
 const mostFollowing = ({ concurrency }: Pick<SyncOptions, "concurrency">): number => concurrency * 8
-
-/** `ceil(count / ((within / interval) × instances))`: what each instance must take so that all get their turn in time. */
-export const batchSize = (
-  relevant: number,
-  options: Pick<SyncOptions, "interval" | "within">,
-  instances: number
-): number => {
-  const rounds = Duration.toMillis(options.within) / Duration.toMillis(options.interval)
-  return Math.ceil(relevant / (rounds * Math.max(1, instances)))
-}

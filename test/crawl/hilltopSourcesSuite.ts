@@ -131,6 +131,12 @@ export const hilltopSourcesSuite = <R, E>(
           // Who knows that a site is closed excludes it.
           yield* move(source(all, ["A", "C", "D"]))
           assert.strictEqual(yield* doubt, 'listed no more: "Rain" with "Rain" at "E"')
+          // A macron is one character or two, and looks alike.
+          yield* note("Ōhau", { vanished: [series("Rain", "Rain")] })
+          yield* move(source(all, ["A", "C", "D", "Ōhau".normalize("NFD")]))
+          assert.strictEqual(yield* doubt, 'listed no more: "Rain" with "Rain" at "E"')
+          yield* move(source(all, ["A", "C", "D", "ōhau"]))
+          assert.match((yield* doubt) ?? "", /at "E", "Rain" with "Rain" at "Ōhau"$/)
         })
       )
 

@@ -36,6 +36,13 @@ const tried = (
   })
 
 describe("a source that is tried", () => {
+  it.effect("is told as many excluded sites as the crawl would leave out", () =>
+    Effect.gen(function* () {
+      const { excluded } = yield* tried({ [sitesListUrl(address)]: list(["TUI", "Tui ", "Tui"]) }, ["Rainfall"])
+      assert.strictEqual(excluded, 1)
+    })
+  )
+
   it.effect("is told with its sites and those that have what is wanted, in one line", () =>
     Effect.gen(function* () {
       const trial = yield* tried(

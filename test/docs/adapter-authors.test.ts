@@ -17,7 +17,7 @@ import { type DescribedRecord, recordFaults } from "../support/asyncApi.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { place } from "../support/runCommand.ts"
 import { runPenstock } from "../support/runPenstock.ts"
-import { settingsOfBlock, shellBlock } from "../support/shellBlock.ts"
+import { runBlock, settingsOfBlock } from "../support/runBlock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const page = documentPage("docs/adapter-authors.md")
@@ -62,7 +62,8 @@ layer(services, { excludeTestServices: true, timeout: "90 seconds" })("docs/adap
       Effect.gen(function* () {
         const { port } = yield* Adapter
         // On a busy machine an answer may take seconds, which would be worth a warning.
-        const report = yield* shellBlock(asHere(page.take("conformance"), port), { ADAPTER_TIMEOUT: "60 seconds" })
+        const env = { ADAPTER_TIMEOUT: "60 seconds" }
+        const { out: report } = yield* runBlock({ cwd: place("."), env }, asHere(page.take("conformance"), port))
         const withoutTimes = (text: string) => text.replaceAll(/\d+ ms/g, "… ms").trim()
         assert.strictEqual(withoutTimes(report), withoutTimes(page.take("conformance report")))
       }),
@@ -111,7 +112,9 @@ layer(services, { excludeTestServices: true, timeout: "90 seconds" })("docs/adap
           READ_KEY: "invented-read-key"
         }
         const call = (name: string) =>
-          Effect.map(shellBlock(page.take(name), env), (text): Record<string, unknown> => JSON.parse(text))
+          Effect.map(runBlock({ cwd: place("."), env }, page.take(name)), ({ out }): Record<string, unknown> =>
+            JSON.parse(out)
+          )
 
         const found = yield* call("lookup")
         assert.deepInclude(found["accounting_point"], { business_id: gsrn })

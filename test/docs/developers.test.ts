@@ -15,6 +15,7 @@ import { stripVTControlCharacters } from "node:util"
 import { inject } from "vitest"
 import manifest from "../../package.json" with { type: "json" }
 import { documentPage } from "../support/documentBlocks.ts"
+import { ownCheckout } from "../support/ownCheckout.ts"
 import { place, run } from "../support/packedPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -173,7 +174,9 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("for develo
         const shell = (cwd: string, block: string, env: Readonly<Record<string, string>>) =>
           succeeds(run({ cwd, env }, "sh", "-euc", block))
         // Scripts are not ignored here: what is packed is built before.
-        yield* shell(place("."), page.take("pack"), { npm_config_pack_destination: paths.join(home, "penstock") })
+        yield* shell(yield* ownCheckout, page.take("pack"), {
+          npm_config_pack_destination: paths.join(home, "penstock")
+        })
         const install = page.take("install")
         assert.include(install, `effect@${manifest.dependencies.effect}`)
         yield* shell(project, install, quick)

@@ -24,9 +24,9 @@ import { asyncApi, messagesOf, recordFaults } from "../support/asyncApi.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { uniqueName, withKafka } from "../support/kafkaForTests.ts"
 import { pythonWith } from "../support/pythonForTests.ts"
-import { place } from "../support/runCommand.ts"
 import { runPenstock } from "../support/runPenstock.ts"
-import { shellBlock } from "../support/shellBlock.ts"
+import { runBlock } from "../support/runBlock.ts"
+import { place } from "../support/runCommand.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
 const page = documentPage("docs/readers.md")
@@ -137,7 +137,10 @@ const compact = (json: string) => json.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, "$
 const env = (more: Readonly<Record<string, string>> = {}) =>
   Service.useSync(({ url }) => ({ PENSTOCK: url, READ_KEY: "invented-read-key", ...more }))
 const call = (name: string, more?: Readonly<Record<string, string>>) =>
-  Effect.flatMap(env(more), (variables) => shellBlock(page.take(name), variables))
+  Effect.map(
+    Effect.flatMap(env(more), (variables) => runBlock({ cwd: place("."), env: variables }, page.take(name))),
+    ({ out }) => out
+  )
 
 const Items = Schema.fromJsonString(Schema.Struct({ items: Schema.Array(Schema.Struct({ id: Schema.Int })) }))
 const Site = Schema.fromJsonString(
@@ -270,14 +273,14 @@ await withKafka("the reader in Python", (brokers) => {
 
             const run = (block: string) =>
               Effect.map(
-                shellBlock(
+                runBlock(
+                  { cwd: place("."), env: { OBSERVATIONS_TOPIC: names.observationsTopic } },
                   block
                     .replace(/KAFKA_BROKERS=\S+/, `KAFKA_BROKERS=${brokers}`)
-                    .replace(".penstock/python/bin/python", "python" in python ? python.python : ""),
-                  { OBSERVATIONS_TOPIC: names.observationsTopic }
+                    .replace(".penstock/python/bin/python", "python" in python ? python.python : "")
                 ),
-                (text) =>
-                  text
+                ({ out }) =>
+                  out
                     .trim()
                     .split("\n")
                     .slice(1)

@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Logger, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
-import { Loops, stuckLoops } from "../../src/running/Loop.ts"
+import { Loops } from "../../src/running/Loop.ts"
+import { stuckLoops } from "../../src/running/stuckLoops.ts"
 import { makeRetentionRound, type Removal, RetentionRounds } from "../../src/running/retentionRounds.ts"
 
 const nothing: Removal = { removed: 0, isMore: false }

@@ -15,6 +15,7 @@ export default defineConfig({
       "test/crawl/FetchOrder.test.ts",
       "test/stream/ObservationMapper.test.ts"
     ],
+    testTimeout: 60_000,
     isolate: false,
     maxWorkers: 1
   }

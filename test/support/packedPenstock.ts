@@ -3,6 +3,7 @@ import { Context, Effect, FileSystem, Layer, Path, Schema, Stream } from "effect
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { ownCheckout } from "./ownCheckout.ts"
 
 export const place = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
@@ -35,7 +36,9 @@ const install = Effect.gen(function* () {
     const { code, err, out } = yield* run({ cwd }, "npm", ...args)
     return code === 0 ? out : yield* Effect.die(new Error(`npm ${args[0]} failed: ${err}`))
   })
-  const out = yield* done(place("."), "pack", "--json", "--pack-destination", project)
+  // What is built goes into a checkout of its own: another test may be building as well.
+  const checkout = yield* ownCheckout
+  const out = yield* done(checkout, "pack", "--json", "--pack-destination", project)
   // What is built before it writes its own lines in front of the answer.
   const [packed] = yield* Schema.decodeUnknownEffect(Packed)(out.slice(out.indexOf("[\n")))
   yield* files.writeFileString(paths.join(project, "package.json"), JSON.stringify({ type: "module" }))

@@ -5,6 +5,7 @@
 import { Data, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawn } from "node:child_process"
+import { dirname } from "node:path"
 import { place } from "./runCommand.ts"
 
 export interface BlockPlace {
@@ -16,7 +17,8 @@ export interface BlockPlace {
 export class BlockFailed extends Data.TaggedError("BlockFailed")<{ readonly message: string }> {}
 
 const ours = {
-  PATH: process.env["PATH"],
+  // `node` is the one that runs the tests.
+  PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
   HOME: process.env["HOME"],
   NODE_COMPILE_CACHE: place("node_modules/.cache/node"),
   npm_config_update_notifier: "false"
@@ -65,3 +67,7 @@ export const startBlock = ({ cwd, env }: BlockPlace, block: string) =>
         return ended
       })
   )
+
+/** The variables that a block sets before its command: `A=1 B=2 npm start`. */
+export const settingsOfBlock = (block: string): Readonly<Record<string, string>> =>
+  Object.fromEntries([...block.matchAll(/(?<=^|\s)([A-Z_]+)=(\S+)/g)].map(([, name = "", value = ""]) => [name, value]))

@@ -9,7 +9,8 @@ import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src
 import { EventInbox, isWoken, unheardArrival } from "../../src/sync/EventInbox.ts"
 import { Instances } from "../../src/sync/Instances.ts"
 import { MemoryAccountingPoints } from "../../src/sync/MemoryAccountingPoints.ts"
-import { batchSize, type SyncOptions, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
+import { batchSize } from "../../src/sync/batchSize.ts"
+import { type SyncOptions, SyncScheduler } from "../../src/sync/SyncScheduler.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 
 const answer = (gsrn: AccountingPointAnswer["gsrn"]): AccountingPointAnswer => ({

@@ -25,6 +25,7 @@ export interface Page<A> {
 export type Count = Json<typeof Api.Count>
 export type Overview = Json<typeof Api.Overview>
 export type Flow = Overview["flows"][number]
+export type FlowCause = Flow["causes"][number]
 export type Points = Overview["accounting_points"]
 export type PointFailure = Points["failures"][number]
 export type AdapterState = Points["adapter"]
