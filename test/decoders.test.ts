@@ -296,7 +296,9 @@ describe("what comes from outside, at random", () => {
           .slice(0, all.at(-1) === 0 ? 12 : 16)
           .join(",")
       )
-    const server = spoiltJson(JSON.parse(formatServer({ ...unknownServer, since: at })))
+    // It has so many numbers that hardly a spoilt one is left whole.
+    const whole = formatServer({ ...unknownServer, since: at })
+    const server = fc.oneof({ weight: 4, arbitrary: spoiltJson(JSON.parse(whole)) }, fc.constant(whole))
     const known = new Set<string>()
     for (const [state, knowledge, chance] of fc.sample(fc.tuple(series, server, fc.integer()), { numRuns, seed })) {
       known.add(`series ${parseSeries(state) !== undefined}`)

@@ -1,6 +1,7 @@
 /**
  * The SQL of PgObservationStore for the values of one year, which have a table of their own. Every statement works on
- * arrays, whatever the size of a batch.
+ * arrays, whatever the size of a batch. Here is decided what of a document is new, a correction, or gone, so that what was known is
+ * superseded.
  *
  * Values travel as text and become numeric in SQL, so that no digit is touched on the way.
  */

@@ -154,7 +154,7 @@ export const PgEventInbox = Layer.effect(
         // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead. Notifications are sent one
         // commit after the other, so the commit may wait for longer than the rows did.
         //
-        // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, BUFFERS_A_EVENT buffers an event.
+        // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 17 buffers and 5 records of WAL an event.
         execute: ({ events, gsrns, newest, times, trace }) => {
           const { held, moved } = whatMoves(trace)
           return sql`

@@ -108,7 +108,7 @@ const OneCloudEvent = CloudEvent.pipe(HttpApiSchema.asJson({ contentType: "appli
 const batchOf = <S extends Schema.Top>(identifier: string, event: S) =>
   Schema.Array(event)
     .check(Schema.isMaxLength(1_000, { message: "must hold at most 1000 events" }))
-    .annotate({ identifier, description: "Up to 1000 events: all are recorded, or none." })
+    .annotate({ identifier, description: "Up to 1000 events; where one is malformed, none is recorded." })
 
 const cloudEvent = {
   specversion: "1.0",
@@ -146,7 +146,7 @@ const events = HttpApiGroup.make("events")
           summary: "Tell that accounting points changed",
           description:
             "One event or up to 1000, plain or as CloudEvents 1.0, whose attributes may also come as headers (`ce-subject`, `ce-time` and " +
-            "so on: binary mode). All are recorded, or none. Bodies may be compressed with gzip, deflate or br."
+            "so on: binary mode). Where one is malformed, none is recorded; after a 503 some may be, and sending them again changes nothing. Bodies may be compressed with gzip, deflate or br."
         })
       )
       .annotate(BodyExamples, {

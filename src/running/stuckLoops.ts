@@ -1,4 +1,5 @@
-/** Which loops do not get on, for health, the page and the metrics: those past their time, and those whose passes only fail. */
+/** Which loops do not get on, for health, the page and the metrics: those past their time (`Loop.ts` sets it), and those whose passes only
+ * fail. */
 import { Clock, Duration, Effect, HashMap, Ref } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import { Loops, type LoopState } from "./Loop.ts"
