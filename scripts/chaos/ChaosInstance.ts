@@ -75,6 +75,10 @@ const ended = (child: ChildProcess) =>
     child.once("exit", () => resume(Effect.void))
   })
 
+/** Where compiled sources are kept, if they are: what is started again and again is not compiled each time. */
+const { NODE_COMPILE_CACHE } = process.env
+const compileCache = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+
 const spawnService = ({ break: broken, log, roles, settings }: InstanceOptions, port: number, version: number) =>
   Effect.sync((): Running => {
     const file = openSync(log, "a", 0o600)
@@ -84,6 +88,7 @@ const spawnService = ({ break: broken, log, roles, settings }: InstanceOptions, 
       stdio: ["ignore", file, file, "ipc"],
       env: {
         ...environment(),
+        ...compileCache,
         HTTP_HOST: "127.0.0.1",
         HTTP_PORT: String(port),
         LOG_FORMAT: "json",

@@ -11,7 +11,6 @@ import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { describe } from "../../src/running/describe.ts"
 import { checkContract } from "../doctor/checkContract.ts"
 import { checkDatabase, noDatabaseYet } from "../doctor/checkDatabase.ts"
-import { checkKafka } from "../doctor/checkKafka.ts"
 import { bytesText, checkKeys, checkRoom, leastRoom } from "../doctor/checkMachine.ts"
 import { checkAdapter, checkOtlp } from "../doctor/checkNeighbours.ts"
 import { failed, type Finding, ok } from "../doctor/Finding.ts"
@@ -59,6 +58,12 @@ const database = Effect.gen(function* () {
     )
   )
 })
+
+/** Its client is loaded for this alone. */
+const kafka = Effect.flatMap(
+  Effect.promise(() => import("../doctor/checkKafka.ts")),
+  ({ checkKafka }) => checkKafka
+)
 
 const room = (least: number) =>
   Effect.gen(function* () {
@@ -127,7 +132,7 @@ export const doctor = Command.make(
             yield* check("api keys", checkKeys),
             yield* check("database", database),
             yield* check("disk", room(least * gigabytes)),
-            yield* check("kafka", checkKafka),
+            yield* check("kafka", kafka),
             yield* check("adapter", checkAdapter),
             yield* check("telemetry", checkOtlp)
           ].flat()

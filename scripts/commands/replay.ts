@@ -7,7 +7,6 @@
  */
 import { Duration, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
-import { ChosenTopics } from "../../layers/topics/ChosenTopics.ts"
 import { readExpired } from "../../layers/topics/readTopic.ts"
 import { PgObservationRebuild } from "../../layers/observations/PgObservationRebuild.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
@@ -30,7 +29,14 @@ const refuseLoss = Effect.fnUntraced(function* (rawTopic: string) {
   })
 })
 
-const Needs = Layer.mergeAll(ChosenTopics, PgObservationRebuild, SaxesXmlScanner)
+/** With the client of Kafka, which is loaded for this alone. */
+const Topics = Layer.unwrap(
+  Effect.map(
+    Effect.promise(() => import("../../layers/topics/ChosenTopics.ts")),
+    ({ ChosenTopics }) => ChosenTopics
+  )
+)
+const Needs = Layer.mergeAll(Topics, PgObservationRebuild, SaxesXmlScanner)
 
 /** Where there is no terminal for a bar, progress is told every so many seconds. */
 const everySeconds = 10

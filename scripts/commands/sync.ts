@@ -6,7 +6,6 @@
  */
 import { Duration, Effect, Layer, Option, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
-import { BudgetedAdapter } from "../../layers/sync/BudgetedAdapter.ts"
 import { countFailures, readFreshness } from "../../layers/sync/copyCounts.ts"
 import { PgAccountingPointStore } from "../../layers/sync/PgAccountingPointStore.ts"
 import { readInstances } from "../../layers/sync/PgInstances.ts"
@@ -82,6 +81,14 @@ const refreshOne = Effect.fnUntraced(
   })
 )
 
+/** With the HTTP client, which is loaded for this alone. */
+const Adapter = Layer.unwrap(
+  Effect.map(
+    Effect.promise(() => import("../../layers/sync/BudgetedAdapter.ts")),
+    ({ BudgetedAdapter }) => BudgetedAdapter
+  )
+)
+
 /** Where the service gives back what its adapter has no slot for, and takes it up later, a command waits for its turn. */
 const PatientAdapter = Layer.effect(
   AdapterClient,
@@ -98,7 +105,7 @@ const PatientAdapter = Layer.effect(
         }).pipe(Effect.ensuring(Effect.suspend(() => show({ what: "Asks the adapter", done: ++answered }))))
     })
   })
-).pipe(Layer.provide(BudgetedAdapter))
+).pipe(Layer.provide(Adapter))
 
 const runPass = Effect.gen(function* () {
   const locks = yield* LockStore

@@ -8,7 +8,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { checkSettings, Settings } from "../../layers/Settings.ts"
 import { readEnds, readRecords, readTopics, type TopicRow } from "../../layers/topics/readTopic.ts"
 import { formatInstant } from "../../src/domain/Instant.ts"
-import { type TailOptions, tailKafka } from "./kafkaTail.ts"
+import type { TailOptions } from "./kafkaTail.ts"
 import { Json } from "./globalFlags.ts"
 import { fit } from "./fit.ts"
 import { oneLine, print, printJson, terminalColumns } from "./output.ts"
@@ -122,6 +122,7 @@ const tail = Command.make(
     }
     if (brokers === undefined) return yield* withDatabase(tailEmbedded(options))
     const columns = (yield* terminalColumns) ?? 200
+    const { tailKafka } = yield* Effect.promise(() => import("./kafkaTail.ts"))
     yield* tailKafka(brokers, options, sayWaiting(options), showAs(options.topic, options.json, columns))
   })
 ).pipe(

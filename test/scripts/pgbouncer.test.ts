@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { makeConnections } from "../../layers/postgres/PgConnections.ts"
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
 import { hasPgbouncer, pgbouncer } from "../support/pgbouncer.ts"
+import { bareEnvironment } from "../support/runCommand.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -26,7 +27,7 @@ const layer = Layer.mergeAll(
 const migrate = Effect.fnUntraced(function* (url: Redacted.Redacted) {
   const program = fileURLToPath(new URL("../../scripts/penstock.ts", import.meta.url))
   const child = yield* ChildProcess.make(process.execPath, [program, "migrate"], {
-    env: { PATH: process.env["PATH"], DATABASE_URL: url, LOG_LEVEL: "error" }
+    env: { ...bareEnvironment, DATABASE_URL: url, LOG_LEVEL: "error" }
   })
   const text = (bytes: typeof child.stderr) => Stream.mkString(Stream.decodeText(bytes))
   const [err, code] = yield* Effect.all([text(child.stderr), child.exitCode], { concurrency: 2 })

@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url"
 import { findRunningPostgres } from "../../layers/embedded/RunningPostgres.ts"
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import { gsrnOf } from "../support/gsrns.ts"
+import { bareEnvironment } from "../support/runCommand.ts"
 import { runPenstock } from "../support/runPenstock.ts"
 import { byName, standIn } from "../support/standIn.ts"
 
@@ -229,7 +230,7 @@ const sendRaw = (url: string, bytes: string) =>
 /** What a command that cannot do its work writes, to both streams. */
 const runCommand = Effect.fnUntraced(function* (command: string, settings: Readonly<Record<string, string>>) {
   const script = fileURLToPath(new URL("../../scripts/penstock.ts", import.meta.url))
-  const env = { PATH: process.env["PATH"], ...settings }
+  const env = { ...bareEnvironment, ...settings }
   const child = yield* ChildProcess.make(process.execPath, [script, command], { env })
   const text = yield* Stream.mkString(Stream.decodeText(child.all))
   assert.strictEqual(Number(yield* child.exitCode), 1)

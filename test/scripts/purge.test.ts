@@ -4,19 +4,17 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { SqlClient } from "effect/sql"
-import { fileURLToPath } from "node:url"
 import { gsrnOf } from "../support/gsrns.ts"
+import { bareEnvironment, place } from "../support/runCommand.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
-const place = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 
 const purge = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const { url } = yield* TestDatabase
   const child = yield* ChildProcess.make(process.execPath, [place("scripts/penstock.ts"), "purge", ...args], {
     env: {
-      PATH: process.env["PATH"],
-      NODE_COMPILE_CACHE: place("node_modules/.cache/node"),
+      ...bareEnvironment,
       DATABASE_URL: url,
       LOG_LEVEL: "trace"
     }

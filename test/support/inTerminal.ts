@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import { spawn, spawnSync } from "node:child_process"
-import { place } from "./runCommand.ts"
+import { bareEnvironment, place } from "./runCommand.ts"
 
 /** Whether this machine has a `script` that runs a command. */
 export const hasTerminal: boolean = /util-linux/.test(spawnSync("script", ["--version"]).stdout?.toString() ?? "")
@@ -40,9 +40,8 @@ export const inTerminal = (
         {
           stdio: ["pipe", "pipe", "inherit"],
           env: {
-            PATH: process.env["PATH"],
+            ...bareEnvironment,
             TERM: "xterm-256color",
-            NODE_COMPILE_CACHE: place("node_modules/.cache/node"),
             ...env
           }
         }

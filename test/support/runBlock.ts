@@ -6,7 +6,7 @@ import { Data, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawn } from "node:child_process"
 import { dirname } from "node:path"
-import { place } from "./runCommand.ts"
+import { bareEnvironment } from "./runCommand.ts"
 
 export interface BlockPlace {
   readonly cwd: string
@@ -17,10 +17,10 @@ export interface BlockPlace {
 export class BlockFailed extends Data.TaggedError("BlockFailed")<{ readonly message: string }> {}
 
 const ours = {
+  ...bareEnvironment,
   // `node` is the one that runs the tests.
   PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
   HOME: process.env["HOME"],
-  NODE_COMPILE_CACHE: place("node_modules/.cache/node"),
   npm_config_update_notifier: "false"
 }
 

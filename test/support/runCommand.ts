@@ -10,11 +10,11 @@ export type Environment = Readonly<Record<string, string | Redacted.Redacted | u
 
 export const place = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
-/** Compiled sources are kept, which halves the time a start takes. */
-const environment = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: place("node_modules/.cache/node") }
+/** What a process is given of ours. Compiled sources are kept, which halves what a start costs. */
+export const bareEnvironment = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: place("node_modules/.cache/node") }
 
 export const startCommand = (env: Environment, ...args: ReadonlyArray<string>) =>
-  ChildProcess.make(process.execPath, [place("scripts/penstock.ts"), ...args], { env: { ...environment, ...env } })
+  ChildProcess.make(process.execPath, [place("scripts/penstock.ts"), ...args], { env: { ...bareEnvironment, ...env } })
 
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 

@@ -6,6 +6,7 @@ import { HttpClient } from "effect/http"
 import { type ChildProcess, spawn } from "node:child_process"
 import { resolve } from "node:path"
 import { freePort } from "../../layers/embedded/freePort.ts"
+import { bareEnvironment } from "./runCommand.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 
@@ -34,7 +35,7 @@ export const runPenstock = Effect.fnUntraced(function* (settings: Readonly<Recor
       const started = spawn(process.execPath, ["scripts/penstock.ts", "start"], {
         cwd: root,
         env: {
-          PATH: process.env["PATH"],
+          ...bareEnvironment,
           HTTP_HOST: "127.0.0.1",
           HTTP_PORT: port,
           LOG_FORMAT: "json",
