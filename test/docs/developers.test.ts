@@ -83,7 +83,7 @@ const gaugeFiles = [
 layer(services, { excludeTestServices: true, timeout: "3 minutes" })("for developers", (it) => {
   it.effect("begins with what continuous integration does as well", () =>
     Effect.sync(() => {
-      const ci = linesOf(readFileSync(place(".ci/run"), "utf8"))
+      const ci = linesOf(readFileSync(place(".ci/run"), "utf8")).map((line) => line.trim())
       assert.includeMembers(ci, linesOf(page.take("begin")))
       assert.includeMembers(ci, linesOf(page.take("deno")))
     })

@@ -36,6 +36,16 @@ const commands = [
   "purge --not-relevant-for 90days --dry-run"
 ]
 
+/** Has the address of each module that is loaded told on standard error. */
+const tellLoaded = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from "node:module"
+  registerHooks({
+    load: (url, context, next) => {
+      process.stderr.write(url + "\\n")
+      return next(url, context)
+    }
+  })`)}`
+
 const services = Layer.mergeAll(
   TestDatabase.layer,
   NodeServices.layer,
@@ -82,6 +92,17 @@ layer(services, { excludeTestServices: true })("the command line", (it) => {
       const global = out.slice(out.indexOf("GLOBAL FLAGS"), out.indexOf("SUBCOMMANDS"))
       for (const line of global.split("\n")) assert.isAtMost(line.length, 100, line)
       assert.match(global, /--json .*one JSON object a line/)
+    })
+  )
+
+  it.effect("loads neither the service nor the clients of Kafka and of HTTP for what needs none of them", () =>
+    Effect.gen(function* () {
+      const { err, out } = yield* runCommand({ NODE_OPTIONS: `--import=${tellLoaded}` }, "--help")
+      assert.include(out, "SUBCOMMANDS")
+      assert.include(err, "/scripts/penstock.ts")
+      for (const part of ["/layers/Main.ts", "/node_modules/kafkajs/", "/node_modules/undici/"]) {
+        assert.notInclude(err, part)
+      }
     })
   )
 
