@@ -26,6 +26,7 @@ import { PgObservationViews } from "../../layers/observations/PgObservationViews
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
 import { WebFiles } from "../../layers/page/WebFiles.ts"
 import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
+import { PgRedirectBudget } from "../../layers/crawl/PgRedirectBudget.ts"
 import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
@@ -124,7 +125,7 @@ const storesWith = <E, R>(topics: Layer.Layer<TopicServices, E, R>) =>
     PgReadiness,
     PgTaskSearch,
     PgTrialBudget,
-    UndiciHilltopClient,
+    UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
     SaxesXmlScanner,
     topics,
     KnownTopicReadings,
