@@ -98,7 +98,8 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("a server 
       const until = (crawler: Crawler["Service"]) =>
         Effect.gen(function* () {
           while (ran < tasks) {
-            ran += yield* crawler.runOnce
+            const now = yield* crawler.runOnce
+            ran += now
             yield* Effect.sleep("10 millis")
           }
         })
