@@ -3,6 +3,7 @@
  *
  * Everything that is logged, at any level, is kept as JSON lines, so that tests can look for what must not be there.
  */
+import type { PgClient } from "@effect/sql-pg"
 import { assert } from "@effect/vitest"
 import { Context, Duration, Effect, Latch, Layer, Logger, Redacted, Ref, References, Schema } from "effect"
 import { SqlClient } from "effect/sql"
@@ -274,8 +275,12 @@ export const layerWithTopics = <E, R>(topics: Layer.Layer<TopicServices, E, R>) 
     Layer.provideMerge(servicesWith(AdapterClient.layerNone, topics).pipe(Layer.provideMerge(TestDatabase.layer)))
   )
 /** The same with this adapter. */
-export const layerOver = (client: Layer.Layer<AdapterClient>) =>
-  api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(TestDatabase.layer))))
+export const layerOver = (client: Layer.Layer<AdapterClient>) => layerOverBoth(client, TestDatabase.layer)
+/** The same with this adapter and this database. */
+export const layerOverBoth = <A, E, R>(
+  client: Layer.Layer<AdapterClient>,
+  database: Layer.Layer<A | SqlClient.SqlClient | PgClient.PgClient, E, R>
+) => api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(database))))
 
 const since2020 = (value: string) => [{ value, from: Date.UTC(2020, 0, 1), to: undefined }]
 
