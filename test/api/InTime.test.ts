@@ -16,7 +16,7 @@ import { type Answered, ApiUnderTest, keyOf, layerOver, layerOverBoth, problemIn
 const deadline = 100
 const promised = deadline + 3_500
 /** For a machine that has other work. */
-const besides = 1_500
+const besides = 2_000
 const deaf = Layer.succeed(
   AdapterClient,
   AdapterClient.of({ configured: true, deadline, fetch: () => Effect.never })
