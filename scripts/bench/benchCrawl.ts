@@ -108,7 +108,9 @@ const timed = Layer.effectContext(
 )
 
 const services = timed.pipe(
-  Layer.provideMerge(Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), EmbeddedTopics)),
+  Layer.provideMerge(
+    Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), EmbeddedTopics)
+  ),
   Layer.provideMerge(Layer.mergeAll(Stages.layer, PgHilltopSources, PgServerBudget, SaxesXmlScanner, Loops.layer)),
   Layer.provide(options),
   Layer.provideMerge(BenchDatabase)

@@ -85,7 +85,13 @@ interface Run {
 const servicesIn = (seed: number) =>
   Crawler.layer({ concurrency: 16, rawTopic }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), SaxesXmlScanner)
+      Layer.mergeAll(
+        PgHilltopQueue,
+        PgServerBudget,
+        PgHilltopSources,
+        UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+        SaxesXmlScanner
+      )
     ),
     Layer.provide(
       settings({

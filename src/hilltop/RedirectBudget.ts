@@ -19,5 +19,8 @@ export class RedirectBudget extends Context.Service<
   }
 >()("penstock/hilltop/RedirectBudget") {
   /** For servers that may be asked as often as one likes. */
-  static readonly layerUnlimited = Layer.succeed(RedirectBudget, RedirectBudget.of({ reserve: () => Effect.succeed(0) }))
+  static readonly layerUnlimited = Layer.succeed(
+    RedirectBudget,
+    RedirectBudget.of({ reserve: () => Effect.succeed(0) })
+  )
 }

@@ -17,10 +17,7 @@ const deadline = 100
 const promised = deadline + 3_500
 /** For a machine that has other work. */
 const besides = 2_000
-const deaf = Layer.succeed(
-  AdapterClient,
-  AdapterClient.of({ configured: true, deadline, fetch: () => Effect.never })
-)
+const deaf = Layer.succeed(AdapterClient, AdapterClient.of({ configured: true, deadline, fetch: () => Effect.never }))
 
 const isTooSlow = (answer: Answered, type = "too-slow") => {
   assert.strictEqual(answer.status, 503, answer.text)
@@ -120,7 +117,7 @@ it.layer(layerOverBoth(deaf, proxied), { excludeTestServices: true, timeout: "60
             body: { end_user: "123456785", accounting_point: gsrn }
           }),
           "a copy": ask(`/accounting_point/${gsrn}`, { key: keyOf("read") }),
-          "sources": ask("/hilltop/source", { key: keyOf("admin") }),
+          sources: ask("/hilltop/source", { key: keyOf("admin") }),
           "dead letters": ask("/topic/dead_letter/redrive", { key: keyOf("admin"), body: { topic: "hilltop_raw" } })
         }
         const answers = yield* Effect.forEach(

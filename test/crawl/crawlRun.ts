@@ -28,7 +28,13 @@ export interface CrawlOptions {
 export const crawlWith = ({ settings = {}, simulator, sink }: CrawlOptions) =>
   Crawler.layer({ concurrency: 32, rawTopic }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), SaxesXmlScanner).pipe(
+      Layer.mergeAll(
+        PgHilltopQueue,
+        PgServerBudget,
+        PgHilltopSources,
+        UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+        SaxesXmlScanner
+      ).pipe(
         Layer.provide(
           ConfigProvider.layer(
             ConfigProvider.fromEnvRecord({

@@ -58,7 +58,11 @@ const loops = () => {
   return Layer.merge(crawling, MappingStage(names))
 }
 
-const services = Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), ChosenTopics).pipe(
+const services = Layer.mergeAll(
+  PgHilltopQueue,
+  UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+  ChosenTopics
+).pipe(
   Layer.provideMerge(
     Layer.mergeAll(PgHilltopSources, PgServerBudget, SaxesXmlScanner, Loops.layer, KeptParsedDocuments)
   ),

@@ -137,36 +137,38 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("a server 
     }).pipe(Effect.scoped)
   )
 
-  it.effect("has its tokens reserved one after the other, none beyond the patience, and none while it is left alone", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const budgets = [yield* RedirectBudget, Context.get(yield* instance, RedirectBudget)]
-      const url = "http://reserved.example.nz/data.hts"
-      yield* limited(url, 2, 1)
-      // Its only place is taken by the task that is redirected.
-      yield* sql`UPDATE hilltop_servers SET in_flight = 1 WHERE origin = hilltop_origin(${url})`
-      const [took, waits] = yield* Effect.timed(
-        Effect.forEach(Array.from({ length: 10 }), (_, n) => budgets[n % 2]!.reserve(url, 60_000), {
-          concurrency: "unbounded"
-        })
-      )
-      // A token and a half are there; each further one comes after half a second.
-      const inOrder = waits.map((wait) => wait ?? Infinity).toSorted((a, b) => a - b)
-      for (const [n, wait] of inOrder.entries()) {
-        const expected = Math.max(0, 500 * (n + 1 - 1.5))
-        assert.isAtMost(wait, expected + 1)
-        assert.isAtLeast(wait, expected - Duration.toMillis(took) - 1)
-      }
-      const before = yield* serverOf(url)
-      assert.isUndefined(yield* budgets[0]!.reserve(url, 2_000))
-      assert.isUndefined(yield* budgets[0]!.reserve("http://unknown.example.nz/data.hts", 2_000))
-      assert.deepStrictEqual(yield* serverOf(url), before)
-      yield* sql`UPDATE hilltop_servers SET tokens = 'Infinity', cool_down_until = now() + interval '1 minute'
+  it.effect(
+    "has its tokens reserved one after the other, none beyond the patience, and none while it is left alone",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const budgets = [yield* RedirectBudget, Context.get(yield* instance, RedirectBudget)]
+        const url = "http://reserved.example.nz/data.hts"
+        yield* limited(url, 2, 1)
+        // Its only place is taken by the task that is redirected.
+        yield* sql`UPDATE hilltop_servers SET in_flight = 1 WHERE origin = hilltop_origin(${url})`
+        const [took, waits] = yield* Effect.timed(
+          Effect.forEach(Array.from({ length: 10 }), (_, n) => budgets[n % 2]!.reserve(url, 60_000), {
+            concurrency: "unbounded"
+          })
+        )
+        // A token and a half are there; each further one comes after half a second.
+        const inOrder = waits.map((wait) => wait ?? Infinity).toSorted((a, b) => a - b)
+        for (const [n, wait] of inOrder.entries()) {
+          const expected = Math.max(0, 500 * (n + 1 - 1.5))
+          assert.isAtMost(wait, expected + 1)
+          assert.isAtLeast(wait, expected - Duration.toMillis(took) - 1)
+        }
+        const before = yield* serverOf(url)
+        assert.isUndefined(yield* budgets[0]!.reserve(url, 2_000))
+        assert.isUndefined(yield* budgets[0]!.reserve("http://unknown.example.nz/data.hts", 2_000))
+        assert.deepStrictEqual(yield* serverOf(url), before)
+        yield* sql`UPDATE hilltop_servers SET tokens = 'Infinity', cool_down_until = now() + interval '1 minute'
         WHERE origin = hilltop_origin(${url})`
-      assert.isUndefined(yield* budgets[1]!.reserve(url, 60_000))
-      yield* sql`UPDATE hilltop_servers SET cool_down_until = NULL WHERE origin = hilltop_origin(${url})`
-      assert.strictEqual(yield* budgets[1]!.reserve(url, 0), 0)
-    }).pipe(Effect.scoped)
+        assert.isUndefined(yield* budgets[1]!.reserve(url, 60_000))
+        yield* sql`UPDATE hilltop_servers SET cool_down_until = NULL WHERE origin = hilltop_origin(${url})`
+        assert.strictEqual(yield* budgets[1]!.reserve(url, 0), 0)
+      }).pipe(Effect.scoped)
   )
 
   it.effect("has nothing for a claim while its tokens are reserved", () =>

@@ -33,9 +33,13 @@ const settings = ConfigProvider.layer(
 const options = { concurrency: 12, rawTopic }
 const layer = Layer.mergeAll(Crawler.layer(options), Loops.layer).pipe(
   Layer.provideMerge(
-    Layer.mergeAll(PgHilltopQueue, PgHilltopSources, PgServerBudget, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), SaxesXmlScanner).pipe(
-      Layer.provide(settings)
-    )
+    Layer.mergeAll(
+      PgHilltopQueue,
+      PgHilltopSources,
+      PgServerBudget,
+      UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+      SaxesXmlScanner
+    ).pipe(Layer.provide(settings))
   ),
   Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
   Layer.provideMerge(Layer.merge(TestDatabase.layer, HilltopSimulator.layer({ sites: 2, historyDays: 3 })))

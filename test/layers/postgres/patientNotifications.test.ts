@@ -6,7 +6,18 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Context, Duration, Effect, Fiber, FileSystem, Layer, Redacted, References, Schedule } from "effect"
+import {
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  FileSystem,
+  Layer,
+  Redacted,
+  References,
+  Schedule
+} from "effect"
 import { SqlClient } from "effect/sql"
 import { globSync, readFileSync } from "node:fs"
 import { resolve } from "node:path"
@@ -144,10 +155,7 @@ it.layer(stores, { excludeTestServices: true, timeout: "2 minutes" })("while som
       yield* sql`UPDATE hilltop_fetch_tasks SET set_aside_at = now(), set_aside_reason = 'lost'`
       assert.strictEqual(yield* whileNotifying(TaskSearch.use((search) => search.redriveLost(source.id, 10))), 2)
 
-      const change = planChange(
-        { id: source.id, councilId: 1, htsUrl: url, configuration },
-        undefined
-      )
+      const change = planChange({ id: source.id, councilId: 1, htsUrl: url, configuration }, undefined)
       yield* whileNotifying(sources.replan(change!))
 
       const gsrn = gsrnOf(1)
