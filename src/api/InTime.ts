@@ -4,7 +4,7 @@
  *
  * Every group has it, or says that it keeps a deadline by itself (`KeepsTime`); a test goes through all of them.
  */
-import { Context, Duration, Effect, Layer, Option } from "effect"
+import { Context, type Duration, Effect, Layer, Option } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
 import { answerWithin, besidesOthers } from "../lookup/answerWithin.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
