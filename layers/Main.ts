@@ -28,6 +28,7 @@ import { PgObservationArchive } from "./observations/PgObservationArchive.ts"
 import { PgObservationStore } from "./observations/PgObservationStore.ts"
 import { PgObservationViews } from "./observations/PgObservationViews.ts"
 import { PgOverview } from "./api/PgOverview.ts"
+import { PgRedirectBudget } from "./crawl/PgRedirectBudget.ts"
 import { PgReadiness } from "./api/PgReadiness.ts"
 import { PgServerBudget } from "./crawl/PgServerBudget.ts"
 import { PgTaskSearch } from "./api/PgTaskSearch.ts"
@@ -63,8 +64,11 @@ const Stores = Layer.mergeAll(
   ChosenTopics
 )
 
+/** Hilltop servers within their budgets: claims and trials take their own, redirects take it here. */
+const BudgetedHilltop = UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget))
+
 /** Who is asked. */
-export const Outside = Layer.mergeAll(BudgetedAdapter, UndiciHilltopClient, SaxesXmlScanner)
+export const Outside = Layer.mergeAll(BudgetedAdapter, BudgetedHilltop, SaxesXmlScanner)
 
 /** What is found out by looking, whenever metrics are read. */
 const Measured = Layer.mergeAll(ProcessMetrics, PgWorkMetrics)
@@ -106,7 +110,7 @@ export const FurtherProcess = Layer.mergeAll(
       PgObservationStore,
       PgServerBudget,
       ChosenTopics,
-      UndiciHilltopClient,
+      BudgetedHilltop,
       SaxesXmlScanner
     )
   ),

@@ -23,6 +23,7 @@ import taskSearch from "./0027_task_search.ts"
 import monthShapes from "./0028_month_shapes.ts"
 import observationPacks from "./0029_observation_packs.ts"
 import firstFetches from "./0030_first_fetches.ts"
+import patientNotifications from "./0032_patient_notifications.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -43,7 +44,8 @@ export const migrations = {
   "0027_task_search": taskSearch,
   "0028_month_shapes": monthShapes,
   "0029_observation_packs": observationPacks,
-  "0030_first_fetches": firstFetches
+  "0030_first_fetches": firstFetches,
+  "0032_patient_notifications": patientNotifications
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -121,7 +121,7 @@ export const PgHilltopSources = Layer.effect(
           WHEN planned IS NOT DISTINCT FROM nullif(${JSON.stringify(before ?? null)}::jsonb, 'null') THEN ${now} END
         WHERE id = ${sourceId} AND planned IS DISTINCT FROM ${now} RETURNING planned IS NULL AS disturbed`
       if (kept === undefined) return
-      if (kept.disturbed) return yield* Effect.asVoid(sql`SELECT pg_notify('penstock_hilltop_sources', '')`)
+      if (kept.disturbed) return yield* Effect.asVoid(sql`SELECT notify_patiently('penstock_hilltop_sources', '')`)
       yield* sql`
         UPDATE hilltop_fetch_tasks t SET next_fetch_at = ${sql.literal(askedForAgain)}
         WHERE id = ANY(ARRAY(
@@ -129,7 +129,7 @@ export const PgHilltopSources = Layer.effect(
           WHERE source_id = ${sourceId} AND set_aside_at IS NULL AND (request_type = 'SITES_LIST'
             OR ${measurementsLists} AND request_type = 'MEASUREMENTS_LIST')
           ORDER BY id FOR UPDATE))`
-      yield* sql`SELECT pg_notify('penstock_hilltop_tasks', '')`
+      yield* sql`SELECT notify_patiently('penstock_hilltop_tasks', '')`
     })
 
     /**

@@ -30,7 +30,7 @@ export const PgTrialBudget = Layer.effect(
           asTurn(sql`
             WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}, hilltop_origin(${url}) AS origin
             ), taken AS (
-              UPDATE hilltop_servers s SET tokens = ${budget.tokens} - 1, refilled_at = now() FROM limits
+              UPDATE hilltop_servers s SET tokens = ${budget.tokens} - 1, refilled_at = greatest(s.refilled_at, now()) FROM limits
               WHERE s.origin = limits.origin AND ${budget.isAsked} AND ${budget.room} >= 1 RETURNING s.origin
             ), made AS (
               INSERT INTO hilltop_servers (origin) SELECT origin FROM limits

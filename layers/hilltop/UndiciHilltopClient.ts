@@ -1,6 +1,6 @@
 /**
  * Requests to Hilltop servers with undici: one deadline including the body, a limit of bytes counted while reading (after
- * decompression, so that a small bomb stays small), redirects only within the same server.
+ * decompression, so that a small bomb stays small), redirects only within the same server and within its budget.
  *
  * Compressed answers are understood whether asked for or not. No trace headers are sent: the servers are other people's.
  * However many answers are in flight, those that are received and worked on together take a bounded share of memory.
@@ -14,9 +14,11 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Agent, buildConnector, type Dispatcher, errors } from "undici"
 import { type AnswerShare, makeAnswerMemory } from "../../src/hilltop/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../../src/hilltop/HilltopClient.ts"
+import type { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
+import { RedirectBudget } from "../../src/hilltop/RedirectBudget.ts"
 import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
@@ -25,6 +27,8 @@ import { userAgent } from "../version.ts"
 
 const connectTimeout = Duration.seconds(10)
 const mostRedirects = 3
+/** Of the deadline, that a request may wait for its server's budget where it is redirected: as much is left for the server. */
+const shareOfWaiting = 0.5
 
 /** Bytes. A month of five-minute values just fits, and most answers are far smaller. */
 const smallAnswer = 500_000
@@ -91,6 +95,13 @@ const connector = (allowPrivate: boolean): buildConnector.connector => {
     )
 }
 
+/** Waits until the server may be asked once more. */
+interface Turns {
+  readonly next: (url: string) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
+  /** How long it has waited in all, in milliseconds. */
+  readonly waited: () => number
+}
+
 /** Not taken from a layer: a layer is built once, and others that want a client would get this one with its guard. */
 const makeClient = (allowPrivate: boolean) =>
   Effect.acquireRelease(
@@ -113,6 +124,8 @@ const make = Effect.gen(function* () {
   const limit = yield* Settings.CRAWL_MAX_RESPONSE.config
   const allowPrivate = yield* Settings.CRAWL_ALLOW_PRIVATE.config
   const client = HttpClient.withScope(yield* makeClient(allowPrivate))
+  const budget = yield* RedirectBudget
+  const patience = shareOfWaiting * Duration.toMillis(timeout)
 
   /** A literal address is never looked up, so it is judged here. */
   const mayAsk = (url: URL) => {
@@ -120,13 +133,30 @@ const make = Effect.gen(function* () {
     return allowPrivate || isIP(host) === 0 || isPublicAddress(host)
   }
 
+  const makeTurns = (): Turns => {
+    let waited = 0
+    return {
+      waited: () => waited,
+      next: Effect.fnUntraced(function* (url) {
+        const since = yield* Clock.currentTimeMillis
+        const wait = yield* budget.reserve(url, patience - waited)
+        if (wait === undefined) {
+          return yield* failed("forbidden", "the server redirects, and its budget has no room for one more request now")
+        }
+        yield* Effect.sleep(wait)
+        waited += (yield* Clock.currentTimeMillis) - since
+      })
+    }
+  }
+
   const get = (
     url: string,
+    turns: Turns,
     redirects: number,
     cookies: Cookies.Cookies
   ): Effect.Effect<
     HttpClientResponse.HttpClientResponse,
-    HilltopFetchFailed | HttpClientError.HttpClientError,
+    HilltopFetchFailed | StoreUnavailable | HttpClientError.HttpClientError,
     Effect.Services<ReturnType<typeof client.execute>>
   > =>
     Effect.gen(function* () {
@@ -151,7 +181,8 @@ const make = Effect.gen(function* () {
       if (next === undefined || next.origin !== new URL(url).origin) return yield* redirected(new URL(url), next)
       if (redirects === 0) return yield* failed("forbidden", "too many redirects")
       // What stands before a server may send everyone back to the same address with a cookie, and let pass who shows it.
-      return yield* get(next.href, redirects - 1, Cookies.merge(cookies, response.cookies))
+      yield* turns.next(next.href)
+      return yield* get(next.href, turns, redirects - 1, Cookies.merge(cookies, response.cookies))
     })
 
   const memory = makeAnswerMemory({
@@ -189,8 +220,8 @@ const make = Effect.gen(function* () {
     return { bytes: collected.bytes(), hash: hash.digest("hex"), free }
   })
 
-  const ask = Effect.fnUntraced(function* (url: string, share: AnswerShare, scope: Scope.Scope) {
-    const response = yield* get(url, mostRedirects, Cookies.empty)
+  const ask = Effect.fnUntraced(function* (url: string, turns: Turns, share: AnswerShare, scope: Scope.Scope) {
+    const response = yield* get(url, turns, mostRedirects, Cookies.empty)
     if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
     const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
     return yield* new HilltopFetchFailed({
@@ -207,11 +238,12 @@ const make = Effect.gen(function* () {
         const share = yield* memory.share
         const scope = yield* Effect.scope
         const startedAt = yield* Clock.currentTimeMillis
-        const answer = yield* Effect.scoped(ask(url, share, scope)).pipe(
+        const turns = makeTurns()
+        const answer = yield* Effect.scoped(ask(url, turns, share, scope)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))
         )
-        const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited)
+        const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited) - turns.waited()
         yield* share.turn
         return { ...answer, millis }
       }).pipe(Effect.provideService(HttpClient.TracerPropagationEnabled, false), spanWhereTraced("HilltopClient.fetch"))

@@ -7,11 +7,12 @@
  * one of these, that lookup alone is tried again for a second. A sync row is skipped while it is locked and marked right
  * afterwards. `last_lookup_at` moves at most once a minute, so that a busy accounting point leaves no dead rows behind.
  */
-import { Array, Cause, Effect, Fiber, FiberMap, Layer, Option, Redacted, Schema } from "effect"
+import { Array, Cause, Clock, Effect, Fiber, FiberMap, Layer, Option, Redacted, Schema } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { type LookupCopy, type LookupRecord, LookupStore, type Settlement } from "../../src/lookup/LookupStore.ts"
 import { batched } from "../../src/running/batched.ts"
 import { type ControllableUnitId, Gsrn } from "../../src/domain/Identifiers.ts"
+import type { Instant } from "../../src/domain/Instant.ts"
 import { claimPattern } from "../../src/domain/endUserMatch.ts"
 import { sayOnce } from "../../src/running/sayOnce.ts"
 import { describe } from "../../src/running/describe.ts"
@@ -28,11 +29,10 @@ const maxSize = 256
 /** The most statements of a kind under way, where the one before is slow: each takes one of the pool's 10 connections. */
 const runsAtOnce = 4
 
-/** A lookup waits no longer for its turn and its answer together. */
-const patience = {
-  duration: "8 seconds",
-  orElse: () => new StoreUnavailable({ cause: new Error("no answer in time") })
-} as const
+const late = () => new StoreUnavailable({ cause: new Error("no answer in time") })
+/** A lookup waits no longer for its turn and its answer together, and no longer than it says itself. */
+const patience = { duration: "8 seconds", orElse: late } as const
+const ownPatience = { ...patience, until: ({ until }: Asked<unknown>) => until }
 
 /** Such as an accounting point that was purged just then, or a purge that was waited for crosswise. */
 const mayBeOfOne = ({ cause }: StoreUnavailable) =>
@@ -46,6 +46,7 @@ interface Asked<Subject> {
   readonly subject: Subject
   readonly caller: string
   readonly settlement: Settlement | undefined
+  readonly until: Instant | undefined
 }
 
 /** What is asked, field by field. Without a settlement the greatest age is null, which no copy is younger than. */
@@ -150,7 +151,7 @@ export const PgLookupStore = Layer.effect(
       name: "LookupStore.findPoints",
       maxSize,
       runsAtOnce,
-      patience,
+      patience: ownPatience,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<Gsrn>>) =>
         copiesOfPoints(columnsOf(asked)).pipe(
@@ -162,7 +163,7 @@ export const PgLookupStore = Layer.effect(
       name: "LookupStore.findUnits",
       maxSize,
       runsAtOnce,
-      patience,
+      patience: ownPatience,
       mayBeOfOne,
       run: (asked: Array.NonEmptyReadonlyArray<Asked<ControllableUnitId>>) =>
         copiesOfUnits(columnsOf(asked)).pipe(
@@ -191,19 +192,19 @@ export const PgLookupStore = Layer.effect(
         : Effect.fail(new StoreUnavailable({ cause: found }))
 
     return LookupStore.of({
-      find: (subject, caller, settlement) =>
+      find: (subject, caller, settlement, until) =>
         onceFree(
           Effect.flatMap(
             "accountingPoint" in subject
-              ? findPoints({ subject: subject.accountingPoint, caller, settlement })
-              : findUnits({ subject: subject.controllableUnit, caller, settlement }),
+              ? findPoints({ subject: subject.accountingPoint, caller, settlement, until })
+              : findUnits({ subject: subject.controllableUnit, caller, settlement, until }),
             isFound
           ),
           isOfOther
         ).pipe(
           Effect.flatMap((found) =>
             found?.skipped === true
-              ? Effect.as(markLater(found.copy.accountingPointId), found.copy)
+              ? Effect.as(noLaterThan(markLater(found.copy.accountingPointId), until), found.copy)
               : Effect.succeed(found?.copy)
           )
         ),
@@ -214,6 +215,12 @@ export const PgLookupStore = Layer.effect(
     })
   })
 )
+
+/** What need not be waited for to its end, and hardly ever is: a timer for each lookup would cost more than it. */
+const noLaterThan = <E, R>(effect: Effect.Effect<void, E, R>, until: Instant | undefined) =>
+  until === undefined
+    ? effect
+    : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.timeoutOption(effect, Math.max(0, until - now)))
 
 const warnUnmarked = (error: LockTimeout | StoreUnavailable) =>
   sayOnce(

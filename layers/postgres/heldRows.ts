@@ -18,7 +18,10 @@ const tryAgain = Semaphore.makeUnsafe(2)
 
 /** In milliseconds: after a row was held for too long, for how long others are passed over at once. */
 const wary = 2_000
-/** For a statement, or the first of a transaction, that may meet a held row: to be evaluated before any lock is taken. */
+/**
+ * For a statement, or the first of a transaction, that may meet a held row: to be evaluated before any lock is taken. It holds until the
+ * commit, so what notifies calls `notify_patiently`, which waits as usual: there no row is held by anybody.
+ */
 export const waitFor = (millis: number): string => `set_config('lock_timeout', '${millis}ms', true)`
 /** In seconds. */
 export const brief = 0.05

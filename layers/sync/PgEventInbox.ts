@@ -22,7 +22,6 @@ import { microsOf } from "../postgres/epochNumbers.ts"
 import { makeUnlessHeld, onceFree, waitFor } from "../postgres/heldRows.ts"
 import { listenForPayloads } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
-import { patience } from "../postgres/sessionSettings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { int4s } from "../postgres/statementArrays.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
@@ -151,8 +150,7 @@ export const PgEventInbox = Layer.effect(
           latest: Schema.Finite,
           held: Schema.Array(Schema.String)
         }),
-        // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead. Notifications are sent one
-        // commit after the other, so the commit may wait for longer than the rows did.
+        // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead.
         //
         // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 17 buffers and 5 records of WAL an event.
         execute: ({ events, gsrns, newest, times, trace }) => {
@@ -172,10 +170,9 @@ export const PgEventInbox = Layer.effect(
               FROM moved
             )
             SELECT known, recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
-              CASE WHEN recorded > 0 THEN pg_notify(${channel}, json_build_object('moved', recorded,
+              CASE WHEN recorded > 0 THEN notify_patiently(${channel}, json_build_object('moved', recorded,
                 'turn', floor(1000000 * random())::int4,
-                'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told,
-              ${sql.literal(waitFor(patience.lock))} AS patience FROM counted`
+                'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`
         }
       })
     const unlessHeld = makeUnlessHeld()

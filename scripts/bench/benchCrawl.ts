@@ -10,6 +10,7 @@ import { SqlClient } from "effect/sql"
 import { EmbeddedTopics } from "../../layers/topics/EmbeddedTopics.ts"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../layers/crawl/PgHilltopSources.ts"
+import { PgRedirectBudget } from "../../layers/crawl/PgRedirectBudget.ts"
 import { PgServerBudget } from "../../layers/crawl/PgServerBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
@@ -107,7 +108,9 @@ const timed = Layer.effectContext(
 )
 
 const services = timed.pipe(
-  Layer.provideMerge(Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient, EmbeddedTopics)),
+  Layer.provideMerge(
+    Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)), EmbeddedTopics)
+  ),
   Layer.provideMerge(Layer.mergeAll(Stages.layer, PgHilltopSources, PgServerBudget, SaxesXmlScanner, Loops.layer)),
   Layer.provide(options),
   Layer.provideMerge(BenchDatabase)

@@ -11,6 +11,7 @@ import { Config, Console, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../layers/crawl/PgHilltopSources.ts"
+import { PgRedirectBudget } from "../../layers/crawl/PgRedirectBudget.ts"
 import { PgServerBudget } from "../../layers/crawl/PgServerBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
@@ -84,7 +85,13 @@ interface Run {
 const servicesIn = (seed: number) =>
   Crawler.layer({ concurrency: 16, rawTopic }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner)
+      Layer.mergeAll(
+        PgHilltopQueue,
+        PgServerBudget,
+        PgHilltopSources,
+        UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+        SaxesXmlScanner
+      )
     ),
     Layer.provide(
       settings({

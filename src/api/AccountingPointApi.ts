@@ -13,7 +13,7 @@ import { CloudEvent, PlainEvent } from "../domain/ThinEvent.ts"
 import { AccountingPointCopy } from "../lookup/AccountingPointCopies.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { KnownQuery } from "./KnownQuery.ts"
-import { InTime } from "./InTime.ts"
+import { InTime, KeepsTime } from "./InTime.ts"
 import { RegisteredUnit, TechnicalResource } from "../lookup/ControllableUnits.ts"
 import { storable } from "./Malformed.ts"
 import { eventPath } from "./plainRequest.ts"
@@ -99,6 +99,8 @@ const lookup = HttpApiGroup.make("lookup")
       })
   )
   .annotate(RequiredScope, ["lookup"])
+  // By `Lookup`, whose callers are most of all.
+  .annotate(KeepsTime, true)
   .middleware(KnownQuery)
   .middleware(Authorization)
 

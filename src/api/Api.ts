@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { accountingPointGroups } from "./AccountingPointApi.ts"
 import { hilltopGroups } from "./HilltopApi.ts"
+import { KeepsTime } from "./InTime.ts"
 import { KnownQuery } from "./KnownQuery.ts"
 import { Validation } from "./Malformed.ts"
 import { observationGroups } from "./ObservationApi.ts"
@@ -60,6 +61,8 @@ const health = HttpApiGroup.make("health")
       })
     )
   )
+  // Two seconds at most, in words that say what does not answer.
+  .annotate(KeepsTime, true)
   .middleware(KnownQuery)
 
 /**

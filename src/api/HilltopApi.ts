@@ -3,10 +3,11 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { longestTrial } from "../crawl/trySource.ts"
 import { historyLength, RequestType } from "../domain/FetchTask.ts"
 import { Authorization, RequiredScope } from "./ApiKeys.ts"
 import { KnownQuery } from "./KnownQuery.ts"
-import { InTime } from "./InTime.ts"
+import { InTime, OthersMayTake } from "./InTime.ts"
 import { CouncilId, SourceRegistration, SourceView, TaskStatus, TaskView } from "./HilltopAdministration.ts"
 import { storable } from "./Malformed.ts"
 import { BodyExamples } from "./OpenApiDocument.ts"
@@ -112,7 +113,6 @@ const sources = HttpApiGroup.make("hilltopSources")
   .middleware(InTime)
   .middleware(Authorization)
 
-/** Without the deadline of other requests: its own is longer, since somebody else's server is asked. */
 const trials = HttpApiGroup.make("hilltopTrials")
   .annotateMerge(
     OpenApi.annotations({
@@ -131,7 +131,7 @@ const trials = HttpApiGroup.make("hilltopTrials")
           identifier: "trySource",
           summary: "Ask a server what a source would find there, before it is saved",
           description:
-            "At most 4 requests to the server, within its budget, and 20 s. One at a time, and one in 2 s. Nothing is kept."
+            "At most 4 requests to the server, and its redirects, within its budget and 20 s. One at a time, and one in 2 s. Nothing is kept."
         })
       )
       .annotate(BodyExamples, {
@@ -139,7 +139,9 @@ const trials = HttpApiGroup.make("hilltopTrials")
       })
   )
   .annotate(RequiredScope, ["admin"])
+  .annotate(OthersMayTake, longestTrial)
   .middleware(KnownQuery)
+  .middleware(InTime)
   .middleware(Authorization)
 
 const found = HttpApiGroup.make("hilltopTaskSearch")

@@ -2,13 +2,19 @@
  * A deadline over a whole request. Each statement and each call has one of its own, but a request makes several, and where all
  * are slow and none is late their sum would keep the caller waiting.
  *
- * Lookups do without: theirs is in `Lookup`, where it costs nothing as long as the copy answers.
+ * Every group has it, or says that it keeps a deadline by itself (`KeepsTime`); a test goes through all of them.
  */
-import { Effect, Layer } from "effect"
+import { Context, type Duration, Effect, Layer, Option } from "effect"
 import { HttpApiMiddleware } from "effect/http-api"
-import { answerWithin } from "../lookup/answerWithin.ts"
+import { answerWithin, besidesOthers } from "../lookup/answerWithin.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
 import { problems, refuse } from "./Problems.ts"
+
+/** Of a group whose requests are given up by the programs that answer them, which costs less or may be told more exactly. */
+export class KeepsTime extends Context.Service<KeepsTime, true>()("penstock/api/KeepsTime") {}
+
+/** Of a group that asks others than the adapter: how long these may take together. */
+export class OthersMayTake extends Context.Service<OthersMayTake, Duration.Duration>()("penstock/api/OthersMayTake") {}
 
 export const tooSlow = () => refuse("too-slow", "this could not be answered in time", { "retry-after": 1 })
 
@@ -16,8 +22,12 @@ export class InTime extends HttpApiMiddleware.Service<InTime>()("penstock/api/In
   static readonly layer = Layer.effect(
     InTime,
     Effect.map(AdapterClient, (adapter) => {
-      const duration = answerWithin(adapter)
-      return InTime.of((answer) => Effect.timeoutOrElse(answer, { duration, orElse: tooSlow }))
+      const usual = answerWithin(adapter)
+      return InTime.of((answer, { group }) => {
+        const others = Context.getOption(group.annotations, OthersMayTake)
+        const duration = Option.match(others, { onNone: () => usual, onSome: besidesOthers })
+        return Effect.timeoutOrElse(answer, { duration, orElse: tooSlow })
+      })
     })
   )
 }

@@ -57,6 +57,7 @@ const keys = HttpApiGroup.make("apiKeys")
   )
   .annotate(RequiredScope, scopes)
   .middleware(KnownQuery)
+  .middleware(InTime)
   .middleware(Authorization)
 
 export const overviewGroups = [overview, keys] as const

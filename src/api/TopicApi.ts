@@ -121,13 +121,14 @@ const redriving = HttpApiGroup.make("deadLetters")
         OpenApi.annotations({
           identifier: "redriveDeadLetters",
           summary: "Send again what was set aside and was not sent again yet",
-          description: `The oldest first, up to ${mostLetters} in one request.`
+          description: `The oldest first, up to ${mostLetters} in one request, and fewer where they take longer than some seconds.`
         })
       )
       .annotate(BodyExamples, { "application/json": { "Of one topic": { topic: "hilltop_raw" } } })
   )
   .annotate(RequiredScope, ["admin"])
   .middleware(KnownQuery)
+  .middleware(InTime)
   .middleware(Authorization)
 
 export const topicGroups = [looking, redriving] as const

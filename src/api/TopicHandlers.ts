@@ -3,7 +3,7 @@
  *
  * A record goes back whole, to the partition it came from, before it is marked: a crash in between sends it twice and loses nothing.
  */
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { blotPersonalNumbers } from "../domain/PersonalNumber.ts"
 import { KafkaSink } from "../stream/KafkaSink.ts"
@@ -20,6 +20,8 @@ import { defaultLetters, type LetterView, mostLetters, mostShown } from "./Topic
 
 /** Offsets that are looked through for what was not sent again. */
 const strides = 20
+/** In milliseconds: after so long one request begins no further letter, so that it can tell how many it sent. */
+const longEnough = 3_000
 
 const streamUnavailable = ({ _tag }: { readonly _tag: string }) =>
   Effect.andThen(
@@ -149,14 +151,17 @@ const redriving = HttpApiBuilder.group(
         function* ({ payload: { topic } }) {
           yield* known(readings, topic)
           const { first, next } = yield* browser.letterRange(topic)
+          const end = (yield* Clock.currentTimeMillis) + longEnough
           let redriven = 0
           let from = first
-          for (let stride = 0; stride < strides && from < next && redriven < mostLetters; stride++) {
+          let isEnough = false
+          for (let stride = 0; stride < strides && from < next && !isEnough; stride++) {
             const until = Math.min(next, from + mostLetters)
             const marked = yield* marks.marked(topic, from, until)
             for (const { offset } of yield* browser.letters(topic, from, until)) {
               if (marked.has(offset)) continue
-              if (redriven === mostLetters) break
+              isEnough = redriven === mostLetters || (redriven > 0 && (yield* Clock.currentTimeMillis) >= end)
+              if (isEnough) break
               const record = yield* browser.letter(topic, offset)
               if (record !== undefined && numberIn(record.headers["source_partition"]) !== null) {
                 yield* again(record)
@@ -164,7 +169,7 @@ const redriving = HttpApiBuilder.group(
               }
               from = offset + 1
             }
-            if (redriven < mostLetters) from = until
+            if (!isEnough) from = until
           }
           yield* noteAction("dead letters were redriven", { topic, records: redriven })
           return { redriven, more: from < next }

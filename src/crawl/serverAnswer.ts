@@ -6,16 +6,16 @@
  */
 import { Cause, Effect, Exit, Option } from "effect"
 import type { ServerAnswer } from "../domain/FetchTask.ts"
-import type { HilltopFetchFailed, HilltopResponseTooLarge } from "../hilltop/HilltopClient.ts"
+import type { HilltopFetchError } from "../hilltop/HilltopClient.ts"
 
 /** A pause for servers that say 429 or 503 without saying for how long, in seconds. */
 const defaultCoolDown = 5
 /** Servers are not believed beyond this, in seconds: a mistyped header must not end the crawl for a year. */
 const longestCoolDown = 3600
 
-/** Runs the request and tells `note` how the server took it. An interrupted request tells nothing. */
+/** Runs the request and tells `note` how the server took it. One that was interrupted, or that our own database ended, tells nothing. */
 export const answerOf = <A extends { readonly millis: number }, R>(
-  request: Effect.Effect<A, HilltopFetchFailed | HilltopResponseTooLarge, R>,
+  request: Effect.Effect<A, HilltopFetchError, R>,
   note: (answer: ServerAnswer | undefined) => void
 ) =>
   Effect.onExit(request, (exit) =>
@@ -27,7 +27,8 @@ export const answerOf = <A extends { readonly millis: number }, R>(
   )
 
 /** How long a large answer takes says nothing: the rest was not read. */
-const answerOfFailure = (failure: HilltopFetchFailed | HilltopResponseTooLarge): ServerAnswer | undefined => {
+const answerOfFailure = (failure: HilltopFetchError): ServerAnswer | undefined => {
+  if (failure._tag === "StoreUnavailable") return undefined
   if (failure._tag === "HilltopResponseTooLarge") return { kind: "answered" }
   const { kind, status = 0 } = failure
   if (kind === "forbidden") return undefined

@@ -6,7 +6,7 @@
  */
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import type { XmlScanner } from "../hilltop/XmlScanner.ts"
-import { Clock, Effect, Result } from "effect"
+import { Clock, Duration, Effect, Result } from "effect"
 import type { SourceConfiguration } from "../domain/HilltopSource.ts"
 import { formatInstant } from "../domain/Instant.ts"
 import { HilltopClient } from "../hilltop/HilltopClient.ts"
@@ -21,7 +21,7 @@ import { withoutSecrets } from "./withoutSecrets.ts"
 /** Measurements that are looked for, each with a request. */
 export const mostTried = 3
 /** For all requests together. */
-const deadline = "20 seconds"
+export const longestTrial = Duration.seconds(20)
 const pause = "200 millis"
 
 export interface TriedMeasurement {
@@ -70,7 +70,7 @@ export const trySource = Effect.fnUntraced(function* (
     url: string
   ): Effect.fn.Return<
     Result.Result<SiteList, string>,
-    Effect.Error<ReturnType<(typeof budget)["turn"]>>,
+    StoreUnavailable,
     Effect.Services<ReturnType<typeof parseSiteList>>
   > {
     for (;;) {
@@ -80,15 +80,22 @@ export const trySource = Effect.fnUntraced(function* (
       yield* Effect.sleep(pause)
     }
     requests += 1
-    const answer = client.fetch(url).pipe(
+    const told = (error: Parameters<typeof words>[0] & { readonly status?: number | undefined }) =>
+      Effect.sync(() => {
+        asksToWait = error._tag === "HilltopFetchFailed" && (error.status === 429 || error.retryAfter !== undefined)
+        return Result.fail(withoutSecrets(words(error), htsUrl))
+      })
+    return yield* client.fetch(url).pipe(
       Effect.flatMap(({ bytes }) => parseSiteList(decodeText(bytes))),
       Effect.scoped,
-      Effect.result
+      Effect.map(Result.succeed),
+      Effect.catchTags({
+        HilltopFetchFailed: told,
+        HilltopResponseTooLarge: told,
+        HilltopErrorDocument: told,
+        HilltopParseError: told
+      })
     )
-    return Result.mapError(yield* answer, (error) => {
-      asksToWait = error._tag === "HilltopFetchFailed" && (error.status === 429 || error.retryAfter !== undefined)
-      return withoutSecrets(words(error), htsUrl)
-    })
   })
 
   const measurements: Array<TriedMeasurement> = []
@@ -107,7 +114,7 @@ export const trySource = Effect.fnUntraced(function* (
       )
     }
   })
-  yield* Effect.timeoutOption(all, deadline)
+  yield* Effect.timeoutOption(all, longestTrial)
 
   const millis = (yield* Clock.currentTimeMillis) - startedAt
   const found = list as Result.Result<SiteList, string>

@@ -1,9 +1,10 @@
 /**
- * One request to a Hilltop server: the whole body, within one deadline and a limit of bytes, or why not.
+ * A document of a Hilltop server: the whole body, within one deadline and a limit of bytes, or why not.
  *
  * Says nothing about what the document means; errors of Hilltop itself come with status 200 and are the parser's affair.
  */
 import { Context, Effect, Layer, Ref, Schema, type Scope } from "effect"
+import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /**
  * The server could not be asked, or did not answer with 2xx.
@@ -11,7 +12,8 @@ import { Context, Effect, Layer, Ref, Schema, type Scope } from "effect"
  * - `unreachable`: no connection, or it broke off
  * - `deadline`: no complete answer within the deadline
  * - `status`: a status other than 2xx
- * - `forbidden`: an address that must not be asked (a private network, a redirect to another server)
+ * - `forbidden`: an address that must not be asked (a private network, a redirect to another server), or not now (a redirect for which
+ *   the server's budget has no room)
  */
 export class HilltopFetchFailed extends Schema.TaggedError<HilltopFetchFailed>()("HilltopFetchFailed", {
   kind: Schema.Literals(["unreachable", "deadline", "status", "forbidden"]),
@@ -28,6 +30,8 @@ export class HilltopResponseTooLarge extends Schema.TaggedError<HilltopResponseT
   limit: Schema.Int
 }) {}
 
+export type HilltopFetchError = HilltopFetchFailed | HilltopResponseTooLarge | StoreUnavailable
+
 export interface HilltopResponse {
   readonly bytes: Uint8Array
   /** SHA-256 of the bytes, hexadecimal. */
@@ -42,12 +46,12 @@ export class HilltopClient extends Context.Service<
   HilltopClient,
   {
     /**
-     * The document at `url`, decompressed. Fails with `HilltopFetchFailed` or `HilltopResponseTooLarge`. A large one counts
-     * against the memory of all answers until the scope closes, so that should be when nothing is made of it any more.
+     * The document at `url`, decompressed. The caller has a place for it in the server's budget; redirects pay for themselves. Fails with
+     * `HilltopFetchFailed` or `HilltopResponseTooLarge`, and with `StoreUnavailable` when the budget of a redirect cannot be asked: that
+     * tells nothing of the server. A large document counts against the memory of all answers until the scope closes, so that
+     * should be when nothing is made of it any more.
      */
-    readonly fetch: (
-      url: string
-    ) => Effect.Effect<HilltopResponse, HilltopFetchFailed | HilltopResponseTooLarge, Scope.Scope>
+    readonly fetch: (url: string) => Effect.Effect<HilltopResponse, HilltopFetchError, Scope.Scope>
   }
 >()("penstock/hilltop/HilltopClient") {
   /** Answers from `documents` by address; any other address is unreachable. The hash is the text itself. */

@@ -89,9 +89,9 @@ export class Lookup extends Context.Service<
         const maxAge = Duration.toSeconds(options.maxAge)
         const staleWithin = Duration.toSeconds(options.staleWithin)
 
-        const find = ({ caller, subject }: LookupQuestion, settlement?: Settlement) =>
+        const find = ({ caller, subject }: LookupQuestion, settlement?: Settlement, until?: Instant) =>
           Effect.flatMap(
-            store.find(subject, caller, settlement),
+            store.find(subject, caller, settlement, until),
             (copy): Effect.Effect<LookupCopy | undefined, ControllableUnitUnknown | TooManyMismatches> =>
               copy === undefined && "controllableUnit" in subject
                 ? Effect.fail(new ControllableUnitUnknown())
@@ -183,7 +183,8 @@ export class Lookup extends Context.Service<
           return yield* answerFrom(copy, outcome, stale)
         })
 
-        // The store answers in time or fails. What comes after it is slow by nature, and a timer is nothing to that.
+        // The store is told until when to answer, since a timer for each lookup would cost a good part of what the lookup does. What comes
+        // after it is slow by nature, and a timer is nothing to that.
         const longest = Duration.toMillis(answerWithin(adapter))
         const inTime = <A, E, R>(begunAt: Instant, rest: Effect.Effect<A, E, R>) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -197,7 +198,11 @@ export class Lookup extends Context.Service<
           measured((note) =>
             Effect.flatMap(Clock.currentTimeMillis, (begunAt) =>
               Effect.flatMap(
-                find(question, question.forceRefresh ? undefined : { claim: question.claim, maxAge }),
+                find(
+                  question,
+                  question.forceRefresh ? undefined : { claim: question.claim, maxAge },
+                  begunAt + longest
+                ),
                 (kept) => {
                   if (kept?.settled === undefined) return inTime(begunAt, askSource(question, kept, note))
                   note("copy")

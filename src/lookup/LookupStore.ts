@@ -7,6 +7,7 @@
  */
 import { Context, type Effect, type Redacted } from "effect"
 import type { ControllableUnitId, EndUserClaim, Gsrn } from "../domain/Identifiers.ts"
+import type { Instant } from "../domain/Instant.ts"
 import type { LockTimeout, StoreUnavailable } from "../domain/StoreUnavailable.ts"
 
 /** An accounting point, or the one behind a controllable unit. */
@@ -58,12 +59,14 @@ export class LookupStore extends Context.Service<
     /**
      * Everything a local answer needs; nothing when the accounting point is not here, or no living unit has the id. A copy that
      * settles the question is compared with the claim then and there, and the outcome recorded as `record` does. Fails with
-     * `LockTimeout` when another session holds a row that the record refers to for over a second.
+     * `LockTimeout` when another session holds a row that the record refers to for over a second, and with `StoreUnavailable` when
+     * there is no answer `until` then, or half a second later.
      */
     readonly find: (
       subject: LookupSubject,
       caller: string,
-      settlement?: Settlement
+      settlement?: Settlement,
+      until?: Instant
     ) => Effect.Effect<LookupCopy | undefined, LockTimeout | StoreUnavailable>
     /**
      * Writes the audit entry for good and makes the accounting point relevant. When the caller has no tries left, it does neither

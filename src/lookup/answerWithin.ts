@@ -8,5 +8,8 @@ import type { AdapterClient } from "../sync/AdapterClient.ts"
 const adapterUsually = Duration.seconds(6)
 const besides = Duration.millis(3_500)
 
+/** The same where somebody else is asked than the adapter, who may take so long. */
+export const besidesOthers = (others: Duration.Duration): Duration.Duration => Duration.sum(others, besides)
+
 export const answerWithin = ({ deadline }: AdapterClient["Service"]): Duration.Duration =>
-  Duration.sum(deadline === undefined ? adapterUsually : Duration.millis(deadline), besides)
+  besidesOthers(deadline === undefined ? adapterUsually : Duration.millis(deadline))

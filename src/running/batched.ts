@@ -30,8 +30,15 @@ export interface BatchOptions<A, B, E, R> {
   readonly maxSize: number
   /** How many runs may be under way: 1 unless given, and then a slow run is waited for. */
   readonly runsAtOnce?: number
-  /** A caller that has waited for this long fails, whatever becomes of its run; nobody does unless given. Needs `runsAtOnce` above 1. */
-  readonly patience?: { readonly duration: Duration.Input; readonly orElse: () => E }
+  /**
+   * A caller that has waited for this long, or whose input is late by the clock (in milliseconds), fails a quarter of a second later,
+   * whatever becomes of its run; nobody does unless given. Needs `runsAtOnce` above 1.
+   */
+  readonly patience?: {
+    readonly duration: Duration.Input
+    readonly until?: (input: A) => number | undefined
+    readonly orElse: () => E
+  }
   /** Answers one output for each input, in the same order. */
   readonly run: (inputs: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<ReadonlyArray<B>, E, R>
   /**
@@ -57,8 +64,9 @@ const apartAtOnce = 8
 interface Waiter<A, B, E> {
   readonly input: A
   readonly span: Tracer.AnySpan | undefined
-  /** When it began to wait, in milliseconds. */
+  /** When it began to wait, and how long it does at most, in milliseconds. */
   readonly since: number
+  readonly until: number
   readonly settle: (exit: Exit.Exit<B, E>) => void
 }
 
@@ -121,7 +129,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   /** A slow run is watched: those it answers, and those who wait for another. */
   const giveUpLate = (batch: Batch) =>
     Effect.map(Clock.currentTimeMillis, (now) => {
-      const late = [...batch, ...waiting].filter(({ since }) => now - since >= longest)
+      const late = [...batch, ...waiting].filter(({ until }) => now >= until)
       for (const waiter of late) {
         waiting.delete(waiter)
         if (patience !== undefined) waiter.settle(Exit.fail(patience.orElse()))
@@ -192,7 +200,8 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       return Effect.callback<B, E>((resume) => {
         if (!open) return resume(Effect.interrupt)
         const since = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        const waiter: Waiter<A, B, E> = { input, span, since, settle: resume }
+        const until = Math.min(since + longest, patience?.until?.(input) ?? Infinity)
+        const waiter: Waiter<A, B, E> = { input, span, since, until, settle: resume }
         waiting.add(waiter)
         start(since)
         return Effect.sync(() => {

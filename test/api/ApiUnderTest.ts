@@ -3,6 +3,7 @@
  *
  * Everything that is logged, at any level, is kept as JSON lines, so that tests can look for what must not be there.
  */
+import type { PgClient } from "@effect/sql-pg"
 import { assert } from "@effect/vitest"
 import { Context, Duration, Effect, Latch, Layer, Logger, Redacted, Ref, References, Schema } from "effect"
 import { SqlClient } from "effect/sql"
@@ -26,6 +27,7 @@ import { PgObservationViews } from "../../layers/observations/PgObservationViews
 import { PgReadiness } from "../../layers/api/PgReadiness.ts"
 import { WebFiles } from "../../layers/page/WebFiles.ts"
 import { PgTaskSearch } from "../../layers/api/PgTaskSearch.ts"
+import { PgRedirectBudget } from "../../layers/crawl/PgRedirectBudget.ts"
 import { PgTrialBudget } from "../../layers/crawl/PgTrialBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
@@ -124,7 +126,7 @@ const storesWith = <E, R>(topics: Layer.Layer<TopicServices, E, R>) =>
     PgReadiness,
     PgTaskSearch,
     PgTrialBudget,
-    UndiciHilltopClient,
+    UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
     SaxesXmlScanner,
     topics,
     KnownTopicReadings,
@@ -273,8 +275,12 @@ export const layerWithTopics = <E, R>(topics: Layer.Layer<TopicServices, E, R>) 
     Layer.provideMerge(servicesWith(AdapterClient.layerNone, topics).pipe(Layer.provideMerge(TestDatabase.layer)))
   )
 /** The same with this adapter. */
-export const layerOver = (client: Layer.Layer<AdapterClient>) =>
-  api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(TestDatabase.layer))))
+export const layerOver = (client: Layer.Layer<AdapterClient>) => layerOverBoth(client, TestDatabase.layer)
+/** The same with this adapter and this database. */
+export const layerOverBoth = <A, E, R>(
+  client: Layer.Layer<AdapterClient>,
+  database: Layer.Layer<A | SqlClient.SqlClient | PgClient.PgClient, E, R>
+) => api.pipe(Layer.provideMerge(servicesOver(client).pipe(Layer.provideMerge(database))))
 
 const since2020 = (value: string) => [{ value, from: Date.UTC(2020, 0, 1), to: undefined }]
 

@@ -5,6 +5,7 @@
 import { ConfigProvider, Effect, Layer } from "effect"
 import { PgHilltopQueue } from "../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../layers/crawl/PgHilltopSources.ts"
+import { PgRedirectBudget } from "../../layers/crawl/PgRedirectBudget.ts"
 import { PgServerBudget } from "../../layers/crawl/PgServerBudget.ts"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../layers/hilltop/UndiciHilltopClient.ts"
@@ -27,7 +28,13 @@ export interface CrawlOptions {
 export const crawlWith = ({ settings = {}, simulator, sink }: CrawlOptions) =>
   Crawler.layer({ concurrency: 32, rawTopic }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(PgHilltopQueue, PgServerBudget, PgHilltopSources, UndiciHilltopClient, SaxesXmlScanner).pipe(
+      Layer.mergeAll(
+        PgHilltopQueue,
+        PgServerBudget,
+        PgHilltopSources,
+        UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+        SaxesXmlScanner
+      ).pipe(
         Layer.provide(
           ConfigProvider.layer(
             ConfigProvider.fromEnvRecord({

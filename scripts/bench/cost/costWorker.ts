@@ -11,6 +11,7 @@ import { createRequire } from "node:module"
 import { PerformanceObserver } from "node:perf_hooks"
 import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../../layers/crawl/PgHilltopSources.ts"
+import { PgRedirectBudget } from "../../../layers/crawl/PgRedirectBudget.ts"
 import { PgServerBudget } from "../../../layers/crawl/PgServerBudget.ts"
 import { SaxesXmlScanner } from "../../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
@@ -57,7 +58,11 @@ const loops = () => {
   return Layer.merge(crawling, MappingStage(names))
 }
 
-const services = Layer.mergeAll(PgHilltopQueue, UndiciHilltopClient, ChosenTopics).pipe(
+const services = Layer.mergeAll(
+  PgHilltopQueue,
+  UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+  ChosenTopics
+).pipe(
   Layer.provideMerge(
     Layer.mergeAll(PgHilltopSources, PgServerBudget, SaxesXmlScanner, Loops.layer, KeptParsedDocuments)
   ),

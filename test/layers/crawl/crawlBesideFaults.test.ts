@@ -7,6 +7,7 @@ import { Clock, ConfigProvider, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { PgHilltopSources } from "../../../layers/crawl/PgHilltopSources.ts"
+import { PgRedirectBudget } from "../../../layers/crawl/PgRedirectBudget.ts"
 import { PgServerBudget } from "../../../layers/crawl/PgServerBudget.ts"
 import { SaxesXmlScanner } from "../../../layers/hilltop/SaxesXmlScanner.ts"
 import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
@@ -32,9 +33,13 @@ const settings = ConfigProvider.layer(
 const options = { concurrency: 12, rawTopic }
 const layer = Layer.mergeAll(Crawler.layer(options), Loops.layer).pipe(
   Layer.provideMerge(
-    Layer.mergeAll(PgHilltopQueue, PgHilltopSources, PgServerBudget, UndiciHilltopClient, SaxesXmlScanner).pipe(
-      Layer.provide(settings)
-    )
+    Layer.mergeAll(
+      PgHilltopQueue,
+      PgHilltopSources,
+      PgServerBudget,
+      UndiciHilltopClient.pipe(Layer.provide(PgRedirectBudget)),
+      SaxesXmlScanner
+    ).pipe(Layer.provide(settings))
   ),
   Layer.provideMerge(MemoryTopics.layer({ [rawTopic]: 16 })),
   Layer.provideMerge(Layer.merge(TestDatabase.layer, HilltopSimulator.layer({ sites: 2, historyDays: 3 })))

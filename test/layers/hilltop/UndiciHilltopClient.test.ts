@@ -1,14 +1,24 @@
 /** One request to a Hilltop server, against simulated servers and across sockets. */
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer } from "effect"
+import { Clock, ConfigProvider, Effect, Exit, Layer, Option } from "effect"
 import { createHash } from "node:crypto"
 import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
 import { HilltopSimulator } from "../../../scripts/simulators/HilltopSimulator.ts"
 import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
+import { StoreUnavailable } from "../../../src/domain/StoreUnavailable.ts"
+import { RedirectBudget } from "../../../src/hilltop/RedirectBudget.ts"
 
-const clientWith = (settings: Record<string, string>) =>
-  UndiciHilltopClient.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(settings))))
+const clientWith = (settings: Record<string, string>, reserve?: RedirectBudget["Service"]["reserve"]) =>
+  UndiciHilltopClient.pipe(
+    Layer.provide(
+      reserve === undefined
+        ? RedirectBudget.layerUnlimited
+        : Layer.succeed(RedirectBudget, RedirectBudget.of({ reserve }))
+    ),
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(settings)))
+  )
 const simulator = HilltopSimulator.layer({ sites: 3, historyDays: 5 })
+const failureOf = <A, E>(exit: Exit.Exit<A, E>) => Option.getOrThrow(Exit.findErrorOption(exit)) as object
 const ask = (url: string) => Effect.scoped(HilltopClient.use(({ fetch }) => fetch(url)))
 const sitesList = Effect.map(
   HilltopSimulator,
@@ -84,6 +94,53 @@ it.layer(
       yield* world.faults.set([{ fault: "redirect", to: `${world.origins[1]!}/data.hts` }])
       assert.deepInclude(yield* Effect.flip(ask(url)), { kind: "forbidden" })
       yield* world.faults.set([])
+    })
+  )
+})
+
+it.layer(simulator, { excludeTestServices: true })("HilltopClient and the budget of a redirect", (it) => {
+  /** The answer to a request that is redirected once, where the budget says this. */
+  const redirected = (reserve: RedirectBudget["Service"]["reserve"], timeout = "3 seconds") =>
+    Effect.gen(function* () {
+      const world = yield* HilltopSimulator
+      const url = yield* sitesList
+      yield* world.faults.set([{ fault: "redirect", to: url, times: 1 }])
+      const from = yield* Clock.currentTimeMillis
+      const client = clientWith({ CRAWL_ALLOW_PRIVATE: "true", CRAWL_TIMEOUT: timeout }, reserve)
+      const exit = yield* Effect.exit(ask(url)).pipe(Effect.provide(client))
+      yield* world.faults.set([])
+      const took = (yield* Clock.currentTimeMillis) - from
+      return { exit, took, requests: (yield* world.requestsBetween(from, from + took + 1)).length }
+    })
+
+  it.effect("waits for its turn, and the server is not to blame for that", () =>
+    Effect.gen(function* () {
+      const patience: Array<number> = []
+      const { exit, requests, took } = yield* redirected((_, most) => {
+        patience.push(most)
+        return Effect.succeed(800)
+      })
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.strictEqual(requests, 2)
+      assert.isAtLeast(took, 800)
+      if (Exit.isSuccess(exit)) assert.isAtMost(exit.value.millis, took - 790)
+      assert.deepStrictEqual(patience, [1_500])
+    })
+  )
+
+  it.effect("makes no further request without a turn", () =>
+    Effect.gen(function* () {
+      const { exit, requests } = yield* redirected(() => Effect.succeed(undefined))
+      assert.strictEqual(requests, 1)
+      assert.deepInclude(failureOf(exit), { _tag: "HilltopFetchFailed", kind: "forbidden" })
+    })
+  )
+
+  it.effect("fails as the database does where the budget cannot be asked", () =>
+    Effect.gen(function* () {
+      const { exit, requests } = yield* redirected(() => Effect.fail(new StoreUnavailable({ cause: "away" })))
+      assert.strictEqual(requests, 1)
+      assert.deepInclude(failureOf(exit), { _tag: "StoreUnavailable" })
     })
   )
 })

@@ -8,11 +8,13 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompress
 import { UndiciHilltopClient } from "../../../layers/hilltop/UndiciHilltopClient.ts"
 import { version } from "../../../layers/version.ts"
 import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
+import { RedirectBudget } from "../../../src/hilltop/RedirectBudget.ts"
 import { standIn } from "../../support/standIn.ts"
 
 const limit = 200_000
 const clientWith = (settings: Record<string, string> = {}) =>
   UndiciHilltopClient.pipe(
+    Layer.provide(RedirectBudget.layerUnlimited),
     Layer.provide(
       ConfigProvider.layer(
         ConfigProvider.fromEnvRecord({

@@ -10,11 +10,13 @@ import { HilltopSimulator } from "../../../scripts/simulators/HilltopSimulator.t
 import type { FaultSetting } from "../../../scripts/simulators/hilltop/HilltopFaults.ts"
 import type { SpoiltKind } from "../../../scripts/simulators/hilltop/SpoiltText.ts"
 import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
+import { RedirectBudget } from "../../../src/hilltop/RedirectBudget.ts"
 import { readText } from "../../../src/hilltop/HilltopText.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../../../src/hilltop/HilltopXml.ts"
 import { otherSites } from "../../../src/hilltop/askedSeries.ts"
 
 const client = UndiciHilltopClient.pipe(
+  Layer.provide(RedirectBudget.layerUnlimited),
   Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ CRAWL_ALLOW_PRIVATE: "true" })))
 )
 const simulator = HilltopSimulator.layer({ sites: 24, start: "2026-10-20T09:00:00", speed: 0, historyDays: 200 })
