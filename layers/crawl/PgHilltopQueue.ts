@@ -34,6 +34,7 @@ import {
   slotsSettled
 } from "./hilltopServers.ts"
 import { makeUnlessHeld, onceFree, untilFree, waitBriefly, waitFor } from "../postgres/heldRows.ts"
+import { untilDue } from "./untilDue.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
@@ -487,6 +488,8 @@ export const pgTaskQueue = <const Kind extends string, Details>({
 
       claim: (limit) =>
         claimRows(limit).pipe(Effect.catchTag("SchemaError", Effect.die), unavailable, Effect.flatMap(understood)),
+
+      untilDue: untilDue(sql, budget).pipe(unavailable),
 
       heartbeat: (held) =>
         sql<{ id: number; extended: boolean }>`
