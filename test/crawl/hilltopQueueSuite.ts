@@ -678,7 +678,7 @@ export const hilltopQueueSuite = <R, E>(
           yield* failed(first.slice(0, 5))
           yield* queue.release(first.slice(5))
           assert.deepStrictEqual(yield* claimMine(), [])
-          assert.isAtLeast((yield* (yield* ServerBudget).states).open, 1)
+          assert.isAtLeast((yield* (yield* ServerBudget).look).states.open, 1)
 
           yield* tools.endPauses(new URL(url).origin)
           const probe = yield* claimMine()
