@@ -48,11 +48,6 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
       )
     : {}
 
-/**
- * In milliseconds: how long a reader waits that hears of nothing. By then it has seen leases that ran out, partitions of a process that
- * has stopped, and records of one that does not tell.
- */
-const longestWaiting = 2_000
 /** Where a partition rests, doubling. */
 const [shortestPause, longestPause] = [50, 500]
 
@@ -90,6 +85,11 @@ export const PgTopics = (
       const news = yield* makeRecordNews(sql)
       const lease = Duration.toMillis(Duration.fromInputUnsafe(options.lease ?? "30 seconds"))
       const leaseEnd = sql`clock_timestamp() + ${lease}::float8 * interval '1 millisecond'`
+      /**
+       * How long a reader waits that hears of nothing: 2 of 30 seconds. Then it sees leases that ran out, partitions of a process that
+       * has stopped, and records of one that does not tell.
+       */
+      const longestWaiting = lease / 15
       const arrivals = makeArrivals()
       /** From the first reader on: whoever only writes needs no connection that listens. */
       const hearing = yield* Effect.cached(
