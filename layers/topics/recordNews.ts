@@ -15,9 +15,7 @@ const channel = "penstock_topic_records"
 /** In milliseconds. */
 const betweenTellings = 250
 
-export const makeRecordNews = Effect.fnUntraced(function* (
-  sql: PgClient.PgClient
-): Effect.fn.Return<
+export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClient): Effect.fn.Return<
   {
     /** For a statement that appends: whether to notify, and what to do when it is committed. */
     readonly next: Effect.Effect<{ readonly isTold: boolean; readonly committed: () => void }>

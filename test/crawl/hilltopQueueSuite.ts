@@ -86,9 +86,7 @@ export const hilltopQueueSuite = <R, E>(
           yield* queue.enqueue([task(2, "SITES_LIST")])
           assert.strictEqual(yield* queue.untilDue, 0)
           const [second] = yield* claimMine()
-          yield* queue.settle([
-            settlementOf(second!, { delay: Duration.zero, answer: { kind: "busy", coolDown: 60 } })
-          ])
+          yield* queue.settle([settlementOf(second!, { delay: Duration.zero, answer: { kind: "busy", coolDown: 60 } })])
           isWithin(yield* queue.untilDue, minute)
           yield* tools.endPauses(new URL(url).origin)
           assert.strictEqual(yield* queue.untilDue, 0)
