@@ -34,6 +34,7 @@ import {
   slotsSettled
 } from "./hilltopServers.ts"
 import { makeUnlessHeld, onceFree, untilFree, waitBriefly, waitFor } from "../postgres/heldRows.ts"
+import { untilDue } from "./untilDue.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
 import { Settings } from "../Settings.ts"
@@ -180,11 +181,11 @@ export const pgTaskQueue = <const Kind extends string, Details>({
      * Leases and slots change together, so in one snapshot they agree, unless a row was changed by hand. Then the slots are
      * counted again under the server's lock, in a statement whose snapshot is younger than the lock.
      */
+    const miscounted = `SELECT s.origin FROM hilltop_servers s
+      LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_leases GROUP BY origin) held USING (origin)
+      WHERE s.in_flight <> coalesce(held.n, 0)`
     const countSlotsAgain = Effect.gen(function* () {
-      const wrong = yield* sql<{ origin: string }>`
-        SELECT s.origin FROM hilltop_servers s
-          LEFT JOIN (SELECT origin, count(*) AS n FROM hilltop_fetch_leases GROUP BY origin) held USING (origin)
-        WHERE s.in_flight <> coalesce(held.n, 0)`
+      const wrong = yield* sql<{ origin: string }>`${sql.literal(miscounted)}`
       if (wrong.length === 0) return
       const origins = wrong.map(({ origin }) => origin)
       yield* sql<{ origin: string }>`
@@ -197,6 +198,13 @@ export const pgTaskQueue = <const Kind extends string, Details>({
         sql.withTransaction
       )
     })
+    /** Hardly ever is there anything to take over, and one look sees that. */
+    const isAnythingLost = Effect.map(
+      sql<{ lost: boolean }>`
+        SELECT EXISTS (SELECT FROM hilltop_fetch_leases WHERE lease_until <= now())
+          OR EXISTS (${sql.literal(miscounted)}) AS lost`,
+      ([row]) => row?.lost === true
+    )
 
     /**
      * What was asked for in parts, or by another name, has new details, and so have they. Reads all tasks of a source, but only when the server
@@ -488,6 +496,8 @@ export const pgTaskQueue = <const Kind extends string, Details>({
       claim: (limit) =>
         claimRows(limit).pipe(Effect.catchTag("SchemaError", Effect.die), unavailable, Effect.flatMap(understood)),
 
+      untilDue: untilDue(sql, budget).pipe(unavailable),
+
       heartbeat: (held) =>
         sql<{ id: number; extended: boolean }>`
           WITH asked AS MATERIALIZED (
@@ -544,6 +554,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
         againAfterDeadlock,
         Effect.map((rows) => rows.length),
         Effect.tap(countSlotsAgain),
+        (takenOver) => Effect.flatMap(isAnythingLost, (lost) => (lost ? takenOver : Effect.succeed(0))),
         unavailable
       ),
 

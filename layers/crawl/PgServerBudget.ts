@@ -3,7 +3,7 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { ServerBudget, type ServerStates } from "../../src/crawl/ServerBudget.ts"
+import { ServerBudget } from "../../src/crawl/ServerBudget.ts"
 import { paceRule } from "../../src/crawl/ServerPace.ts"
 import { uselessSeconds } from "./hilltopServers.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
@@ -11,12 +11,17 @@ import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
-const asTroubled = rowsAs(
+const asLook = rowsAs(
   Schema.Struct({
-    origin: Schema.String,
-    state: Schema.Literals(["open", "cooling", "slowed", "free"]),
-    pace: Schema.Number,
-    useless_seconds: Schema.Finite
+    open: Schema.Int,
+    cooling: Schema.Int,
+    slowed: Schema.Int,
+    free: Schema.Int,
+    /** None where no server is in trouble. */
+    origin: Schema.NullOr(Schema.String),
+    state: Schema.NullOr(Schema.Literals(["open", "cooling", "slowed", "free"])),
+    pace: Schema.NullOr(Schema.Number),
+    useless_seconds: Schema.NullOr(Schema.Finite)
   })
 )
 
@@ -43,29 +48,30 @@ export const PgServerBudget = Layer.effect(
           ON CONFLICT (origin) DO UPDATE
             SET requests_per_second = excluded.requests_per_second, max_concurrent = excluded.max_concurrent,
               requests_per_day = excluded.requests_per_day`.pipe(untilFree, Effect.asVoid, unavailable),
-      states: sql<ServerStates>`
-        SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
-          count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free
-        FROM (SELECT CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
-          WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state FROM hilltop_servers) each`.pipe(
-        Effect.map(([row]) => row ?? { open: 0, cooling: 0, slowed: 0, free: 0 }),
-        unavailable
-      ),
       // Servers are few: hundreds of rows are read in less than a millisecond.
-      troubled: asTroubled(sql`
-        SELECT origin, state, pace, useless_seconds FROM (
+      look: asLook(sql`
+        WITH each AS MATERIALIZED (
           SELECT origin, pace, CASE WHEN failures >= ${paceRule.failures}::int4 THEN 'open' WHEN cool_down_until > now() THEN 'cooling'
             WHEN pace < 1 THEN 'slowed' ELSE 'free' END AS state, ${sql.literal(uselessSeconds("s"))} AS useless_seconds
-          FROM hilltop_servers s) each
-        WHERE state <> 'free' OR useless_seconds > 0 ORDER BY useless_seconds DESC, origin LIMIT 1000`).pipe(
-        Effect.map((rows) =>
-          rows.map(({ origin, pace, state, useless_seconds: uselessSeconds }) => ({
-            origin,
-            pace,
-            state,
-            uselessSeconds
-          }))
-        ),
+          FROM hilltop_servers s
+        ), counted AS (
+          SELECT count(*) FILTER (WHERE state = 'open')::int4 AS open, count(*) FILTER (WHERE state = 'cooling')::int4 AS cooling,
+            count(*) FILTER (WHERE state = 'slowed')::int4 AS slowed, count(*) FILTER (WHERE state = 'free')::int4 AS free
+          FROM each
+        ), troubled AS (
+          SELECT origin, state, pace, useless_seconds FROM each
+          WHERE state <> 'free' OR useless_seconds > 0 ORDER BY useless_seconds DESC, origin LIMIT 1000
+        )
+        SELECT open, cooling, slowed, free, origin, state, pace, useless_seconds FROM counted LEFT JOIN troubled ON true
+        ORDER BY useless_seconds DESC, origin`).pipe(
+        Effect.map((rows) => ({
+          states: rows[0] ?? { open: 0, cooling: 0, slowed: 0, free: 0 },
+          troubled: rows.flatMap(({ origin, pace, state, useless_seconds: uselessSeconds }) =>
+            origin === null || pace === null || state === null || uselessSeconds === null
+              ? []
+              : [{ origin, pace, state, uselessSeconds }]
+          )
+        })),
         unavailable
       )
     })

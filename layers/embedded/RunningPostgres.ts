@@ -6,7 +6,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, FileSystem, Option, Redacted, Schedule } from "effect"
-import { Reactivity } from "effect/reactivity"
+import * as Reactivity from "effect/reactivity/Reactivity"
 import { passwordFile, superuser } from "./PostgresDirectory.ts"
 import { asCommandLine, identify, isAlive } from "./SystemProcess.ts"
 

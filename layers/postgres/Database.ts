@@ -7,7 +7,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import type { Redacted } from "effect"
 import { Context, Data, Duration, Effect, Layer } from "effect"
-import { Reactivity } from "effect/reactivity"
+import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { startEmbeddedPostgres } from "../embedded/EmbeddedPostgres.ts"
 import { latestStep, runMigrations, stepOfDatabase } from "./Migrations.ts"

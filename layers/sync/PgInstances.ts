@@ -9,7 +9,7 @@ import { repeatPass } from "../../src/running/Loop.ts"
 import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { Instances, type Standing } from "../../src/sync/Instances.ts"
 import { secondsSince } from "../postgres/epochNumbers.ts"
-import { inBriefTransaction, isLockTimeout } from "../postgres/heldRows.ts"
+import { isLockTimeout, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { Settings } from "../Settings.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { rowsAs } from "../postgres/statementArrays.ts"
@@ -47,12 +47,16 @@ export const PgInstances = Layer.effect(
     const announce = Effect.flatMap(
       watch?.told ?? Effect.undefined,
       (told) => sql`
-        INSERT INTO penstock_instances (id, roles, adapter) VALUES (${id}, ${roles}::text[], ${told === undefined ? null : JSON.stringify(told)}::jsonb)
+        WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+        ), gone AS (
+          DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
+            WHERE seen_at < now() - interval '1 day' AND id <> ${id}::uuid FOR UPDATE SKIP LOCKED))
+        )
+        INSERT INTO penstock_instances (id, roles, adapter)
+        SELECT ${id}::uuid, ${roles}::text[], ${told === undefined ? null : JSON.stringify(told)}::jsonb FROM limits
         ON CONFLICT (id) DO UPDATE SET seen_at = now(), adapter = excluded.adapter`
     ).pipe(
-      Effect.andThen(sql`DELETE FROM penstock_instances WHERE id = ANY(ARRAY(SELECT id FROM penstock_instances
-        WHERE seen_at < now() - interval '1 day' FOR UPDATE SKIP LOCKED))`),
-      inBriefTransaction(sql),
+      untilFree,
       Effect.catchIf(isLockTimeout, () =>
         sayOnce(
           "instances: held",

@@ -6,8 +6,9 @@
  * fits. An append locks the rows of its partitions in a fixed order, so offsets appear in order, and what is let go of later (see
  * PgTopicRetention) is all that leaves gaps.
  */
-import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Schedule, Schema } from "effect"
-import { SqlClient, type SqlError, SqlSchema } from "effect/sql"
+import { Cause, Context, Duration, Effect, Layer, Option, Predicate, Schedule, Schema, Stream } from "effect"
+import { PgClient } from "@effect/sql-pg"
+import { type SqlError, SqlSchema } from "effect/sql"
 import { describe } from "../../src/running/describe.ts"
 import { KafkaSink, type OutgoingRecord, refuseTooLarge, SinkUnavailable } from "../../src/stream/KafkaSink.ts"
 import { makeArrivals, takeTurns } from "../../src/stream/partitionTurns.ts"
@@ -19,6 +20,7 @@ import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { int4s, texts } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
 import { type ClaimedPartition, partitionClaim } from "./partitionClaim.ts"
+import { makeRecordNews } from "./recordNews.ts"
 
 export interface PgTopicsOptions {
   /** Topics that are made when they are not there, with their numbers of partitions. */
@@ -45,6 +47,9 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
         Object.entries(value).filter((entry): entry is [string, string] => Predicate.isString(entry[1]))
       )
     : {}
+
+/** Where a partition rests, doubling. */
+const [shortestPause, longestPause] = [50, 500]
 
 /** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
 const longestWait = 500
@@ -73,13 +78,26 @@ const readerFailure = mapSqlFailure((cause) => new ReaderUnavailable({ cause }))
 
 export const PgTopics = (
   options: PgTopicsOptions
-): Layer.Layer<KafkaSink | TopicReader, SqlError.SqlError, SqlClient.SqlClient> =>
+): Layer.Layer<KafkaSink | TopicReader, SqlError.SqlError, PgClient.PgClient> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+      const sql = yield* PgClient.PgClient
+      const news = yield* makeRecordNews(sql)
       const lease = Duration.toMillis(Duration.fromInputUnsafe(options.lease ?? "30 seconds"))
       const leaseEnd = sql`clock_timestamp() + ${lease}::float8 * interval '1 millisecond'`
+      /**
+       * How long a reader waits that hears of nothing: 2 of 30 seconds. Then it sees leases that ran out, partitions of a process that
+       * has stopped, and records of one that does not tell.
+       */
+      const longestWaiting = lease / 15
       const arrivals = makeArrivals()
+      /** From the first reader on: whoever only writes needs no connection that listens. */
+      const hearing = yield* Effect.cached(
+        Effect.forkIn(
+          Stream.runForEach(news.arrivals, () => Effect.sync(arrivals.signalAll)),
+          yield* Effect.scope
+        )
+      )
 
       yield* sql`
         INSERT INTO topic_partitions (topic, partition)
@@ -91,7 +109,7 @@ export const PgTopics = (
        * Appends in one statement. The partitions' rows are locked in order and stay locked until the commit; nothing is
        * appended when one of them is not there. 0.5 ms for a small record, 6 ms for 0.4 MB, which is mostly compression.
        */
-      const appendRows = (records: ReadonlyArray<OutgoingRecord>) => sql<{ appended: number }>`
+      const appendRows = (records: ReadonlyArray<OutgoingRecord>, isTold: boolean) => sql<{ appended: number }>`
         WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
         ), incoming AS (
           SELECT topic, partition, key, value, headers::jsonb AS headers, ordinal
@@ -118,16 +136,22 @@ export const PgTopics = (
           FROM incoming i JOIN moved m USING (topic, partition)
           RETURNING 1
         )
-        SELECT count(*)::int4 AS appended FROM appended`
+        SELECT count(*)::int4 AS appended, CASE WHEN ${isTold}::boolean THEN ${news.notify}::text END AS told FROM appended`
 
       const append = Effect.fnUntraced(function* (records: ReadonlyArray<OutgoingRecord>) {
         if (records.length === 0) return
-        const [row] = yield* appendRows(records)
+        const { committed, isTold } = yield* news.next
+        const [row] = yield* appendRows(records, isTold)
         if (row?.appended !== records.length) {
           const names = [...new Set(records.map(({ topic, partition }) => `${topic}/${partition}`))].join(", ")
           return yield* Effect.die(new Error(`there is no such topic or partition among ${names}`))
         }
-        yield* sql.afterCommit(Effect.sync(() => new Set(records.map(({ topic }) => topic)).forEach(arrivals.signal)))
+        yield* sql.afterCommit(
+          Effect.sync(() => {
+            committed()
+            new Set(records.map(({ topic }) => topic)).forEach(arrivals.signal)
+          })
+        )
       })
 
       const joinGroup = ({ topic, group }: ConsumeOptions) => sql<{ partitions: number }>`
@@ -260,8 +284,8 @@ export const PgTopics = (
             )
           )
 
-        return joinGroup(consumer).pipe(
-          readerFailure,
+        return hearing.pipe(
+          Effect.andThen(readerFailure(joinGroup(consumer))),
           Effect.flatMap(([row]) =>
             row === undefined || row.partitions === 0
               ? Effect.die(new Error(`there is no topic ${topic}`))
@@ -276,8 +300,14 @@ export const PgTopics = (
                     Effect.map(([row]): Claim | undefined => (row === undefined ? undefined : { topic, group, ...row }))
                   ),
                   work,
-                  // No signal comes for records of other instances, nor for leases that ran out.
-                  giveUpWaiting: (empty) => Effect.sleep(Math.min(50 * 2 ** Math.min(empty - 1, 10), 500)),
+                  giveUpWaiting: (empty) =>
+                    Effect.suspend(() =>
+                      Effect.sleep(
+                        rests.isAny()
+                          ? Math.min(shortestPause * 2 ** Math.min(empty - 1, 10), longestPause)
+                          : longestWaiting
+                      )
+                    ),
                   onIdle: Effect.andThen(rests.forgetOld, consumer.onIdle ?? Effect.void)
                 })
           ),

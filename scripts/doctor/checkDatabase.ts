@@ -5,7 +5,7 @@
 import { PgConnection } from "@effect/sql-pg"
 import type { Redacted } from "effect"
 import { Clock, Duration, Effect, Schema } from "effect"
-import { Reactivity } from "effect/reactivity"
+import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { DatabasePlace, refuseSharedSessions } from "../../layers/postgres/Database.ts"
 import { databaseFault } from "../../layers/postgres/databaseFault.ts"

@@ -130,11 +130,10 @@ export class Crawler extends Context.Service<
           noteInFlight,
           afterTakeOver:
             options.tellsOfServers === false
-              ? Effect.flatMap(budget.troubled, crawler.news.learn)
-              : Effect.gen(function* () {
-                  yield* noteStates(yield* budget.states)
-                  yield* crawler.news.look(yield* budget.troubled)
-                })
+              ? Effect.flatMap(budget.look, ({ troubled }) => crawler.news.learn(troubled))
+              : Effect.flatMap(budget.look, ({ states, troubled }) =>
+                  Effect.andThen(noteStates(states), crawler.news.look(troubled))
+                )
         })
       })
     )

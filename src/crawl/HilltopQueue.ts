@@ -53,6 +53,11 @@ export interface TaskQueue<Kind extends string, Details> {
    */
   readonly claim: (limit: number) => Effect.Effect<ReadonlyArray<ClaimedTask<Kind, Details>>, StoreUnavailable>
   /**
+   * For how many milliseconds there will be nothing to claim, unless `arrivals` tells of something: 0 where something is due, though
+   * perhaps no claim gets it, such as what is being run; `Infinity` where nothing is queued. Costs less than a claim.
+   */
+  readonly untilDue: Effect.Effect<number, StoreUnavailable>
+  /**
    * Extends the leases; returns the ids of those that were lost meanwhile, and of those that are as they were, since somebody
    * else holds them.
    */

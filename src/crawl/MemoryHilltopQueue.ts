@@ -222,6 +222,18 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
             })
         }),
 
+        untilDue: Effect.map(Clock.currentTimeMillis, (now) => {
+          const dueAt = [...tasks.values()]
+            .filter((task) => task.setAside === undefined && isUsable(sources.get(task.sourceId)))
+            .map(({ fetchUrl, nextFetchAt }) => {
+              const { health, limits, tokens, refilledAt } = serverOf(servers, originOf(fetchUrl), now)
+              const rate = (limits.requestsPerSecond ?? defaults.requestsPerSecond) * health.pace
+              const refilled = tokens < 1 ? refilledAt + (1000 * (1 - tokens)) / rate : 0
+              return Math.max(nextFetchAt, health.coolDownUntil ?? 0, health.openUntil ?? 0, refilled)
+            })
+          return Math.max(0, Math.ceil(Math.min(...dueAt) - now))
+        }),
+
         heartbeat: (leases) =>
           Effect.map(Clock.currentTimeMillis, (now) => ({
             lost: leases.flatMap((lease) => {

@@ -16,19 +16,19 @@ export const MemoryServerBudget = Layer.effect(
         Effect.map(Clock.currentTimeMillis, (now) => {
           serverOf(servers, url, now).limits = limits
         }),
-      states: Effect.map(Clock.currentTimeMillis, (now) => {
+      look: Effect.map(Clock.currentTimeMillis, (now) => {
         const all = [...servers.values()].map(({ health }) => stateAt(health, now))
         const count = (state: ServerState) => all.filter((each) => each === state).length
-        return { open: count("open"), cooling: count("cooling"), slowed: count("slowed"), free: count("free") }
-      }),
-      troubled: Effect.map(Clock.currentTimeMillis, (now) =>
-        [...servers].flatMap(([origin, { health }]) => {
-          const { pace, uselessSince } = health
-          const state = stateAt(health, now)
-          const uselessSeconds = uselessSince === undefined ? 0 : (now - uselessSince) / 1000
-          return state === "free" && uselessSeconds === 0 ? [] : [{ origin, state, pace, uselessSeconds }]
-        })
-      )
+        return {
+          states: { open: count("open"), cooling: count("cooling"), slowed: count("slowed"), free: count("free") },
+          troubled: [...servers].flatMap(([origin, { health }]) => {
+            const { pace, uselessSince } = health
+            const state = stateAt(health, now)
+            const uselessSeconds = uselessSince === undefined ? 0 : (now - uselessSince) / 1000
+            return state === "free" && uselessSeconds === 0 ? [] : [{ origin, state, pace, uselessSeconds }]
+          })
+        }
+      })
     })
   )
 )

@@ -8,7 +8,7 @@
  * equal counts as changed. 11 bytes a row in the edge, 100 to 400 rows of it, and 100 bytes beside them.
  */
 import { Option, Result, Schema } from "effect"
-import { Base64 } from "effect/encoding"
+import * as Base64 from "effect/encoding/Base64"
 import { TextDigest } from "../hilltop/TextDigest.ts"
 import { type SeriesRows, withGap } from "../hilltop/SeriesRows.ts"
 

@@ -55,9 +55,10 @@ export class ServerBudget extends Context.Service<
   {
     /** Sets what sources say of the server of `url`; `undefined` stands for the default of the settings. */
     readonly limit: (url: string, limits: ServerLimits) => Effect.Effect<void, StoreUnavailable>
-    /** How the servers are doing. */
-    readonly states: Effect.Effect<ServerStates, StoreUnavailable>
-    /** Those that are in trouble, at most a thousand. */
-    readonly troubled: Effect.Effect<ReadonlyArray<ServerTrouble>, StoreUnavailable>
+    /** How the servers are doing, and those that are in trouble, at most a thousand. */
+    readonly look: Effect.Effect<
+      { readonly states: ServerStates; readonly troubled: ReadonlyArray<ServerTrouble> },
+      StoreUnavailable
+    >
   }
 >()("penstock/crawl/ServerBudget") {}

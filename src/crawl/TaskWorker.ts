@@ -5,7 +5,7 @@
  * When heartbeats do not get through, a run is given up before anybody else can begin it. `taskWorker` is all of it for a program
  * with tasks of its own kinds; the crawl, which settles many runs with one statement, builds on `workLoops`.
  */
-import { Cause, Clock, Duration, Effect, FiberMap, Latch, type Scope, Stream, type Tracer } from "effect"
+import { Cause, Clock, Duration, Effect, FiberMap, Latch, Option, type Scope, Stream, type Tracer } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { describe } from "../running/describe.ts"
@@ -23,11 +23,18 @@ const takeOverEvery = Duration.seconds(3)
 /** Claims begin at least this far apart, so that tasks which end together are replaced together. */
 const betweenClaims = Duration.millis(10)
 /**
- * How long to wait before looking for due tasks without a notification, in milliseconds. A bucket holds the tokens of as long a
- * time, so none is lost meanwhile.
+ * How long to wait before the next claim without a notification, in milliseconds. A bucket holds the tokens of as long a time, so
+ * none is lost meanwhile.
  */
 const longestIdle = 250
 const shortestIdle = 12.5
+/**
+ * After so many claims in a row that found nothing the queue is asked when something will be due, and nothing is claimed before. If
+ * something is due that no claim gets, it is asked again after as many.
+ */
+const looksAfter = 5
+/** In milliseconds: a queue is looked at so often at least, for what nobody tells of, such as a task for later or a limit. */
+const longestRest = 1_000
 /**
  * How long a claim that took all tokens of its servers is followed by none, in milliseconds, at least: what is due there waits for
  * tokens anyway, and a bucket holds those of 250. At 20 requests a second, one claim takes three then, where there were two and a half
@@ -127,15 +134,43 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
   }).pipe(Effect.uninterruptible)
 
   let idle = shortestIdle
+  /** Claims in a row that found nothing. */
+  let empty = 0
+  const nextPass = Effect.gen(function* () {
+    if (empty >= looksAfter) {
+      // Before the look, so that what comes after it is heard.
+      yield* woken.close
+      const nothingFor = yield* queue.untilDue
+      if (nothingFor > 0) return { nothingFor }
+      empty = 0
+    }
+    return yield* claimAndStart
+  })
+
+  /** Whether it was woken. */
   const wokenWithin = (patience: Duration.Input) =>
-    Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(Effect.asVoid)
-  yield* repeatPass({ name, pauses: longestPauseOfClaims }, claimAndStart, (pass) => {
+    Effect.andThen(Effect.sleep(betweenClaims), Effect.timeoutOption(woken.await, patience)).pipe(
+      Effect.map(Option.isSome)
+    )
+  yield* repeatPass({ name, pauses: longestPauseOfClaims }, nextPass, (pass) => {
     if (pass === undefined) return wokenWithin(longestPauseOfClaims)
+    if ("nothingFor" in pass) {
+      const rest = Math.min(pass.nothingFor, longestRest)
+      return Effect.map(wokenWithin(rest), (isWoken) => {
+        if (!isWoken && rest < pass.nothingFor) return
+        empty = 0
+        idle = shortestIdle
+      })
+    }
     const { claimed, free } = pass
     if (claimed.length === 0) {
+      empty += 1
       idle = Math.min(idle * 2, longestIdle)
-      return wokenWithin(idle)
+      return Effect.map(wokenWithin(idle), (isWoken) => {
+        if (isWoken) empty = 0
+      })
     }
+    empty = 0
     const pause = claimed.length < free ? pacedFor(claimed) : undefined
     idle = pause === undefined ? shortestIdle : longestIdle
     if (pause === undefined) return Effect.sleep(betweenClaims)

@@ -10,13 +10,18 @@ import { Clock, Deferred, Duration, Effect, FiberSet, Queue, type Scope, Semapho
 /** Tells readers of this process that a topic has new records. Signals that were not taken yet collapse into one. */
 export interface Arrivals {
   readonly signal: (topic: string) => void
+  /** Whatever the topic. */
+  readonly signalAll: () => void
   readonly subscribe: (topic: string) => Effect.Effect<Queue.Queue<void>, never, Scope.Scope>
 }
 
 export const makeArrivals = (): Arrivals => {
   const readers = new Map<string, Set<Queue.Queue<void>>>()
+  const wake = (queues: Set<Queue.Queue<void>> | undefined) =>
+    queues?.forEach((queue) => Queue.offerUnsafe(queue, undefined))
   return {
-    signal: (topic) => readers.get(topic)?.forEach((queue) => Queue.offerUnsafe(queue, undefined)),
+    signal: (topic) => wake(readers.get(topic)),
+    signalAll: () => readers.forEach(wake),
     subscribe: (topic) =>
       Effect.acquireRelease(
         Effect.map(Queue.sliding<void>(1), (queue) => {

@@ -59,6 +59,7 @@ const queue = Layer.effect(
   HilltopQueue.useSync((memory) => ({
     ...memory,
     claim: (limit) => gated("crawl", memory.claim(limit)),
+    untilDue: gated("crawl", memory.untilDue),
     heartbeat: (leases) => gated("crawl-heartbeat", memory.heartbeat(leases)),
     takeOver: gated("crawl-takeover", memory.takeOver)
   }))

@@ -38,6 +38,9 @@ const task = (left: Left | undefined): Task => ({
 const working = Effect.gen(function* () {
   const due: Array<Left | undefined> = []
   const claims: Array<number> = []
+  let looks = 0
+  /** What the queue says of when something is due. */
+  const next = { at: Number.NEGATIVE_INFINITY }
   const ends: Array<Deferred.Deferred<void>> = []
   const arrivals = yield* Queue.unbounded<void>()
   const unused = Effect.die("not used")
@@ -54,6 +57,10 @@ const working = Effect.gen(function* () {
         claims.push(now)
         return due.splice(0).map(task)
       }),
+    untilDue: Effect.map(Clock.currentTimeMillis, (now) => {
+      looks++
+      return Math.max(0, next.at - now)
+    }),
     arrivals: Stream.fromQueue(arrivals)
   }
   yield* workLoops({
@@ -71,6 +78,13 @@ const working = Effect.gen(function* () {
     due,
     /** When it claimed, by the clock of the test, since the last look. */
     claimed: () => claims.splice(0),
+    /** How often it asked when something will be due, since the last look. */
+    looked: () => {
+      const before = looks
+      looks = 0
+      return before
+    },
+    next,
     endAll: Effect.suspend(() => Effect.forEach(ends.splice(0), (end) => Deferred.succeed(end, undefined))),
     arrive: Queue.offer(arrivals, undefined),
     passing: (millis: number) =>
@@ -147,6 +161,50 @@ describe("a worker", () => {
       yield* arrive
       yield* passing(10)
       assert.lengthOf(claimed(), 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("claims nothing while nothing is due, and at once when something is", () =>
+    Effect.gen(function* () {
+      const { arrive, claimed, due, looked, next, passing } = yield* working
+      next.at = 15_000
+      yield* passing(2_000)
+      claimed()
+      looked()
+      yield* passing(6_000)
+      assert.deepStrictEqual(claimed(), [])
+      assert.isAtMost(looked(), 6)
+
+      due.push({ tokenIn: 0, places: 3 })
+      yield* arrive
+      yield* passing(15)
+      assert.lengthOf(due, 0)
+
+      yield* passing(2_000)
+      claimed()
+      yield* passing(15_000 - (yield* Clock.currentTimeMillis) - 5)
+      assert.deepStrictEqual(claimed(), [])
+      yield* passing(20)
+      assert.isAtMost(claimed()[0]!, 15_015)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("looks again within a second for what nobody tells of, and goes on claiming where something is due", () =>
+    Effect.gen(function* () {
+      const { claimed, due, looked, next, passing } = yield* working
+      next.at = 60_000
+      yield* passing(2_000)
+      next.at = 0
+      due.push({ tokenIn: 0, places: 3 })
+      yield* passing(1_015)
+      assert.lengthOf(due, 0)
+
+      claimed()
+      looked()
+      yield* passing(4_000)
+      const times = claimed()
+      assert.isTrue(times.every((time, at) => at === 0 || time - times[at - 1]! <= 265))
+      assert.isAtMost(looked(), 4)
     }).pipe(Effect.scoped)
   )
 })

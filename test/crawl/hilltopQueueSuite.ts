@@ -68,6 +68,37 @@ export const hilltopQueueSuite = <R, E>(
       return { queue, budget, tools, url, sourceId, task, claimMine }
     })
     it.layer(layer, { excludeTestServices: true })((it) => {
+      // First, while there is nothing else on the queue.
+      it.effect("says when the next task will be due, which is not before its server may be asked", () =>
+        Effect.gen(function* () {
+          const { budget, claimMine, queue, sourceId, task, tools, url } = yield* arranged
+          assert.strictEqual(yield* queue.untilDue, Number.POSITIVE_INFINITY)
+          yield* queue.enqueue([task(1)])
+          assert.strictEqual(yield* queue.untilDue, 0)
+          const [first] = yield* claimMine()
+          assert.strictEqual(yield* queue.untilDue, 0)
+          yield* queue.settle([settlementOf(first!, { delay: Duration.minutes(2) })])
+          const isWithin = (millis: number, most: number) => {
+            assert.isAbove(millis, most - 30_000)
+            assert.isAtMost(millis, most)
+          }
+          isWithin(yield* queue.untilDue, 2 * minute)
+          yield* queue.enqueue([task(2, "SITES_LIST")])
+          assert.strictEqual(yield* queue.untilDue, 0)
+          const [second] = yield* claimMine()
+          yield* queue.settle([settlementOf(second!, { delay: Duration.zero, answer: { kind: "busy", coolDown: 60 } })])
+          isWithin(yield* queue.untilDue, minute)
+          yield* tools.endPauses(new URL(url).origin)
+          assert.strictEqual(yield* queue.untilDue, 0)
+          yield* budget.limit(url, { requestsPerSecond: 0.0001, maxConcurrent: 1 })
+          const [third] = yield* claimMine()
+          yield* queue.settle([settlementOf(third!, { delay: Duration.zero })])
+          assert.isAbove(yield* queue.untilDue, 30 * minute)
+          yield* tools.setProblem(sourceId, "not usable")
+          assert.strictEqual(yield* queue.untilDue, Number.POSITIVE_INFINITY)
+        })
+      )
+
       it.effect("queues a task once, and gives it to one claimer with all that it needs", () =>
         Effect.gen(function* () {
           const { claimMine, queue, task, url } = yield* arranged
@@ -645,7 +676,7 @@ export const hilltopQueueSuite = <R, E>(
           yield* failed(first.slice(0, 5))
           yield* queue.release(first.slice(5))
           assert.deepStrictEqual(yield* claimMine(), [])
-          assert.isAtLeast((yield* (yield* ServerBudget).states).open, 1)
+          assert.isAtLeast((yield* (yield* ServerBudget).look).states.open, 1)
 
           yield* tools.endPauses(new URL(url).origin)
           const probe = yield* claimMine()

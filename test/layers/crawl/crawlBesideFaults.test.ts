@@ -105,7 +105,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("a crawl b
         assert.isAtMost(n, 8)
         const slowed = yield* attemptsAt(new URL(bad).origin)
         assert.isBelow(slowed.pace, 0.2)
-        assert.isAtLeast((yield* (yield* ServerBudget).states).open, 1)
+        assert.isAtLeast((yield* (yield* ServerBudget).look).states.open, 1)
       }).pipe(Effect.scoped),
     60_000
   )
