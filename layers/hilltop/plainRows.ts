@@ -101,8 +101,7 @@ class Row implements PlainRow {
   read(at: number): number {
     const { codes } = this
     const timeEnd = at + 3 + isoLength
-    if (codes[at] !== LESS || codes[at + 1] !== CAPITAL_T || codes[at + 2] !== GREATER)
-      return -1
+    if (codes[at] !== LESS || codes[at + 1] !== CAPITAL_T || codes[at + 2] !== GREATER) return -1
     if (codes[timeEnd] !== LESS || codes[timeEnd + 1] !== SLASH) return -1
     if (codes[timeEnd + 2] !== CAPITAL_T || codes[timeEnd + 3] !== GREATER) return -1
     // A space in its place is white space to whoever compares texts.

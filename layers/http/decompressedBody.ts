@@ -64,7 +64,6 @@ const telling = beginning(tellingLength)
 /** Bytes, packed and unpacked: a month of five-minute values just fits. */
 const [smallPacked, smallUnpacked] = [100_000, 500_000]
 
-
 /** Its head and its trailer. */
 const leastGzip = 18
 const small = beginning(smallPacked + 1)

@@ -16,7 +16,7 @@ import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } fr
 import { millisOf } from "../postgres/epochNumbers.ts"
 import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
-import { int4s, texts } from "../postgres/statementArrays.ts"
+import { byteas, int4s, texts } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
 import { type ClaimedPartition, partitionClaim } from "./partitionClaim.ts"
 
@@ -45,6 +45,9 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
         Object.entries(value).filter((entry): entry is [string, string] => Predicate.isString(entry[1]))
       )
     : {}
+
+/** Values are sent as bytes: for a text the driver reserves three for each character, and what is reserved brings on full collections. */
+const encoder = new TextEncoder()
 
 /** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
 const longestWait = 500
@@ -94,9 +97,9 @@ export const PgTopics = (
       const appendRows = (records: ReadonlyArray<OutgoingRecord>) => sql<{ appended: number }>`
         WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
         ), incoming AS (
-          SELECT topic, partition, key, value, headers::jsonb AS headers, ordinal
+          SELECT topic, partition, key, convert_from(value, 'UTF8') AS value, headers::jsonb AS headers, ordinal
           FROM limits, unnest(${texts(records.map((record) => record.topic))}, ${int4s(records.map((record) => record.partition))},
-            ${texts(records.map((record) => record.key))}, ${texts(records.map((record) => record.value))},
+            ${texts(records.map((record) => record.key))}, ${byteas(records.map((record) => encoder.encode(record.value)))},
             ${texts(records.map((record) => headersJson(record.headers)))})
             WITH ORDINALITY AS record (topic, partition, key, value, headers, ordinal)
         ), wanted AS (

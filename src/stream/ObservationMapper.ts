@@ -227,10 +227,7 @@ const byMonth = (rows: DataColumns, covered: Coverage | undefined): ReadonlyArra
       rows: part,
       covers: covered && {
         from: index === 0 ? Math.max(covered.from, from) : part.times[0]!,
-        until: Math.min(
-          covered.until,
-          parts[index + 1] === undefined ? until - 1 : parts[index + 1]!.times[0]! - 1
-        )
+        until: Math.min(covered.until, parts[index + 1] === undefined ? until - 1 : parts[index + 1]!.times[0]! - 1)
       }
     }))
   })
