@@ -1,4 +1,5 @@
 /** `penstock/hilltop`: the protocol of Hilltop servers: addresses, documents and their meaning. */
+export * from "../src/hilltop/DataColumns.ts"
 export * from "../src/hilltop/AskedRange.ts"
 export * from "../src/hilltop/DocumentReader.ts"
 export * from "../src/hilltop/HilltopClient.ts"

@@ -34,6 +34,8 @@ export class CollectedBytes {
   }
 
   bytes(): Uint8Array {
+    const [only, second] = this.#pieces
+    if (only !== undefined && second === undefined) return only
     return this.#whole?.subarray(0, this.length) ?? join(this.#pieces, new Uint8Array(this.length))
   }
 

@@ -16,7 +16,7 @@ import {
   XmlScanner
 } from "../../src/hilltop/XmlScanner.ts"
 import { LenientSaxesParser, withoutForbidden } from "./LenientSaxesParser.ts"
-import { rowTag, tellPlainRows } from "./plainRows.ts"
+import { codesOf, rowTag, tellPlainRows } from "./plainRows.ts"
 
 /**
  * Characters fed to the parser after a try at plain rows that was in vain, twice as many after each more in a row: where
@@ -68,11 +68,15 @@ class Scan {
     let at = from
     if (this.#pastParser) {
       const piece = this.#text.slice(from, end)
+      let codes: Uint8Array | undefined
       for (;;) {
         const found = piece.indexOf(rowTag, Math.max(at, this.#tryFrom) - from)
         if (found < 0) break
+        codes ??= codesOf(piece)
         const inside = from + found + rowTag.length
-        const next = this.#opens(at, from + found) ? tellPlainRows(this.#text, inside, end, this.#handler) : inside
+        const next = this.#opens(at, from + found)
+          ? from + tellPlainRows(piece, codes, inside - from, this.#handler)
+          : inside
         at = next
         if (next > inside) {
           this.#told.push(inside, next)

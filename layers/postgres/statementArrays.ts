@@ -11,6 +11,7 @@ export const int4s = array(PgTypes.OID.int4)
 export const int8s = (values: ReadonlyArray<number>) => array(PgTypes.OID.int8)(values.map(BigInt))
 export const float8s = array(PgTypes.OID.float8)
 export const texts = array(PgTypes.OID.text)
+export const byteas = array(PgTypes.OID.bytea)
 export const flags = array(PgTypes.OID.bool)
 export const moments = array(PgTypes.OID.timestamptz)
 

@@ -17,7 +17,7 @@ import { type ConsumeOptions, maxBatchBytes, ReaderUnavailable, TopicReader } fr
 import { millisOf } from "../postgres/epochNumbers.ts"
 import { isOfHeldRow, untilFree, waitFor } from "../postgres/heldRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
-import { int4s, texts } from "../postgres/statementArrays.ts"
+import { byteas, int4s, texts } from "../postgres/statementArrays.ts"
 import { writableMillis } from "../postgres/writableValues.ts"
 import { type ClaimedPartition, partitionClaim } from "./partitionClaim.ts"
 import { makeRecordNews } from "./recordNews.ts"
@@ -50,6 +50,9 @@ const headersOf = (value: unknown): Readonly<Record<string, string>> =>
 
 /** Where a partition rests, doubling. */
 const [shortestPause, longestPause] = [50, 500]
+
+/** Values are sent as bytes: of a text of 200 kB the driver makes 1.3 MB of buffers, of its bytes half as much in 0.7 times the time. */
+const encoder = new TextEncoder()
 
 /** Our own appends to a partition take turns, each some milliseconds, a large batch 100; in milliseconds. */
 const longestWait = 500
@@ -112,9 +115,9 @@ export const PgTopics = (
       const appendRows = (records: ReadonlyArray<OutgoingRecord>, isTold: boolean) => sql<{ appended: number }>`
         WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(longestWait))}
         ), incoming AS (
-          SELECT topic, partition, key, value, headers::jsonb AS headers, ordinal
+          SELECT topic, partition, key, convert_from(value, 'UTF8') AS value, headers::jsonb AS headers, ordinal
           FROM limits, unnest(${texts(records.map((record) => record.topic))}, ${int4s(records.map((record) => record.partition))},
-            ${texts(records.map((record) => record.key))}, ${texts(records.map((record) => record.value))},
+            ${texts(records.map((record) => record.key))}, ${byteas(records.map((record) => encoder.encode(record.value)))},
             ${texts(records.map((record) => headersJson(record.headers)))})
             WITH ORDINALITY AS record (topic, partition, key, value, headers, ordinal)
         ), wanted AS (

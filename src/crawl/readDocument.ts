@@ -12,7 +12,6 @@ import { askedMeasurement, askedPeriod, askedSite } from "../hilltop/AskedRange.
 import { askedSeries, otherSites } from "../hilltop/askedSeries.ts"
 import {
   type DataDocument,
-  type DataRow,
   type DataSeries,
   type HilltopErrorDocument,
   HilltopOtherSite,
@@ -122,7 +121,7 @@ const read = Effect.fnUntraced(function* (
         return yield* new HilltopParseError({ message: `data without the item ${series.item} that was asked for` })
       }
       const ownUnits = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.units
-      const { ahead, first, newest } = timesOf(series?.rows ?? [], newestUntil(now))
+      const { ahead, first, newest } = timesOf(series?.rows.times ?? noTimes, newestUntil(now))
       return {
         followUps: [],
         key:
@@ -203,16 +202,18 @@ const lacksItem = ({ dataSource: { items, numItems }, item, rows, skipped }: Dat
   skipped.noValue > 0 &&
   (items.length > 0 ? !items.some(({ itemNumber }) => itemNumber === item) : item > (numItems ?? item))
 
+const noTimes = new Float64Array()
+
 /**
  * The earliest time, and the two latest that are no later than `until`, and how many are; servers do not always write rows in
  * order.
  */
 const timesOf = (
-  rows: ReadonlyArray<DataRow>,
+  times: Float64Array,
   until: Instant
 ): { first: Instant | undefined; newest: ReadonlyArray<Instant>; ahead: number } => {
   let [first, newest, before, ahead] = [Infinity, -Infinity, -Infinity, 0]
-  for (const { observedAt } of rows) {
+  for (const observedAt of times) {
     if (observedAt < first) first = observedAt
     if (observedAt > until) ahead++
     else if (observedAt > newest) {

@@ -7,9 +7,11 @@
  * A class that changes in place: this is the inner loop of every large document.
  */
 import type { Types } from "effect"
-import { censoredDecimal, decimalText, qualifierOf } from "./DecimalText.ts"
+import { asciiText } from "./asciiCodes.ts"
+import { GrowingColumns } from "./DataColumns.ts"
+import { censoredDecimal, decimalText, isPlainDecimal, qualifierOf } from "./DecimalText.ts"
 import { wholeNumber } from "./DocumentReader.ts"
-import type { DataRow, Qualifier, SkippedRows } from "./HilltopDocument.ts"
+import type { Qualifier, SkippedRows } from "./HilltopDocument.ts"
 import { isSpoilt } from "./HilltopText.ts"
 import { isoLength, parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
 import type { PlainRow } from "./XmlScanner.ts"
@@ -25,7 +27,7 @@ const mostParts = 1_000
 
 export class DataRows {
   readonly item: number
-  readonly rows: Array<DataRow> = []
+  readonly rows = new GrowingColumns()
   readonly gapsBefore: Array<number> = []
   readonly skipped: Types.Mutable<SkippedRows> = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
   divisorApplied = true
@@ -103,10 +105,18 @@ export class DataRows {
   }
 
   /** The cells of the row that has just begun, and its end. */
-  row({ from, name, text, time, timeAt, until }: PlainRow): void {
-    this.#observedAt = this.#parseTime === parseNzst ? time : this.#parseTime(text.slice(timeAt, timeAt + isoLength))
+  row({ codes, from, name, time, timeAt, until }: PlainRow): void {
+    const observedAt =
+      this.#parseTime === parseNzst ? time : this.#parseTime(asciiText(codes, timeAt, timeAt + isoLength))
+    const isOfColumn = name === this.#column && observedAt !== undefined && !this.#holdsDates
+    if (isOfColumn && isPlainDecimal(codes, from, until)) {
+      this.#pending = false
+      this.rows.addCodes(observedAt, codes, from, until)
+      return
+    }
+    this.#observedAt = observedAt
     this.#hasTime = true
-    const value = text.slice(from, until)
+    const value = asciiText(codes, from, until)
     if (name === this.#column) {
       this.#hasColumn = true
       this.#value = value
@@ -186,12 +196,7 @@ export class DataRows {
 
   #push(observedAt: number, value: string, qualifier: Qualifier | undefined): void {
     const quality = this.#hasMore ? this.#qualityCode(this.#quality || this.#qualityBeside) : undefined
-    if (quality === undefined)
-      this.rows.push(qualifier === undefined ? { observedAt, value } : { observedAt, value, qualifier })
-    else
-      this.rows.push(
-        qualifier === undefined ? { observedAt, value, quality } : { observedAt, value, qualifier, quality }
-      )
+    this.rows.add(observedAt, value, qualifier, quality)
   }
 
   /** Neighbours mostly have the same one. */

@@ -92,7 +92,7 @@ export const dataReader = (options: DataOptions): DocumentReader<DataDocument> =
     else if (rows === undefined) problem ??= isProfile ? undefined : "a Measurement without Data"
     else if (siteName !== undefined) {
       const { item, rows: read, gapsBefore, skipped, divisorApplied } = rows
-      measurements.push({ siteName, dataSource, item, rows: read, gapsBefore, skipped, divisorApplied })
+      measurements.push({ siteName, dataSource, item, rows: read.columns(), gapsBefore, skipped, divisorApplied })
     }
     siteName = undefined
   }

@@ -6,6 +6,7 @@
  * meant in two ways (`1,234` in a land of decimal commas, `~5`, `0.5*`) is no number. A censored value (`<0.002`) is a number and a
  * qualifier.
  */
+import { writeCodes } from "./asciiCodes.ts"
 import type { Qualifier } from "./HilltopDocument.ts"
 
 const MINUS = 45
@@ -14,18 +15,18 @@ const ZERO = 48
 const NINE = 57
 
 /** Already a JSON number, as nearly every value is. By hand, because a regular expression costs several times as much. */
-export const isPlainDecimal = (text: string): boolean => {
-  const { length } = text
-  const start = length > 0 && text.charCodeAt(0) === MINUS ? 1 : 0
+export const isPlainDecimal = (codes: Uint8Array, from: number, until: number): boolean => {
+  if (until - from > LONGEST) return false
+  const start = from < until && codes[from] === MINUS ? from + 1 : from
   let point = -1
-  for (let at = start; at < length; at++) {
-    const code = text.charCodeAt(at)
+  for (let at = start; at < until; at++) {
+    const code = codes[at]!
     if (code >= ZERO && code <= NINE) continue
     if (code !== POINT || point >= 0) return false
     point = at
   }
-  const wholeDigits = (point < 0 ? length : point) - start
-  return wholeDigits > 0 && point !== length - 1 && (wholeDigits === 1 || text.charCodeAt(start) !== ZERO)
+  const wholeDigits = (point < 0 ? until : point) - start
+  return wholeDigits > 0 && point !== until - 1 && (wholeDigits === 1 || codes[start] !== ZERO)
 }
 
 const LOOSE = /^([+-]?)(?:0*(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d+))?$/i
@@ -40,13 +41,16 @@ const MINUS_SIGNS = /[\u2212\ufe63\uff0d]/g
 const LARGEST_EXPONENT = 400
 const LONGEST = 300
 
+const codes = new Uint8Array(LONGEST)
+
 /**
  * A legal JSON number with the same digits, or `undefined` when the text is no decimal number. A reader that takes it for
  * a float may lose digits, but never gets an infinity.
  */
 export const decimalText = (text: string): string | undefined => {
   if (text.length > LONGEST) return undefined
-  if (isPlainDecimal(text)) return text
+  writeCodes(text, codes)
+  if (isPlainDecimal(codes, 0, text.length)) return text
   // A third of a laboratory's values: the match fails for them, and takes 0.1 µs for that.
   if (text.startsWith("<") || text.startsWith(">")) return undefined
   const match = LOOSE.exec(loosely(text.trim()))

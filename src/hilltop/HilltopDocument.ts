@@ -2,10 +2,11 @@
  * What a Hilltop server answers: a list of sites, a list of one site's measurements, data, or an error document.
  *
  * Errors come with HTTP 200, so an error document is a kind of answer here, not a failed request. Plain interfaces and no
- * classes: one data document can hold 400,000 rows. A key that is not there was not in the document. Times are epoch
+ * classes but for rows, which are columns: one data document can hold 400,000 of them. A key that is not there was not in the document. Times are epoch
  * milliseconds; values are decimal text, because a float would lose digits that the source gave.
  */
 import { Schema } from "effect"
+import type { DataColumns } from "./DataColumns.ts"
 
 /** The server answered with an `Error` element; what it says. Asking again soon will mostly bring the same. */
 export class HilltopErrorDocument extends Schema.TaggedError<HilltopErrorDocument>()("HilltopErrorDocument", {
@@ -131,7 +132,7 @@ export interface DataSeries {
   /** The number of the item that the rows hold. */
   readonly item: number
   /** In document order; water quality data may repeat a time. */
-  readonly rows: ReadonlyArray<DataRow>
+  readonly rows: DataColumns
   /** Indices of rows that a gap in the record stands before; the number of rows for a gap at the end. */
   readonly gapsBefore: ReadonlyArray<number>
   readonly skipped: SkippedRows

@@ -5,6 +5,8 @@
  * Plain arithmetic on epoch milliseconds: these functions run once per row, some 400,000 times for one large document,
  * and they must not see the time zone of the process. Nonsense gives `undefined`, never NaN.
  */
+import { writeCodes } from "./asciiCodes.ts"
+
 const DAY = 86_400_000
 const OFFSET = 12 * 3_600_000
 
@@ -72,9 +74,9 @@ const instant = (
 }
 
 /** Two digits at an index, -1 when there are none: not NaN, which would make every number after it a float. */
-const two = (text: string, at: number): number => {
-  const tens = text.charCodeAt(at) - 48
-  const ones = text.charCodeAt(at + 1) - 48
+const two = (codes: Uint8Array, at: number): number => {
+  const tens = codes[at]! - 48
+  const ones = codes[at + 1]! - 48
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1
 }
 
@@ -86,24 +88,31 @@ const CAPITAL_T = 84
 /** Characters of `2025-01-01T00:05:00`. */
 export const isoLength = 19
 
-/** The time written as `2025-01-01T00:05:00` (or with a space) at an index of a text, `undefined` where there is none. */
-export const parseIsoAt = (text: string, at: number): number | undefined => {
-  if (text.charCodeAt(at + 4) !== DASH || text.charCodeAt(at + 7) !== DASH) return undefined
-  const between = text.charCodeAt(at + 10)
+/** The time written as `2025-01-01T00:05:00` (or with a space) at an index of a text's codes, `undefined` where there is none. */
+export const parseIsoAt = (codes: Uint8Array, at: number): number | undefined => {
+  if (codes[at + 4] !== DASH || codes[at + 7] !== DASH) return undefined
+  const between = codes[at + 10]
   if (between !== CAPITAL_T && between !== SPACE) return undefined
-  if (text.charCodeAt(at + 13) !== COLON || text.charCodeAt(at + 16) !== COLON) return undefined
-  const century = two(text, at)
-  const ofCentury = two(text, at + 2)
+  if (codes[at + 13] !== COLON || codes[at + 16] !== COLON) return undefined
+  const century = two(codes, at)
+  const ofCentury = two(codes, at + 2)
   const year = century < 0 || ofCentury < 0 ? -1 : century * 100 + ofCentury
   return instant(
     year,
-    two(text, at + 5),
-    two(text, at + 8),
-    two(text, at + 11),
-    two(text, at + 14),
-    two(text, at + 17),
+    two(codes, at + 5),
+    two(codes, at + 8),
+    two(codes, at + 11),
+    two(codes, at + 14),
+    two(codes, at + 17),
     0
   )
+}
+
+const isoCodes = new Uint8Array(isoLength)
+
+const parseIso = (text: string): number | undefined => {
+  writeCodes(text, isoCodes)
+  return parseIsoAt(isoCodes, 0)
 }
 
 /**
@@ -112,7 +121,7 @@ export const parseIsoAt = (text: string, at: number): number | undefined => {
  * that does carry an offset, as newer servers write in some answers, is taken at its word.
  */
 export const parseNzst = (text: string): number | undefined =>
-  (text.length === isoLength ? parseIsoAt(text, 0) : undefined) ?? parseRarer(text.trim())
+  (text.length === isoLength ? parseIso(text) : undefined) ?? parseRarer(text.trim())
 
 const TIME = String.raw`(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)? *(Z|[+-]\d{2}:?\d{2})?)?`
 const YEAR_FIRST = new RegExp(String.raw`^(\d{4})-(\d{1,2})-(\d{1,2})${TIME}$`)
@@ -128,7 +137,7 @@ const milliseconds = (fraction: string | undefined): number =>
   fraction === undefined ? 0 : Number(`${fraction}00`.slice(0, 3))
 
 const offsetOf = (text: string): number =>
-  text === "Z" ? 0 : Number(`${text[0]}1`) * (two(text, 1) * 60 + two(text, text.length - 2)) * 60_000
+  text === "Z" ? 0 : Number(`${text[0]}1`) * (Number(text.slice(1, 3)) * 60 + Number(text.slice(-2))) * 60_000
 
 const parseRarer = (text: string): number | undefined => {
   const yearFirst = YEAR_FIRST.exec(text)
@@ -238,5 +247,5 @@ export const monthBounds = (month: string): { readonly from: number; readonly un
   const from = /^\d{4}-\d{2}$/.test(month) ? parseNzst(`${month}-01`) : undefined
   return from === undefined
     ? undefined
-    : { from, until: from + daysInMonth(Number(month.slice(0, 4)), two(month, 5)) * DAY }
+    : { from, until: from + daysInMonth(Number(month.slice(0, 4)), Number(month.slice(5))) * DAY }
 }

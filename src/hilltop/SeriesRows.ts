@@ -4,6 +4,7 @@
  * A row is an `E` or a `V` with all its cells: every item, quality code and parameter, so that nothing a server changes goes
  * unseen, whatever item was asked for. How a row is laid out makes no difference; how its cells are written does.
  */
+import { asciiText } from "./asciiCodes.ts"
 import { isoLength, parseMowsecs, parseNzst, timeParser } from "./Nzst.ts"
 import { TextDigest } from "./TextDigest.ts"
 import { sortedKeys, XmlDigest } from "./XmlDigest.ts"
@@ -120,19 +121,19 @@ export class SeriesRowsDigest implements XmlHandler {
   /** As by its cells. */
   row(row: PlainRow): void {
     if (this.#level !== 1 || this.#native || row.name === "T" || row.name === "D") return tellCells(this, row)
-    const { from, name, text, time, timeAt, until } = row
+    const { codes, from, name, time, timeAt, until } = row
     const digest = this.#row
     this.#flush(undefined)
     digest.number(OPEN)
     digest.text("T")
-    digest.part(text, timeAt, timeAt + isoLength)
+    digest.part(codes, timeAt, timeAt + isoLength)
     digest.number(CLOSE)
     digest.number(OPEN)
     digest.text(name)
-    digest.part(text, from, until)
+    digest.part(codes, from, until)
     digest.number(CLOSE)
     digest.number(CLOSE)
-    this.#time ??= this.#parseTime === parseNzst ? time : this.#parseTime(text.slice(timeAt, timeAt + isoLength))
+    this.#time ??= this.#parseTime === parseNzst ? time : this.#parseTime(asciiText(codes, timeAt, timeAt + isoLength))
     this.#level = 0
     this.#add()
   }

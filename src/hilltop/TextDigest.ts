@@ -31,16 +31,25 @@ export class TextDigest {
 
   /** The length goes in first, so that where one text ends and the next begins is part of what is told apart. */
   text(text: string): void {
-    this.part(text, 0, text.length)
+    const { length } = text
+    let a = mix(this.#a, length, 0xcc9e2d51, 0x1b873593)
+    let b = mix(this.#b, length, 0x239b961b, 0xab0e9789)
+    for (let i = 0; i < length; i += 2) {
+      const n = text.charCodeAt(i) | (i + 1 < length ? text.charCodeAt(i + 1) << 16 : 0)
+      a = mix(a, n, 0xcc9e2d51, 0x1b873593)
+      b = mix(b, n, 0x239b961b, 0xab0e9789)
+    }
+    this.#a = a
+    this.#b = b
   }
 
-  /** A part of a text, as if it stood alone. */
-  part(text: string, from: number, until: number): void {
+  /** As the text that these codes of ASCII characters stand for. */
+  part(codes: Uint8Array, from: number, until: number): void {
     const length = until - from
     let a = mix(this.#a, length, 0xcc9e2d51, 0x1b873593)
     let b = mix(this.#b, length, 0x239b961b, 0xab0e9789)
     for (let i = from; i < until; i += 2) {
-      const n = text.charCodeAt(i) | (i + 1 < until ? text.charCodeAt(i + 1) << 16 : 0)
+      const n = codes[i]! | (i + 1 < until ? codes[i + 1]! << 16 : 0)
       a = mix(a, n, 0xcc9e2d51, 0x1b873593)
       b = mix(b, n, 0x239b961b, 0xab0e9789)
     }

@@ -5,6 +5,7 @@
  * Effect per element. Forbidden characters and references to them come as U+FFFD, a bare `&` as itself. The scanner gives the event loop back between pieces of `CHUNK_LENGTH` characters (about 1 ms each).
  */
 import { Context, type Effect, Schema } from "effect"
+import { asciiText } from "./asciiCodes.ts"
 import { isoLength } from "./Nzst.ts"
 
 /** The text is not well-formed XML, or holds what no Hilltop document needs and an attacker would send. */
@@ -33,14 +34,15 @@ export interface XmlHandler {
 
 /** A row of a time and a value, in the text it stands in; the same object for every row of a scan. */
 export interface PlainRow {
-  readonly text: string
+  /** Of the text's characters, for as long as the row is told. */
+  readonly codes: Uint8Array
   /** Of `2025-01-01T00:05:00`. */
   readonly timeAt: number
   /** As `parseNzst` reads it. */
   readonly time: number
   /** Of the other cell. */
   readonly name: string
-  /** Of its text: printable ASCII without spaces, at least one. */
+  /** Of its text: printable ASCII without spaces, at least one character. */
   readonly from: number
   readonly until: number
 }
@@ -56,8 +58,8 @@ export const tellApart = (handler: XmlHandler, name: string, text: string): void
 }
 
 /** Tells a row by its cells. */
-export const tellCells = (handler: XmlHandler, { from, name, text, timeAt, until }: PlainRow): void => {
-  const [time, value] = [text.slice(timeAt, timeAt + isoLength), text.slice(from, until)]
+export const tellCells = (handler: XmlHandler, { codes, from, name, timeAt, until }: PlainRow): void => {
+  const [time, value] = [asciiText(codes, timeAt, timeAt + isoLength), asciiText(codes, from, until)]
   if (handler.cell === undefined) {
     tellApart(handler, "T", time)
     tellApart(handler, name, value)

@@ -8,7 +8,8 @@ import { Data, Effect, Option, Schema } from "effect"
 import { type RawDataAbout, RawValue } from "../domain/HilltopMessage.ts"
 import { parseInstant } from "../domain/Instant.ts"
 import type { ObservationData, ObservationMessage, SiteDetails } from "../domain/Observation.ts"
-import type { DataDocument, DataRow, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
+import type { DataColumns } from "../hilltop/DataColumns.ts"
+import type { DataDocument, DataSeries, Site, SkippedRows } from "../hilltop/HilltopDocument.ts"
 import { askedMeasurement } from "../hilltop/AskedRange.ts"
 import { askedSeries, measurementOf } from "../hilltop/askedSeries.ts"
 import { itemUnlessGiven } from "../hilltop/DataXml.ts"
@@ -178,56 +179,55 @@ const unitsOf = (
 
 interface Month {
   readonly month: string
-  readonly rows: ReadonlyArray<DataRow>
+  readonly rows: DataColumns
   /** What the document covers of it, or of the part of it. */
   readonly covers: Coverage | undefined
 }
 
 /** Rows that fit into one message each. The names, the time and the punctuation of an observation take at most 87 characters. */
-const partsOf = (rows: ReadonlyArray<DataRow>): ReadonlyArray<ReadonlyArray<DataRow>> => {
+const partsOf = (rows: DataColumns): ReadonlyArray<DataColumns> => {
+  if (rows.digits.length + rows.length * 87 <= longestMessage) return [rows]
+  const { times } = rows
+  const parts: Array<Array<number>> = [[]]
   let length = 0
-  for (const row of rows) length += row.value.length + 87
-  if (length <= longestMessage) return [rows]
-  const parts: Array<Array<DataRow>> = [[]]
-  length = 0
   // In order of time, so that each part covers a time of its own; of rows of one time the last still comes last.
-  for (const row of rows.toSorted((a, b) => a.observedAt - b.observedAt)) {
-    length += row.value.length + 87
-    if (length > longestMessage && parts.at(-1)!.at(-1)?.observedAt !== row.observedAt) {
+  for (const at of [...times.keys()].sort((a, b) => times[a]! - times[b]!)) {
+    const ofRow = rows.ends[at]! - rows.beginning(at) + 87
+    length += ofRow
+    const before = parts.at(-1)!.at(-1)
+    if (length > longestMessage && (before === undefined || times[before] !== times[at])) {
       parts.push([])
-      length = row.value.length + 87
+      length = ofRow
     }
-    parts.at(-1)!.push(row)
+    parts.at(-1)!.push(at)
   }
-  return parts
+  return parts.map((part) => rows.pick(part))
 }
 
 /** The rows by NZST month, each in document order; a month too large for one message in several parts. */
-const byMonth = (rows: ReadonlyArray<DataRow>, covered: Coverage | undefined): ReadonlyArray<Month> => {
-  const months = new Map<string, Array<DataRow>>()
-  let current: Array<DataRow> = []
+const byMonth = (rows: DataColumns, covered: Coverage | undefined): ReadonlyArray<Month> => {
+  const months = new Map<string, Array<number>>()
+  let current: Array<number> = []
   let bounds = { from: 0, until: 0 }
-  for (const row of rows) {
-    if (row.observedAt < bounds.from || row.observedAt >= bounds.until) {
-      const month = yearMonth(row.observedAt)
-      bounds = monthBounds(month) ?? { from: row.observedAt, until: row.observedAt }
+  for (let at = 0; at < rows.length; at++) {
+    const observedAt = rows.times[at]!
+    if (observedAt < bounds.from || observedAt >= bounds.until) {
+      const month = yearMonth(observedAt)
+      bounds = monthBounds(month) ?? { from: observedAt, until: observedAt }
       current = months.get(month) ?? []
       months.set(month, current)
     }
-    current.push(row)
+    current.push(at)
   }
   return [...months].flatMap(([month, inMonth]) => {
-    const parts = partsOf(inMonth)
+    const parts = partsOf(months.size === 1 ? rows : rows.pick(inMonth))
     const { from, until } = monthBounds(month) ?? { from: -Infinity, until: Infinity }
     return parts.map((part, index) => ({
       month,
       rows: part,
       covers: covered && {
-        from: index === 0 ? Math.max(covered.from, from) : part[0]!.observedAt,
-        until: Math.min(
-          covered.until,
-          parts[index + 1] === undefined ? until - 1 : parts[index + 1]![0]!.observedAt - 1
-        )
+        from: index === 0 ? Math.max(covered.from, from) : part.times[0]!,
+        until: Math.min(covered.until, parts[index + 1] === undefined ? until - 1 : parts[index + 1]!.times[0]! - 1)
       }
     }))
   })

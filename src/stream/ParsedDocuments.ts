@@ -27,7 +27,7 @@ export interface KeptDocuments {
   readonly take: (key: string, value: string, item: number) => ParsedDocument | undefined
 }
 
-/** Characters of text. Their rows take twice as much memory, so that all of it is at most some 25 MB. */
+/** Characters of text. Their rows take half as much memory, so that all of it is at most some 15 MB. */
 const roomForText = 8_000_000
 /** A larger document is parsed again: a few of them would be all that is kept. */
 export const longestKept = roomForText / 4

@@ -32,7 +32,7 @@ export const documentCoverage = (
 ): Coverage | undefined => {
   if (rows.length === 0 || skipped.unreadableTime > 0 || skipped.notANumber > 0) return undefined
   let [from, until] = [Infinity, -Infinity]
-  for (const { observedAt } of rows) {
+  for (const observedAt of rows.times) {
     if (observedAt < from) from = observedAt
     if (observedAt > until) until = observedAt
   }

@@ -6,8 +6,9 @@
  * bytes by hand, since every character of it is ASCII.
  */
 import { decimalPattern } from "../domain/Observation.ts"
+import { writeCodes } from "../hilltop/asciiCodes.ts"
+import type { DataColumns } from "../hilltop/DataColumns.ts"
 import { isPlainDecimal } from "../hilltop/DecimalText.ts"
-import type { DataRow } from "../hilltop/HilltopDocument.ts"
 import { formatNzst } from "../hilltop/Nzst.ts"
 
 /** All of a row but its value: the names, the time with a fraction, the sign and the greatest quality there is, and punctuation. */
@@ -15,9 +16,11 @@ const restOfRow = 128
 const firstRoom = 262_144
 const second = 1_000
 const day = 86_400_000
-/** Where the time of day stands in `2025-01-01T00:05:00+12:00`. */
+/** Where the time of day stands in `2025-01-01T00:05:00+12:00`, and where the time in what is written before a value. */
 const clockAt = 11
+const timeAt = ',{"observedAt":"'.length
 const zero = 48
+const bracket = 91
 
 const decoder = new TextDecoder()
 
@@ -27,17 +30,19 @@ let kept = new Uint8Array(firstRoom)
 class Writer {
   #bytes = kept
   #length = 0
-  /** The midnight, by the clock of the server, that `#date` belongs to, and the time with that date. */
+  /** The midnight, by the clock of the server, of the day of `#beginning`, which is all that stands before a value. */
   #midnight = Number.NaN
-  #date = ""
+  #beginning = new Uint8Array()
 
-  row({ observedAt, qualifier, quality, value }: DataRow): void {
-    this.#ensure(restOfRow + value.length)
-    this.#text(this.#length === 0 ? '[{"observedAt":"' : ',{"observedAt":"')
-    this.#time(observedAt)
-    this.#text('","value":')
-    this.#number(value)
+  row(rows: DataColumns, at: number): void {
+    const [from, until] = [rows.beginning(at), rows.ends[at]!]
+    this.#ensure(restOfRow + until - from)
+    this.#begin(rows.times[at]!)
+    if (isPlainDecimal(rows.digits, from, until)) this.#codes(rows.digits, from, until)
+    else this.#text(rarer(rows.value(at)))
+    const qualifier = rows.qualifier(at)
     if (qualifier !== undefined) this.#text(qualifier === "<" ? ',"qualifier":"<"' : ',"qualifier":">"')
+    const quality = rows.quality(at)
     if (quality !== undefined) this.#text(`,"quality":${quality}`)
     this.#text("}")
   }
@@ -46,6 +51,7 @@ class Writer {
     if (this.#length === 0) return "[]"
     this.#ensure(1)
     this.#text("]")
+    this.#bytes[0] = bracket
     if (this.#bytes.length <= 4 * firstRoom) kept = this.#bytes
     return decoder.decode(this.#bytes.subarray(0, this.#length))
   }
@@ -59,29 +65,38 @@ class Writer {
 
   #text(text: string): void {
     const bytes = this.#bytes
-    let at = this.#length
-    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i)
-    this.#length = at
+    let length = this.#length
+    for (let at = 0; at < text.length; at++) bytes[length++] = text.charCodeAt(at)
+    this.#length = length
+  }
+
+  #codes(codes: Uint8Array, from: number, until: number): void {
+    const bytes = this.#bytes
+    let length = this.#length
+    for (let at = from; at < until; at++) bytes[length++] = codes[at]!
+    this.#length = length
   }
 
   /** Rows of a day follow each other, so only the clock is another one. */
-  #time(observedAt: number): void {
+  #begin(observedAt: number): void {
     const ofDay = observedAt - this.#midnight
+    const clock = this.#length + timeAt + clockAt
     if (!(ofDay >= 0 && ofDay < day) || ofDay % second !== 0) {
-      const text = formatNzst(observedAt)
-      this.#text(text)
-      this.#date = text
-      this.#midnight = midnightOf(observedAt, text)
+      const time = formatNzst(observedAt)
+      const text = `,{"observedAt":"${time}","value":`
+      this.#beginning = new Uint8Array(text.length)
+      writeCodes(text, this.#beginning)
+      this.#midnight = midnightOf(observedAt, time)
+      this.#codes(this.#beginning, 0, text.length)
       return
     }
-    const at = this.#length + clockAt
-    this.#text(this.#date)
+    this.#codes(this.#beginning, 0, this.#beginning.length)
     const seconds = ofDay / second
     const minutes = Math.floor(seconds / 60)
     const hours = Math.floor(minutes / 60)
-    this.#two(at, hours)
-    this.#two(at + 3, minutes - hours * 60)
-    this.#two(at + 6, seconds - minutes * 60)
+    this.#two(clock, hours)
+    this.#two(clock + 3, minutes - hours * 60)
+    this.#two(clock + 6, seconds - minutes * 60)
   }
 
   #two(at: number, n: number): void {
@@ -89,13 +104,9 @@ class Writer {
     this.#bytes[at] = zero + tens
     this.#bytes[at + 1] = zero + n - tens * 10
   }
-
-  /** With the digits of the source. What is no number is no message. */
-  #number(value: string): void {
-    this.#text(isPlainDecimal(value) ? value : rarer(value))
-  }
 }
 
+/** With the digits of the source. What is no number is no message. */
 const rarer = (value: string): string => (decimalPattern.test(value) ? value : JSON.stringify(JSON.rawJSON(value)))
 
 /** Of the day of a time that is written in whole seconds; none where it is not, since another is then not written by its clock. */
@@ -105,8 +116,8 @@ const midnightOf = (observedAt: number, text: string): number => {
   return observedAt - ((two(clockAt) * 60 + two(clockAt + 3)) * 60 + two(clockAt + 6)) * second
 }
 
-export const rowsJson = (rows: ReadonlyArray<DataRow>): string => {
+export const rowsJson = (rows: DataColumns): string => {
   const writer = new Writer()
-  for (const row of rows) writer.row(row)
+  for (let at = 0; at < rows.length; at++) writer.row(rows, at)
   return writer.finish()
 }

@@ -7,6 +7,7 @@ import { Context, Effect, Fiber, Layer, Ref, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Crawler } from "../../src/crawl/Crawler.ts"
+import { DataColumns } from "../../src/hilltop/DataColumns.ts"
 import { HilltopClient } from "../../src/hilltop/HilltopClient.ts"
 import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
@@ -257,7 +258,7 @@ test(
       yield* TestClock.setTime(nzst(askedAt))
       yield* Ref.set(arrivesAt, nzst(arrivedAt))
       const { published, result } = yield* run(month, text)
-      const rows = [one, two].map(({ at }) => ({ observedAt: nzst(at), value: "1" }))
+      const rows = DataColumns.of([one, two].map(({ at }) => ({ observedAt: nzst(at), value: "1" })))
       const skipped = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
       const ends = published.map(({ at, hilltopUrl }) =>
         formatHilltopTime(documentCoverage({ rows, skipped }, hilltopUrl, Date.parse(at))!.until)

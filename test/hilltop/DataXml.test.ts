@@ -24,7 +24,7 @@ const read = (body: string, options?: DataOptions) =>
 const first = Effect.fnUntraced(function* (body: string, options?: DataOptions) {
   const [measurement] = (yield* read(body, options)).measurements
   assert.isDefined(measurement)
-  return measurement
+  return { ...measurement, rows: [...measurement.rows] }
 })
 
 const at = (text: string): number => parseNzst(text) ?? Number.NaN
@@ -174,7 +174,7 @@ describe("a document", () => {
     Effect.gen(function* () {
       const answer = yield* read(series(noonRow("<I1>1</I1>")) + series("") + series(noonRow("<I1>2</I1>")))
       assert.deepStrictEqual(
-        answer.measurements.map(({ rows }) => rows.map(({ value }) => value)),
+        answer.measurements.map(({ rows }) => Array.from(rows, ({ value }) => value)),
         [["1"], [], ["2"]]
       )
     })
@@ -229,7 +229,7 @@ describe("a depth profile", () => {
     Effect.gen(function* () {
       const { measurements, profiles } = yield* read(series(noonRow("<I1>1</I1>") + section + noonRow("<I1>2</I1>")))
       assert.deepStrictEqual(
-        measurements.map(({ rows }) => rows.map(({ value }) => value)),
+        measurements.map(({ rows }) => Array.from(rows, ({ value }) => value)),
         [["1", "2"]]
       )
       assert.strictEqual(profiles?.length, 1)
@@ -297,7 +297,7 @@ it.effect.prop(
         ...(row.qualifier === "" ? {} : { qualifier: row.qualifier }),
         ...(row.quality === null ? {} : { quality: row.quality })
       }))
-      assert.deepStrictEqual(measurement?.rows, expected)
+      assert.deepStrictEqual([...(measurement?.rows ?? [])], expected)
       assert.deepStrictEqual(
         measurement?.gapsBefore,
         rows.flatMap((row, index) => (row.gap ? [index] : []))

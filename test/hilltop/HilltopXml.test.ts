@@ -206,7 +206,7 @@ describe("a document with a small fault", () => {
     Effect.gen(function* () {
       const { rows, skipped } = yield* read(text)
       assert.deepStrictEqual(
-        rows.map(({ value }) => value),
+        Array.from(rows, ({ value }) => value),
         ["5", "6"]
       )
       assert.deepStrictEqual(skipped, { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 })
@@ -247,7 +247,7 @@ describe("a document with a small fault", () => {
       }
       const { rows } = yield* read(dataOf(days, "Excel"))
       assert.deepStrictEqual(
-        rows.map(({ observedAt }) => formatNzst(observedAt)),
+        Array.from(rows, ({ observedAt }) => formatNzst(observedAt)),
         ["2026-10-10T10:00:00+12:00", "2026-10-11T00:00:00+12:00", "2026-10-11T12:00:00+12:00"]
       )
     })

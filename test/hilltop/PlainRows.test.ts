@@ -155,7 +155,7 @@ describe("a long document", () => {
       const unusual = plainRow.replace("584", "&#53;")
       const rows = `${plainRow.repeat(every - 1)}${unusual}`.repeat(Math.ceil(4_000 / every))
       const exit = yield* same(document(`${rows}<!--${rows}-->${rows}`))
-      const read = exit._tag === "Success" ? (exit.value.measurements[0]?.rows ?? []) : []
+      const read = exit._tag === "Success" ? [...(exit.value.measurements[0]?.rows ?? [])] : []
       assert.strictEqual(read.length, 2 * every * Math.ceil(4_000 / every))
       assert.strictEqual(read.filter(({ value }) => value === "5").length, read.length / every)
     })

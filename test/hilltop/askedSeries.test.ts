@@ -1,13 +1,14 @@
 /** Of several series in an answer: the one of the right name, at the right site, and not its quality series. */
 import { assert, it } from "@effect/vitest"
 import { askedSeries, otherSites } from "../../src/hilltop/askedSeries.ts"
+import { DataColumns } from "../../src/hilltop/DataColumns.ts"
 import type { DataSeries } from "../../src/hilltop/HilltopDocument.ts"
 
 const series = (siteName: string, name: string, tsType?: string): DataSeries => ({
   siteName,
   dataSource: { name, ...(tsType === undefined ? {} : { tsType }), items: [] },
   item: 1,
-  rows: [],
+  rows: DataColumns.of([]),
   gapsBefore: [],
   skipped: { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 },
   divisorApplied: true

@@ -2,6 +2,7 @@
  * What a document covers: as much as it answers for, and nothing in doubt.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { DataColumns } from "../../src/hilltop/DataColumns.ts"
 import { documentCoverage } from "../../src/stream/documentCoverage.ts"
 
 const time = (text: string) => Date.parse(`${text}+12:00`)
@@ -9,7 +10,7 @@ const fetchedAt = time("2026-03-10T08:00:00")
 const none = { unreadableTime: 0, noValue: 0, asterisk: 0, notANumber: 0 }
 
 const coverage = (query: string, times: ReadonlyArray<string>, skipped: Partial<typeof none> = {}) => {
-  const rows = times.map((text) => ({ observedAt: time(text), value: "1" }))
+  const rows = DataColumns.of(times.map((text) => ({ observedAt: time(text), value: "1" })))
   const covers = documentCoverage(
     { rows, skipped: { ...none, ...skipped } },
     `https://h.example/a.hts?Service=Hilltop&Request=GetData&Site=A+B&Measurement=Flow&${query}`,

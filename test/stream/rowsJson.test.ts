@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { formatObservationMessage, type Observation, type ObservationData } from "../../src/domain/Observation.ts"
+import { DataColumns } from "../../src/hilltop/DataColumns.ts"
 import type { DataRow } from "../../src/hilltop/HilltopDocument.ts"
 import { formatNzst } from "../../src/hilltop/Nzst.ts"
 import { rowsJson } from "../../src/stream/rowsJson.ts"
@@ -37,7 +38,7 @@ describe("rows as JSON", () => {
     fc.assert(
       fc.property(fc.array(row, { maxLength: 30 }), (rows) => {
         const plainly = formatObservationMessage(message(rows.map(observationOf)))
-        assert.strictEqual(formatObservationMessage(message([]), rowsJson(rows)), plainly)
+        assert.strictEqual(formatObservationMessage(message([]), rowsJson(DataColumns.of(rows))), plainly)
       })
     )
   })
@@ -47,7 +48,7 @@ describe("rows as JSON", () => {
       Array.from({ length: count }, (_, n): DataRow => ({ observedAt: someDay.min + n * 1_000, value: String(n) }))
     for (const count of [3, 50_000, 4]) {
       assert.deepStrictEqual(
-        JSON.parse(rowsJson(rows(count))),
+        JSON.parse(rowsJson(DataColumns.of(rows(count)))),
         rows(count).map(({ observedAt, value }) => ({ observedAt: formatNzst(observedAt), value: Number(value) }))
       )
     }
@@ -55,6 +56,6 @@ describe("rows as JSON", () => {
 
   it("are refused where one has a value that is no number", () => {
     for (const value of ["", "five", "0x10", "1 2", '1,"quality":3', "--1", "1-2"])
-      assert.throws(() => rowsJson([{ observedAt: 0, value }]))
+      assert.throws(() => rowsJson(DataColumns.of([{ observedAt: 0, value }])))
   })
 })

@@ -112,7 +112,7 @@ layer(Layer.mergeAll(client, simulator, SaxesXmlScanner), { excludeTestServices:
   it.effect("with day numbers for times has no row, and none of 1940", () =>
     Effect.gen(function* () {
       const { measurements } = yield* parseData((yield* dataOf("SimpleTimeSeries", [{ fault: "day-numbers" }])).text)
-      assert.deepStrictEqual(measurements[0]!.rows, [])
+      assert.strictEqual(measurements[0]!.rows.length, 0)
       assert.isAbove(measurements[0]!.skipped.unreadableTime, 1_000)
     })
   )
@@ -130,7 +130,7 @@ layer(Layer.mergeAll(client, simulator, SaxesXmlScanner), { excludeTestServices:
           const { text } = yield* answer(query, [{ fault: "beside-values" }])
           assert.deepStrictEqual((yield* parseData(text, { item: 1 })).measurements[0]?.rows, whole?.rows)
           assert.notInclude(text, "<Value>")
-          censored += whole?.rows.filter(({ qualifier }) => qualifier !== undefined).length ?? 0
+          censored += [...(whole?.rows ?? [])].filter(({ qualifier }) => qualifier !== undefined).length
         }
       }
       assert.isAbove(censored, 3)
