@@ -1,10 +1,10 @@
 /**
- * A member of a consumer group that is killed (kill -9) by itself at a step of its first transaction: a program of its own, which says
- * first of how many partitions that transaction moves the offsets.
+ * A member of a consumer group that is killed (kill -9) by itself at a step of its first transaction, which moves the offsets of two
+ * partitions: a program of its own. It says when it begins to read.
  *
  * Its arguments are the brokers, the topic it reads and the one it writes, and the step: `before`, `in` or `after`, and the request.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Latch, Layer } from "effect"
 import { writeSync } from "node:fs"
 import { createRequire } from "node:module"
 import { KafkajsClient } from "../../layers/kafka/KafkajsProtocol.ts"
@@ -14,12 +14,8 @@ import { TopicReader } from "../../src/stream/TopicReader.ts"
 
 const [brokers = "", from = "", to = "", when = "", step = ""] = process.argv.slice(2)
 
-/** Of batches that were handled and are not settled. */
-const handled = new Set<number>()
-const die = () => {
-  writeSync(1, `${handled.size}\n`)
-  process.kill(process.pid, "SIGKILL")
-}
+const die = () => process.kill(process.pid, "SIGKILL")
+let isReading = false
 
 interface KafkaConnection {
   send: (what: { readonly request: { readonly apiName: string } }) => Promise<unknown>
@@ -30,6 +26,10 @@ const { prototype: connection } = createRequire(import.meta.url)("kafkajs/src/ne
 }
 const { send } = connection
 connection.send = async function (what) {
+  if (what.request.apiName === "Fetch" && !isReading) {
+    isReading = true
+    writeSync(1, "reading\n")
+  }
   const isStep = what.request.apiName === step
   if (isStep && when === "before") die()
   const answer = send.call(this, what)
@@ -44,16 +44,21 @@ const kafka = KafkajsTopicReader({ sessionTimeout: 6_000 }).pipe(
   Layer.provide(
     KafkajsTopics.layer({ topics: [from, to].map((topic) => ({ topic, partitions: 4 })), replication: 1 })
   ),
-  Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "killed", ssl: false }))
+  Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "z-killed", ssl: false }))
 )
+
+/** Batches of two partitions are ready at the same moment. */
+const both = Latch.makeUnsafe()
+const partitions = new Set<number>()
 
 Effect.runFork(
   TopicReader.use((reader) =>
     reader.consume({ topic: from, group: "g", maxRecords: 2, gather: "150 millis" }, ({ partition, records }) =>
-      Effect.sync(() => {
-        handled.add(partition)
+      Effect.gen(function* () {
+        if (partitions.add(partition).size === 2) yield* both.open
+        yield* both.await
         return records.map(({ key, value }) => ({ topic: to, partition, key, value }))
-      }).pipe(Effect.delay("30 millis"))
+      })
     )
   ).pipe(Effect.provide(kafka))
 )
