@@ -5,7 +5,18 @@
  */
 import { Effect, Schedule } from "effect"
 import { Bytes, failOf } from "./kafkajsBatches.ts"
-import { flexible, int16Of, int32Of, int64Of, list, listOf, noTags, passTags, passText, textOf } from "./kafkajsFlexible.ts"
+import {
+  flexible,
+  int16Of,
+  int32Of,
+  int64Of,
+  list,
+  listOf,
+  noTags,
+  passTags,
+  passText,
+  textOf
+} from "./kafkajsFlexible.ts"
 import type { GroupOptions, Membership } from "./KafkajsGroup.ts"
 import { ask, KafkaFailure, type KafkaNode, type KafkaRequest, type ProducerIdentity } from "./KafkajsProtocol.ts"
 
@@ -70,7 +81,8 @@ const untilStable = Schedule.upTo(
 )
 
 /** An older broker would close the connection, without a word. */
-const isTooOld = ({ versions }: KafkaNode) => (versions?.[offsetFetch.apiKey]?.maxVersion ?? Infinity) < offsetFetch.apiVersion
+const isTooOld = ({ versions }: KafkaNode) =>
+  (versions?.[offsetFetch.apiKey]?.maxVersion ?? Infinity) < offsetFetch.apiVersion
 const tooOld = new KafkaFailure({ reason: { _tag: "KAFKA_BEFORE_2_5" }, cause: undefined })
 
 /**

@@ -41,9 +41,7 @@ connection.send = async function (what) {
 }
 
 const kafka = KafkajsTopicReader({ sessionTimeout: 6_000 }).pipe(
-  Layer.provide(
-    KafkajsTopics.layer({ topics: [from, to].map((topic) => ({ topic, partitions: 4 })), replication: 1 })
-  ),
+  Layer.provide(KafkajsTopics.layer({ topics: [from, to].map((topic) => ({ topic, partitions: 4 })), replication: 1 })),
   Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "z-killed", ssl: false }))
 )
 
