@@ -8,6 +8,8 @@
  */
 import { Effect, Schedule } from "effect"
 import { maxMessageBytes, type OutgoingRecord, recordBytes, RecordTooLarge } from "../../src/stream/KafkaSink.ts"
+import type { Membership } from "./KafkajsGroup.ts"
+import { commitInTransaction } from "./kafkajsGroupOffsets.ts"
 import { anyNode, mayPass } from "./kafkajsMoves.ts"
 import {
   ask,
@@ -93,7 +95,6 @@ type AtCoordinator = ReturnType<typeof atCoordinator>
 /** A producer of one group. It knows its two coordinators, so that they are not looked up for each transaction. */
 export interface TransactionalProducer extends Producer {
   readonly identity: ProducerIdentity & { readonly transactionalId: string }
-  readonly group: string
   readonly atTransactions: AtCoordinator
   readonly atGroup: AtCoordinator
 }
@@ -110,7 +111,7 @@ export const makeTransactionalProducer = Effect.fnUntraced(function* (
   )
   const identity = { transactionalId, producerId, producerEpoch }
   const atGroup = atCoordinator(cluster, group, 0)
-  return { identity, sequences: new Map(), group, atTransactions, atGroup } satisfies TransactionalProducer
+  return { identity, sequences: new Map(), atTransactions, atGroup } satisfies TransactionalProducer
 })
 
 /** A record that the broker refused although it is within the limit: random text grows when it is compressed. */
@@ -239,36 +240,37 @@ const produceRequest = Effect.fnUntraced(function* (
 export const produce = (cluster: KafkaCluster, producer: Producer, records: ReadonlyArray<OutgoingRecord>) =>
   Effect.forEach(inRequests(records), (request) => produceRequest(cluster, producer, request), { discard: true })
 
-export interface OffsetOfTopic {
+/** What a group has read, of partitions that one of its members is assigned. */
+export interface OffsetsOfMember {
+  readonly group: string
   readonly topic: string
-  readonly partition: number
-  /** Of the next record to read. */
-  readonly offset: number
+  readonly membership: Pick<Membership, "generation" | "member">
+  /** Of the next record to read, by partition. */
+  readonly offsets: ReadonlyMap<number, number>
 }
 
 /**
- * Publishes the records and moves the group's offset, both or neither. The producer is spent when this fails, and what
- * became of the transaction shows in the offset, once a producer was made anew under the same id.
+ * Publishes the records and moves the group's offsets, all or nothing. The producer is spent when this fails, and what
+ * became of the transaction shows in the offsets, once a producer was made anew under the same id.
  */
 export const produceTransaction = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   producer: TransactionalProducer,
   records: ReadonlyArray<OutgoingRecord>,
-  { offset, partition, topic }: OffsetOfTopic
+  { group, membership, offsets, topic }: OffsetsOfMember
 ) {
-  const { atGroup, atTransactions, group, identity } = producer
+  const { atGroup, atTransactions, identity } = producer
   const end = (transactionResult: boolean) =>
     atTransactions((node) => ask(() => node.endTxn({ ...identity, transactionResult })))
   const topics = grouped(records).map(({ partitions, topic }) => ({
     topic,
     partitions: partitions.map(({ partition }) => partition)
   }))
-  const offsets = [{ topic, partitions: [{ partition, offset: String(offset) }] }]
   yield* Effect.gen(function* () {
     yield* atTransactions((node) => ask(() => node.addPartitionsToTxn({ ...identity, topics })))
     yield* produce(cluster, producer, records)
     yield* atTransactions((node) => ask(() => node.addOffsetsToTxn({ ...identity, groupId: group })))
-    yield* atGroup((node) => ask(() => node.txnOffsetCommit({ ...identity, groupId: group, topics: offsets })))
+    yield* atGroup((node) => commitInTransaction(node, { group, topic }, identity, membership, offsets))
   }).pipe(
     // Readers of committed records wait at an open transaction. Where there was no answer, there would be none to this.
     Effect.tapError(({ kind }) => (kind === noAnswer ? Effect.void : Effect.ignore(end(false))))

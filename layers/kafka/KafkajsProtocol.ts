@@ -135,12 +135,6 @@ export interface KafkaNode {
     request: ProducerIdentity & { readonly topics: ReadonlyArray<TopicPartitions<number>> }
   ) => Promise<unknown>
   readonly addOffsetsToTxn: (request: ProducerIdentity & { readonly groupId: string }) => Promise<unknown>
-  readonly txnOffsetCommit: (
-    request: ProducerIdentity & {
-      readonly groupId: string
-      readonly topics: ReadonlyArray<TopicPartitions<CommittedPartition>>
-    }
-  ) => Promise<unknown>
   readonly endTxn: (request: ProducerIdentity & { readonly transactionResult: boolean }) => Promise<unknown>
 }
 

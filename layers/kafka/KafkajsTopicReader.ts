@@ -1,10 +1,9 @@
 /**
  * Reads topics of Apache Kafka through kafkajs as a member of a consumer group, each record's effects exactly once.
  *
- * A partition has a transactional id of its own. Before the first batch of a generation its new owner begins to produce under
- * that id, which ends for good whatever an earlier owner still has open, and only then looks up the committed offset: what
- * was committed until then is seen, and nothing can be committed after. What a handler returns and the offset behind its
- * batch are then one transaction, and readers of committed records see both or neither.
+ * What handlers return and the offsets behind their batches are one transaction, and readers of committed records see all of it or
+ * nothing. A member whose generation is over can commit no more, and whoever follows it ends what it has left open before looking up
+ * where the group is (`kafkajsSettling`): what was committed until then is seen, and nothing can be committed after.
  */
 import { Effect, Exit, Layer, Option } from "effect"
 import { type ConsumeOptions, ReaderUnavailable, TopicReader } from "../../src/stream/TopicReader.ts"

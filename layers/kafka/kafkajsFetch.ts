@@ -19,6 +19,8 @@ export interface FetchOptions {
   readonly topic: string
   /** A node keeps a question that it has no answer for this long, in milliseconds. */
   readonly maxWaitTime: number
+  /** Compressed bytes of all partitions that it answers with at once; any unless given. */
+  readonly minBytes?: number
   /** Compressed bytes of one partition in an answer; a batch that is larger comes where nothing comes before it. */
   readonly partitionBytes: number
 }
@@ -60,12 +62,12 @@ const requestOf = (question: Question): FetchRequest => ({
 export const fetchAll = Effect.fnUntraced(function* (
   broker: KafkaNode,
   places: ReadonlyArray<Place>,
-  { maxWaitTime, partitionBytes, topic }: FetchOptions
+  { maxWaitTime, minBytes = 1, partitionBytes, topic }: FetchOptions
 ) {
   const inTurn = yield* Random.shuffle(places)
   const request = requestOf({
     maxWaitTime,
-    minBytes: 1,
+    minBytes,
     maxBytes: answerBytes,
     isolationLevel: committedOnly,
     topics: [

@@ -11,21 +11,13 @@ import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
 import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"
 import { behind, type FetchedPartition } from "./kafkajsBatches.ts"
 import { fetchAll } from "./kafkajsFetch.ts"
-import {
-  commitOffsets,
-  committedOffsets,
-  type GroupOptions,
-  heartbeat,
-  isExpelled,
-  isRebalance,
-  type Membership
-} from "./KafkajsGroup.ts"
-import { makeTransactionalProducer, produceTransaction, refusedAsTooLarge } from "./KafkajsProducer.ts"
+import { type GroupOptions, heartbeat, isExpelled, isRebalance, type Membership } from "./KafkajsGroup.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
-import { ask, type KafkaCluster, KafkaFailure, type KafkaNode, noAnswer } from "./KafkajsProtocol.ts"
+import { ask, type KafkaCluster, KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
 import { topicIdOf } from "./kafkajsTopicId.ts"
 import { goOn, logRanges, type Position, positionsOf } from "./kafkajsPositions.ts"
+import { settlingOf } from "./kafkajsSettling.ts"
 
 export interface GenerationOptions extends GroupOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
@@ -39,12 +31,12 @@ const shortWait = 20
 const partitionBytes = 256_000
 /** Characters of values that wait to be handled, of all partitions; nothing more is asked for while there are more. */
 const roomForValues = 24_000_000
-/** Settling takes some 15 ms; if the cluster has not answered by then, the partition's next owner may have more luck. */
-const longestSettling = "10 seconds"
 /** How long the other partitions are read beside one that cannot be, before that one is tried again. */
 const standstill = "30 seconds"
 /** Most transactions end within a second; others' may be open for 15 minutes, or for ever. In milliseconds. */
 const shortTransaction = 10_000
+/** What comes so soon after a turn has begun takes part in it: other nodes were asked as well. In milliseconds. */
+const openFor = 20
 /** How soon added partitions are found. */
 const betweenLooks = "3 seconds"
 /** How long partitions with a leader are read while others have none, before the generation is given up. In milliseconds. */
@@ -77,7 +69,21 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const { group, onIdle = Effect.void, onStandstill = () => Effect.void, topic } = options
-  const positions = yield* positionsOf(cluster, options, membership)
+  const ending = yield* Deferred.make<"rebalance" | "expelled">()
+  const beating = heartbeat(options, membership).pipe(
+    Effect.catchIf(isRebalance, () => Effect.asVoid(Deferred.succeed(ending, "rebalance"))),
+    Effect.catchIf(isExpelled, () => Effect.asVoid(Deferred.succeed(ending, "expelled"))),
+    Effect.delay(options.sessionTimeout / 10),
+    Effect.forever
+  )
+  // Where somebody's transaction is still to be ended, that takes a while. What settles is closed behind the workers, which it serves.
+  const beginning = Effect.gen(function* () {
+    const settling = yield* settlingOf(cluster, options, membership)
+    return { settling, positions: yield* positionsOf(cluster, options, membership) }
+  })
+  const begun = yield* Effect.raceAllFirst([beginning, beating, Deferred.await(ending)])
+  if (typeof begun === "string") return begun
+  const { positions, settling } = begun
   yield* Effect.addFinalizer(() => onStandstill([]))
   const scope = yield* Effect.scope
   const rests = makeRests({ ...options, onStandstill: () => tellStandstill })
@@ -85,51 +91,19 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const slots = yield* Semaphore.make(options.partitionsAtOnce)
   const drained = yield* Latch.make()
   const failure = yield* Deferred.make<never, E | KafkaFailure | RecordTooLarge>()
-  const ending = yield* Deferred.make<"rebalance" | "expelled">()
   const gather = Duration.toMillis(options.gather ?? 0)
   /** Some partition that gathers has enough. */
   const enough = yield* Latch.make()
   const isEnding = () => Deferred.isDoneUnsafe(ending) || Deferred.isDoneUnsafe(failure)
   let waitingValues = 0
 
-  /** From here on no other member can settle this partition; what was settled before is skipped. */
-  const makeOwn = Effect.fnUntraced(function* (position: Position) {
-    const transactionalId = `${group}/${topic}/${position.partition}`
-    const producer = yield* makeTransactionalProducer(cluster, transactionalId, group)
-    const now = yield* committedOffsets(membership.coordinator, options, [position.partition])
-    position.producer = producer
-    const committed = now.get(position.partition) ?? -1
-    if (committed <= position.committed || committed === position.void) return
-    position.committed = committed
-    const settled = position.queue.findIndex(({ offset }) => offset >= committed)
-    forget(position.queue.splice(0, settled === -1 ? position.queue.length : settled))
-    position.fetchAt = Math.max(position.fetchAt, committed)
-  })
+  /** When the last turn began, in milliseconds. Partitions take their batches together where they can, to settle them together. */
+  let turnAt = Number.NEGATIVE_INFINITY
+
   const forget = (records: ReadonlyArray<TopicRecord>) => {
     for (const { value } of records) waitingValues -= value.length
     drained.openUnsafe()
   }
-
-  const settle = Effect.fnUntraced(function* (
-    position: Position,
-    next: number,
-    outputs: ReadonlyArray<OutgoingRecord>
-  ) {
-    const { partition, producer } = position
-    const settling =
-      outputs.length === 0 || producer === undefined
-        ? commitOffsets(options, membership, new Map([[partition, next]]))
-        : produceTransaction(cluster, producer, outputs, { topic, partition, offset: next })
-    yield* Effect.interruptible(settling).pipe(
-      Effect.timeoutOrElse({
-        duration: longestSettling,
-        orElse: () => Effect.fail(new KafkaFailure({ reason: { _tag: noAnswer }, cause: undefined }))
-      }),
-      Effect.uninterruptible,
-      Effect.mapError((failed) => refusedAsTooLarge(failed, outputs) ?? failed)
-    )
-    position.committed = next
-  })
 
   const discard = (partition: number, failed: KafkaFailure) =>
     Effect.logWarning("a batch was discarded: another instance took its partition over", {
@@ -158,28 +132,31 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
 
   const workOnce = Effect.fnUntraced(function* (position: Position) {
     if (isEnding()) return
-    if (position.producer === undefined) yield* makeOwn(position)
     const records = takeBatch(position, options)
-    if (gather > 0) position.takenAt = yield* Clock.currentTimeMillis
+    const now = yield* Clock.currentTimeMillis
+    if (now >= turnAt + gather) turnAt = now
     forget(records)
     const outputs =
       records.length === 0
         ? []
-        : yield* handle({ topic, partition: position.partition, records, ...logOf(position) }).pipe(
-            Effect.catchCauseIf(isMomentary, (cause) => rest(position, records[0]!.offset, cause))
-          )
+        : yield* settling
+            .working(handle({ topic, partition: position.partition, records, ...logOf(position) }))
+            .pipe(Effect.catchCauseIf(isMomentary, (cause) => rest(position, records[0]!.offset, cause)))
     if (outputs === undefined) return
     yield* refuseTooLarge(outputs)
     // After the last record that was fetched come control records, and records of aborted transactions: the group passes them
     // too, so that nothing seems to be left.
     const next = position.queue[0]?.offset ?? position.fetchAt
-    if (next > position.committed) yield* settle(position, next, outputs)
+    if (next > position.committed) {
+      yield* settling.settle({ partition: position.partition, next, outputs })
+      position.committed = next
+    }
     if (records.length > 0) yield* rests.end(position.partition)
   })
-  /** Waits for as long as the batch that comes next is to be waited with. Records go on being fetched meanwhile. */
+  /** Waits until it is the turn of the batch that comes next, or there is enough. Records go on being fetched meanwhile. */
   const gathered = (position: Position): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const wait = position.takenAt + gather - now
+      const wait = position.turn - now
       if (wait <= 0 || isEnding() || position.isBehind || isFull(position, options)) return Effect.void
       return Effect.andThen(
         Effect.andThen(enough.close, Effect.timeoutOption(enough.await, wait)),
@@ -284,6 +261,8 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     answer: ReadonlyArray<FetchedPartition>
   ) {
     let any = false
+    const now = yield* Clock.currentTimeMillis
+    const turn = now - turnAt < openFor ? turnAt : turnAt + gather
     for (const fetched of answer) {
       const position = positions.get(fetched.partition)
       // It went back while the answer was on its way, which has nothing of what is between.
@@ -302,6 +281,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
       yield* moveOn(position)
       const records = recordsOf(topic, position.fetchAt, fetched)
       position.fetchAt = next
+      if (position.queue.length === 0) position.turn = turn
       for (const record of records) {
         waitingValues += record.value.length
         position.queue.push(record)
@@ -328,10 +308,18 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
         yield* Effect.timeoutOption(drained.await, longestWait / 10)
         continue
       }
-      const maxWaitTime = wanted.length === readable.length ? longestWait : shortWait
+      // Those who have just been given records take them first.
+      yield* Effect.yieldNow
       const askedAt = yield* Clock.currentTimeMillis
+      const untilTurn = wanted.some(({ isBehind }) => isBehind) ? 0 : turnAt + gather - askedAt
+      const [maxWaitTime, minBytes] =
+        wanted.length < readable.length
+          ? [shortWait, 1]
+          : untilTurn > 0
+            ? [Math.min(untilTurn, longestWait), partitionBytes]
+            : [longestWait, 1]
       const asked = new Map(wanted.map(({ fetchAt, partition }) => [partition, fetchAt]))
-      const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, partitionBytes })
+      const answer = yield* fetchAll(broker, wanted, { topic, maxWaitTime, minBytes, partitionBytes })
       silent.delete(node)
       if (yield* takeIn(broker, asked, answer)) continue
       // Where records wait that cannot be received, having nothing to do is no sign of life.
@@ -358,12 +346,6 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     return yield* Effect.forever(Effect.andThen(onIdle, Effect.sleep(longestWait)))
   })
 
-  const beating = heartbeat(options, membership).pipe(
-    Effect.catchIf(isRebalance, () => Effect.asVoid(Deferred.succeed(ending, "rebalance"))),
-    Effect.catchIf(isExpelled, () => Effect.asVoid(Deferred.succeed(ending, "expelled"))),
-    Effect.delay(options.sessionTimeout / 10),
-    Effect.forever
-  )
   /** The leader of the group assigns partitions that were added later. */
   const watching = ask(() => cluster.refreshMetadataIfNecessary()).pipe(
     Effect.andThen(

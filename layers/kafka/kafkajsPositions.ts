@@ -8,8 +8,8 @@
 import { Effect } from "effect"
 import { counter } from "../../src/running/Instrument.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
-import { committedOffsets, type GroupOptions, logEnds, type Membership } from "./KafkajsGroup.ts"
-import type { TransactionalProducer } from "./KafkajsProducer.ts"
+import { type GroupOptions, logEnds, type Membership } from "./KafkajsGroup.ts"
+import { stableOffsets } from "./kafkajsGroupOffsets.ts"
 import type { KafkaCluster } from "./KafkajsProtocol.ts"
 
 /** The position of this member in a partition. */
@@ -19,18 +19,16 @@ export interface Position {
   fetchAt: number
   /** The offset that the group has committed; -1 where there is none. */
   committed: number
-  /** What the group had committed in another log. */
-  void: number | undefined
   /** The id of the topic that is read; nothing before it was asked for, or where there are none. */
   topicId: string | undefined
   /** From where the group was before this member came; else from the log's start. */
   readsOn: boolean
   /** Fetched, and not yet taken into a batch. */
   readonly queue: Array<TopicRecord>
+  /** When the batch that comes next may be taken, in milliseconds. */
+  turn: number
   /** The log had more than the last answer, as far as readers of committed records may get. */
   isBehind: boolean
-  /** When its last batch was taken, in milliseconds. */
-  takenAt: number
   working: boolean
   /** Since when there are more records than were received, in milliseconds; nothing where all were. */
   lacksSince: number | undefined
@@ -42,8 +40,6 @@ export interface Position {
   isLeftOut: boolean
   /** Its last batch could not be kept; it is fetched again after a while. */
   isResting: boolean
-  /** Made before the first batch of the generation. */
-  producer: TransactionalProducer | undefined
 }
 
 export interface LogRange {
@@ -113,7 +109,6 @@ export const goOn = Effect.fnUntraced(function* (
       where
     )
     yield* begunAnew.add(1, { topic })
-    position.void = position.committed
     position.committed = -1
     position.readsOn = false
   }
@@ -121,7 +116,7 @@ export const goOn = Effect.fnUntraced(function* (
   return true
 })
 
-/** The group's positions in this member's partitions, which may be outside the log. */
+/** The group's positions in this member's partitions, which may be outside the log. Nobody else can move them any more. */
 export const positionsOf = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   options: GroupOptions,
@@ -130,7 +125,7 @@ export const positionsOf = Effect.fnUntraced(function* (
   yield* lost.show({ topic: options.topic })
   yield* begunAnew.show({ topic: options.topic })
   if (partitions.length === 0) return new Map<number, Position>()
-  const committed = yield* committedOffsets(coordinator, options, partitions)
+  const committed = yield* stableOffsets(coordinator, options, partitions)
   const firsts = yield* logEnds(cluster, options.topic, partitions, "first")
   return new Map(
     partitions.map((partition): readonly [number, Position] => {
@@ -139,19 +134,17 @@ export const positionsOf = Effect.fnUntraced(function* (
         partition,
         fetchAt: at === -1 ? (firsts.get(partition) ?? 0) : at,
         committed: at,
-        void: undefined,
         topicId: undefined,
         readsOn: at !== -1,
         queue: [],
+        turn: Number.NEGATIVE_INFINITY,
         isBehind: false,
-        takenAt: Number.NEGATIVE_INFINITY,
         working: false,
         lacksSince: undefined,
         isStill: false,
         isTold: false,
         isLeftOut: false,
-        isResting: false,
-        producer: undefined
+        isResting: false
       }
       return [partition, position]
     })

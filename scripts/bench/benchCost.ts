@@ -41,7 +41,7 @@ const measured = Effect.gen(function* () {
     SELECT council, ${origin}::text || '/c' || council || '.hts', '{"measurementNames": ["Flow"]}' FROM generate_series(1, 4) AS council`
 
   const directory = `${yield* temporaryDirectory}/kafka`
-  const kafka = yield* Effect.exit(startKafka({ directory, cache: ".penstock/kafka" }))
+  const kafka = yield* Effect.exit(startKafka({ directory, cache: ".penstock/kafka", fullyCompiled: true }))
   const brokers = Exit.isSuccess(kafka) ? kafka.value.brokers : undefined
 
   const [backend] = yield* sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`

@@ -10,7 +10,7 @@ import { freePort } from "../../layers/embedded/freePort.ts"
 
 export interface KafkaBrokerOptions extends Pick<
   KafkaNodeOptions,
-  "directory" | "cache" | "abrupt" | "advertisedPort" | "logins"
+  "directory" | "cache" | "abrupt" | "advertisedPort" | "logins" | "fullyCompiled"
 > {
   /** Left out: any free one. */
   readonly port?: number | undefined
@@ -43,6 +43,7 @@ export const startKafka = Effect.fnUntraced(function* (options: KafkaBrokerOptio
     port,
     abrupt: options.abrupt,
     advertisedPort: options.advertisedPort,
+    fullyCompiled: options.fullyCompiled,
     logins: options.logins,
     directory: path.resolve(options.directory),
     cache: path.resolve(options.cache)

@@ -21,6 +21,8 @@ export interface KafkaNodeOptions {
   readonly quorum?: Quorum | undefined
   /** Clients must log in with SASL PLAIN: passwords by name. The first may do everything, the others nothing; without Docker only. */
   readonly logins?: Readonly<Record<string, string>> | undefined
+  /** As a cluster's nodes are compiled, to measure what they cost; without Docker only. It starts in 7 seconds instead of 4. */
+  readonly fullyCompiled?: boolean | undefined
   /** Killed at the end instead of asked to stop, as by a crash; what it acknowledged is on its disk all the same. */
   readonly abrupt?: boolean | undefined
 }

@@ -48,9 +48,9 @@ export interface ConsumeOptions {
   /** The most bytes of values of one batch, `maxBatchBytes` unless given; a record that is larger comes alone. */
   readonly maxBytes?: number
   /**
-   * For handlers whose batches cost about the same whatever they hold: a partition whose last batch was taken less than this ago waits
-   * for the rest of it, for others to come, unless its batch is full or the group is behind in it. What comes after a pause is taken
-   * at once. Nothing waits unless given.
+   * For handlers whose batches cost about the same whatever they hold: a reader that took a batch less than this ago, of whichever
+   * partition, waits for the rest of it, for others to come, unless a batch is full or the group is behind in its partition. What comes
+   * after a pause is taken at once. Nothing waits unless given.
    */
   readonly gather?: Duration.Input
   /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */

@@ -23,8 +23,8 @@ export interface MappingOptions {
 /** Documents are large: a batch is bounded by its bytes long before this. */
 const maxRecords = 100
 /**
- * Each batch is a transaction of the stream. A broker spends as much on one of a single document as on one of several, so at most
- * seven a second of a partition are made where documents come one by one: 150 ms is what a document may wait for.
+ * What is mapped at a time is a transaction of the stream. A broker spends as much on one of a single document as on one of several, so
+ * a reader makes seven a second where documents come one by one: 150 ms is what a document may wait for.
  */
 const gather = "150 millis"
 

@@ -79,7 +79,9 @@ await withKafka("topics on Apache Kafka", (brokers) => {
           const cluster = yield* (yield* KafkajsClient).open
           const own = yield* makeTransactionalProducer(cluster, `g.${fenced}/${fenced}/0`, `g.${fenced}`)
           yield* ask(() => cluster.addMultipleTargetTopics([out]))
-          const taken = { topic: fenced, partition: 0, offset: 2 }
+          // As the Java client calls one that is no member.
+          const membership = { generation: -1, member: "" }
+          const taken = { group: `g.${fenced}`, topic: fenced, membership, offsets: new Map([[0, 2]]) }
           yield* produceTransaction(cluster, own, [record(out, 0), record(out, 1)], taken)
           yield* Deferred.succeed(release, undefined)
           const error = Option.getOrThrow(Cause.findErrorOption(yield* Effect.flip(Effect.sandbox(Fiber.join(holder)))))

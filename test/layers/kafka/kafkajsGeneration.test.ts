@@ -3,11 +3,11 @@
  * would take luck to see. The test owns the clock.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, Option, Schedule } from "effect"
+import { Clock, Deferred, Effect, Fiber, Logger, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafkajsBatches.ts"
 import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
-import type { KafkaCluster, KafkaNode } from "../../../layers/kafka/KafkajsProtocol.ts"
+import type { KafkaCluster, KafkaNode, KafkaRequest } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { LockTimeout } from "../../../src/domain/StoreUnavailable.ts"
 import { type GenerationOptions, runGeneration } from "../../../layers/kafka/kafkajsGeneration.ts"
 
@@ -56,26 +56,65 @@ interface Asked {
   readonly maxBytes: number
 }
 
-/** A cluster of one node that leads partitions 0 and 1 of a group that never read; `commits` are `[partition, offset]`. */
+interface More {
+  /** Run within the request that publishes records of a transaction. */
+  readonly publish?: (values: ReadonlyArray<string>) => Promise<void>
+  /** The look at what is committed, with what it finds. */
+  readonly committed?: Effect.Effect<number, unknown>
+}
+
+/**
+ * A cluster of one node that leads partitions 0 and 1 of a group that never read; `commits` are `[partition, offset]` outside of
+ * transactions, `transactions` what was published in each that was committed, and by whom.
+ */
 const scripted = Effect.fnUntraced(function* (
-  fetch: (asked: ReadonlyArray<Asked>, maxWaitTime: number) => Effect.Effect<ReadonlyArray<FetchedPartition>, unknown>
+  fetch: (
+    asked: ReadonlyArray<Asked>,
+    maxWaitTime: number,
+    minBytes: number
+  ) => Effect.Effect<ReadonlyArray<FetchedPartition>, unknown>,
+  { committed = Effect.succeed(-1), publish = async () => {} }: More = {}
 ) {
   const run = Effect.runPromiseWith(yield* Effect.context())
   const commits: Array<readonly [partition: number, offset: number]> = []
+  const transactions: Array<{ readonly by: string; readonly epoch: number; readonly values: ReadonlyArray<string> }> =
+    []
+  const begun: Array<string> = []
+  let published: Array<string> = []
   const offsets = (offset: number) => [
     { topic, partitions: [0, 1].map((partition) => ({ partition, offset: String(offset) })) }
   ]
   const node = {
     nodeId: 1,
     connectionPool: {
-      send: async (request: object) => {
-        const { maxWaitTime, topics } = (request as FetchRequest).question
-        return (await run(fetch(topics[0]!.partitions, maxWaitTime))) as never
+      send: async (request: KafkaRequest<unknown>) => {
+        if (request.request.apiName === "TxnOffsetCommit") return undefined as never
+        if (request.request.apiName === "OffsetFetch") {
+          const offset = await run(committed)
+          return new Map([0, 1].map((partition) => [partition, offset])) as never
+        }
+        const { maxWaitTime, minBytes, topics } = (request as FetchRequest).question
+        return (await run(fetch(topics[0]!.partitions, maxWaitTime, minBytes))) as never
       }
     },
     heartbeat: async () => {},
-    initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
-    offsetFetch: async () => ({ responses: offsets(-1) }),
+    initProducerId: async ({ transactionalId = "" }) => {
+      begun.push(transactionalId)
+      return { producerId: "1", producerEpoch: begun.filter((one) => one === transactionalId).length - 1 }
+    },
+    addPartitionsToTxn: async () => {},
+    produce: async ({ topicData }) => {
+      const values = topicData.flatMap(({ partitions }) =>
+        partitions.flatMap(({ messages }) => messages.map(({ value }) => value))
+      )
+      await publish(values)
+      published.push(...values)
+    },
+    addOffsetsToTxn: async () => {},
+    endTxn: async ({ producerEpoch: epoch, transactionalId: by = "", transactionResult }) => {
+      if (transactionResult) transactions.push({ by, epoch, values: published })
+      published = []
+    },
     offsetCommit: async ({ topics }) => {
       for (const { offset, partition } of topics[0]!.partitions) commits.push([partition, Number(offset)])
     }
@@ -87,9 +126,16 @@ const scripted = Effect.fnUntraced(function* (
     findLeaderForPartitions: () => ({ 1: [0, 1] }),
     findTopicPartitionMetadata: () => [{ partitionId: 0 }, { partitionId: 1 }],
     fetchTopicsOffset: async () => offsets(0),
+    addMultipleTargetTopics: async () => {},
     refreshMetadataIfNecessary: async () => {}
   } as Partial<KafkaCluster> as KafkaCluster
-  return { cluster, commits, membership: { coordinator: node, generation: 1, member: "member", partitions: [0, 1] } }
+  return {
+    cluster,
+    commits,
+    transactions,
+    begun,
+    membership: { coordinator: node, generation: 1, member: "member", partitions: [0, 1] }
+  }
 })
 
 /** Lets everything run that waits for no time. */
@@ -415,4 +461,225 @@ describe("a generation of a consumer group", () => {
       assert.propertyVal(failure, "kind", "NoAnswer")
     })
   )
+
+  describe("with several partitions", () => {
+    /** Each record is a batch of its own; of each partition there are so many. */
+    const logOf = (counts: () => ReadonlyArray<number>) => (places: ReadonlyArray<Asked>, maxWaitTime: number) => {
+      const look = Effect.sync(() =>
+        places.map(({ fetchOffset, partition }) => {
+          const count = counts()[partition] ?? 0
+          const offsets = Array.from({ length: count }, (_, n) => n).filter((n) => n >= Number(fetchOffset))
+          const end = { highWatermark: count, lastStableOffset: count }
+          return answer(
+            partition,
+            offsets.map((n) => batch(n)),
+            end
+          )
+        })
+      )
+      return look.pipe(
+        Effect.repeat({
+          until: (found) => found.some(({ batches }) => batches.length > 0),
+          schedule: Schedule.spaced("5 millis")
+        }),
+        Effect.timeoutOption(maxWaitTime),
+        Effect.flatMap((found) => (Option.isSome(found) ? Effect.succeed(found.value) : look))
+      )
+    }
+    const out = (value: string) => [{ topic: "out", partition: 0, key: "{}", value }]
+    const passing = (millis: number) =>
+      Effect.repeat(Effect.andThen(TestClock.adjust("5 millis"), settle), { times: millis / 5 - 1 })
+    const gathering: GenerationOptions = { ...options, gather: "150 millis" }
+
+    it.effect("settles what is ready together as one transaction, under the id of the first of its partitions", () =>
+      Effect.gen(function* () {
+        let counts = [2, 1]
+        const { begun, cluster, commits, membership, transactions } = yield* scripted(logOf(() => counts))
+        const generation = runGeneration(cluster, gathering, membership, ({ partition, records }) =>
+          Effect.as(Effect.sleep(partition === 0 ? "20 millis" : "10 millis"), [
+            ...out(`${partition}: ${records.map(({ offset }) => offset).join()}`)
+          ])
+        )
+        yield* Effect.forkScoped(Effect.scoped(generation))
+        yield* passing(40)
+        assert.deepStrictEqual(begun, ["group/topic/0", "group/topic/1"])
+        assert.deepStrictEqual(transactions, [{ by: "group/topic/0", epoch: 0, values: ["1: 0", "0: 0,1"] }])
+        counts = [2, 2]
+        yield* passing(60)
+        counts = [3, 2]
+        yield* passing(20)
+        assert.lengthOf(transactions, 1)
+        yield* passing(90)
+        assert.deepStrictEqual(transactions.slice(1), [{ by: "group/topic/0", epoch: 0, values: ["1: 1", "0: 2"] }])
+        assert.deepStrictEqual(commits, [])
+      })
+    )
+
+    it.effect("settles a batch after 50 ms though another one is still being worked on", () =>
+      Effect.gen(function* () {
+        const { cluster, membership, transactions } = yield* scripted(logOf(() => [1, 1]))
+        const generation = runGeneration(cluster, gathering, membership, ({ partition }) =>
+          Effect.as(Effect.sleep(partition === 0 ? "5 seconds" : "5 millis"), out(`${partition}`))
+        )
+        yield* Effect.forkScoped(Effect.scoped(generation))
+        yield* passing(40)
+        assert.lengthOf(transactions, 0)
+        yield* passing(30)
+        assert.deepStrictEqual(
+          transactions.map(({ values }) => values),
+          [["1"]]
+        )
+        yield* passing(5_000)
+        assert.deepStrictEqual(transactions[1]?.values, ["0"])
+      })
+    )
+
+    it.effect("lets no partition wait longer because another one always has enough", () =>
+      Effect.gen(function* () {
+        const counts = [0, 0]
+        const handled: Array<{ readonly partition: number; readonly at: number }> = []
+        const { cluster, membership } = yield* scripted(logOf(() => counts))
+        const generation = runGeneration(cluster, { ...gathering, maxRecords: 2 }, membership, ({ partition }) =>
+          Effect.map(Clock.currentTimeMillis, (at) => {
+            handled.push({ partition, at })
+            return []
+          })
+        )
+        yield* Effect.forkScoped(Effect.scoped(generation))
+        yield* passing(20)
+        counts[0]!++
+        yield* passing(20)
+        counts[1]!++
+        const sentAt = yield* Clock.currentTimeMillis
+        // Two more every ten milliseconds.
+        yield* Effect.repeat(
+          Effect.suspend(() => {
+            counts[0]! += 2
+            return passing(10)
+          }),
+          { times: 30 }
+        )
+        assert.isAbove(handled.filter(({ partition }) => partition === 0).length, 20)
+        const other = handled.find(({ partition }) => partition === 1)
+        assert.isAtMost(other!.at - sentAt, 150)
+      })
+    )
+
+    it.effect("asks once for all that comes until its next turn, and at once for what comes after a pause", () =>
+      Effect.gen(function* () {
+        const counts = [0, 0]
+        const asked: Array<{ readonly at: number; readonly maxWaitTime: number; readonly minBytes: number }> = []
+        const look = logOf(() => counts)
+        const { cluster, membership } = yield* scripted((places, maxWaitTime, minBytes) =>
+          Effect.gen(function* () {
+            const at = yield* Clock.currentTimeMillis
+            asked.push({ at, maxWaitTime, minBytes })
+            if (minBytes > 1) yield* Effect.sleep(maxWaitTime)
+            return yield* look(places, minBytes > 1 ? 1 : maxWaitTime)
+          })
+        )
+        const generation = runGeneration(cluster, gathering, membership, () => Effect.succeed([]))
+        yield* Effect.forkScoped(Effect.scoped(generation))
+        yield* passing(20)
+        counts[0]!++
+        yield* passing(20)
+        yield* Effect.forEach([1, 1, 0, 1, 0], (partition) =>
+          Effect.suspend(() => {
+            counts[partition]!++
+            return passing(20)
+          })
+        )
+        yield* passing(60)
+        assert.deepStrictEqual(
+          asked.slice(0, 3).map(({ minBytes }) => minBytes),
+          [1, 256_000, 256_000]
+        )
+        assert.isAtMost(asked[1]!.maxWaitTime, 150)
+        assert.isAtLeast(asked[2]!.at - asked[1]!.at, 140)
+        yield* passing(300)
+        assert.deepStrictEqual(asked.at(-1)!.minBytes, 1)
+      })
+    )
+
+    it.effect("settles the others where one batch is refused as too large, by a producer that was begun anew", () =>
+      Effect.gen(function* () {
+        const tooLarge = Object.assign(new Error("refused"), { type: "MESSAGE_TOO_LARGE" })
+        const { cluster, membership, transactions } = yield* scripted(
+          logOf(() => [1, 1]),
+          { publish: (values) => (values.includes("0") ? Promise.reject(tooLarge) : Promise.resolve()) }
+        )
+        const generation = runGeneration(cluster, gathering, membership, ({ partition }) =>
+          Effect.as(Effect.sleep("10 millis"), out(`${partition}`))
+        )
+        const running = yield* Effect.forkChild(Effect.flip(Effect.scoped(generation)))
+        yield* passing(100)
+        const failure = yield* Fiber.join(running)
+        assert.strictEqual((failure as { readonly _tag: string })._tag, "RecordTooLarge")
+        assert.deepStrictEqual(
+          transactions.map(({ values }) => values),
+          [["1"]]
+        )
+        assert.isAbove(transactions[0]!.epoch, 0)
+      })
+    )
+
+    it.effect("settles nothing more once it is not known what became of a transaction", () =>
+      Effect.gen(function* () {
+        const lost = Object.assign(new Error("gone"), { type: "ECONNRESET" })
+        let tries = 0
+        const { cluster, membership, transactions } = yield* scripted(
+          logOf(() => [1, 1]),
+          {
+            publish: () => {
+              tries++
+              return Promise.reject(lost)
+            }
+          }
+        )
+        const generation = runGeneration(cluster, options, membership, ({ partition }) =>
+          Effect.as(Effect.sleep(partition === 0 ? 0 : "5 millis"), out(`${partition}`))
+        )
+        const running = yield* Effect.forkChild(Effect.flip(Effect.scoped(generation)))
+        yield* passing(100)
+        assert.propertyVal(yield* Fiber.join(running), "kind", "ECONNRESET")
+        assert.deepStrictEqual({ transactions, tries }, { transactions: [], tries: 1 })
+      })
+    )
+
+    it.effect("waits for a transaction of an earlier owner to be ended, with heartbeats, and gives way meanwhile", () =>
+      Effect.gen(function* () {
+        const unstable = Object.assign(new Error("unstable"), { type: "UNSTABLE_OFFSET_COMMIT" })
+        let isOpen = true
+        let beats = 0
+        const look = Effect.suspend(() => (isOpen ? Effect.fail(unstable) : Effect.succeed(3)))
+        const { cluster, membership } = yield* scripted(
+          logOf(() => [5, 5]),
+          { committed: look }
+        )
+        Object.assign(membership.coordinator, { heartbeat: async () => void beats++ })
+        const handled: Array<number> = []
+        const generation = runGeneration(cluster, options, membership, ({ records }) =>
+          Effect.sync(() => {
+            handled.push(...records.map(({ offset }) => offset))
+            return []
+          })
+        )
+        const running = yield* Effect.forkChild(Effect.scoped(generation))
+        yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 10 })
+        assert.deepStrictEqual(handled, [])
+        assert.isAtLeast(beats, 4)
+        isOpen = false
+        yield* passing(300)
+        assert.deepStrictEqual(handled, [3, 4, 3, 4])
+        yield* Fiber.interrupt(running)
+        isOpen = true
+        const again = yield* Effect.forkChild(Effect.scoped(generation))
+        yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 3 })
+        const rebalance = Object.assign(new Error("again"), { type: "REBALANCE_IN_PROGRESS" })
+        Object.assign(membership.coordinator, { heartbeat: () => Promise.reject(rebalance) })
+        yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 3 })
+        assert.strictEqual(yield* Effect.timeout(Fiber.join(again), 0), "rebalance")
+      })
+    )
+  })
 })
