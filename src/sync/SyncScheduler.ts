@@ -13,6 +13,7 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { batchSize } from "./batchSize.ts"
 import { Instances } from "./Instances.ts"
+import { keepTogether } from "./keepTogether.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
@@ -74,6 +75,7 @@ export class SyncScheduler extends Context.Service<
         const steadyPermits = yield* Semaphore.make(concurrency - quarter)
         const retryPermits = yield* Semaphore.make(Math.max(1, quarter))
         const context = yield* Effect.context<LockStore | AccountingPointStore>()
+        const keep = yield* keepTogether
         /** None where single passes are run, which nobody watches. */
         const loops = Option.getOrUndefined(yield* Effect.serviceOption(Loops))
         const { deadline = 0 } = yield* AdapterClient
@@ -90,7 +92,7 @@ export class SyncScheduler extends Context.Service<
             const tried = yield* Effect.forEach(
               claims,
               (claim) =>
-                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim), AdapterClient, probing))),
+                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim, keep), AdapterClient, probing))),
               { concurrency: "unbounded" }
             ).pipe(Effect.onInterrupt(() => Effect.ignore(locks.release(claims))))
             // Unless anybody was answered, the failures are the adapter's, and are held against no accounting point.
@@ -119,7 +121,9 @@ export class SyncScheduler extends Context.Service<
         }).pipe(Effect.uninterruptible)
 
         const sync = (claim: Claim, loop: LoopName) => {
-          const run = permits.withPermit(asSync(loop)(Effect.tap(syncOrRecord(claim), (end) => noteSync(claim, end))))
+          const run = permits.withPermit(
+            asSync(loop)(Effect.tap(syncOrRecord(claim, keep), (end) => noteSync(claim, end)))
+          )
           const inTurn =
             claim.failures > 0
               ? Effect.provideService(retryPermits.withPermit(run), BudgetPatience, patienceAfterFailure)
