@@ -320,7 +320,16 @@ const store = Layer.effect(
       }),
       read: (id) => Effect.sync(() => byId(id)),
       // As they are now: a point goes on changing.
-      readAll: (ids) => Effect.sync(() => new Map(ids.map((id) => [id, { ...byId(id) }])))
+      readAll: (ids) =>
+        Effect.sync(
+          () =>
+            new Map(
+              ids.flatMap((id) => {
+                const point = state.byId.get(id)
+                return point === undefined ? [] : [[id, { ...point }] as const]
+              })
+            )
+        )
     })
   })
 )
