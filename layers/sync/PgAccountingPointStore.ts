@@ -1,18 +1,20 @@
 /**
- * The kept copies in PostgreSQL. One statement reads everything of an accounting point, by its own indexes, at one moment.
+ * The kept copies in PostgreSQL. One statement reads everything of one accounting point or of many, by indexes, at one moment.
  */
 import { Effect, Layer, Schema } from "effect"
-import { SqlClient, SqlSchema } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { type TimelineName, timelineNames } from "../../src/domain/AccountingPoint.ts"
 import type { Gsrn } from "../../src/domain/Identifiers.ts"
 import type { KeptPeriod } from "../../src/domain/Timeline.ts"
-import { AccountingPointStore } from "../../src/sync/AccountingPointStore.ts"
+import { AccountingPointStore, type CopyAtVersion } from "../../src/sync/AccountingPointStore.ts"
 import { endOf, startOf } from "./periodBounds.ts"
 import { microsOf, millisOf } from "../postgres/epochNumbers.ts"
 import { untilFree, waitBriefly } from "../postgres/heldRows.ts"
+import { readEach } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { int4s } from "../postgres/statementArrays.ts"
 import { finite } from "../postgres/writableValues.ts"
-import { codeTables } from "./writeCopy.ts"
+import { codeTables } from "./writeCopies.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
@@ -25,12 +27,32 @@ const KeptRow = Schema.Struct({
   valid_to: Schema.NullOr(Schema.Finite)
 })
 const PointRow = Schema.Struct({
+  id: Schema.Int,
   version: Schema.Int,
   fetched_at: Schema.Number,
   latitude: Schema.NullOr(Schema.Finite),
   longitude: Schema.NullOr(Schema.Finite),
   periods: Schema.Array(KeptRow)
 })
+const readCopies = readEach("copies of accounting points", PointRow)
+
+const copyFrom = ({ fetched_at, latitude, longitude, periods, version }: typeof PointRow.Type): CopyAtVersion => {
+  const of = (name: TimelineName): ReadonlyArray<KeptPeriod> =>
+    periods
+      .filter((row) => row.timeline === name)
+      .map((row) => ({ id: row.id, value: row.value, from: row.valid_from, to: row.valid_to ?? undefined }))
+  return {
+    version,
+    fetchedAt: fetched_at,
+    timelines: {
+      end_user: of("end_user"),
+      energy_supplier: of("energy_supplier"),
+      metering_grid_area: of("metering_grid_area"),
+      energy_direction: of("energy_direction")
+    },
+    location: latitude !== null && longitude !== null ? { latitude, longitude } : undefined
+  }
+}
 
 /** `ANY` of one: with `=` the planner prefers the GiST index of the exclusion constraint, which is slower. */
 const periodsOf = (name: TimelineName): string => {
@@ -48,15 +70,16 @@ export const PgAccountingPointStore = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
 
-    const pointRow = SqlSchema.findOne({
-      Request: Schema.Int,
-      Result: PointRow,
-      execute: (id) => sql`
-        SELECT ${sql.literal(finite("a.latitude"))} AS latitude, ${sql.literal(finite("a.longitude"))} AS longitude, s.version::float8 AS version,
+    const copiesOf = (ids: ReadonlyArray<number>) =>
+      Effect.flatMap(
+        sql`
+        SELECT a.id, ${sql.literal(finite("a.latitude"))} AS latitude, ${sql.literal(finite("a.longitude"))} AS longitude, s.version::float8 AS version,
           ${sql.literal(microsOf("s.fetched_at"))} AS fetched_at, coalesce((SELECT jsonb_agg(p ORDER BY p.timeline, p.valid_from)
           FROM (${sql.literal(timelineNames.map(periodsOf).join(" UNION ALL "))}) p), '[]') AS periods
-        FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id WHERE a.id = ${id}`
-    })
+        FROM flex.accounting_point a JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id
+        WHERE a.id = ANY(${int4s(ids)})`,
+        readCopies
+      )
 
     return AccountingPointStore.of({
       // The insert commits on its own, so that a failing merge leaves the row to try again with.
@@ -70,29 +93,16 @@ export const PgAccountingPointStore = Layer.effect(
         }).pipe(plain),
 
       read: (id) =>
-        pointRow(id).pipe(
-          Effect.map(({ fetched_at, latitude, longitude, periods, version }) => {
-            const of = (name: TimelineName): ReadonlyArray<KeptPeriod> =>
-              periods
-                .filter((row) => row.timeline === name)
-                .map((row) => ({ id: row.id, value: row.value, from: row.valid_from, to: row.valid_to ?? undefined }))
-            return {
-              version,
-              fetchedAt: fetched_at,
-              timelines: {
-                end_user: of("end_user"),
-                energy_supplier: of("energy_supplier"),
-                metering_grid_area: of("metering_grid_area"),
-                energy_direction: of("energy_direction")
-              },
-              location: latitude !== null && longitude !== null ? { latitude, longitude } : undefined
-            }
-          }),
-          Effect.catchTags({
-            SchemaError: (cause) => Effect.fail(new StoreUnavailable({ cause })),
-            // Purged since its id was read: the next try creates it anew.
-            NoSuchElementError: (cause) => Effect.fail(new StoreUnavailable({ cause }))
-          }),
+        Effect.flatMap(copiesOf([id]), ({ readable: [row], unreadable }) =>
+          row === undefined
+            ? // Purged since its id was read, unless it cannot be read: the next try creates it anew.
+              Effect.fail(new StoreUnavailable({ cause: unreadable[0] ?? new Error("no such accounting point") }))
+            : Effect.succeed(copyFrom(row))
+        ).pipe(plain),
+
+      readAll: (ids) =>
+        copiesOf(ids).pipe(
+          Effect.map(({ readable }) => new Map(readable.map((row) => [row.id, copyFrom(row)]))),
           plain
         )
     })

@@ -13,7 +13,7 @@ import { onceFree, untilFree, waitBriefly } from "../postgres/heldRows.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
 import { writableDate } from "../postgres/writableValues.ts"
-import { momentOf, writeCopy } from "./writeCopy.ts"
+import { momentOf, writeCopies } from "./writeCopies.ts"
 import { LockTimeout, StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const unavailable = mapSqlFailure((cause) =>
@@ -308,8 +308,14 @@ export const PgLockStore = Layer.effect(
             ORDER BY next_attempt_at LIMIT ${most} FOR UPDATE SKIP LOCKED))`.pipe(Effect.asVoid, plain),
 
       update: (accountingPointId, update) =>
-        untilFree(writeCopy(sql, accountingPointId, update)).pipe(
-          Effect.map(([row]) => row?.written === 1),
+        untilFree(writeCopies(sql, [[accountingPointId, update]], "wait")).pipe(
+          Effect.map(({ length }) => length === 1),
+          unavailable
+        ),
+
+      updateFree: (updates) =>
+        writeCopies(sql, updates, "pass over").pipe(
+          Effect.map((rows) => new Set(rows.map(({ id }) => id))),
           unavailable
         ),
 

@@ -6,8 +6,7 @@
  * compressed unasked. One that is not what the contract says is described by the names of its fields, never by its values.
  */
 import { ByteSize, Duration, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
-import type { HttpClientError } from "effect/http"
-import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import * as SchemaJITCompiler from "effect/schema/SchemaJITCompiler"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { buildConnector, errors } from "undici"
 import { AdapterBody, answerFromBody } from "../../src/domain/AccountingPoint.ts"
@@ -15,20 +14,22 @@ import { formatInstant } from "../../src/domain/Instant.ts"
 import { tellOfAnswers } from "../../src/sync/tellOfAnswers.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
 import { describeFaults } from "../../src/running/describeFaults.ts"
+import { currentTraceparent } from "../../src/running/traceContext.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
-import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
+import { dispatchGet, type Received } from "../http/dispatchGet.ts"
+import { noteWhereTraced, spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
 
 /** An accounting point has a few dozen rows; a megabyte of them is an error of the adapter. */
-const maxBody = ByteSize.mebibytes(1)
+const mostBytes = 1_048_576
+const maxBody = ByteSize.bytes(mostBytes)
 
 /** What lookups may have open beside the background sync, in connections. */
 const lookupRoom = 16
 
 /** How the call is called in traces, which do not tell the accounting point. */
 const template = "/accounting_point/{gsrn}"
-const spanName = () => `GET ${template}`
 
 const failure = (kind: AdapterFailure["kind"], detail: string, retryAfter?: number) =>
   new AdapterFailure({ kind, detail, ...(retryAfter === undefined ? {} : { retryAfter }) })
@@ -39,7 +40,9 @@ const staleConnection = new AdapterFailure({
   staleConnection: true
 })
 
-const decodeBody = Schema.decodeUnknownEffect(Schema.fromJsonString(AdapterBody))
+const BodyText = Schema.fromJsonString(AdapterBody)
+SchemaJITCompiler.enable(BodyText.ast)
+const decodeBody = Schema.decodeUnknownEffect(BodyText)
 /** Whether the status is one that asking again later may cure. */
 const passes = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
@@ -63,11 +66,42 @@ const makeConnections = Effect.fnUntraced(function* (connections: number) {
         callback(...connected)
       })
   })
-  const isStale = ({ reason: { cause } }: HttpClientError.HttpClientError): boolean =>
+  const isStale = (cause: unknown): boolean =>
     cause instanceof Error &&
     (stale.has(cause) || (cause instanceof errors.SocketError && (cause.socket?.bytesRead ?? 0) > 0))
   return { agent, isStale }
 })
+
+/** What is told of a call in traces, as semantic conventions have it. */
+const attributesOf = (url: URL) => ({
+  "http.request.method": "GET",
+  "url.template": template,
+  "url.full": url.href,
+  "url.path": url.pathname,
+  "url.query": url.search.slice(1),
+  "url.scheme": url.protocol.slice(0, -1),
+  "server.address": url.hostname.replace(/^\[|\]$/g, ""),
+  "server.port": url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port)
+})
+
+const tooLarge = () => failure("invalid", "the answer is larger than 1 MiB")
+const damaged = () => failure("invalid", "the compressed answer is damaged")
+const openingBrace = 0x7b
+
+const textOf = ({ body, headers }: Received): Effect.Effect<string, AdapterFailure> => {
+  const encoding = headers["content-encoding"]
+  // No format of compression begins like JSON, unless it says that it is one.
+  if (encoding === undefined && body[0] === openingBrace) return Effect.succeed(body.toString())
+  return Effect.scoped(
+    Effect.flatMap(decompressedBody(Stream.make<[Uint8Array]>(body), encoding?.toString(), damaged), (sent) =>
+      sent.pipe(
+        Stream.limitBytes<AdapterFailure, never>(maxBody, () => Stream.fail(tooLarge())),
+        Stream.decodeText,
+        Stream.mkString
+      )
+    )
+  )
+}
 
 const live = Effect.gen(function* () {
   const url = yield* Settings.ADAPTER_URL.config
@@ -75,52 +109,57 @@ const live = Effect.gen(function* () {
   const key = yield* Settings.ADAPTER_API_KEY.config
   const timeout = yield* Settings.ADAPTER_TIMEOUT.config
   const concurrency = yield* Settings.ADAPTER_CONCURRENCY.config
-  const base = url.replace(/\/+$/, "")
-
-  const damaged = () => failure("invalid", "the compressed answer is damaged")
-  const readText = Effect.fnUntraced(function* (response: HttpClientResponse.HttpClientResponse) {
-    const sent = yield* decompressedBody(response.stream, response.headers["content-encoding"], damaged)
-    return yield* sent.pipe(
-      Stream.limitBytes<HttpClientError.HttpClientError | AdapterFailure, never>(maxBody, () =>
-        Stream.fail(failure("invalid", "the answer is larger than 1 MiB"))
-      ),
-      Stream.decodeText,
-      Stream.mkString
-    )
-  })
+  const base = new URL(url)
+  const basePath = base.pathname.replace(/\/+$/, "")
+  const headers = {
+    accept: "application/json",
+    ...(key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` })
+  }
+  // The deadline comes first.
+  const pause = Duration.toMillis(timeout) + 1_000
 
   const make = Effect.gen(function* () {
     const { agent, isStale } = yield* makeConnections(concurrency + lookupRoom)
-    const client = HttpClient.withScope(
-      yield* Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, agent)
-    )
+    /** The body of a 200. */
+    const get = Effect.fnUntraced(function* (path: string) {
+      const traceparent = yield* currentTraceparent
+      const received = yield* dispatchGet(agent, {
+        origin: base.origin,
+        path,
+        headers: traceparent === undefined ? headers : { ...headers, traceparent },
+        longest: mostBytes,
+        pause
+      })
+      const { status } = received
+      yield* noteWhereTraced(() => ({
+        "http.response.status_code": status,
+        "error.type": status >= 400 ? String(status) : undefined
+      }))
+      if (status === 200) return received
+      if (status === 404) return yield* new AccountingPointUnknown()
+      const retryAfter = yield* retryAfterSeconds(received.headers["retry-after"]?.toString())
+      return yield* failure(
+        passes(status) ? "unavailable" : "refused",
+        `the adapter answered ${status}`,
+        passes(status) ? retryAfter : undefined
+      )
+    })
     return tellOfAnswers({
       configured: true,
       deadline: Duration.toMillis(timeout),
-      fetch: (gsrn, validFrom, within) =>
-        Effect.gen(function* () {
-          const request = HttpClientRequest.get(`${base}/accounting_point/${gsrn}`).pipe(
-            HttpClientRequest.setUrlParam("valid_from", formatInstant(validFrom)),
-            HttpClientRequest.acceptJson,
-            key === undefined ? (same) => same : HttpClientRequest.bearerToken(Redacted.value(key))
-          )
-          const response = yield* client.execute(request).pipe(
-            Effect.mapError((error) => (isStale(error) ? staleConnection : error)),
-            Effect.annotateSpans("url.template", template),
-            Effect.provideService(HttpClient.SpanNameGenerator, spanName)
-          )
-          if (response.status === 404) return yield* new AccountingPointUnknown()
-          if (response.status !== 200) {
-            const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
-            return yield* passes(response.status)
-              ? failure("unavailable", `the adapter answered ${response.status}`, retryAfter)
-              : failure("refused", `the adapter answered ${response.status}`)
-          }
-          const body = yield* decodeBody(yield* readText(response))
-          const answer = answerFromBody(gsrn, body)
-          return typeof answer === "string" ? yield* failure("invalid", answer) : answer
-        }).pipe(
-          Effect.scoped,
+      fetch: (gsrn, validFrom, within) => {
+        const path = `${basePath}/accounting_point/${gsrn}?valid_from=${encodeURIComponent(formatInstant(validFrom))}`
+        return get(path).pipe(
+          spanWhereTraced(`GET ${template}`, () => ({
+            kind: "client",
+            attributes: attributesOf(new URL(path, base.origin))
+          })),
+          Effect.flatMap(textOf),
+          Effect.flatMap(decodeBody),
+          Effect.flatMap((body) => {
+            const answer = answerFromBody(gsrn, body)
+            return typeof answer === "string" ? Effect.fail(failure("invalid", answer)) : Effect.succeed(answer)
+          }),
           Effect.timeoutOption(within === undefined ? timeout : Duration.millis(within)),
           Effect.flatMap(
             Option.match({
@@ -129,11 +168,16 @@ const live = Effect.gen(function* () {
             })
           ),
           Effect.catchTags({
-            HttpClientError: () => Effect.fail(failure("unavailable", "the adapter cannot be reached")),
+            DispatchFailed: ({ begun, cause }) =>
+              Effect.fail(
+                !begun && isStale(cause) ? staleConnection : failure("unavailable", "the adapter cannot be reached")
+              ),
+            AnswerTooLong: () => Effect.fail(tooLarge()),
             SchemaError: (error) => Effect.fail(failure("invalid", describeFaults("the answer", error)))
           }),
           spanWhereTraced("AdapterClient.fetch")
         )
+      }
     })
   })
   return Layer.effect(AdapterClient, make)

@@ -20,5 +20,9 @@ export class AccountingPointStore extends Context.Service<
     readonly ensure: (gsrn: Gsrn) => Effect.Effect<number, StoreUnavailable>
     /** What is kept, at one moment; empty timelines when nothing was merged yet. The accounting point must exist. */
     readonly read: (accountingPointId: number) => Effect.Effect<CopyAtVersion, StoreUnavailable>
+    /** The same of many, at one moment for all; one that does not exist, or cannot be read, is not among them. */
+    readonly readAll: (
+      accountingPointIds: ReadonlyArray<number>
+    ) => Effect.Effect<ReadonlyMap<number, CopyAtVersion>, StoreUnavailable>
   }
 >()("penstock/sync/AccountingPointStore") {}

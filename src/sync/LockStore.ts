@@ -91,6 +91,13 @@ export class LockStore extends Context.Service<
       update: CopyUpdate
     ) => Effect.Effect<boolean, LockTimeout | StoreUnavailable>
     /**
+     * The same for many at once, one for each accounting point at most, and only for those whose lock is free: tells which were
+     * written. Of another it is not known whether its version has moved or somebody holds it. All or nothing: a failure may be one's alone.
+     */
+    readonly updateFree: (
+      updates: ReadonlyArray<readonly [accountingPointId: number, update: CopyUpdate]>
+    ) => Effect.Effect<ReadonlySet<number>, LockTimeout | StoreUnavailable>
+    /**
      * Records a failed attempt of a claim: its kind, one failure more, and no attempt for `retryIn` seconds, or `afterEvent` (0
      * unless given) where an event came since the claim or comes later. Nothing, when the row was written, or taken over by
      * somebody else, since the claim.

@@ -4,7 +4,7 @@
  * The same suites run over this and over PostgreSQL. The clock is Effect's, so a test owns it; an update lock is a
  * semaphore that is waited for no longer than a second.
  */
-import { Clock, Context, Effect, Layer, PubSub, Random, Semaphore, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, PubSub, Random, Semaphore, Stream } from "effect"
 import {
   type AccountingPointChange,
   type Location,
@@ -19,7 +19,7 @@ import { applyChange, type KeptPeriod } from "../domain/Timeline.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
 import { type EventArrival, EventInbox, EventsInFuture } from "./EventInbox.ts"
 import { isNews, timesTold } from "./eventNews.ts"
-import { type Claim, type ClaimRequest, type FetchTicket, LockStore } from "./LockStore.ts"
+import { type Claim, type ClaimRequest, type CopyUpdate, type FetchTicket, LockStore } from "./LockStore.ts"
 import { LockTimeout } from "../domain/StoreUnavailable.ts"
 
 export interface MemoryPoint {
@@ -158,6 +158,27 @@ const write = (state: MemoryAccountingPoints["Service"], point: MemoryPoint, cha
   if (change.location !== undefined) point.location = change.location ?? undefined
 }
 
+/** Writes and records the success, where the version is still the one that was read. */
+const finalise = (
+  state: MemoryAccountingPoints["Service"],
+  point: MemoryPoint,
+  { change, ticket, version }: CopyUpdate,
+  now: number
+): boolean => {
+  if (point.version !== version) return false
+  if (change !== undefined) write(state, point, change)
+  point.version += 1
+  point.lastSyncedAt = now
+  point.lastSyncStart = undefined
+  point.failures = 0
+  state.failing.delete(point.gsrn)
+  point.nextAttemptAt = undefined
+  point.lastError = undefined
+  point.fetchedAt = ticket.startedAt
+  if (point.eventToldAt <= ticket.startedAt) point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
+  return true
+}
+
 const locks = Layer.effect(
   LockStore,
   Effect.gen(function* () {
@@ -217,24 +238,26 @@ const locks = Layer.effect(
           for (const point of waiting.slice(0, most)) point.nextAttemptAt = now
         }),
 
-      update: Effect.fnUntraced(function* (id, { change, ticket, version }) {
+      update: Effect.fnUntraced(function* (id, update) {
         const point = byId(id)
         yield* point.lock
           .takeScoped(1)
           .pipe(Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.fail(new LockTimeout()) }))
-        if (point.version !== version) return false
-        if (change !== undefined) write(state, point, change)
-        point.version += 1
-        point.lastSyncedAt = yield* micros
-        point.lastSyncStart = undefined
-        point.failures = 0
-        state.failing.delete(point.gsrn)
-        point.nextAttemptAt = undefined
-        point.lastError = undefined
-        point.fetchedAt = ticket.startedAt
-        if (point.eventToldAt <= ticket.startedAt) point.syncedEventAt = ticket.seenEventAt ?? point.syncedEventAt
-        return true
+        return finalise(state, point, update, yield* micros)
       }, Effect.scoped),
+
+      updateFree: Effect.fnUntraced(function* (updates) {
+        const now = yield* micros
+        const written = new Set<number>()
+        for (const [id, update] of updates) {
+          const point = byId(id)
+          const tried = yield* point.lock.withPermitsIfAvailable(1)(
+            Effect.sync(() => finalise(state, point, update, now))
+          )
+          if (Option.getOrElse(tried, () => false)) written.add(id)
+        }
+        return written
+      }),
 
       fail: (claim, kind, retryIn, afterEvent = 0) =>
         Effect.map(micros, (now) => {
@@ -295,7 +318,18 @@ const store = Layer.effect(
         state.byId.set(point.id, point)
         return point.id
       }),
-      read: (id) => Effect.sync(() => byId(id))
+      read: (id) => Effect.sync(() => byId(id)),
+      // As they are now: a point goes on changing.
+      readAll: (ids) =>
+        Effect.sync(
+          () =>
+            new Map(
+              ids.flatMap((id) => {
+                const point = state.byId.get(id)
+                return point === undefined ? [] : [[id, { ...point }] as const]
+              })
+            )
+        )
     })
   })
 )

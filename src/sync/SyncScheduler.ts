@@ -13,6 +13,7 @@ import { adapterCircuit } from "./AdapterCircuit.ts"
 import { type EventArrival, EventInbox, isWoken } from "./EventInbox.ts"
 import { batchSize } from "./batchSize.ts"
 import { Instances } from "./Instances.ts"
+import { keepTogether } from "./keepTogether.ts"
 import { type Claim, type ClaimRequest, LockStore } from "./LockStore.ts"
 import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
@@ -74,6 +75,7 @@ export class SyncScheduler extends Context.Service<
         const steadyPermits = yield* Semaphore.make(concurrency - quarter)
         const retryPermits = yield* Semaphore.make(Math.max(1, quarter))
         const context = yield* Effect.context<LockStore | AccountingPointStore>()
+        const keep = yield* keepTogether
         /** None where single passes are run, which nobody watches. */
         const loops = Option.getOrUndefined(yield* Effect.serviceOption(Loops))
         const { deadline = 0 } = yield* AdapterClient
@@ -90,7 +92,7 @@ export class SyncScheduler extends Context.Service<
             const tried = yield* Effect.forEach(
               claims,
               (claim) =>
-                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim), AdapterClient, probing))),
+                permits.withPermit(asSync("sync")(Effect.provideService(attempt(claim, keep), AdapterClient, probing))),
               { concurrency: "unbounded" }
             ).pipe(Effect.onInterrupt(() => Effect.ignore(locks.release(claims))))
             // Unless anybody was answered, the failures are the adapter's, and are held against no accounting point.
@@ -118,17 +120,29 @@ export class SyncScheduler extends Context.Service<
           return [...claims, ...ours]
         }).pipe(Effect.uninterruptible)
 
+        /** A turn ends with its call: what is done with the answer holds up no other call. */
+        const syncInTurn = (claim: Claim, loop: LoopName, turn: ReadonlyArray<Semaphore.Semaphore>) =>
+          whileHeld(turn, (over) => {
+            const client = AdapterClient.of({
+              ...circuit.client,
+              fetch: (...asked) => Effect.ensuring(circuit.client.fetch(...asked), over)
+            })
+            return asSync(loop)(Effect.tap(syncOrRecord(claim, keep), (end) => noteSync(claim, end))).pipe(
+              Effect.provideService(AdapterClient, client)
+            )
+          })
         const sync = (claim: Claim, loop: LoopName) => {
-          const run = permits.withPermit(asSync(loop)(Effect.tap(syncOrRecord(claim), (end) => noteSync(claim, end))))
           const inTurn =
             claim.failures > 0
-              ? Effect.provideService(retryPermits.withPermit(run), BudgetPatience, patienceAfterFailure)
-              : claim.hasEvent
-                ? run
-                : steadyPermits.withPermit(run)
+              ? Effect.provideService(
+                  syncInTurn(claim, loop, [retryPermits, permits]),
+                  BudgetPatience,
+                  patienceAfterFailure
+                )
+              : syncInTurn(claim, loop, claim.hasEvent ? [permits] : [steadyPermits, permits])
           return Effect.flatMap(circuit.admits, (admitted) =>
             admitted ? inTurn : Effect.as(Effect.ignore(locks.release([claim])), "released" as const)
-          ).pipe(Effect.provideService(AdapterClient, circuit.client), Effect.provideContext(context))
+          ).pipe(Effect.provideContext(context))
         }
         const claim = Effect.fnUntraced(function* (limit: number, lanes: ClaimRequest["lanes"], failing: number) {
           if (limit + failing === 0 || !circuit.client.configured || (yield* circuit.isOpen)) return []
@@ -160,7 +174,13 @@ export class SyncScheduler extends Context.Service<
               }
               return yield* sync(claim, "sync")
             })
-            return { locks, concurrency, run, claims: [...healthy.filter(({ hasEvent }) => hasEvent), ...steady] }
+            // Twice as many as calls: while some are kept, others are asked for.
+            return {
+              locks,
+              concurrency: 2 * concurrency,
+              run,
+              claims: [...healthy.filter(({ hasEvent }) => hasEvent), ...steady]
+            }
           })
         const asStep = asStepOf(loops, "sync")
         const round = Effect.fnUntraced(function* (failing: (limit: number) => number) {
@@ -270,6 +290,20 @@ export class SyncScheduler extends Context.Service<
       })
     )
 }
+
+/** Runs `use` with a permit of each, taken in this order, until it is through or says that it needs them no longer. */
+const whileHeld = <A, E, R>(
+  permits: ReadonlyArray<Semaphore.Semaphore>,
+  use: (over: Effect.Effect<void>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const held: Array<Semaphore.Semaphore> = []
+    const over = Effect.suspend(() => Effect.forEach(held.splice(0), (one) => one.release(1), { discard: true }))
+    const taken = Effect.forEach(permits, (one) => Effect.map(restore(one.take(1)), () => void held.push(one)), {
+      discard: true
+    })
+    return Effect.ensuring(Effect.andThen(taken, restore(Effect.suspend(() => use(over)))), over)
+  })
 
 /** Which of the loops runs a sync. */
 type LoopName = "sync" | "events"

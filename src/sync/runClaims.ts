@@ -5,7 +5,7 @@
 import { Effect, Random } from "effect"
 import { sayOnce } from "../running/sayOnce.ts"
 import { type Claim, LockStore } from "./LockStore.ts"
-import { syncClaim, type SyncOutcome } from "./synchronize.ts"
+import { type keepAlone, syncClaim, type SyncOutcome } from "./synchronize.ts"
 
 export type SyncPass = Readonly<Record<SyncOutcome | "claimed" | "failed" | "released", number>>
 
@@ -41,9 +41,9 @@ export type Attempt =
 const failedWith = (kind: string, retryAfter?: number): Attempt => ({ kind, retryAfter })
 const released = (claim: Claim) => Effect.map(giveBack(claim), (end): Attempt => ({ end }))
 
-/** Syncs one claim. A claim that could not be tried is given back. */
-export const attempt = (claim: Claim) =>
-  syncClaim(claim).pipe(
+/** Syncs one claim, whose answer is kept alone unless told. A claim that could not be tried is given back. */
+export const attempt = (claim: Claim, keep?: typeof keepAlone) =>
+  syncClaim(claim, keep).pipe(
     Effect.map((end): Attempt => ({ end })),
     Effect.catchTags({
       AccountingPointUnknown: () => Effect.succeed(failedWith("unknown")),
@@ -74,7 +74,8 @@ export const recordAttempt = (claim: Claim, tried: Attempt): Effect.Effect<Claim
       )
 
 /** Syncs one claim; a failure of its own is recorded on its row and is no failure of the pass. */
-export const syncOrRecord = (claim: Claim) => Effect.flatMap(attempt(claim), (tried) => recordAttempt(claim, tried))
+export const syncOrRecord = (claim: Claim, keep?: typeof keepAlone) =>
+  Effect.flatMap(attempt(claim, keep), (tried) => recordAttempt(claim, tried))
 
 const tag = (defect: unknown): string => (defect instanceof Error ? defect.name : typeof defect)
 

@@ -43,12 +43,30 @@ const refreshOnce = Effect.fnUntraced(function* (gsrn: Gsrn) {
   })
 })
 
+/** What the adapter said of a claim, and since when it is wanted. */
+export interface ClaimAnswer {
+  readonly claim: Claim
+  readonly ticket: FetchTicket
+  readonly answer: AccountingPointAnswer
+  readonly asked: Instant
+}
+
+/** Why what was fetched for a claim is not written over this copy. */
+export const obstacleFor =
+  (claim: Claim) =>
+  ({ version }: CopyAtVersion): "superseded" | undefined =>
+    version === claim.version ? undefined : "superseded"
+
+/** Keeps what was fetched for one claim, waiting for whoever holds its row. */
+export const keepAlone = ({ answer, asked, claim, ticket }: ClaimAnswer) =>
+  keep(claim.accountingPointId, ticket, answer, asked, obstacleFor(claim))
+
 /**
  * Fetches and merges what the background sync has claimed. A claim may have waited minutes for its turn, and its answer is as
  * old as its fetch: else a lookup that began in between would take its own older answer for the newer one.
  */
-export const syncClaim = (claim: Claim) =>
-  fetchAndKeep(claim).pipe(
+export const syncClaim = (claim: Claim, keepAnswer: typeof keepAlone = keepAlone) =>
+  Effect.flatMap(fetchClaim(claim), keepAnswer).pipe(
     Effect.tap((outcome) => noteWhereTraced(() => ({ "penstock.sync.outcome": outcome }))),
     spanWhereTraced("synchronize.syncClaim", () => ({
       ...claim.trace,
@@ -56,13 +74,11 @@ export const syncClaim = (claim: Claim) =>
     }))
   )
 
-const fetchAndKeep = Effect.fnUntraced(function* (claim: Claim) {
+const fetchClaim = Effect.fnUntraced(function* (claim: Claim) {
   const waited = Number((yield* Clock.monotonicTimeNanos) - claim.receivedAt) / 1000
   const ticket: FetchTicket = { ...claim, startedAt: claim.startedAt + Math.max(0, waited) }
   const { answer, asked } = yield* fetch(ticket, (adapter, gsrn, asked) => adapter.fetch(gsrn, asked))
-  return yield* keep(claim.accountingPointId, ticket, answer, asked, ({ version }) =>
-    version === claim.version ? undefined : "superseded"
-  )
+  return { claim, ticket, answer, asked } satisfies ClaimAnswer
 })
 
 /** Asks as `ask` does for the time from which the ticket's data are wanted. */

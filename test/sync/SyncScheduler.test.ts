@@ -216,7 +216,8 @@ describe("the background sync", () => {
       yield* inbox.record([{ gsrn: gsrnOf(49), occurredAt: 1_000 }])
       yield* TestClock.adjust("10 millis")
       assert.deepStrictEqual([...asked.keys()], [gsrnOf(49)])
-      assert.strictEqual(points.get(gsrnOf(49))!.version, 1)
+      // Kept by another fiber.
+      yield* Effect.repeat(Effect.yieldNow, { until: () => points.get(gsrnOf(49))!.version === 1 })
     }).pipe(Effect.provide(loops))
   })
 

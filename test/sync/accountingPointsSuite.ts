@@ -189,6 +189,43 @@ export const accountingPointsSuite = <R, E>(
         })
       )
 
+      it.effect("reads and writes many at once, passing over one that is held and one whose version has moved", () =>
+        Effect.gen(function* () {
+          const { holdLock } = yield* arrange
+          const points = yield* Effect.forEach([40, 41, 42, 43], fresh)
+          const { locks, store } = points[0]!
+          const [first, second, held, moved] = points.map(({ id }) => id) as [number, number, number, number]
+          const tickets = yield* Effect.forEach(points, ({ gsrn }) => locks.ticket(gsrn))
+          assert.isTrue(yield* locks.update(moved, { version: 0, ticket: tickets[3]!, change: undefined }))
+          const updates = points.map(({ id }, place) => {
+            const insert = [{ value: place === 0 ? supplierA : supplierB, from: place * day, to: undefined }]
+            const energy_supplier = { remove: [], update: [], insert }
+            const location = id === first ? { latitude: 60.5, longitude: 10.25 } : null
+            const change = { timelines: { energy_supplier }, location, entityTypes: new Map() }
+            return [id, { version: 0, ticket: tickets[place]!, change: id === second ? undefined : change }] as const
+          })
+          const written = yield* holdLock(points[2]!.gsrn).pipe(
+            Effect.andThen(locks.updateFree(updates)),
+            Effect.scoped
+          )
+          assert.deepStrictEqual(written, new Set([first, second]))
+          const copies = yield* store.readAll([first, second, held, moved, 2_000_000_000])
+          assert.deepStrictEqual(
+            [first, second, held, moved].map((id) => copies.get(id)?.version),
+            [1, 1, 0, 1]
+          )
+          assert.deepStrictEqual(
+            [first, second, held, moved].map((id) =>
+              copies.get(id)?.timelines.energy_supplier.map(({ value }) => value)
+            ),
+            [[supplierA], [], [], []]
+          )
+          assert.deepStrictEqual(copies.get(first)?.location, { latitude: 60.5, longitude: 10.25 })
+          assert.strictEqual(copies.get(second)?.fetchedAt, tickets[1]!.startedAt)
+          assert.strictEqual(copies.size, 4)
+        })
+      )
+
       it.effect("claims relevant rows once, and again when released, failed and due, or finalised", () =>
         Effect.gen(function* () {
           const { makeRelevant } = yield* arrange
