@@ -14,7 +14,7 @@ import { environment } from "../../layers/embedded/SystemProcess.ts"
 import { root } from "../bench/BenchProcess.ts"
 import { freePort } from "../../layers/embedded/freePort.ts"
 import type { BreakName } from "./breaks.ts"
-import { furtherOf, outlasting, outlivesAtMost, signalAll } from "./furtherProcesses.ts"
+import { furtherOf, outlasting, outlivesAtMost, signalAll } from "./outlivingProcesses.ts"
 
 export class InstanceFailed extends Data.TaggedError("InstanceFailed")<{ readonly message: string }> {}
 
@@ -44,8 +44,8 @@ export interface ChaosInstance {
   readonly stop: Effect.Effect<number>
   /** Its first process is killed at once, and started again after so long. Its further ones have to end, also if they stand still. */
   readonly killFor: (millis: number, further?: "stand still") => Effect.Effect<void>
-  /** Its further processes are killed; the first one has to start them again. How many they were. */
-  readonly killFurther: Effect.Effect<number>
+  /** Its further processes are killed; the first one has to start them again. Done when it has noticed. */
+  readonly killFurther: Effect.Effect<void>
   /** They stand still for as long as that takes. */
   readonly pauseWhile: <A>(what: Effect.Effect<A>, which?: Which) => Effect.Effect<A>
   /** By how many milliseconds its clock is wrong from now on. */
@@ -75,6 +75,12 @@ interface Running {
   isReady: boolean
   /** Whether it was asked to end, or killed. */
   isEnding: boolean
+}
+
+/** How many processes an instance says that it has. */
+export const processesIn = (metrics: string): number | undefined => {
+  const [, count] = /^penstock_processes (\d+)$/m.exec(metrics) ?? []
+  return count === undefined ? undefined : Number(count)
 }
 
 const urlOf = ({ port }: Running) => `http://127.0.0.1:${port}`
@@ -163,7 +169,9 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
       endings,
       Effect.map(Effect.provide(outlasting(those), files), (left) => {
         if (left === 0) return
-        wrongEnds.push(`${left} further processes of instance ${number} outlived its first one by ${Duration.toSeconds(outlivesAtMost)} s`)
+        wrongEnds.push(
+          `${left} further processes of instance ${number} outlived its first one by ${Duration.toSeconds(outlivesAtMost)} s`
+        )
       })
     )
   /** Asks it to end; how long that took. */
@@ -221,6 +229,14 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
     if (took > endsWithin) wrongEnds.push(`instance ${number} took ${(took / 1_000).toFixed(1)} s to end`)
   })
 
+  const counted = Effect.suspend(() => HttpClient.get(`${urlOf(current)}/metrics`)).pipe(
+    Effect.flatMap(({ text }) => text),
+    Effect.scoped,
+    Effect.map(processesIn),
+    Effect.orElseSucceed(() => undefined),
+    Effect.provideService(HttpClient.HttpClient, http)
+  )
+
   const instance: ChaosInstance = {
     number,
     processes,
@@ -249,8 +265,10 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
     killFurther: Effect.gen(function* () {
       const those = yield* further(current)
       yield* signalAll(those, "SIGKILL")
-      yield* Effect.provide(outlasting(those), files)
-      return those.length
+      yield* counted.pipe(
+        Effect.repeat({ until: (count) => count !== processes, schedule: Schedule.spaced("50 millis") }),
+        Effect.timeoutOption("5 seconds")
+      )
     }),
     pauseWhile: (what, which = "all") =>
       Effect.gen(function* () {

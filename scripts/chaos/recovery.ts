@@ -6,7 +6,7 @@
  */
 import { Clock, Deferred, Effect, Schedule } from "effect"
 import { HttpClientRequest } from "effect/http"
-import type { ChaosInstance } from "./ChaosInstance.ts"
+import { type ChaosInstance, processesIn } from "./ChaosInstance.ts"
 import type { Answered } from "./ChaosLedger.ts"
 import { type LoadParts, lookUp } from "./ChaosLoad.ts"
 import { processorWait } from "./processorWait.ts"
@@ -27,12 +27,10 @@ export interface Recovery {
   readonly starved?: number
 }
 
-const running = /^penstock_processes (\d+)$/m
-
 /** Whether all of its processes run, by what it measures. */
 const missingProcesses = ({ processes }: ChaosInstance, { body, status }: Answered) => {
-  const there = Number(running.exec(body)?.[1] ?? 0)
-  return there === processes ? [] : [`${there} of ${processes} processes (metrics ${status ?? "no answer"})`]
+  const there = processesIn(body)
+  return there === processes ? [] : [`${there ?? "?"} of ${processes} processes (metrics ${status ?? "no answer"})`]
 }
 
 const problemsOf = (ready: Answered, progress: Answered, lookup: Answered | undefined) => [

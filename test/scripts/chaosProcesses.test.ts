@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { faultNamed } from "../../scripts/chaos/allFaults.ts"
 import { isPacking, processesOf, rolesOf } from "../../scripts/chaos/chaosRoles.ts"
-import { furtherOf, outlasting } from "../../scripts/chaos/furtherProcesses.ts"
+import { furtherOf, outlasting } from "../../scripts/chaos/outlivingProcesses.ts"
 import { hurried, hurries } from "../../scripts/chaos/hurried.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 
