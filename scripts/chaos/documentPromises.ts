@@ -12,7 +12,7 @@ import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { ChaosTopics, names } from "./ChaosTopics.ts"
 import { checked } from "./Checked.ts"
-import { loggedPacks } from "./writeLog.ts"
+import { packedOnce } from "./packPromises.ts"
 
 /** A server that failed in a row is left alone for up to this long, and a task that did waits. */
 const crawlPatience = 240_000
@@ -191,10 +191,6 @@ const observationsEqual = Effect.gen(function* () {
       o.value::float8 AS value
     FROM all_observations o JOIN observation_sites_measurements m ON m.id = o.series_id
     JOIN observation_sites s ON s.id = m.site_id WHERE o.superseded_at IS NULL`
-  const [doubled] = yield* sql<{ values: number }>`
-    SELECT count(*)::int4 AS values FROM (
-      SELECT FROM all_observations GROUP BY series_id, observed_at, superseded_at HAVING count(*) > 1) AS each`
-  const packs = yield* loggedPacks
   const kept = new Map(stored.map(({ key, value }) => [key, value]))
   const missing = [...expected.keys()].filter((key) => !kept.has(key))
   const other = [...expected].filter(([key, value]) => kept.has(key) && kept.get(key) !== value)
@@ -203,11 +199,6 @@ const observationsEqual = Effect.gen(function* () {
     keys.length === 0 ? [] : [`${keys.length} of ${expected.size} observations ${what}, such as ${keys[0]}`]
   return {
     kept: kept.size,
-    packs,
-    doubled:
-      doubled === undefined || doubled.values === 0
-        ? []
-        : [`${doubled.values} observations are stored twice, in a pack and beside it or in one place`],
     broken: [
       ...told("are not in the table", missing),
       ...told(
@@ -232,6 +223,7 @@ export const documentPromises = Effect.gen(function* () {
   const published = yield* documentsPublished
   const mapped = yield* documentsMapped(published.raw)
   const stored = yield* observationsEqual
+  const packed = yield* packedOnce
   return {
     millis,
     documents: published.raw.length,
@@ -239,7 +231,7 @@ export const documentPromises = Effect.gen(function* () {
     settled: published.settled,
     messages: mapped.sent,
     observations: stored.kept,
-    packs: stored.packs,
+    packs: packed.packs,
     checked: [
       checked("spared", published.raw.length, "documents that were asked for and read in the end", [
         ...unasked,
@@ -248,7 +240,7 @@ export const documentPromises = Effect.gen(function* () {
       checked("kept", published.settled, "settled documents in the topic", published.broken),
       checked("kept", mapped.sent, "messages that come from a document, once", mapped.broken),
       checked("kept", stored.kept, "observations as the servers hold them", stored.broken),
-      checked("kept", stored.packs.values, "values that were packed, once", stored.doubled)
+      packed.checked
     ]
   }
 }).pipe(Effect.provide(SaxesXmlScanner))

@@ -1,7 +1,8 @@
 /** What a run of chaos knows of the processes of an instance, and of the years that it has packed in a hurry. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, it, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,7 +11,9 @@ import { faultNamed } from "../../scripts/chaos/allFaults.ts"
 import { isPacking, processesOf, rolesOf } from "../../scripts/chaos/chaosRoles.ts"
 import { furtherOf, outlasting } from "../../scripts/chaos/outlivingProcesses.ts"
 import { hurried, hurries } from "../../scripts/chaos/hurried.ts"
+import { doubledValues } from "../../scripts/chaos/packPromises.ts"
 import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
 
 const shape = { instances: 2, councils: 2, brokers: 3, postgres: "own with a disk" } as const
 
@@ -101,6 +104,23 @@ layer(
         if ((yield* all).some((value, i) => value !== last[i])) changed++
       }
       assert.isAtLeast(changed, 4)
+    })
+  )
+})
+
+layer(Layer.merge(TestDatabase.layer, NodeServices.layer), { excludeTestServices: true })("a value", (it) => {
+  it.effect("that lies in a pack and in the table is found", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`INSERT INTO observation_sites (council_id, name) VALUES (1, 'Awa')`
+      yield* sql`INSERT INTO observation_sites_measurements (site_id, measurement_name) SELECT 1, 'Flow'`
+      const moment = sql`timestamptz '2023-03-01 00:00+12'`
+      yield* sql`INSERT INTO observations (series_id, observed_at, value, first_seen_at) VALUES (1, ${moment}, 1, ${moment})`
+      assert.strictEqual(yield* doubledValues, 0)
+      yield* sql`
+        INSERT INTO observation_packs (series_id, starts_at, ends_at, observed_at, value, first_seen_at)
+        VALUES (1, ${moment}, ${moment} + interval '1 month', ARRAY[${moment}], ARRAY[1], ARRAY[${moment}])`
+      assert.strictEqual(yield* doubledValues, 1)
     })
   )
 })
