@@ -89,8 +89,8 @@ layer(
   it.effect("ends where it was said to, and is corrected again and again, in all of it", () =>
     Effect.gen(function* () {
       const world = yield* HilltopSimulator
-      const [site] = world.sites(world.sources[0]!.councilId).filter(({ alive }) => !alive)
-      const [series] = site!.series.filter(({ rated, virtual }) => !rated && !virtual)
+      const site = world.sites(world.sources[0]!.councilId).find(({ alive }) => !alive)
+      const series = site!.series.find(({ rated, virtual }) => !rated && !virtual)
       const values = (from: string, to: string) =>
         Effect.map(world.expected(site!.name, series!.requestAs, from, to), (rows) => rows.map(({ value }) => value))
       const all = values("2025-01-01", "2025-12-31T23:59:59")
