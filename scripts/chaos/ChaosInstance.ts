@@ -67,7 +67,7 @@ export interface InstanceOptions {
 const killAfter = "30 seconds"
 /** Milliseconds, by what the service promises. */
 export const endsWithin = Duration.toMillis(stopsWithin)
-const readyWithin = "60 seconds"
+const readyWithin = "3 minutes"
 
 interface Running {
   readonly child: ChildProcess
