@@ -1,10 +1,11 @@
 /**
- * The service as a process with a number, its log in a file; when it is killed it is started again, as whoever runs it would.
+ * The service as an instance with a number, of one process or several, its log in a file; when its first process is killed it is
+ * started again, as whoever runs it would. Its further processes are its own business, but none of them may outlive the first.
  *
  * What was done to it is known (`outages`), so that a request that was lost with it is told from one that it lost. An end that
  * nobody asked for is noted, and so is one that took too long.
  */
-import { Clock, Data, Duration, Effect, Schedule } from "effect"
+import { Clock, Data, Duration, Effect, FiberSet, type FileSystem, Schedule } from "effect"
 import { HttpClient } from "effect/http"
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
@@ -13,6 +14,7 @@ import { environment } from "../../layers/embedded/SystemProcess.ts"
 import { root } from "../bench/BenchProcess.ts"
 import { freePort } from "../../layers/embedded/freePort.ts"
 import type { BreakName } from "./breaks.ts"
+import { furtherOf, outlasting, outlivesAtMost, signalAll } from "./outlivingProcesses.ts"
 
 export class InstanceFailed extends Data.TaggedError("InstanceFailed")<{ readonly message: string }> {}
 
@@ -23,9 +25,14 @@ export interface Outage {
   to: number
 }
 
+/** Which processes of an instance something happens to. */
+export type Which = "all" | "first" | "further"
+
 export interface ChaosInstance {
   /** From 1. */
   readonly number: number
+  /** How many it has, the first one included. */
+  readonly processes: number
   readonly roles: ReadonlySet<string>
   /** Where it answers now. */
   readonly url: string
@@ -35,10 +42,12 @@ export interface ChaosInstance {
   readonly wrongEnds: ReadonlyArray<string>
   /** Asks it to end, and says how many milliseconds that took; killed after 30 s. */
   readonly stop: Effect.Effect<number>
-  /** Killed at once, started again after so long. */
-  readonly killFor: (millis: number) => Effect.Effect<void>
-  /** Stands still for as long as that takes. */
-  readonly pauseWhile: <A>(what: Effect.Effect<A>) => Effect.Effect<A>
+  /** Its first process is killed at once, and started again after so long. Its further ones have to end, also if they stand still. */
+  readonly killFor: (millis: number, further?: "stand still") => Effect.Effect<void>
+  /** Its further processes are killed; the first one has to start them again. Done when it has noticed. */
+  readonly killFurther: Effect.Effect<void>
+  /** They stand still for as long as that takes. */
+  readonly pauseWhile: <A>(what: Effect.Effect<A>, which?: Which) => Effect.Effect<A>
   /** By how many milliseconds its clock is wrong from now on. */
   readonly setClockOff: (millis: number) => Effect.Effect<void>
   /** A newer version with one migration more begins to serve, then the older one is asked to end. */
@@ -49,6 +58,7 @@ export interface InstanceOptions {
   readonly number: number
   readonly roles: ReadonlyArray<string>
   readonly log: string
+  readonly processes: number
   readonly settings: Readonly<Record<string, string>>
   /** A promise to break. */
   readonly break?: BreakName | undefined
@@ -57,7 +67,7 @@ export interface InstanceOptions {
 const killAfter = "30 seconds"
 /** Milliseconds, by what the service promises. */
 export const endsWithin = Duration.toMillis(stopsWithin)
-const readyWithin = "60 seconds"
+const readyWithin = "3 minutes"
 
 interface Running {
   readonly child: ChildProcess
@@ -65,6 +75,12 @@ interface Running {
   isReady: boolean
   /** Whether it was asked to end, or killed. */
   isEnding: boolean
+}
+
+/** How many processes an instance says that it has. */
+export const processesIn = (metrics: string): number | undefined => {
+  const [, count] = /^penstock_processes (\d+)$/m.exec(metrics) ?? []
+  return count === undefined ? undefined : Number(count)
 }
 
 const urlOf = ({ port }: Running) => `http://127.0.0.1:${port}`
@@ -132,8 +148,9 @@ const untilReady = (running: Running, { log, number }: InstanceOptions) =>
 
 /** Starts it and waits until it is ready. It ends with the scope. */
 export const startInstance = Effect.fnUntraced(function* (options: InstanceOptions) {
-  const { number } = options
+  const { number, processes } = options
   const scope = yield* Effect.scope
+  const files = yield* Effect.context<FileSystem.FileSystem>()
   const http = yield* HttpClient.HttpClient
   const outages: Array<Outage> = []
   const wrongEnds: Array<string> = []
@@ -147,6 +164,28 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
   })
   const back = (outage: Outage) => Effect.map(Clock.currentTimeMillis, (now) => void (outage.to = now))
   const ready = (running: Running) => Effect.provideService(untilReady(running, options), HttpClient.HttpClient, http)
+
+  const further = ({ child }: Running) =>
+    processes === 1 ? Effect.succeed([]) : Effect.provide(furtherOf(child.pid), files)
+  const endings = yield* FiberSet.make<void>()
+  /** Watches, beside all else, that those end whose first process is gone. */
+  const watchEnd = (those: Effect.Success<ReturnType<typeof further>>) =>
+    FiberSet.run(
+      endings,
+      Effect.map(Effect.provide(outlasting(those), files), (left) => {
+        if (left === 0) return
+        wrongEnds.push(
+          `${left} further processes of instance ${number} outlived its first one by ${Duration.toSeconds(outlivesAtMost)} s`
+        )
+      })
+    )
+  /** Asks it to end; how long that took. */
+  const ending = Effect.fnUntraced(function* (running: Running) {
+    const those = yield* further(running)
+    const took = yield* endOf(running)
+    yield* watchEnd(those)
+    return took
+  })
 
   let current = yield* spawnService(options, yield* freePort, version)
   /** Starts it again if it ends by itself: before it was ready, perhaps since its database was away, that is its right. */
@@ -191,12 +230,21 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
     const previous = current
     current = next
     yield* Effect.forkIn(watch(next), scope)
-    const took = yield* endOf(previous)
+    const took = yield* ending(previous)
     if (took > endsWithin) wrongEnds.push(`instance ${number} took ${(took / 1_000).toFixed(1)} s to end`)
   })
 
+  const counted = Effect.suspend(() => HttpClient.get(`${urlOf(current)}/metrics`)).pipe(
+    Effect.flatMap(({ text }) => text),
+    Effect.scoped,
+    Effect.map(processesIn),
+    Effect.orElseSucceed(() => undefined),
+    Effect.provideService(HttpClient.HttpClient, http)
+  )
+
   const instance: ChaosInstance = {
     number,
+    processes,
     roles: new Set(options.roles),
     get url() {
       return urlOf(current)
@@ -206,25 +254,41 @@ export const startInstance = Effect.fnUntraced(function* (options: InstanceOptio
     wrongEnds,
     stop: Effect.suspend(() => {
       over = true
-      return endOf(current)
+      return Effect.tap(ending(current), FiberSet.awaitEmpty(endings))
     }),
-    killFor: Effect.fnUntraced(function* (millis) {
+    killFor: Effect.fnUntraced(function* (millis, how) {
       const running = current
+      const those = yield* further(running)
+      if (how === "stand still") yield* signalAll(those, "SIGSTOP")
       const outage = yield* away
       running.isEnding = true
       running.child.kill("SIGKILL")
       yield* ended(running.child)
+      yield* watchEnd(those)
       yield* Effect.ensuring(Effect.sleep(millis), takeUp(running.port, outage))
     }),
-    pauseWhile: (what) =>
+    killFurther: Effect.gen(function* () {
+      const those = yield* further(current)
+      yield* signalAll(those, "SIGKILL")
+      yield* counted.pipe(
+        Effect.repeat({ until: (count) => count !== processes, schedule: Schedule.spaced("50 millis") }),
+        Effect.timeoutOption("5 seconds")
+      )
+    }),
+    pauseWhile: (what, which = "all") =>
       Effect.gen(function* () {
         const { child } = current
-        const outage = yield* away
-        child.kill("SIGSTOP")
-        const goOn = Effect.andThen(
-          Effect.sync(() => child.kill("SIGCONT")),
-          back(outage)
-        )
+        const those = which === "first" ? [] : yield* further(current)
+        // Without the first one nobody is answered.
+        const outage = which === "further" ? undefined : yield* away
+        if (outage !== undefined) child.kill("SIGSTOP")
+        yield* signalAll(those, "SIGSTOP")
+        const goOn = Effect.gen(function* () {
+          yield* signalAll(those, "SIGCONT")
+          if (outage === undefined) return
+          child.kill("SIGCONT")
+          yield* back(outage)
+        })
         return yield* Effect.ensuring(what, goOn)
       }),
     setClockOff: (millis) => Effect.sync(() => void current.child.send({ clockOff: millis }, () => {})),

@@ -8,7 +8,16 @@ import { Clock, Effect, Fiber, FiberSet, Option } from "effect"
 import { HttpClient, type HttpClientRequest } from "effect/http"
 import type { Stalls } from "./Stalls.ts"
 
-export type RequestKind = "lookup" | "event" | "read" | "register" | "ready" | "progress" | "live" | "overview"
+export type RequestKind =
+  | "lookup"
+  | "event"
+  | "read"
+  | "register"
+  | "ready"
+  | "progress"
+  | "live"
+  | "metrics"
+  | "overview"
 
 export interface Asked {
   readonly kind: RequestKind

@@ -1,14 +1,5 @@
-/**
- * Promises broken on purpose, to see that a run notices: some lines of the service are others when an instance of the run loads
- * them. Nothing of this is in the service, and no setting of it leads here.
- *
- * A line that is not there any more fails the instance: a break that breaks nothing would prove nothing.
- */
-interface Edit {
-  readonly file: string
-  readonly from: string
-  readonly to: string
-}
+/** Promises broken on purpose, to see that a run notices: some lines of the service are others when its instances load them. */
+import { type Edit, editsOf } from "./sourceEdits.ts"
 
 const edits = {
   /** A run whose lease is gone goes on, and settles whatever has become of its task. */
@@ -69,14 +60,5 @@ export const breakNamed = (name: string | undefined) => {
   const isBreak = (known: string): known is BreakName => Object.hasOwn(edits, known)
   if (name === undefined) return undefined
   if (!isBreak(name)) throw new Error(`There is no break "${name}"; there are ${breakNames.join(", ")}.`)
-  return (file: string): ((source: string) => string) | undefined => {
-    const those: ReadonlyArray<Edit> = edits[name].filter((edit) => edit.file === file)
-    if (those.length === 0) return undefined
-    return (source) =>
-      those.reduce((text, { from, to }) => {
-        if (!text.includes(from))
-          throw new Error(`${file} does not say any more what the break "${name}" changes: ${from}`)
-        return text.replace(from, () => to)
-      }, source)
-  }
+  return editsOf(edits[name], `the break "${name}"`)
 }

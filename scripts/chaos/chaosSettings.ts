@@ -4,6 +4,7 @@
  * Only what takes hours or minutes otherwise is faster: the rounds of the background sync, and when a copy is old.
  */
 import { Duration } from "effect"
+import { packAfter } from "./hurried.ts"
 
 export const keys = {
   lookup: "chaos-lookup-key",
@@ -29,6 +30,9 @@ export const chaosSettings = (options: {
   readonly adapterUrl: string
   readonly adapterKey: string
   readonly kafkaBrokers: string | undefined
+  readonly processes: number
+  /** Whether it packs the years that are over. */
+  readonly isPacking: boolean
 }): Readonly<Record<string, string>> => ({
   DATABASE_URL: options.databaseUrl,
   ADAPTER_URL: options.adapterUrl,
@@ -43,8 +47,9 @@ export const chaosSettings = (options: {
   SYNC_DEAD_AFTER: `${Duration.toSeconds(syncDeadAfter)} seconds`,
   LOOKUP_MAX_AGE: "10 seconds",
   CRAWL_ALLOW_PRIVATE: "true",
-  // What happens to an instance happens to its one process: on a machine as busy as this, others would come and go.
-  PENSTOCK_PROCESSES: "1",
+  // As many all the time: by load, on a machine as busy as this, further ones would come and go.
+  PENSTOCK_PROCESSES: String(options.processes),
+  ...(options.isPacking ? { OBSERVATIONS_PACK_AFTER: packAfter } : {}),
   // A fetch that hangs keeps its place at its server until then; documents here take milliseconds.
   CRAWL_TIMEOUT: "10 seconds",
   LOG_LEVEL: "info"

@@ -12,6 +12,7 @@ import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { HilltopSimulator } from "../simulators/HilltopSimulator.ts"
 import { ChaosTopics, names } from "./ChaosTopics.ts"
 import { checked } from "./Checked.ts"
+import { packedOnce } from "./packPromises.ts"
 
 /** A server that failed in a row is left alone for up to this long, and a task that did waits. */
 const crawlPatience = 240_000
@@ -100,6 +101,15 @@ const documentsPublished = Effect.gen(function* () {
   }
 })
 
+/** Those that were published more than once, as after a crash between a document and the end of its task: the same run, twice. */
+const publishedAgain = (raw: Effect.Success<typeof documentsPublished>["raw"]): ReadonlyArray<string> =>
+  [...Map.groupBy(raw, ({ key, partition }) => `${partition} ${key}`)]
+    .filter(([, records]) => records.length > 1)
+    .map(([key, records]) => {
+      const places = records.map((one) => `offset ${one.offset} at ${new Date(one.at).toISOString()}`)
+      return `${key}: ${places.join(", ")}`
+    })
+
 const counted = (messages: ReadonlyArray<string>) => {
   const counts = new Map<string, number>()
   for (const message of messages) counts.set(message, (counts.get(message) ?? 0) + 1)
@@ -175,10 +185,11 @@ const expectedObservations = Effect.gen(function* () {
 const observationsEqual = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const expected = yield* expectedObservations
+  // Wherever they lie: years that are over are packed and unpacked meanwhile.
   const stored = yield* sql<{ key: string; value: number }>`
     SELECT concat_ws(' ', s.name, m.measurement_name, (extract(epoch FROM o.observed_at) * 1000)::bigint) AS key,
       o.value::float8 AS value
-    FROM observations o JOIN observation_sites_measurements m ON m.id = o.series_id
+    FROM all_observations o JOIN observation_sites_measurements m ON m.id = o.series_id
     JOIN observation_sites s ON s.id = m.site_id WHERE o.superseded_at IS NULL`
   const kept = new Map(stored.map(({ key, value }) => [key, value]))
   const missing = [...expected.keys()].filter((key) => !kept.has(key))
@@ -212,12 +223,15 @@ export const documentPromises = Effect.gen(function* () {
   const published = yield* documentsPublished
   const mapped = yield* documentsMapped(published.raw)
   const stored = yield* observationsEqual
+  const packed = yield* packedOnce
   return {
     millis,
     documents: published.raw.length,
+    again: publishedAgain(published.raw),
     settled: published.settled,
     messages: mapped.sent,
     observations: stored.kept,
+    packs: packed.packs,
     checked: [
       checked("spared", published.raw.length, "documents that were asked for and read in the end", [
         ...unasked,
@@ -225,7 +239,8 @@ export const documentPromises = Effect.gen(function* () {
       ]),
       checked("kept", published.settled, "settled documents in the topic", published.broken),
       checked("kept", mapped.sent, "messages that come from a document, once", mapped.broken),
-      checked("kept", stored.kept, "observations as the servers hold them", stored.broken)
+      checked("kept", stored.kept, "observations as the servers hold them", stored.broken),
+      packed.checked
     ]
   }
 }).pipe(Effect.provide(SaxesXmlScanner))

@@ -1,5 +1,6 @@
 /**
- * What happens to the instances themselves: killed, standing still, their clock moved, replaced by a newer version.
+ * What happens to the instances themselves and to single processes of theirs: killed, standing still, their clock moved, replaced by a
+ * newer version.
  *
  * One that stands still for longer than a lease or a claim lasts goes on afterwards as if nothing had been: that is what
  * fences are for.
@@ -8,9 +9,13 @@ import { Effect } from "effect"
 import type { SeededRandom } from "../simulators/SeededRandom.ts"
 import { type ChaosShape, type ChaosWorld, type FaultKind, numbered, numberIn, othersThan } from "./ChaosFault.ts"
 import type { ChaosInstance } from "./ChaosInstance.ts"
+import { processesOf } from "./chaosRoles.ts"
 import { overtakenFault } from "./overtakenFault.ts"
 
 const each = ({ instances }: ChaosShape) => numbered("instance", instances)
+/** Of several processes. */
+const several = (shape: ChaosShape) =>
+  each(shape).filter((target) => processesOf(numberIn(target) ?? 0, shape.instances) > 1)
 const sparesLookups: FaultKind["spares"] = (target, { instances }) => ({
   lookupsAt: othersThan(numberIn(target), instances)
 })
@@ -18,6 +23,9 @@ const sparesOthers: FaultKind["spares"] = (target, { councils, instances }) => (
   lookupsAt: othersThan(numberIn(target), instances),
   councils: othersThan(0, councils)
 })
+
+/** The first process answers, whatever becomes of the further ones. */
+const sparesAllLookups: FaultKind["spares"] = (_, { instances }) => ({ lookupsAt: othersThan(0, instances) })
 
 const to =
   (act: (instance: ChaosInstance, millis: number, random: SeededRandom) => Effect.Effect<unknown>) =>
@@ -54,6 +62,39 @@ export const processFaults = {
     inflict: to((instance, millis) => instance.pauseWhile(Effect.sleep(millis))),
     // It may hold all places at a server until its leases end.
     spares: sparesLookups
+  },
+  "first-killed": {
+    text: "its first process killed (SIGKILL) while its further ones stand still, and started again",
+    room: "process",
+    targets: several,
+    longest: 3_000,
+    inflict: to((instance, millis) => instance.killFor(millis, "stand still"))
+  },
+  "first-paused": {
+    text: "its first process standing still (SIGSTOP), its further ones going on",
+    room: "process",
+    targets: several,
+    shortest: 1_000,
+    longest: 22_000,
+    inflict: to((instance, millis) => instance.pauseWhile(Effect.sleep(millis), "first")),
+    spares: sparesLookups
+  },
+  "further-killed": {
+    text: "its further processes killed (SIGKILL)",
+    room: "process",
+    targets: several,
+    inflict: to(({ killFurther }) => killFurther),
+    spares: sparesAllLookups
+  },
+  "further-paused": {
+    text: "its further processes standing still (SIGSTOP)",
+    room: "process",
+    targets: several,
+    // Longer than a lease.
+    shortest: 16_000,
+    longest: 22_000,
+    inflict: to((instance, millis) => instance.pauseWhile(Effect.sleep(millis), "further")),
+    spares: sparesAllLookups
   },
   overtaken: overtakenFault,
   "clock-ahead": {

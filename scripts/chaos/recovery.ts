@@ -1,12 +1,12 @@
 /**
- * How soon everything is back: each instance says that it is ready and gets on, and answers a lookup with what the
- * adapter says now.
+ * How soon everything is back: each instance says that it is ready and gets on, has all of its processes, and answers a lookup with
+ * what the adapter says now.
  *
  * Asked anew four times a second, whether earlier questions were answered or not: one that hangs says nothing of the next.
  */
 import { Clock, Deferred, Effect, Schedule } from "effect"
 import { HttpClientRequest } from "effect/http"
-import type { ChaosInstance } from "./ChaosInstance.ts"
+import { type ChaosInstance, processesIn } from "./ChaosInstance.ts"
 import type { Answered } from "./ChaosLedger.ts"
 import { type LoadParts, lookUp } from "./ChaosLoad.ts"
 import { processorWait } from "./processorWait.ts"
@@ -25,6 +25,12 @@ export interface Recovery {
   readonly missing: ReadonlyArray<string>
   /** The share of that time in which this process waited for a processor. */
   readonly starved?: number
+}
+
+/** Whether all of its processes run, by what it measures. */
+const missingProcesses = ({ processes }: ChaosInstance, { body, status }: Answered) => {
+  const there = processesIn(body)
+  return there === processes ? [] : [`${there ?? "?"} of ${processes} processes (metrics ${status ?? "no answer"})`]
 }
 
 const problemsOf = (ready: Answered, progress: Answered, lookup: Answered | undefined) => [
@@ -49,16 +55,22 @@ const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: Ch
   const look = Effect.gen(function* () {
     if (asked >= mostAsked) return
     asked++
-    const [ready, progress, lookup] = yield* Effect.all(
+    const [ready, progress, lookup, metrics] = yield* Effect.all(
       [
         parts.ledger.ask("ready", number, HttpClientRequest.get(`${instance.url}/health/ready`)),
         parts.ledger.ask("progress", number, HttpClientRequest.get(`${instance.url}/health/progress`)),
-        instance.roles.has("api") ? lookUp(parts, instance, number - 1, true) : Effect.succeed(undefined)
+        instance.roles.has("api") ? lookUp(parts, instance, number - 1, true) : Effect.succeed(undefined),
+        instance.processes > 1
+          ? parts.ledger.ask("metrics", number, HttpClientRequest.get(`${instance.url}/metrics`))
+          : Effect.succeed(undefined)
       ],
-      { concurrency: 3 }
+      { concurrency: 4 }
     )
     asked--
-    const problems = problemsOf(ready, progress, lookup)
+    const problems = [
+      ...problemsOf(ready, progress, lookup),
+      ...(metrics === undefined ? [] : missingProcesses(instance, metrics))
+    ]
     last = problems
     if (problems.length > 0) return
     const now = yield* Clock.currentTimeMillis

@@ -211,6 +211,9 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     figures: [
       `${ordered} changes at the adapter, ${followed} events accepted; copies and adapter agreed ${seconds(agreed.millis)} s after the load`,
       `${documents.settled} runs with news, ${documents.documents} documents, ${documents.messages} messages, ${documents.observations} observations; all asked once more and read in ${seconds(documents.millis)} s`,
+      `${documents.again.length} documents lie in the topic more than once`,
+      ...documents.again.map((one) => `  in partition ${one}`),
+      `${documents.packs.packed} pieces of years that are over were packed, and ${documents.packs.unpacked} of them unpacked since a document corrected them`,
       `the machine stood still for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s; this process waited for a processor for ${seconds(starved)} s`,
       `instances ended in ${endings.map((millis) => `${seconds(millis)} s`).join(", ")}, the second without its database`
     ],

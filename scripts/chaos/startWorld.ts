@@ -17,7 +17,7 @@ import { points } from "./ChaosLoad.ts"
 import { openNetwork } from "./ChaosNetwork.ts"
 import type { Episode } from "./chaosPlan.ts"
 import type { ChaosPostgres } from "./ChaosPostgres.ts"
-import { rolesOf } from "./chaosRoles.ts"
+import { isPacking, processesOf, rolesOf } from "./chaosRoles.ts"
 import { chaosSettings } from "./chaosSettings.ts"
 import { ChaosTopics } from "./ChaosTopics.ts"
 import { usualAdapter } from "./sourceFaults.ts"
@@ -50,16 +50,27 @@ export interface ChaosOptions {
 }
 
 const councils = 2
+const day = 86_400_000
+/** Seconds between two corrections of a series in the archive. */
+const archiveCorrected = 30
 /** Slow enough that no simulated time comes before ours, fast enough that series grow. */
-const hilltopOptions = ({ seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => ({
-  seed,
-  councils,
-  sites,
-  historyDays: 65,
+const hilltopOptions = ({ episodes, seed, sites = 5 }: ChaosOptions, now: number, faultsFor: number) => {
+  const speed = Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
   // Twelve hours ago, and NZST is twelve ahead.
-  start: new Date(now).toISOString().slice(0, 19),
-  speed: Math.min(60, (11 * 3_600_000) / (faultsFor + 600_000))
-})
+  const start = new Date(now).toISOString().slice(0, 19)
+  const sinceNewYear = Math.floor((now - Date.parse(`${start.slice(0, 4)}-01-01T00:00:00Z`)) / day)
+  return {
+    seed,
+    councils,
+    sites,
+    historyDays: 65,
+    start,
+    speed,
+    // In the year before, which is packed; not where one promise is all that is looked at.
+    archive:
+      episodes !== undefined ? undefined : { endedDaysAgo: sinceNewYear + 3, correctedEvery: archiveCorrected * speed }
+  }
+}
 
 const simulators = (options: ChaosOptions) =>
   Layer.unwrap(
@@ -103,12 +114,15 @@ export const startWorld = Effect.fnUntraced(function* (options: ChaosOptions) {
     startInstance({
       number: index + 1,
       roles,
+      processes: processesOf(index + 1, count),
       log: `${options.directory}/instance-${index + 1}.log`,
       settings: chaosSettings({
         databaseUrl: network.databaseUrl(index + 1),
         adapterUrl: network.adapterUrl,
         adapterKey: adapter.apiKey,
-        kafkaBrokers: kafka?.brokers
+        kafkaBrokers: kafka?.brokers,
+        processes: processesOf(index + 1, count),
+        isPacking: isPacking(index + 1, count)
       }),
       break: options.break
     })

@@ -1,6 +1,7 @@
 /**
  * Each write of a copy and each end of a Hilltop task, taken down by the database itself: which version it made of which, and when
- * the two answers were fetched. So an older answer that was put over a newer one is seen even if the next write mends it.
+ * the two answers were fetched. So an older answer that was put over a newer one is seen even if the next write mends it. And each
+ * piece of a year that was packed or unpacked.
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
@@ -28,7 +29,16 @@ const statements = [
     RETURN NULL;
   END $$`,
   `CREATE TRIGGER log_settle AFTER UPDATE ON hilltop_fetch_tasks FOR EACH ROW
-  WHEN (NEW.previous_history IS DISTINCT FROM OLD.previous_history) EXECUTE FUNCTION log_settle()`
+  WHEN (NEW.previous_history IS DISTINCT FROM OLD.previous_history) EXECUTE FUNCTION log_settle()`,
+  `CREATE TABLE pack_log (id bigint GENERATED ALWAYS AS IDENTITY, what text, series integer, starts_at timestamptz, rows integer)`,
+  `CREATE FUNCTION log_pack() RETURNS trigger LANGUAGE plpgsql AS $$
+  DECLARE
+    one record := coalesce(NEW, OLD);
+  BEGIN
+    INSERT INTO pack_log (what, series, starts_at, rows) VALUES (TG_OP, one.series_id, one.starts_at, cardinality(one.observed_at));
+    RETURN NULL;
+  END $$`,
+  `CREATE TRIGGER log_pack AFTER INSERT OR DELETE ON observation_packs FOR EACH ROW EXECUTE FUNCTION log_pack()`
 ]
 
 /** From now on each write of a copy and each end of a task leaves a row. */
@@ -67,3 +77,17 @@ export const loggedSettlements = SqlClient.SqlClient.use(
       min(format('%s: of %s after %s', url, fetched_after, fetched_before)) FILTER (WHERE fetched_after < fetched_before) AS example
     FROM settle_log`
 ).pipe(Effect.map(([row]) => row ?? { settled: 0, backward: 0, example: null }))
+
+export interface LoggedPacks {
+  /** Pieces of a year that became a pack, or rows again, and the values of the former. */
+  readonly packed: number
+  readonly unpacked: number
+  readonly values: number
+}
+
+export const loggedPacks = SqlClient.SqlClient.use(
+  (sql) => sql<LoggedPacks>`
+    SELECT (count(*) FILTER (WHERE what = 'INSERT'))::int4 AS packed, (count(*) FILTER (WHERE what = 'DELETE'))::int4 AS unpacked,
+      (coalesce(sum(rows) FILTER (WHERE what = 'INSERT'), 0))::int4 AS values
+    FROM pack_log`
+).pipe(Effect.map(([row]) => row ?? { packed: 0, unpacked: 0, values: 0 }))

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import { kafkaJars } from "./kafkaJars.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
 
-/** Kafka's own consumer could not be run, or did not reach the ends of the topics in a minute; `message` is what it said. */
+/** Kafka's own consumer could not be run, or did not reach the ends of the topics in four minutes; `message` is what it said. */
 export class NotReadIndependently extends Data.TaggedError("NotReadIndependently")<{ readonly message: string }> {}
 
 /** What the consumer itself needs; what else is among the jars would write its log to where the records go. */
@@ -19,7 +19,7 @@ const machine = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 const run = (java: string, args: ReadonlyArray<string>) =>
   Effect.callback<string, NotReadIndependently>((resume) => {
-    const options = { maxBuffer: 1_000_000_000, timeout: 60_000, killSignal: "SIGKILL" } as const
+    const options = { maxBuffer: 1_000_000_000, timeout: 240_000, killSignal: "SIGKILL" } as const
     const child = execFile(java, args, options, (error, stdout, stderr) =>
       resume(
         error === null

@@ -51,6 +51,8 @@ export interface HilltopSimulatorOptions {
   readonly latLong?: LatLongLocation
   /** How often values are corrected afterwards, as a multiple of usual; 0 for never. */
   readonly corrections?: number
+  /** One more river at each council that ended so many days before the start; every so many simulated seconds each is corrected. */
+  readonly archive?: { readonly endedDaysAgo: number; readonly correctedEvery: number } | undefined
   /** What goes wrong from the beginning, and again after a reset. */
   readonly faults?: ReadonlyArray<FaultSetting>
   /** Where the sample files lie; `test/samples` of this repository unless said. */
@@ -124,6 +126,7 @@ const makeSimulator = Effect.fnUntraced(function* (options: HilltopSimulatorOpti
     origin: clock.now(),
     historyDays: options.historyDays ?? 92,
     corrections: options.corrections ?? 1,
+    archive: options.archive,
     councilCount: Math.min(3, Math.max(1, options.councils ?? 3)),
     sitesPerCouncil: Math.max(1, options.sites ?? 120)
   })

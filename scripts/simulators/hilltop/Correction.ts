@@ -16,6 +16,16 @@ export interface Correctable {
   readonly size: number
   /** The chance of a correction per day. */
   readonly perDay: number
+  /** What somebody goes over while the world runs. */
+  readonly archive?: CorrectedArchive | undefined
+}
+
+/** From a moment on, a stretch of it is corrected every so often, wherever it lies. */
+export interface CorrectedArchive {
+  readonly since: WallTime
+  readonly every: number
+  readonly start: WallTime
+  readonly end: WallTime
 }
 
 /** What corrections have done to one row. */
@@ -31,6 +41,31 @@ export interface Correction extends Adjustment {
   readonly to: WallTime
 }
 
+const ofArchive = (
+  { archive, by, key, size }: Correctable,
+  from: WallTime,
+  to: WallTime,
+  now: WallTime
+): ReadonlyArray<Correction> => {
+  const found: Array<Correction> = []
+  if (archive === undefined) return found
+  // Not all series at the same moment.
+  const first = archive.since + hash01(key + 5, 0) * archive.every
+  for (let n = 0; first + n * archive.every <= now; n++) {
+    const end = archive.end - hash01(key + 6, n) * (archive.end - archive.start)
+    const start = end - hour - hash01(key + 7, n) * 47 * hour
+    if (end < from || start > to) continue
+    const amount = hash01(key + 8, n) * 2 - 1
+    found.push({
+      from: start,
+      to: end,
+      offset: by === "offset" ? amount * size : 0,
+      factor: by === "factor" ? 1 + amount * size : 1
+    })
+  }
+  return found
+}
+
 /** Corrections are made on some days, each to a stretch of up to two days within the 30 days before it. */
 export const correctionsBetween = (
   corrections: Correctable | undefined,
@@ -38,9 +73,10 @@ export const correctionsBetween = (
   to: WallTime,
   now: WallTime
 ): ReadonlyArray<Correction> => {
-  if (corrections === undefined || corrections.perDay <= 0) return []
+  if (corrections === undefined) return []
   const { by, key, perDay, size } = corrections
-  const found: Array<Correction> = []
+  const found: Array<Correction> = [...ofArchive(corrections, from, to, now)]
+  if (perDay <= 0) return found
   const lastDay = Math.floor(Math.min(now, to + 31 * day) / day)
   for (let made = Math.floor(from / day); made <= lastDay; made++) {
     if (hash01(key, made) >= perDay) continue

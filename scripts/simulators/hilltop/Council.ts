@@ -197,19 +197,31 @@ const makeSites = (
   seed: SeedKey,
   council: Omit<Council, "sites">,
   count: number,
-  taken: Set<string>
+  taken: Set<string>,
+  archiveEndedDaysAgo: number | undefined
 ): ReadonlyArray<Site> => {
   const listed = Array.from({ length: count }, (_, index) => makeSite(seed, council, index, taken))
   const one = makeSite(seed, council, count, taken)
-  return [...listed, { ...one, kind: "river", listed: 0, endedDaysAgo: undefined }]
+  const unlisted: Site = { ...one, kind: "river", listed: 0, endedDaysAgo: undefined }
+  if (archiveEndedDaysAgo === undefined) return [...listed, unlisted]
+  const archive = makeSite(seed, council, count + 1, taken)
+  return [...listed, unlisted, { ...archive, kind: "river", listed: 1, endedDaysAgo: archiveEndedDaysAgo }]
 }
 
-/** The first `count` councils with this many listed sites each, and one more that answers without being listed. */
-export const makeCouncils = (seed: SeedKey, count: number, sites: number): ReadonlyArray<Council> => {
+/**
+ * The first `count` councils with this many listed sites each, and one more that answers without being listed; and perhaps a river that
+ * ended so many days ago.
+ */
+export const makeCouncils = (
+  seed: SeedKey,
+  count: number,
+  sites: number,
+  archiveEndedDaysAgo?: number
+): ReadonlyArray<Council> => {
   const taken = new Set<string>()
   const withSites = (council: Omit<Council, "sites">): Council => ({
     ...council,
-    sites: makeSites(seed, council, sites, taken)
+    sites: makeSites(seed, council, sites, taken, archiveEndedDaysAgo)
   })
   return allCouncils.slice(0, count).map(withSites)
 }

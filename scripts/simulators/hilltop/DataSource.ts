@@ -72,6 +72,8 @@ export interface WorldSettings {
   readonly historyDays: number
   /** Multiplies the frequency of late corrections; 0 for none. */
   readonly corrections: number
+  /** One more river at each council, which ended so long ago, and whose values are gone over while the world runs. */
+  readonly archive?: { readonly endedDaysAgo: number; readonly correctedEvery: number } | undefined
 }
 
 /** What the series of one site share. */

@@ -32,6 +32,7 @@ export const seriesOf = (
   } = {}
 ): Series => {
   const before = Math.min(end, Math.floor(settings.origin / day) * day)
+  const { archive } = settings
   return {
     key: `${council.id}/${site.name}/${name}`,
     schedule,
@@ -46,7 +47,11 @@ export const seriesOf = (
             key: key(more.correctBy.of ?? name, "corrections"),
             by: more.correctBy.by,
             size: more.correctBy.size,
-            perDay: 0.03 * settings.corrections
+            perDay: 0.03 * settings.corrections,
+            archive:
+              archive === undefined || end > settings.origin
+                ? undefined
+                : { since: settings.origin, every: archive.correctedEvery, start, end }
           },
     items,
     quality: more.quality,

@@ -72,7 +72,8 @@ const resolveIn = (sources: ReadonlyArray<DataSource>, name: string, tsType: TsT
 export const makeWorld = (
   settings: WorldSettings & { readonly councilCount: number; readonly sitesPerCouncil: number }
 ): World => {
-  const councils = makeCouncils(settings.seed, settings.councilCount, settings.sitesPerCouncil)
+  const { archive, councilCount, seed, sitesPerCouncil } = settings
+  const councils = makeCouncils(seed, councilCount, sitesPerCouncil, archive?.endedDaysAgo)
   const byName = new Map(
     councils.map((council) => [council.id, new Map(council.sites.map((site) => [site.name, site]))])
   )
