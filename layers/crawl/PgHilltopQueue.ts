@@ -36,6 +36,7 @@ import {
 import { makeUnlessHeld, onceFree, untilFree, waitBriefly, waitFor } from "../postgres/heldRows.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
+import { untilDurable, visibleFirst } from "../postgres/visibleFirst.ts"
 import { Settings } from "../Settings.ts"
 import { describe } from "../../src/running/describe.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
@@ -298,7 +299,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
         sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
             WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(patience))}
             ), asked AS MATERIALIZED (
-              SELECT run.*, lease.due_at, lease.origin FROM limits, unnest(${int8s(settlements.map(({ task }) => task.id))},
+              SELECT run.*, lease.due_at, lease.origin FROM limits, unnest((SELECT ${int8s(settlements.map(({ task }) => task.id))}),
                 ${int8s(settlements.map(({ task }) => task.fence))},
                 ${int4s(settlements.map(({ attempts }) => Math.min(attempts, mostAttempts)))},
                 ${float8s(settlements.map(({ delay }) => Duration.toMillis(delay)))},
@@ -414,9 +415,9 @@ export const pgTaskQueue = <const Kind extends string, Details>({
         tasks.length === 0
           ? Effect.succeed(0)
           : sql<{ id: number; corrected: boolean }>`
-              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}, ${sql.literal(visibleFirst)}
               ), wanted AS MATERIALIZED (
-                SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
+                SELECT task.* FROM limits, unnest((SELECT ${tasks.map((task) => task.sourceId)}::int4[]),
                   ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
                   ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[],
                   ${tasks.map(({ refresh }) => keepable(refresh) ?? "")}::text[])
@@ -439,6 +440,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
               againAfterDeadlock,
               untilFree,
               Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
+              Effect.tap(() => untilDurable(sql)),
               Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
               unavailable
             ),

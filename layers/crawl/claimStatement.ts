@@ -50,7 +50,7 @@ export const claimStatement = (
 ) => {
   const most = Math.max(4, Math.ceil(limit / sharing))
   const looked = Math.max(limit, Math.min(choice * limit, mostChoice))
-  const ofLane = sql`t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
+  const ofLane = sql`t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = due_kind.priority
                 AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}`
   return sql`
   WITH seen AS MATERIALIZED (
@@ -63,12 +63,15 @@ export const claimStatement = (
         WHEN 2 THEN n * ${sharePeriod}::int4 - (free.turns + ${sharePeriod}::int4 / 2) % ${sharePeriod}::int4 - 0.5 END), r) AS place
       FROM (
         SELECT in_kind.*, row_number() OVER (ORDER BY priority, n) AS r FROM (
-          SELECT due.id, due.due_at, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
+          SELECT due.id, due.due_at, due_kind.priority, row_number() OVER (PARTITION BY due_kind.priority ORDER BY due.turn, random()) AS n
           FROM ${openLanes(sql)}
+          CROSS JOIN LATERAL (
+            SELECT t.priority FROM hilltop_fetch_tasks t WHERE t.origin = free.origin AND t.source_id = lane.source_id
+              AND t.priority = kind.priority AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() LIMIT 1) due_kind
           CROSS JOIN LATERAL (
             WITH first AS MATERIALIZED (
               SELECT t.id, t.next_fetch_at AS due_at, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
-              WHERE ${sql.in("kind.priority", firstFetchesFirst)} AND ${ofLane} AND t.previous_data_hash IS NULL AND t.attempts = 0
+              WHERE ${sql.in("due_kind.priority", firstFetchesFirst)} AND ${ofLane} AND t.previous_data_hash IS NULL AND t.attempts = 0
               LIMIT free.room)
             SELECT id, due_at, turn FROM first
             UNION ALL SELECT again.* FROM (
