@@ -286,6 +286,9 @@ export const pgTaskQueue = <const Kind extends string, Details>({
      * task, since its next fetch is in an index and so each of its four indexes gets an entry. What passes over held rows locks each
      * row before it is written: 2 records of WAL and 6 buffers a task more.
      *
+     * Its first list is a sub-select, of which the planner knows the length as little when it sees the values: else a plan for one task looked so cheap
+     * that each settlement of one was planned anew, 0.8 of 1.2 ms. The same holds for what is queued (0.2 of 0.7 ms).
+     *
      * A task that was woken while it ran is due by then, as its lease says: as its latest version says, not as this statement saw it.
      */
     const settleFree = (settlements: ReadonlyArray<Settlement>) => {
@@ -411,6 +414,8 @@ export const pgTaskQueue = <const Kind extends string, Details>({
     })
 
     const queue: TaskQueue<Kind, Details> = {
+      // A worker that waits hears of it before it is on the disk, and its claim brings it there: of 7 ms until its handler runs, two were
+      // waits for the disk.
       enqueue: (tasks) =>
         tasks.length === 0
           ? Effect.succeed(0)

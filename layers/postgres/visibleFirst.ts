@@ -11,8 +11,8 @@ import type { SqlClient, SqlError } from "effect/sql"
 /** For a statement that is a transaction of its own: to be evaluated with it. */
 export const visibleFirst = "set_config('synchronous_commit', 'off', true)"
 
-/** In seconds: what has been notified commits within it, and brings what comes before it to the disk as well. */
-const meanwhile = 0.002
+/** In seconds: what was told of it commits within it as a rule, and brings what was written before to the disk as well. */
+const meanwhile = 0.003
 
 /**
  * Until all that was committed before is as durable as any commit. Where another commit has seen to it meanwhile this writes nothing, else a
