@@ -33,8 +33,8 @@ const longestTokenIn = 60_000
  * 7 ms, of 10,000 tasks as of a million, and in 1.2 times as long of five million. 1,330 buffers, of which 50 tell whom the tasks are
  * followed by and how those went of which nothing is known. That statement is the only one of a claim; nobody else waits for it.
  *
- * A kind of which nothing is due at a server is passed over by one index-only scan, which tells of all kinds alike: an idle look at 16 servers
- * reads 300 buffers in 0.43 ms, and not 405 in 0.57.
+ * A kind of which nothing is due at a server is passed over by one index-only scan, which tells of all of its tasks: an idle look at 16
+ * servers reads 300 buffers in 0.43 ms, and not 405 in 0.57; the claim of the million reads 1,340 and not 1,220, in no more time.
  *
  * What was never fetched is found by `hilltop_fetch_tasks_first`, which holds nothing else: one more index-only scan for each lane and
  * kind of data that stops after the room, and a twelfth more buffers in all (1,290 for 1,180 on one day), whether nothing of the
