@@ -71,8 +71,7 @@ export class PgSocket {
   begin(patience: number): void {
     this.#due += 1
     this.#since = performance.now()
-    // What is written winds the timer up again.
-    if (this.#socket?.timeout !== patience) this.#socket?.setTimeout(patience)
+    this.#socket?.setTimeout(patience)
   }
 
   end(): void {
@@ -115,11 +114,13 @@ export class PgSocket {
   readonly #onTimeout = () => {
     const socket = this.#socket
     if (socket === undefined) return
-    const read = socket.bytesRead
+    const [read, since] = [socket.bytesRead, this.#since]
     // After a stall of this process timers come before what has arrived meanwhile.
     setImmediate(() => {
       const isOver = this.#interrupted || socket.writableEnded
-      if (socket.bytesRead !== read || (this.#due === 0 && !isOver)) return
+      // The timer of an idle connection runs too: what began on it since then has all of its time before it.
+      const isDue = this.#due > 0 && this.#since === since
+      if (socket.bytesRead !== read || (!isDue && !isOver)) return
       if (this.#due > 0 && !this.#interrupted) this.#missed = true
       socket.destroy(new Error("PostgreSQL did not answer in time"))
     })
