@@ -37,6 +37,7 @@ import { makeUnlessHeld, onceFree, untilFree, waitBriefly, waitFor } from "../po
 import { untilDue } from "./untilDue.ts"
 import { followStatement, wakeStatement } from "./wakeTasks.ts"
 import { listen } from "../postgres/listen.ts"
+import { untilDurable, visibleFirst } from "../postgres/visibleFirst.ts"
 import { Settings } from "../Settings.ts"
 import { describe } from "../../src/running/describe.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
@@ -293,6 +294,9 @@ export const pgTaskQueue = <const Kind extends string, Details>({
      * task, since its next fetch is in an index and so each of its four indexes gets an entry. What passes over held rows locks each
      * row before it is written: 2 records of WAL and 6 buffers a task more.
      *
+     * Its first list is a sub-select, of which the planner knows the length as little when it sees the values: else a plan for one task looked so cheap
+     * that each settlement of one was planned anew, 0.8 of 1.2 ms. The same holds for what is queued (0.2 of 0.7 ms).
+     *
      * A task that was woken while it ran is due by then, as its lease says: as its latest version says, not as this statement saw it.
      */
     const settleFree = (settlements: ReadonlyArray<Settlement>) => {
@@ -306,7 +310,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
         sql<{ id: number; settled: boolean; ended: boolean; heard: boolean }>`
             WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitFor(patience))}
             ), asked AS MATERIALIZED (
-              SELECT run.*, lease.due_at, lease.origin FROM limits, unnest(${int8s(settlements.map(({ task }) => task.id))},
+              SELECT run.*, lease.due_at, lease.origin FROM limits, unnest((SELECT ${int8s(settlements.map(({ task }) => task.id))}),
                 ${int8s(settlements.map(({ task }) => task.fence))},
                 ${int4s(settlements.map(({ attempts }) => Math.min(attempts, mostAttempts)))},
                 ${float8s(settlements.map(({ delay }) => Duration.toMillis(delay)))},
@@ -418,13 +422,15 @@ export const pgTaskQueue = <const Kind extends string, Details>({
     })
 
     const queue: TaskQueue<Kind, Details> = {
+      // A worker that waits hears of it before it is on the disk, and its claim brings it there: else its handler would wait for the disk twice,
+      // 1.5 ms or more each time.
       enqueue: (tasks) =>
         tasks.length === 0
           ? Effect.succeed(0)
           : sql<{ id: number; corrected: boolean }>`
-              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}
+              WITH limits AS MATERIALIZED (SELECT ${sql.literal(waitBriefly)}, ${sql.literal(visibleFirst)}
               ), wanted AS MATERIALIZED (
-                SELECT task.* FROM limits, unnest(${tasks.map((task) => task.sourceId)}::int4[],
+                SELECT task.* FROM limits, unnest((SELECT ${tasks.map((task) => task.sourceId)}::int4[]),
                   ${tasks.map((task) => task.requestType)}::text[], ${tasks.map((task) => task.fetchUrl)}::text[],
                   ${tasks.map((task) => JSON.stringify(task.details))}::jsonb[],
                   ${tasks.map(({ refresh }) => keepable(refresh) ?? "")}::text[])
@@ -447,6 +453,7 @@ export const pgTaskQueue = <const Kind extends string, Details>({
               againAfterDeadlock,
               untilFree,
               Effect.tap((rows) => correctParts(rows.filter(({ corrected }) => corrected).map(({ id }) => id))),
+              Effect.tap(() => untilDurable(sql)),
               Effect.map((rows) => rows.filter(({ corrected }) => !corrected).length),
               unavailable
             ),

@@ -33,6 +33,9 @@ const longestTokenIn = 60_000
  * 7 ms, of 10,000 tasks as of a million, and in 1.2 times as long of five million. 1,330 buffers, of which 50 tell whom the tasks are
  * followed by and how those went of which nothing is known. That statement is the only one of a claim; nobody else waits for it.
  *
+ * A kind of which nothing is due at a server is passed over by one index-only scan, which tells of all of its tasks: an idle look at 16
+ * servers reads 300 buffers in 0.43 ms, and not 405 in 0.57; the claim of the million reads 1,340 and not 1,220, in no more time.
+ *
  * What was never fetched is found by `hilltop_fetch_tasks_first`, which holds nothing else: one more index-only scan for each lane and
  * kind of data that stops after the room, and a twelfth more buffers in all (1,290 for 1,180 on one day), whether nothing of the
  * million is new or a tenth of it.
@@ -50,7 +53,7 @@ export const claimStatement = (
 ) => {
   const most = Math.max(4, Math.ceil(limit / sharing))
   const looked = Math.max(limit, Math.min(choice * limit, mostChoice))
-  const ofLane = sql`t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = kind.priority
+  const ofLane = sql`t.origin = free.origin AND t.source_id = lane.source_id AND t.priority = due_kind.priority
                 AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() AND ${isFree(sql)}`
   return sql`
   WITH seen AS MATERIALIZED (
@@ -63,12 +66,15 @@ export const claimStatement = (
         WHEN 2 THEN n * ${sharePeriod}::int4 - (free.turns + ${sharePeriod}::int4 / 2) % ${sharePeriod}::int4 - 0.5 END), r) AS place
       FROM (
         SELECT in_kind.*, row_number() OVER (ORDER BY priority, n) AS r FROM (
-          SELECT due.id, due.due_at, kind.priority, row_number() OVER (PARTITION BY kind.priority ORDER BY due.turn, random()) AS n
+          SELECT due.id, due.due_at, due_kind.priority, row_number() OVER (PARTITION BY due_kind.priority ORDER BY due.turn, random()) AS n
           FROM ${openLanes(sql)}
+          CROSS JOIN LATERAL (
+            SELECT t.priority FROM hilltop_fetch_tasks t WHERE t.origin = free.origin AND t.source_id = lane.source_id
+              AND t.priority = kind.priority AND t.set_aside_at IS NULL AND t.next_fetch_at <= now() LIMIT 1) due_kind
           CROSS JOIN LATERAL (
             WITH first AS MATERIALIZED (
               SELECT t.id, t.next_fetch_at AS due_at, row_number() OVER (ORDER BY t.next_fetch_at) AS turn FROM hilltop_fetch_tasks t
-              WHERE ${sql.in("kind.priority", firstFetchesFirst)} AND ${ofLane} AND t.previous_data_hash IS NULL AND t.attempts = 0
+              WHERE ${sql.in("due_kind.priority", firstFetchesFirst)} AND ${ofLane} AND t.previous_data_hash IS NULL AND t.attempts = 0
               LIMIT free.room)
             SELECT id, due_at, turn FROM first
             UNION ALL SELECT again.* FROM (
