@@ -67,10 +67,10 @@ export const unknownServer: ServerKnowledge = {
 }
 
 /**
- * By how much lists and months are asked about more seldom where requests are dear: they must not starve what is new. A quarter of a
- * tight budget is the most that they take.
+ * By how much lists and months are asked about more seldom where requests are dear: they must not starve what is new. By the square root
+ * of the price, as everything that waits; a quarter of a tight budget is the most that they take.
  */
-export const thrift = ({ price }: ServerKnowledge): number => Math.min(4.5, Math.max(1, (price / 200) ** 0.4))
+export const thrift = ({ price }: ServerKnowledge): number => Math.min(4.5, Math.max(1, Math.sqrt(price / 150)))
 
 /** Whether lists of this server can be trusted to show what is new. */
 export const listsTell = ({ compared, truth }: ServerKnowledge): boolean => compared >= 20 && truth > 0.97
