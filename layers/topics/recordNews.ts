@@ -28,7 +28,7 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
   Scope.Scope
 > {
   const self = randomUUID()
-  const notify = sql.literal(`pg_notify('${channel}', '${self}')`)
+  const notify = sql.literal(`notify_patiently('${channel}', '${self}')`)
   /** Open while there are records that nobody told of. */
   const untold = yield* Latch.make()
   let toldAt = Number.NEGATIVE_INFINITY

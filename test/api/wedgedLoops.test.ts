@@ -74,7 +74,8 @@ const locks = Layer.effect(
     ...memory,
     countRelevant: (retention) => gated("sync", memory.countRelevant(retention)),
     claim: (request) => gated(request.lanes === "events" ? "events" : "claims of a round", memory.claim(request)),
-    update: (id, update) => gated("a sync of an event", memory.update(id, update))
+    update: (id, update) => gated("a sync of an event", memory.update(id, update)),
+    updateFree: (updates) => gated("a sync of an event", memory.updateFree(updates))
   }))
 )
 const reader = Layer.effect(
