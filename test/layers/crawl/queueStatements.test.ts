@@ -1,6 +1,6 @@
 /** What a queue of few tasks costs: its statements are planned once for each session, and who enqueues waits for the disk once. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { ConfigProvider, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { connectionsTo } from "../../../layers/postgres/PgConnections.ts"
@@ -15,10 +15,15 @@ const oneSession = Layer.unwrap(
   )
 ).pipe(Layer.provideMerge(TestDatabase.layer))
 
+/** More than is ever asked for here, as fast as it may go. */
+const unlimited = ConfigProvider.layer(
+  ConfigProvider.fromUnknown({ CRAWL_SERVER_RATE: "10000", CRAWL_SERVER_CONCURRENCY: "1000" })
+)
+
 const htsUrl = "http://one.example.nz/data.hts"
 const source = SqlClient.SqlClient.use(
   (sql) => sql<{ id: number }>`
-    INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${htsUrl}, '{"requestsPerSecond": 10000}')
+    INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, ${htsUrl}, '{}')
     ON CONFLICT (council_id, hts_url) DO UPDATE SET problem = NULL RETURNING id`
 ).pipe(Effect.map(([row]) => row!.id))
 const taskOf = (sourceId: number, n: number) => ({
@@ -28,7 +33,7 @@ const taskOf = (sourceId: number, n: number) => ({
   details: { siteName: "Awa at Bridge" }
 })
 
-it.layer(PgHilltopQueue.pipe(Layer.provideMerge(oneSession)), { excludeTestServices: true })(
+it.layer(PgHilltopQueue.pipe(Layer.provideMerge(oneSession), Layer.provide(unlimited)), { excludeTestServices: true })(
   "the statements of a queue",
   (it) => {
     it.effect("are planned anew for none but the first of single tasks", () =>
