@@ -23,7 +23,7 @@ import type { GroupResult } from "./Report.ts"
 
 const concurrency = 64
 /**
- * 48 of the calls in flight are for a round, the others for events: at 50 ms, 960 a second is the most there can be. A round of the
+ * 56 of the calls in flight are for a round, the others for events: at 50 ms, 1,120 a second is the most there can be. A round of the
  * service is its share of all points, thousands where they are many, so that its beginning and its end, when calls run out, do not count.
  */
 const batchSize = 3_000

@@ -68,12 +68,12 @@ export class SyncScheduler extends Context.Service<
         const instances = yield* Instances
         const { concurrency } = options
         const deadAfter = Duration.toSeconds(options.deadAfter)
-        // A quarter of the calls is kept for events; and what failed before has at most a quarter, since it may fail by
-        // being slow.
-        const quarter = Math.floor(concurrency / 4)
+        // An eighth of the calls is kept for events, at least one of four; and what failed before has at most a quarter, since it
+        // may fail by being slow.
+        const forEvents = concurrency < 4 ? 0 : Math.max(1, Math.floor(concurrency / 8))
         const permits = yield* Semaphore.make(concurrency)
-        const steadyPermits = yield* Semaphore.make(concurrency - quarter)
-        const retryPermits = yield* Semaphore.make(Math.max(1, quarter))
+        const steadyPermits = yield* Semaphore.make(concurrency - forEvents)
+        const retryPermits = yield* Semaphore.make(Math.max(1, Math.floor(concurrency / 4)))
         const context = yield* Effect.context<LockStore | AccountingPointStore>()
         const keep = yield* keepTogether
         /** None where single passes are run, which nobody watches. */
