@@ -18,7 +18,9 @@ const isCheckout = existsSync(source)
 // What Node.js has made of the sources is kept for the next start, which else would take their types away and compile them again:
 // that takes a third of a start, and 20 MB that it does not give back. Told to further processes by the environment.
 if (isCheckout) {
-  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("../node_modules/.cache/node", import.meta.url))
-  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE)
+  if (!process.env.NODE_COMPILE_CACHE) {
+    process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL("../node_modules/.cache/node", import.meta.url))
+  }
+  if (module.enableCompileCache) module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
 }
 await import(isCheckout ? source.href : new URL("../dist/scripts/penstock.js", import.meta.url).href)

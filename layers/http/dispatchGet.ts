@@ -5,7 +5,7 @@
  * By way of an HTTP client that has requests, streams and an abort signal of their own, a call of the adapter took twice the
  * processor time. An interruption closes the connection.
  */
-import { Data, Effect } from "effect"
+import { Data, Deferred, Effect } from "effect"
 import type { Dispatcher } from "undici"
 
 /** No answer, or one that had `begun` and did not end. */
@@ -33,6 +33,9 @@ export interface GetOptions {
   readonly pause: number
 }
 
+/** What comes with another status than 200 is read so long, so that the connection can be used again; then it is closed. */
+const longestRest = "1 second"
+
 export const dispatchGet = (
   agent: Dispatcher,
   { headers, longest, origin, path, pause }: GetOptions
@@ -41,6 +44,7 @@ export const dispatchGet = (
     let controller: Dispatcher.DispatchController | undefined
     let interrupted: Error | undefined
     let received: { readonly status: number; readonly headers: Received["headers"] } | undefined
+    const ended = Deferred.makeUnsafe<void>()
     const pieces: Array<Buffer> = []
     let length = 0
     const tooLong = new AnswerTooLong()
@@ -51,11 +55,13 @@ export const dispatchGet = (
           controller = begun
           if (interrupted !== undefined) begun.abort(interrupted)
         },
-        onResponseStart: (_, status, headers) => {
+        onResponseStart: (underWay, status, headers) => {
           if (status < 200) return
           received = { status, headers }
-          // What comes with it is read, so that the connection can be used again, but by nobody waited for.
-          if (status !== 200) resume(Effect.succeed({ status, headers, body: Buffer.alloc(0) }))
+          if (status === 200) return
+          const rest = Effect.timeoutOption(Deferred.await(ended), longestRest)
+          const close = Effect.sync(() => underWay.abort(new Error("the answer did not end")))
+          resume(Effect.as(Effect.ensuring(rest, close), { status, headers, body: Buffer.alloc(0) }))
         },
         onResponseData: (underWay, piece) => {
           length += piece.length
@@ -63,13 +69,16 @@ export const dispatchGet = (
           else if (received?.status === 200) pieces.push(piece)
         },
         onResponseEnd: () => {
+          Deferred.doneUnsafe(ended, Effect.void)
           if (received?.status !== 200) return
           resume(Effect.succeed({ ...received, body: pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces) }))
         },
-        onResponseError: (_, cause) =>
+        onResponseError: (_, cause) => {
+          Deferred.doneUnsafe(ended, Effect.void)
           resume(
             Effect.fail(cause === tooLong ? tooLong : new DispatchFailed({ begun: received !== undefined, cause }))
           )
+        }
       }
     )
     return Effect.sync(() => {

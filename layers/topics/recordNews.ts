@@ -32,6 +32,8 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
   /** Open while there are records that nobody told of. */
   const untold = yield* Latch.make()
   let toldAt = Number.NEGATIVE_INFINITY
+  /** Appends that did not notify. What one that does has seen of them, it tells of. */
+  let silent = 0
   const tellLater = Effect.gen(function* () {
     yield* untold.await
     const before = toldAt
@@ -41,17 +43,26 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
     yield* untold.close
     // Whoever hears of it has waited long enough: nobody waits for the disk.
     yield* sql`SELECT ${notify}::text FROM set_config('synchronous_commit', 'off', true)`
-  }).pipe(Effect.catchCause((cause) => Effect.logDebug("new records could not be told of", describe(cause))))
+  }).pipe(
+    Effect.catchCause((cause) => {
+      untold.openUnsafe()
+      return Effect.logDebug("new records could not be told of", describe(cause))
+    })
+  )
   yield* Effect.forkScoped(Effect.forever(tellLater))
   return {
     next: Effect.map(Clock.currentTimeMillis, (now) => {
       const isTold = now - toldAt >= betweenTellings
+      const before = silent
       return {
         isTold,
         committed: () => {
-          if (!isTold) return untold.openUnsafe()
+          if (!isTold) {
+            silent++
+            return untold.openUnsafe()
+          }
           toldAt = now
-          untold.closeUnsafe()
+          if (silent === before) untold.closeUnsafe()
         }
       }
     }),

@@ -4,7 +4,21 @@
  * Each pass claims its share (`batchSize`) with one statement and spreads the calls over the interval, so that the source sees a
  * steady trickle. Events are followed beside that, as they come.
  */
-import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer, Option, Queue, Semaphore, Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  FiberSet,
+  Latch,
+  Layer,
+  Option,
+  Queue,
+  Scope,
+  Semaphore,
+  Stream
+} from "effect"
 import { asStepOf, Loops, passPatience, patienceFor, repeatPass } from "../running/Loop.ts"
 import type { AccountingPointStore } from "./AccountingPointStore.ts"
 import { BudgetPatience, patienceAfterFailure } from "./AdapterBudget.ts"
@@ -296,14 +310,14 @@ const whileHeld = <A, E, R>(
   permits: ReadonlyArray<Semaphore.Semaphore>,
   use: (over: Effect.Effect<void>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    const held: Array<Semaphore.Semaphore> = []
-    const over = Effect.suspend(() => Effect.forEach(held.splice(0), (one) => one.release(1), { discard: true }))
-    const taken = Effect.forEach(permits, (one) => Effect.map(restore(one.take(1)), () => void held.push(one)), {
-      discard: true
-    })
-    return Effect.ensuring(Effect.andThen(taken, restore(Effect.suspend(() => use(over)))), over)
-  })
+  Effect.acquireUseRelease(
+    Scope.make(),
+    (turn) =>
+      Effect.forEach(permits, (one) => Scope.provide(one.takeScoped(1), turn), { discard: true }).pipe(
+        Effect.andThen(Effect.suspend(() => use(Scope.close(turn, Exit.void))))
+      ),
+    Scope.close
+  )
 
 /** Which of the loops runs a sync. */
 type LoopName = "sync" | "events"

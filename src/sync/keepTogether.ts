@@ -6,7 +6,7 @@
  * batch cannot say of a claim, because its row is held, its version has moved or the batch has failed, is found out by the claim
  * alone, so none shares the fate of another.
  */
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import { difference } from "../domain/AccountingPoint.ts"
 import { batched } from "../running/batched.ts"
 import { AccountingPointStore } from "./AccountingPointStore.ts"
@@ -23,17 +23,18 @@ const keepAll = Effect.fnUntraced(function* (answers: ReadonlyArray<ClaimAnswer>
   const store = yield* AccountingPointStore
   const locks = yield* LockStore
   const copies = yield* store.readAll(answers.map(({ claim }) => claim.accountingPointId))
-  const updates: Array<readonly [number, CopyUpdate]> = []
+  const updates = new Map<number, CopyUpdate>()
   const planned = answers.map(({ answer, asked, claim, ticket }): SyncOutcome | "alone" => {
     const copy = copies.get(claim.accountingPointId)
-    if (copy === undefined) return "alone"
+    // Of two answers for one accounting point the second finds out what the first has made of it.
+    if (copy === undefined || updates.has(claim.accountingPointId)) return "alone"
     const obstacle = obstacleFor(claim)(copy)
     if (obstacle !== undefined) return obstacle
     const change = difference(copy, answer, asked)
-    updates.push([claim.accountingPointId, { version: copy.version, ticket, change }])
+    updates.set(claim.accountingPointId, { version: copy.version, ticket, change })
     return change === undefined ? "unchanged" : "changed"
   })
-  const written = updates.length === 0 ? new Set() : yield* locks.updateFree(updates)
+  const written = updates.size === 0 ? new Set() : yield* locks.updateFree([...updates])
   return answers.map(({ claim }, place): SyncOutcome | "alone" => {
     const plan = planned[place]!
     return plan === "superseded" || written.has(claim.accountingPointId) ? plan : "alone"
@@ -46,7 +47,12 @@ export const keepTogether = Effect.gen(function* () {
     name: "synchronize.keepTogether",
     maxSize: mostTogether,
     runsAtOnce: atOnce,
-    run: (answers) => Effect.orElseSucceed(keepAll(answers), () => answers.map(() => "alone" as const)),
+    run: (answers) =>
+      Effect.catchCause(keepAll(answers), (cause) =>
+        Cause.hasInterrupts(cause)
+          ? Effect.interrupt
+          : Effect.succeed(answers.map((): SyncOutcome | "alone" => "alone"))
+      ),
     mayBeOfOne: () => false
   })
   return (answered: ClaimAnswer): ReturnType<typeof keepAlone> =>

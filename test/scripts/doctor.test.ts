@@ -92,7 +92,10 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
       })
       assert.deepStrictEqual([code, err], [0, ""], out)
       for (const { state } of of.values()) assert.strictEqual(state, "ok", out)
-      assert.match(of.get("database")!.found, /^PostgreSQL 1\d\.\d+ \(PostgreSQL at 127\.0\.0\.1:\d+, database test_/)
+      assert.match(
+        of.get("database")!.found,
+        /^PostgreSQL 1\d\.\d+( \(Debian .+?\))? \(PostgreSQL at 127\.0\.0\.1:\d+, database test_/
+      )
       assert.strictEqual(of.get("adapter")!.found, "answers and takes ADAPTER_API_KEY")
       assert.notInclude(out, new URL(Redacted.value(url)).password)
       assert.notInclude(out, adapter.apiKey)
@@ -207,7 +210,7 @@ layer(services, { excludeTestServices: true })("penstock doctor", (it) => {
         assertFault(
           yield* doctor({ DATABASE_URL }),
           "database",
-          /^PostgreSQL 13\.\d+, and Penstock needs 15/,
+          /^PostgreSQL 13\.\d+( \(Debian .+?\))?, and Penstock needs 15/,
           /upgrade/
         )
       }).pipe(Effect.scoped),
