@@ -34,8 +34,13 @@ const answers = Effect.gen(function* () {
   }))
 })
 
-/** The stores, and how often each statement about many was made; it fails while `broken`. */
-const counted = (tally: { reads: number; writes: number; alone: number }, broken = false) =>
+const fails: Effect.Effect<never, StoreUnavailable> = Effect.fail(new StoreUnavailable({ cause: "broken" }))
+
+/** The stores, and how often each statement was made; that which writes many ends as `broken` says, where it does. */
+const counted = (
+  tally: { reads: number; writes: number; alone: number },
+  broken?: Effect.Effect<never, StoreUnavailable>
+) =>
   Layer.mergeAll(
     Layer.effect(
       AccountingPointStore,
@@ -55,7 +60,7 @@ const counted = (tally: { reads: number; writes: number; alone: number }, broken
           updateFree: (updates) =>
             Effect.suspend(() => {
               tally.writes++
-              return broken ? Effect.fail(new StoreUnavailable({ cause: "broken" })) : locks.updateFree(updates)
+              return broken ?? locks.updateFree(updates)
             })
         })
       )
@@ -77,12 +82,26 @@ it.effect("keeps what comes at the same time by one read and one write", () => {
   }).pipe(Effect.provide(counted(tally)))
 })
 
-it.effect("writes each by itself where the write for all fails", () => {
+it.effect.each([
+  ["fails", fails],
+  ["ends in a defect", Effect.die(new Error("one of them cannot be written"))]
+] as const)("writes each by itself where the write for all %s", ([, broken]) => {
   const tally = { reads: 0, writes: 0, alone: 0 }
   return Effect.gen(function* () {
     assert.deepStrictEqual(new Set(yield* keepAll), new Set(["changed"]))
     assert.deepStrictEqual(tally, { reads: 1, writes: 1, alone: 20 })
-  }).pipe(Effect.provide(counted(tally, true)))
+  }).pipe(Effect.provide(counted(tally, broken)))
+})
+
+it.effect("lets the second answer for an accounting point find out what the first has made of it", () => {
+  const tally = { reads: 0, writes: 0, alone: 0 }
+  return Effect.gen(function* () {
+    const keep = yield* keepTogether
+    const [first] = yield* answers
+    const ends = yield* Effect.forEach([first!, first!], keep, { concurrency: "unbounded" })
+    assert.deepStrictEqual(ends, ["changed", "superseded"])
+    assert.deepStrictEqual(tally, { reads: 1, writes: 1, alone: 0 })
+  }).pipe(Effect.provide(counted(tally)))
 })
 
 it.effect("writes nothing over a copy that was written since its claim, and keeps the others", () =>

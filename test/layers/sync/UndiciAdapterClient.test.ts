@@ -1,6 +1,6 @@
 /** The adapter's client on the wire, against servers that send whatever a test wants, known by a name and by an address. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Effect, Layer } from "effect"
+import { ConfigProvider, Context, Deferred, Effect, Layer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { UndiciAdapterClient } from "../../../layers/sync/UndiciAdapterClient.ts"
@@ -111,6 +111,22 @@ describe.each([
         assert.isBelow(performance.now() - startedAt, 2_500)
       }
     }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "has a second to end an answer that is none, which is told as what it is; then its connection is closed",
+    () =>
+      Effect.gen(function* () {
+        const isClosed = yield* Deferred.make<void>()
+        const { fetch } = yield* clientOf((request, response) => {
+          request.socket.once("close", () => Deferred.doneUnsafe(isClosed, Effect.void))
+          response.writeHead(503, { "content-length": 100 }).write("{")
+        })
+        const startedAt = performance.now()
+        assert.deepInclude(yield* Effect.flip(fetch), { kind: "unavailable" })
+        assert.isBelow(performance.now() - startedAt, 1_900)
+        yield* Deferred.await(isClosed)
+      }).pipe(Effect.scoped)
   )
 
   it.live("is asked once by the background, and once more only when a used connection was closed", () =>
