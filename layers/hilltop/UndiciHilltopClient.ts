@@ -97,7 +97,7 @@ const connector = (allowPrivate: boolean): buildConnector.connector => {
 
 /** Waits until the server may be asked once more. */
 interface Turns {
-  readonly next: (url: string) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
+  readonly next: (url: string, status: number) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
   /** How long it has waited in all, in milliseconds. */
   readonly waited: () => number
 }
@@ -137,11 +137,16 @@ const make = Effect.gen(function* () {
     let waited = 0
     return {
       waited: () => waited,
-      next: Effect.fnUntraced(function* (url) {
+      next: Effect.fnUntraced(function* (url, status) {
         const since = yield* Clock.currentTimeMillis
         const wait = yield* budget.reserve(url, patience - waited)
         if (wait === undefined) {
-          return yield* failed("forbidden", "the server redirects, and its budget has no room for one more request now")
+          // Told as the answer that it is: a server that was slowed down is asked faster again by answers.
+          return yield* new HilltopFetchFailed({
+            kind: "status",
+            status,
+            detail: "the server redirects, and its budget has no room for one more request now"
+          })
         }
         yield* Effect.sleep(wait)
         waited += (yield* Clock.currentTimeMillis) - since
@@ -181,7 +186,7 @@ const make = Effect.gen(function* () {
       if (next === undefined || next.origin !== new URL(url).origin) return yield* redirected(new URL(url), next)
       if (redirects === 0) return yield* failed("forbidden", "too many redirects")
       // What stands before a server may send everyone back to the same address with a cookie, and let pass who shows it.
-      yield* turns.next(next.href)
+      yield* turns.next(next.href, response.status)
       return yield* get(next.href, turns, redirects - 1, Cookies.merge(cookies, response.cookies))
     })
 

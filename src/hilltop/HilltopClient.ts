@@ -11,9 +11,8 @@ import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
  *
  * - `unreachable`: no connection, or it broke off
  * - `deadline`: no complete answer within the deadline
- * - `status`: a status other than 2xx
- * - `forbidden`: an address that must not be asked (a private network, a redirect to another server), or not now (a redirect for which
- *   the server's budget has no room)
+ * - `status`: a status other than 2xx, a redirect for which the server's budget has no room now among them
+ * - `forbidden`: an address that must not be asked (a private network, a redirect to another server)
  */
 export class HilltopFetchFailed extends Schema.TaggedError<HilltopFetchFailed>()("HilltopFetchFailed", {
   kind: Schema.Literals(["unreachable", "deadline", "status", "forbidden"]),

@@ -132,7 +132,7 @@ it.layer(simulator, { excludeTestServices: true })("HilltopClient and the budget
     Effect.gen(function* () {
       const { exit, requests } = yield* redirected(() => Effect.succeed(undefined))
       assert.strictEqual(requests, 1)
-      assert.deepInclude(failureOf(exit), { _tag: "HilltopFetchFailed", kind: "forbidden" })
+      assert.deepInclude(failureOf(exit), { _tag: "HilltopFetchFailed", kind: "status", status: 302 })
     })
   )
 

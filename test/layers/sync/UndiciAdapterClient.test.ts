@@ -118,10 +118,11 @@ describe.each([
     () =>
       Effect.gen(function* () {
         const isClosed = yield* Deferred.make<void>()
-        const { fetch } = yield* clientOf((request, response) => {
+        const endless: Answer = (request, response) => {
           request.socket.once("close", () => Deferred.doneUnsafe(isClosed, Effect.void))
           response.writeHead(503, { "content-length": 100 }).write("{")
-        })
+        }
+        const { fetch } = yield* clientOf(endless)
         const startedAt = performance.now()
         assert.deepInclude(yield* Effect.flip(fetch), { kind: "unavailable" })
         assert.isBelow(performance.now() - startedAt, 1_900)
