@@ -41,12 +41,19 @@ export interface Correction extends Adjustment {
   readonly to: WallTime
 }
 
+/** By a share of the largest shift, in [-1, 1]. */
+const adjustmentOf = ({ by, size }: Correctable, share: number): Adjustment => ({
+  offset: by === "offset" ? share * size : 0,
+  factor: by === "factor" ? 1 + share * size : 1
+})
+
 const ofArchive = (
-  { archive, by, key, size }: Correctable,
+  corrections: Correctable,
   from: WallTime,
   to: WallTime,
   now: WallTime
 ): ReadonlyArray<Correction> => {
+  const { archive, key } = corrections
   const found: Array<Correction> = []
   if (archive === undefined) return found
   // Not all series at the same moment.
@@ -55,13 +62,7 @@ const ofArchive = (
     const end = archive.end - hash01(key + 6, n) * (archive.end - archive.start)
     const start = end - hour - hash01(key + 7, n) * 47 * hour
     if (end < from || start > to) continue
-    const amount = hash01(key + 8, n) * 2 - 1
-    found.push({
-      from: start,
-      to: end,
-      offset: by === "offset" ? amount * size : 0,
-      factor: by === "factor" ? 1 + amount * size : 1
-    })
+    found.push({ from: start, to: end, ...adjustmentOf(corrections, hash01(key + 8, n) * 2 - 1) })
   }
   return found
 }
@@ -74,7 +75,7 @@ export const correctionsBetween = (
   now: WallTime
 ): ReadonlyArray<Correction> => {
   if (corrections === undefined) return []
-  const { by, key, perDay, size } = corrections
+  const { key, perDay } = corrections
   const found: Array<Correction> = [...ofArchive(corrections, from, to, now)]
   if (perDay <= 0) return found
   const lastDay = Math.floor(Math.min(now, to + 31 * day) / day)
@@ -84,13 +85,7 @@ export const correctionsBetween = (
     const end = at - hash01(key + 2, made) * 28 * day
     const start = end - hour - hash01(key + 3, made) * 47 * hour
     if (at > now || end < from || start > to) continue
-    const amount = hash01(key + 4, made) * 2 - 1
-    found.push({
-      from: start,
-      to: end,
-      offset: by === "offset" ? amount * size : 0,
-      factor: by === "factor" ? 1 + amount * size : 1
-    })
+    found.push({ from: start, to: end, ...adjustmentOf(corrections, hash01(key + 4, made) * 2 - 1) })
   }
   return found
 }
