@@ -27,7 +27,15 @@ export const stagesOn = (names: TopicNames) =>
   Layer.merge(MappingStage(names), ObservationStage(names)).pipe(
     Layer.provide(Layer.merge(Loops.layer, SaxesXmlScanner))
   )
+/** One record after another has nobody to wait for. */
+const withoutGathering = Layer.effect(
+  TopicReader,
+  Effect.map(TopicReader, (reader) =>
+    TopicReader.of({ ...reader, consume: (options, handle) => reader.consume({ ...options, gather: 0 }, handle) })
+  )
+)
 const inMemory = stagesOn(topics).pipe(
+  Layer.provide(withoutGathering),
   Layer.provideMerge(Layer.merge(MemoryTopics.layer(streamTopics(topics)), MemoryObservations.layer))
 )
 
