@@ -54,10 +54,11 @@ const coded = (name: string) =>
     `JOIN flex.${name} c ON c.id = t.${name}_id`
   )
 
+/** Eleven digits are a person, whatever the adapter says that they are. */
 const endUsers = timeline(
   "end_user",
-  `jsonb_build_object('id', c.id, 'type', c.type)
-    || CASE c.type WHEN 'organisation' THEN jsonb_build_object('business_id', c.business_id) ELSE '{}' END`,
+  `jsonb_build_object('id', c.id, 'type', c.type) || CASE WHEN c.type = 'organisation' AND c.business_id !~ '^[0-9]{11}$'
+    THEN jsonb_build_object('business_id', c.business_id) ELSE '{}' END`,
   "JOIN flex.end_user c ON c.id = t.end_user_id"
 )
 

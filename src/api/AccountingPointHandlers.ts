@@ -25,6 +25,7 @@ import { ControllableUnits } from "../lookup/ControllableUnits.ts"
 import { Lookup, type AccountingPointNotFound, type LookupAnswer } from "../lookup/Lookup.ts"
 import type { LookupSubject } from "../lookup/LookupStore.ts"
 import { KnownQuery } from "./KnownQuery.ts"
+import { noteAction } from "./noteAction.ts"
 import { Validation } from "./Malformed.ts"
 import { refuse } from "./Problems.ts"
 import { registerUnit } from "../lookup/registerUnit.ts"
@@ -111,7 +112,12 @@ const lookup = HttpApiBuilder.group(
           ControllableUnitUnknown: () =>
             refuse("controllable-unit-unknown", "no controllable unit has this id, or it is terminated"),
           AccountingPointNotFound: notFound,
-          EndUserMismatch: () => refuse("end-user-mismatch", "this is not the end user of the accounting point now"),
+          EndUserMismatch: ({ age }) =>
+            refuse(
+              "end-user-mismatch",
+              "this is not the end user of the accounting point now",
+              age === undefined ? {} : { age: Math.floor(age) }
+            ),
           TooManyMismatches: ({ retryAfter }) =>
             refuse("too-many-mismatches", "too many wrong end users for this accounting point within an hour", {
               "retry-after": Math.max(1, Math.ceil(retryAfter))
@@ -194,6 +200,7 @@ const units = HttpApiBuilder.group(
       put: Effect.fnUntraced(
         function* ({ params, payload }) {
           const { created, unit } = yield* Effect.provideContext(registerUnit(params.business_id, payload), services)
+          yield* noteAction(`a controllable unit was ${created ? "created" : "replaced"}`, { unit: unit.business_id })
           return HttpServerResponse.jsonUnsafe(unit, { status: created ? 201 : 200 })
         },
         Effect.catchTags({
@@ -205,8 +212,10 @@ const units = HttpApiBuilder.group(
       ),
       terminate: Effect.fnUntraced(
         function* ({ params }) {
-          if (yield* store.terminate(params.business_id)) return
-          return yield* refuse("controllable-unit-unknown", "no controllable unit has this id")
+          if (!(yield* store.terminate(params.business_id))) {
+            return yield* refuse("controllable-unit-unknown", "no controllable unit has this id")
+          }
+          yield* noteAction("a controllable unit was terminated", { unit: params.business_id })
         },
         Effect.catchTag("StoreUnavailable", storeUnavailable)
       )

@@ -102,7 +102,13 @@ export const problems = {
   400: declared(400, "MalformedRequest", "Something of the request is missing or malformed.", {}),
   401: declared(401, "Unauthorized", "No key was shown, or none that is valid.", Challenge),
   403: declared(403, "Forbidden", "The key is not of a scope that is needed, or this is not the end user.", {
-    "www-authenticate": Schema.optionalKey(challenge)
+    "www-authenticate": Schema.optionalKey(challenge),
+    age: Schema.optionalKey(
+      Schema.Int.annotate({
+        description: "Of a lookup: how many seconds ago the copy was synced, where it is stale.",
+        examples: [3600]
+      })
+    )
   }),
   404: declared(404, "NotFound", "There is no such thing here.", {}),
   405: declared(405, "MethodNotAllowed", "The resource has no such method.", {

@@ -29,8 +29,8 @@ export class ControllableUnitUnknown extends Data.TaggedError("ControllableUnitU
 export class AccountingPointNotFound extends Data.TaggedError("AccountingPointNotFound")<{
   readonly reason: "unknown" | "withdrawn" | "no_adapter"
 }> {}
-/** The end user of this moment is another. */
-export class EndUserMismatch extends Data.TaggedError("EndUserMismatch")<{}> {}
+/** The end user of this moment is another; by a copy that is `age` seconds old, where the adapter was needed and did not answer. */
+export class EndUserMismatch extends Data.TaggedError("EndUserMismatch")<{ readonly age: number | undefined }> {}
 /** Neither the copy nor the adapter led to an answer in time (`answerWithin`). */
 export class LookupTooSlow extends Data.TaggedError("LookupTooSlow")<{}> {}
 /** The caller was wrong too often about this accounting point, and may try again in `retryAfter` seconds. */
@@ -154,7 +154,7 @@ export class Lookup extends Context.Service<
           stale: boolean
         ): Effect.Effect<LookupAnswer, EndUserMismatch> =>
           outcome === "mismatch" || endUser === undefined
-            ? Effect.fail(new EndUserMismatch())
+            ? Effect.fail(new EndUserMismatch({ age: stale ? age : undefined }))
             : Effect.succeed({
                 accountingPoint: { id: accountingPointId, gsrn },
                 endUserId: endUser.id,

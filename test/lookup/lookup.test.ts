@@ -299,7 +299,12 @@ it.layer(layer, { excludeTestServices: true })("a lookup", (it) => {
           assert.strictEqual(lookupIn(answered).stale, true)
           assert.approximately(Number(answered.headers.get("age")), 3 * 3600, 60)
         }
-        assert.strictEqual((yield* during(down("unavailable"), lookup(gsrn, "020290"))).status, 403)
+        const mismatch = yield* during(down("unavailable"), lookup(gsrn, "020290"))
+        assert.strictEqual(mismatch.status, 403)
+        assert.approximately(Number(mismatch.headers.get("age")), 3 * 3600, 60)
+        const fresh = yield* lookup(gsrn, "030390")
+        assert.strictEqual(fresh.status, 403)
+        assert.isNull(fresh.headers.get("age"), "the adapter answers again")
       })
     )
 
