@@ -65,20 +65,38 @@ const secretText = (name: string) => {
   return { config: Config.map(config, Redacted.make<string>), rule }
 }
 const plainText = (name: string) => text(name, /^\P{Cc}+$/u, "must be a text without line ends and control characters")
-const duration = (name: string, fallback: Duration.Input) => ({
-  config: Config.withDefault(Config.Duration(name), Duration.fromInputUnsafe(fallback)),
-  rule: 'must be a duration, such as "90 seconds" or "5 minutes"'
-})
-/** How long something is kept. Shorter than an hour would be a mistake, and longer than a thousand years no moment of the database. */
-const kept = (name: string) => ({
-  config: Config.schema(
+/** Longer than a thousand years leads to no moment of the database. */
+const durationOf = (name: string, minimum: Duration.Input, maximum: Duration.Input = "365000 days") =>
+  Config.schema(
     Schema.DurationFromString.check(
       Schema.makeFilter((time: Duration.Duration) =>
-        Duration.between(time, { minimum: Duration.hours(1), maximum: Duration.days(365_000) })
+        Duration.between(time, {
+          minimum: Duration.fromInputUnsafe(minimum),
+          maximum: Duration.fromInputUnsafe(maximum)
+        })
       )
     ),
     name
-  ),
+  )
+const examples = 'such as "90 seconds" or "5 minutes"'
+/** How old something may be: not at all is an answer too. */
+const duration = (name: string, fallback: Duration.Input) =>
+  withDefault(
+    { config: durationOf(name, "0 seconds"), rule: `must be a duration of 0 seconds to 365000 days, ${examples}` },
+    Duration.fromInputUnsafe(fallback)
+  )
+/** What takes time, or comes again after it: with none nothing would be done, or nothing else. */
+const someTime = (name: string, fallback: Duration.Input) =>
+  withDefault(
+    {
+      config: durationOf(name, "1 millis"),
+      rule: `must be a duration of 1 millis to 365000 days, ${examples}`
+    },
+    Duration.fromInputUnsafe(fallback)
+  )
+/** How long something is kept. Shorter than an hour would be a mistake. */
+const kept = (name: string) => ({
+  config: durationOf(name, "1 hour"),
   rule: 'must be a duration of at least 1 hour, such as "90 days"'
 })
 const cleanups = ["delete", "compact", "compact,delete"] as const
@@ -313,7 +331,7 @@ export const Settings = {
   ),
   ADAPTER_API_KEY: setting(orNone(headerText("ADAPTER_API_KEY")), "none", "bearer key for the adapter"),
   ADAPTER_TIMEOUT: setting(
-    duration("ADAPTER_TIMEOUT", "6 seconds"),
+    someTime("ADAPTER_TIMEOUT", "6 seconds"),
     "`6 seconds`",
     "deadline of a whole request; all tries of a lookup together"
   ),
@@ -346,17 +364,13 @@ export const Settings = {
     "port to bind"
   ),
   HTTP_KEEP_ALIVE: setting(
-    {
-      config: Config.schema(
-        Schema.DurationFromString.check(
-          Schema.makeFilter((kept: Duration.Duration) =>
-            Duration.between(kept, { minimum: Duration.seconds(1), maximum: Duration.hours(1) })
-          )
-        ),
-        "HTTP_KEEP_ALIVE"
-      ).pipe(Config.withDefault(Duration.seconds(75))),
-      rule: 'must be a duration of 1 second to 1 hour, such as "75 seconds"'
-    },
+    withDefault(
+      {
+        config: durationOf("HTTP_KEEP_ALIVE", "1 second", "1 hour"),
+        rule: 'must be a duration of 1 second to 1 hour, such as "75 seconds"'
+      },
+      Duration.seconds(75)
+    ),
     "`75 seconds`",
     "how long a connection without a request stays open; longer than the load balancer in front keeps it"
   ),
@@ -376,14 +390,14 @@ export const Settings = {
     "by load",
     "how many processes of this instance crawl and stream: so many from the start; by load, one, and another while all are busy, up to the processors and 4. Each has `DATABASE_POOL` and `CRAWL_CONCURRENCY`. On Node.js"
   ),
-  SYNC_INTERVAL: setting(duration("SYNC_INTERVAL", "5 minutes"), "`5 minutes`", "time between two background batches"),
+  SYNC_INTERVAL: setting(someTime("SYNC_INTERVAL", "5 minutes"), "`5 minutes`", "time between two background batches"),
   SYNC_WITHIN: setting(
-    duration("SYNC_WITHIN", "24 hours"),
+    someTime("SYNC_WITHIN", "24 hours"),
     "`24 hours`",
     "how soon every relevant accounting point is synced again, and how old a stale answer may be"
   ),
   SYNC_DEAD_AFTER: setting(
-    duration("SYNC_DEAD_AFTER", "10 minutes"),
+    someTime("SYNC_DEAD_AFTER", "10 minutes"),
     "`10 minutes`",
     "a sync that takes longer is dead, and its accounting point claimable again"
   ),
@@ -423,9 +437,9 @@ export const Settings = {
     "20000000",
     "bytes of a response; a larger one is `RESPONSE_TOO_LARGE`"
   ),
-  CRAWL_TIMEOUT: setting(duration("CRAWL_TIMEOUT", "60 seconds"), "`60 seconds`", "deadline of a whole request"),
+  CRAWL_TIMEOUT: setting(someTime("CRAWL_TIMEOUT", "60 seconds"), "`60 seconds`", "deadline of a whole request"),
   CRAWL_SOURCES_INTERVAL: setting(
-    duration("CRAWL_SOURCES_INTERVAL", "1 hour"),
+    someTime("CRAWL_SOURCES_INTERVAL", "1 hour"),
     "`1 hour`",
     "how often all sources are checked; a changed one is checked at once"
   ),

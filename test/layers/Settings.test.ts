@@ -62,6 +62,19 @@ describe("the settings", () => {
     ),
     ["KAFKA_SASL_PASSWORD", "s3cret\n"],
     ["KAFKA_SASL_USERNAME", "pen\nstock"],
+    ...[
+      "ADAPTER_TIMEOUT",
+      "SYNC_INTERVAL",
+      "SYNC_WITHIN",
+      "SYNC_DEAD_AFTER",
+      "CRAWL_TIMEOUT",
+      "CRAWL_SOURCES_INTERVAL"
+    ].map((name) => [name, "0 seconds"] as const),
+    ...Object.entries(Settings)
+      .filter(([, { rule }]) => rule.startsWith("must be a duration"))
+      .flatMap(([name]) =>
+        ["-1 seconds", "Infinity", "-Infinity", "1000000 days"].map((value) => [name, value] as const)
+      ),
     ["HTTP_KEEP_ALIVE", "0 seconds"],
     ["HTTP_KEEP_ALIVE", "2 hours"],
     ["HTTP_HOST", "a b"]
@@ -109,6 +122,12 @@ describe("the settings", () => {
       assert.strictEqual(Redacted.value(first!.key), "a:b=")
       assert.strictEqual(second?.name, "other")
     }).pipe(withSettings({ LOOKUP_API_KEYS: "retailer:a:b=,other:c" }))
+  )
+
+  it.effect("take no time at all for how old something may be", () =>
+    checkSettings.pipe(
+      withSettings({ EVENT_CLOCK_SKEW: "0 seconds", LOOKUP_MAX_AGE: "0 seconds", LOOKUP_RETENTION: "365000 days" })
+    )
   )
 
   it.effect("read durations as Effect does", () =>
