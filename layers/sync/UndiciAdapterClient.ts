@@ -14,7 +14,7 @@ import { formatInstant } from "../../src/domain/Instant.ts"
 import { tellOfAnswers } from "../../src/sync/tellOfAnswers.ts"
 import { AccountingPointUnknown, AdapterClient, AdapterFailure } from "../../src/sync/AdapterClient.ts"
 import { describeFaults } from "../../src/running/describeFaults.ts"
-import { currentTraceparent } from "../../src/running/traceContext.ts"
+import { outgoingTraceparent } from "../../src/running/traceContext.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { dispatchGet, type Received } from "../http/dispatchGet.ts"
 import { noteWhereTraced, spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
@@ -27,6 +27,9 @@ const maxBody = ByteSize.bytes(mostBytes)
 
 /** What lookups may have open beside the background sync, in connections. */
 const lookupRoom = 16
+
+/** In seconds. What the adapter asks for is believed for a day: a mistyped header must not end the sync of a point for a year. */
+const longestRetryAfter = 24 * 3600
 
 /** How the call is called in traces, which do not tell the accounting point. */
 const template = "/accounting_point/{gsrn}"
@@ -122,11 +125,10 @@ const live = Effect.gen(function* () {
     const { agent, isStale } = yield* makeConnections(concurrency + lookupRoom)
     /** The body of a 200. */
     const get = Effect.fnUntraced(function* (path: string) {
-      const traceparent = yield* currentTraceparent
       const received = yield* dispatchGet(agent, {
         origin: base.origin,
         path,
-        headers: traceparent === undefined ? headers : { ...headers, traceparent },
+        headers: { ...headers, traceparent: yield* outgoingTraceparent },
         longest: mostBytes,
         pause
       })
@@ -137,12 +139,10 @@ const live = Effect.gen(function* () {
       }))
       if (status === 200) return received
       if (status === 404) return yield* new AccountingPointUnknown()
-      const retryAfter = yield* retryAfterSeconds(received.headers["retry-after"]?.toString())
-      return yield* failure(
-        passes(status) ? "unavailable" : "refused",
-        `the adapter answered ${status}`,
-        passes(status) ? retryAfter : undefined
-      )
+      const asked = yield* retryAfterSeconds(received.headers["retry-after"]?.toString())
+      return yield* passes(status)
+        ? failure("unavailable", `the adapter answered ${status}`, asked && Math.min(asked, longestRetryAfter))
+        : failure("refused", `the adapter answered ${status}`)
     })
     return tellOfAnswers({
       configured: true,

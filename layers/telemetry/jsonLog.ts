@@ -3,6 +3,7 @@
  * `attributes` (an object), and where there are such `trace_id`, `span_id` and `cause` (texts).
  */
 import { Context, Logger, Predicate, Tracer } from "effect"
+import { spanWithIds } from "../../src/running/traceContext.ts"
 
 const textOf = (part: unknown): string => (typeof part === "string" ? part : (JSON.stringify(part) ?? String(part)))
 
@@ -25,7 +26,7 @@ export interface LogLine {
 export const logLine: Logger.Logger<unknown, LogLine> = Logger.make((options) => {
   const { annotations, cause, level, message, spans, timestamp } = Logger.formatStructured.log(options)
   const parts = Array.isArray(message) ? message : [message]
-  const span = Context.getOrUndefined(options.fiber.context, Tracer.ParentSpan)
+  const span = spanWithIds(Context.getOrUndefined(options.fiber.context, Tracer.ParentSpan))
   const attributes: Record<string, unknown> = Object.assign({}, ...parts.filter(isPlain), annotations)
   const told = { trace_id: attributes["trace_id"] ?? span?.traceId, span_id: attributes["span_id"] ?? span?.spanId }
   const rest = Object.fromEntries(Object.entries(attributes).filter(([name]) => !isOfTheLine(name)))

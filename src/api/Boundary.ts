@@ -26,7 +26,7 @@ import {
   HttpTraceContext,
   type Headers
 } from "effect/http"
-import { isTraced } from "../running/traceContext.ts"
+import { isTraced, madeUpSpan } from "../running/traceContext.ts"
 import { CurrentRequest, type RequestNotes } from "./CurrentRequest.ts"
 import { eventPath, plainRequest } from "./plainRequest.ts"
 import { reportRequest } from "./reportRequest.ts"
@@ -44,18 +44,6 @@ const isWatching = (url: string): boolean => /^\/(?:health\/|metrics(?:$|\?))/.t
 
 /** For the fibers of the server. */
 export const WatchersUntraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen, ({ url }) => isWatching(url))
-
-/** Eight hex digits, as trace and span ids have them. */
-const randomHex = (random: Random.Random): string =>
-  Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000)
-    .toString(16)
-    .padStart(8, "0")
-
-const madeUpSpan = (random: Random.Random): Tracer.AnySpan =>
-  Tracer.externalSpan({
-    traceId: randomHex(random) + randomHex(random) + randomHex(random) + randomHex(random),
-    spanId: randomHex(random) + randomHex(random)
-  })
 
 /** The span the request belongs to: the tracer's, else the caller's, else one made up so that it has a trace id. */
 const spanOf = (fiber: Fiber.Fiber<unknown, unknown>, headers: Headers.Headers): Tracer.AnySpan =>

@@ -1,9 +1,10 @@
 /**
  * A trace beyond one process: a span as a W3C `traceparent`, which travels with a record or stays with a row, and back.
  *
- * Only what is collected is passed on: without a tracer that exports there is no span worth naming, and nothing is written.
+ * Only what is collected is kept: without a tracer that exports there is no span worth naming, and nothing is written. Who is asked over
+ * HTTP is told of a trace in any case: the caller's goes on through us, whoever collects it.
  */
-import { type Fiber, Effect, Option, Tracer } from "effect"
+import { Context, type Fiber, Effect, Option, Random, Tracer } from "effect"
 import { Headers, HttpTraceContext } from "effect/http"
 
 /** Whether spans of this fiber are collected by anybody. */
@@ -22,6 +23,32 @@ export const traceparentOf = ({ sampled, spanId, traceId }: Tracer.AnySpan): str
 export const currentTraceparent: Effect.Effect<string | undefined> = Effect.map(
   currentSpan,
   (span) => span && traceparentOf(span)
+)
+
+/** Eight hex digits, as trace and span ids have them. */
+const randomHex = (random: Random.Random): string =>
+  Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000)
+    .toString(16)
+    .padStart(8, "0")
+
+/** The span of what is in no trace, for a trace id. It says that it is sampled: who goes by its caller would else collect nothing. */
+export const madeUpSpan = (random: Random.Random): Tracer.ExternalSpan =>
+  Tracer.externalSpan({
+    traceId: randomHex(random) + randomHex(random) + randomHex(random) + randomHex(random),
+    spanId: randomHex(random) + randomHex(random)
+  })
+
+/** The span, else the nearest above it that has ids: what runs untraced has a span without any. */
+export const spanWithIds = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined =>
+  span === undefined || !Context.get(span.annotations, Tracer.DisablePropagation)
+    ? span
+    : span._tag === "Span"
+      ? spanWithIds(Option.getOrUndefined(span.parent))
+      : undefined
+
+/** The `traceparent` for who is asked: of what is under way, collected or not, else of a span that is made up. */
+export const outgoingTraceparent: Effect.Effect<string> = Effect.withFiber((fiber) =>
+  Effect.succeed(traceparentOf(spanWithIds(fiber.cache.span) ?? madeUpSpan(fiber.getRef(Random.Random))))
 )
 
 /** The span that a `traceparent` names; none for what is no such text. */

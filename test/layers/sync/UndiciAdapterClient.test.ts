@@ -1,6 +1,6 @@
 /** The adapter's client on the wire, against servers that send whatever a test wants, known by a name and by an address. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Deferred, Effect, Layer } from "effect"
+import { ConfigProvider, Context, Deferred, Effect, Layer, Tracer } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib"
 import { UndiciAdapterClient } from "../../../layers/sync/UndiciAdapterClient.ts"
@@ -77,6 +77,32 @@ describe.each([
       const other = yield* clientOf(status(503, { "retry-after": "2" }), ok)
       assert.deepInclude(yield* Effect.flip(other.lookUp), { kind: "unavailable", retryAfter: 2 })
       assert.strictEqual(other.requests.length, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is believed for a day at most when it asks for time", () =>
+    Effect.gen(function* () {
+      for (const asked of ["31536000", "Thu, 01 Jan 2099 00:00:00 GMT"]) {
+        const { fetch } = yield* clientOf(status(429, { "retry-after": asked }))
+        assert.deepInclude(yield* Effect.flip(fetch), { kind: "unavailable", retryAfter: 86_400 })
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is told of the trace that it is asked in: the caller's, or one that is made up", () =>
+    Effect.gen(function* () {
+      const told: Array<unknown> = []
+      const { fetch } = yield* clientOf(({ headers }: IncomingMessage, response: ServerResponse) => {
+        told.push(headers["traceparent"])
+        response.end(text)
+      })
+      const caller = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" }
+      yield* Effect.withParentSpan(fetch, Tracer.externalSpan({ ...caller, sampled: false }))
+      yield* fetch
+      yield* Effect.withTracerEnabled(Effect.withSpan(fetch, "untraced"), false)
+      assert.strictEqual(told[0], `00-${caller.traceId}-${caller.spanId}-00`)
+      for (const one of told.slice(1)) assert.match(String(one), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+      assert.notStrictEqual(told[1], told[2])
     }).pipe(Effect.scoped)
   )
 
