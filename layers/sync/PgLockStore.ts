@@ -109,15 +109,16 @@ export const PgLockStore = Layer.effect(
           "last_event_at",
           sql`${limit}`
         )
+        const covered = "(last_event_at IS NULL OR last_event_at <= synced_event_at)"
         const never = lane(
           "never",
-          `${healthy} AND last_synced_at IS NULL AND last_event_at IS NULL`,
+          `${healthy} AND last_synced_at IS NULL AND ${covered}`,
           "accounting_point_id",
           sql`greatest(0, ${rest} - (SELECT count(*) FROM dead) - (SELECT count(*) FROM pending))`
         )
         const longest = lane(
           "longest",
-          `${healthy} AND last_synced_at IS NOT NULL AND (last_event_at IS NULL OR last_event_at <= synced_event_at)`,
+          `${healthy} AND last_synced_at IS NOT NULL AND ${covered}`,
           "last_synced_at",
           sql`greatest(0, ${rest} - (SELECT count(*) FROM dead) - (SELECT count(*) FROM pending) - (SELECT count(*) FROM never))`
         )
@@ -217,6 +218,16 @@ export const PgLockStore = Layer.effect(
         UPDATE flex.accounting_point_sync s SET relevant = h.living, has_unit = h.living
         FROM held h WHERE s.accounting_point_id = h.accounting_point_id`
     }
+
+    /**
+     * Who takes away the time of the next attempt by hand wants one now; by the index on it, a row without one is never due. Once a round: one
+     * buffer where there is none.
+     */
+    const tryUntimed = sql`
+      UPDATE flex.accounting_point_sync SET next_attempt_at = now() WHERE accounting_point_id = ANY (ARRAY(
+        SELECT accounting_point_id FROM flex.accounting_point_sync
+        WHERE relevant AND last_sync_start IS NULL AND failures > 0 AND next_attempt_at IS NULL
+        LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED))`
 
     /** Records claimed rows that cannot be read as failing, so that they come again after a rest and not in the next claim. */
     const setAside = Effect.fnUntraced(function* (rows: ReadonlyArray<Unreadable>) {
@@ -342,6 +353,7 @@ export const PgLockStore = Layer.effect(
       countRelevant: (lookupRetention) =>
         Effect.gen(function* () {
           yield* sweep(lookupRetention)
+          yield* tryUntimed
           // A million rows: 80 to 150 ms, once per interval, by reading the table. An index to count by would be written with
           // every claim and every sync, which is dearer.
           const [row] = yield* sql<{ count: number }>`

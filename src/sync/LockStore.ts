@@ -110,7 +110,10 @@ export class LockStore extends Context.Service<
     ) => Effect.Effect<void, StoreUnavailable>
     /** Gives claims back untouched, as if never taken; those that somebody else has taken over stay theirs. */
     readonly release: (claims: ReadonlyArray<Claim>) => Effect.Effect<void, StoreUnavailable>
-    /** How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old. */
+    /**
+     * How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old; of those that fail, any
+     * whose next attempt has no time is due from then on.
+     */
     readonly countRelevant: (lookupRetention: number) => Effect.Effect<number, StoreUnavailable>
   }
 >()("penstock/sync/LockStore") {}
