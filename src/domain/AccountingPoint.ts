@@ -69,7 +69,10 @@ const endOf = ({ valid_to: end }: Validity): Instant | undefined =>
 const inOrder = Schema.makeFilter(
   (row: Validity) => (endOf(row) ?? Infinity) > row.valid_from || "valid_to must be later than valid_from"
 )
-const OneOrBothDirections = Schema.Union([Direction, Schema.Array(Direction)])
+const OneOrBothDirections = Schema.Union([
+  Direction,
+  Schema.Array(Direction).check(Schema.isMinLength(1, { message: "must hold at least one direction" }))
+])
 
 /** The body of the adapter's 200, snake_case as it is sent. Unknown further fields are ignored. */
 export const AdapterBody = Schema.Struct({

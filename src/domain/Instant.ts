@@ -8,7 +8,9 @@ import { DateTime, Option, Schema, SchemaIssue, SchemaTransformation, Effect } f
 
 export type Instant = number
 
-const rfc3339 = /^(?!0000)(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/
+/** Hours up to 23, which parsers of dates do not insist on, and no leap second. */
+const rfc3339 =
+  /^(?!0000)(\d{4}-\d{2}-\d{2})[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
 
 /** Whether the calendar has this day, `YYYY-MM-DD`, in years from 1 on; parsers would make 2 March of 30 February. */
 export const isCalendarDay = (text: string): boolean =>

@@ -72,6 +72,7 @@ const bad: Readonly<Record<string, unknown>> = {
   "a GLN of twelve digits": { ...answer, energy_supplier: [{ business_id: "708000000001", ...since }] },
   "an EIC of another type": { ...answer, metering_grid_area: [{ business_id: "50XINVENTED-AREA", ...since }] },
   "an EIC in small letters": { ...answer, metering_grid_area: [{ business_id: "50Yinvented-area", ...since }] },
+  "no direction in a list of them": { ...answer, energy_direction: [{ direction: [], ...since }] },
   "another direction": { ...answer, energy_direction: [{ direction: "storage", ...since }] },
   "a time without an offset": endUser({ valid_from: "2021-03-01T00:00:00" }),
   "a date": endUser({ valid_from: "2021-03-01" }),
@@ -79,6 +80,8 @@ const bad: Readonly<Record<string, unknown>> = {
   "30 February": endUser({ valid_from: "2021-02-30T00:00:00Z" }),
   "29 February of a common year": endUser({ valid_from: "2021-02-29T00:00:00Z" }),
   "an hour that no day has": endUser({ valid_from: "2021-03-01T25:00:00Z" }),
+  "the hour 24": endUser({ valid_from: "2021-03-01T24:00:00Z" }),
+  "an offset of a day": endUser({ valid_from: "2021-03-01T00:00:00+24:00" }),
   "an empty end": endUser({ valid_to: "" }),
   "a latitude beyond the pole": { ...answer, latitude: 90.5 },
   "a longitude as text": { ...answer, longitude: "10.7" }

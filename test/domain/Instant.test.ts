@@ -25,9 +25,16 @@ it("every microsecond of a millisecond is another one", () => {
   )
 })
 
-it.each(["2026-01-01T00:00:00.123456", "2026-02-30T00:00:00.123456Z", "2026-01-01T00:00:00.Z", ""])(
-  "%s is no time",
-  (text) => {
-    assert.isTrue(Option.isNone(parsePreciseInstant(text)))
-  }
-)
+it.each([
+  "2026-01-01T00:00:00.123456",
+  "2026-02-30T00:00:00.123456Z",
+  "2026-01-01T00:00:00.Z",
+  "2026-01-01T24:00:00Z",
+  "2026-01-01T23:60:00Z",
+  "2026-01-01T23:59:60Z",
+  "2026-01-01T00:00:00+24:00",
+  "2026-01-01T00:00:00-99:99",
+  ""
+])("%s is no time", (text) => {
+  assert.isTrue(Option.isNone(parsePreciseInstant(text)))
+})
