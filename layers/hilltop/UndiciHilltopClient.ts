@@ -18,6 +18,7 @@ import type { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
+import { makePutOffRedirects, type Redirected } from "../../src/hilltop/PutOffRedirects.ts"
 import { RedirectBudget } from "../../src/hilltop/RedirectBudget.ts"
 import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
@@ -66,7 +67,7 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
 }
 
 /** From http to https of the same host is for the operator to know. What else the server wrote may hold anything. */
-const redirected = (asked: URL, next: URL | undefined) => {
+const elsewhere = (asked: URL, next: URL | undefined) => {
   const isUpgrade = next?.hostname === asked.hostname && asked.protocol === "http:" && next.protocol === "https:"
   if (next === undefined || !isUpgrade) return failed("forbidden", "the server redirects to another one")
   const target = next.pathname === asked.pathname ? `${next.origin}${next.pathname}` : next.origin
@@ -97,7 +98,7 @@ const connector = (allowPrivate: boolean): buildConnector.connector => {
 
 /** Waits until the server may be asked once more. */
 interface Turns {
-  readonly next: (url: string, status: number) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
+  readonly next: (next: Redirected, status: number) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
   /** How long it has waited in all, in milliseconds. */
   readonly waited: () => number
 }
@@ -133,14 +134,16 @@ const make = Effect.gen(function* () {
     return allowPrivate || isIP(host) === 0 || isPublicAddress(host)
   }
 
-  const makeTurns = (): Turns => {
+  const putOff = makePutOffRedirects()
+  const makeTurns = (asked: string): Turns => {
     let waited = 0
     return {
       waited: () => waited,
-      next: Effect.fnUntraced(function* (url, status) {
+      next: Effect.fnUntraced(function* (next, status) {
         const since = yield* Clock.currentTimeMillis
-        const wait = yield* budget.reserve(url, patience - waited)
+        const wait = yield* budget.reserve(next.url, patience - waited)
         if (wait === undefined) {
+          putOff.keep(asked, next)
           // Told as the answer that it is: a server that was slowed down is asked faster again by answers.
           return yield* new HilltopFetchFailed({
             kind: "status",
@@ -155,10 +158,8 @@ const make = Effect.gen(function* () {
   }
 
   const get = (
-    url: string,
-    turns: Turns,
-    redirects: number,
-    cookies: Cookies.Cookies
+    { cookies, redirects, url }: Redirected,
+    turns: Turns
   ): Effect.Effect<
     HttpClientResponse.HttpClientResponse,
     HilltopFetchFailed | StoreUnavailable | HttpClientError.HttpClientError,
@@ -183,11 +184,16 @@ const make = Effect.gen(function* () {
       const location = response.headers["location"]
       if (response.status < 300 || response.status > 399 || location === undefined) return response
       const next = URL.canParse(location, url) ? new URL(location, url) : undefined
-      if (next === undefined || next.origin !== new URL(url).origin) return yield* redirected(new URL(url), next)
+      if (next === undefined || next.origin !== new URL(url).origin) return yield* elsewhere(new URL(url), next)
       if (redirects === 0) return yield* failed("forbidden", "too many redirects")
       // What stands before a server may send everyone back to the same address with a cookie, and let pass who shows it.
-      yield* turns.next(next.href, response.status)
-      return yield* get(next.href, turns, redirects - 1, Cookies.merge(cookies, response.cookies))
+      const redirected = {
+        url: next.href,
+        cookies: Cookies.merge(cookies, response.cookies),
+        redirects: redirects - 1
+      }
+      yield* turns.next(redirected, response.status)
+      return yield* get(redirected, turns)
     })
 
   const memory = makeAnswerMemory({
@@ -226,7 +232,8 @@ const make = Effect.gen(function* () {
   })
 
   const ask = Effect.fnUntraced(function* (url: string, turns: Turns, share: AnswerShare, scope: Scope.Scope) {
-    const response = yield* get(url, turns, mostRedirects, Cookies.empty)
+    const first = putOff.take(url) ?? { url, cookies: Cookies.empty, redirects: mostRedirects }
+    const response = yield* get(first, turns)
     if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
     const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
     return yield* new HilltopFetchFailed({
@@ -243,7 +250,7 @@ const make = Effect.gen(function* () {
         const share = yield* memory.share
         const scope = yield* Effect.scope
         const startedAt = yield* Clock.currentTimeMillis
-        const turns = makeTurns()
+        const turns = makeTurns(url)
         const answer = yield* Effect.scoped(ask(url, turns, share, scope)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))

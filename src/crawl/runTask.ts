@@ -212,7 +212,7 @@ const understood = Effect.fnUntraced(function* (
   const isEmpty = empty && (series === undefined || series.count === 0)
   const nothingYet = isEmpty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
   if (!unchanged && !nothingYet && key !== undefined) {
-    const record = yield* rawRecord(task, source, key, answer.xml, rawTopic)
+    const record = yield* rawRecord(task, source, key, { item: reading.item, xml: answer.xml }, rawTopic)
     if (reading.parsed !== undefined && key.type === "MEASUREMENT_DATA") {
       const about = { ...key, hilltopUrl: task.fetchUrl }
       const kept = yield* ParsedDocuments

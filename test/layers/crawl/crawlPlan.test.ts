@@ -436,6 +436,8 @@ const dividedSuite = (name: string, layer: ReturnType<typeof worldWith>, largest
         assert.isTrue(parts.every((task) => task.result === "SUCCESS" || task.set_aside_reason === "divided"))
         const published = (yield* raw).filter(({ key }) => key.type === "MEASUREMENT_DATA")
         assert.isTrue(published.every(({ value }) => value.xml.length <= largest))
+        // The topic keeps one document of a key.
+        assert.lengthOf(new Set(published.map(({ key }) => JSON.stringify(key))), published.length)
         // Every value of a divided month is in one of its parts.
         const world = yield* HilltopSimulator
         const whole = divided.find((task) => /to=\d{4}-\d\d-\d\dT23:59:59$/.test(task.fetch_url))!
