@@ -332,7 +332,7 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
         SELECT t.origin, s.requests_per_second AS rate FROM hilltop_fetch_tasks t JOIN hilltop_servers s USING (origin)
         JOIN hilltop_sources source ON source.id = t.source_id WHERE source.council_id BETWEEN 500 AND 502 ORDER BY t.id`
       assert.deepStrictEqual(tasks, [
-        { origin: "http://127.1:9", rate: 3 },
+        { origin: "http://127.0.0.1:9", rate: 3 },
         { origin: "http://127.0.0.1:9", rate: 3 },
         { origin: "http://xn--awa-tne-w3a.example", rate: 3 }
       ])
