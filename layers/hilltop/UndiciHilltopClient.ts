@@ -15,6 +15,7 @@ import { Agent, buildConnector, type Dispatcher, errors } from "undici"
 import { type AnswerShare, makeAnswerMemory } from "../../src/hilltop/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../../src/hilltop/HilltopClient.ts"
 import type { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
+import { headLength } from "../../src/hilltop/AskedRange.ts"
 import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
@@ -202,7 +203,11 @@ const make = Effect.gen(function* () {
     received: receivedAtOnce,
     worked: workedAtOnce
   })
-  const tooLarge = new HilltopResponseTooLarge({ limit })
+  const tooLarge = (begun: CollectedBytes) =>
+    new HilltopResponseTooLarge({
+      limit,
+      head: Buffer.from(begun.bytes().subarray(0, headLength)).toString("latin1")
+    })
 
   const read = Effect.fnUntraced(function* (
     response: HttpClientResponse.HttpClientResponse,
@@ -211,7 +216,7 @@ const make = Effect.gen(function* () {
   ) {
     const encoding = response.headers["content-encoding"]
     const announced = encoding === undefined ? Number(response.headers["content-length"] ?? 0) : 0
-    if (announced > limit) return yield* tooLarge
+    if (announced > limit) return yield* new HilltopResponseTooLarge({ limit })
     const damaged = () => failed("unreachable", "the compressed answer is damaged")
     const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
     const collected = new CollectedBytes(smallAnswer, limit)
@@ -221,7 +226,7 @@ const make = Effect.gen(function* () {
     yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
       Effect.suspend(() => {
         for (const piece of arrived) {
-          if (collected.length + piece.length > limit) return Effect.fail(tooLarge)
+          if (collected.length + piece.length > limit) return Effect.fail(tooLarge(collected))
           hash.update(piece)
           collected.add(piece)
         }

@@ -65,7 +65,10 @@ const partsOf = (htsUrl: string): { readonly base: string; readonly query: strin
   // Budgets go by the host as it is asked. So one that is spelt in a way of its own (outside ASCII, `127.1`, `:0443`) is asked as the others.
   const { host, protocol } = new URL(trimmed)
   const written = authority.toLowerCase().replace(protocol === "https:" ? /:443$/ : /:80$/, "")
-  return { base: `${scheme}${written === host ? authority : host}${encodeRest(path)}`, query: encodeRest(query).replace(/^&+|&+$/g, "") }
+  return {
+    base: `${scheme}${written === host ? authority : host}${encodeRest(path)}`,
+    query: encodeRest(query).replace(/^&+|&+$/g, "")
+  }
 }
 
 const ask = (htsUrl: HtsUrl, query: string): string => {

@@ -100,10 +100,7 @@ describe("a list of measurements", () => {
     const measurements = [measurement("Rainfall")]
     const [rain, backup] = [series({ measurements }), series({ name: "Stage", measurements })]
     const askedBy = (tasks: ReturnType<typeof list>) =>
-      tasks.map(({ details, fetchUrl }) => [
-        details.measurementName,
-        new URL(fetchUrl).searchParams.get("Measurement")
-      ])
+      tasks.map(({ details, fetchUrl }) => [details.measurementName, new URL(fetchUrl).searchParams.get("Measurement")])
     assert.deepStrictEqual(askedBy(list(rain)), [["Rainfall", "Rainfall"]])
     assert.deepStrictEqual(askedBy(list(rain, backup)), [
       ["Rainfall", "Rainfall [Rainfall]"],
@@ -115,7 +112,10 @@ describe("a list of measurements", () => {
       ["Stage", "Rainfall"]
     ])
     const again = list(rain, series({ measurements: [measurement("Rainfall", { item: 2 })] }))
-    assert.deepStrictEqual(again.map(({ details: { item } }) => item), [1])
+    assert.deepStrictEqual(
+      again.map(({ details: { item } }) => item),
+      [1]
+    )
     // Quality series have the names of their series, and are not asked for.
     assert.deepStrictEqual(askedBy(list(rain, { ...backup, tsType: "StdQualSeries" })), [["Rainfall", "Rainfall"]])
   })

@@ -499,6 +499,20 @@ test(
 )
 
 test(
+  "a document that is too large and of another time than was asked for is not asked for in parts: they would be as large",
+  Effect.gen(function* () {
+    const { add, details, run, task, tasks } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const row = `<E><T>2026-02-03T10:00:00</T><I1>1</I1></E>\n`
+    const { published, result } = yield* run(month, dataOf(row.replace("2026", "2019") + row.repeat(250_000)))
+    assert.deepStrictEqual([result, published], ["RESPONSE_TOO_LARGE", []])
+    assert.deepInclude(task(month), { setAside: undefined, attempts: 1 })
+    assert.match(task(month).history.at(-1)?.detail ?? "", /more than \d+, and it begins at another time/)
+    assert.strictEqual(tasks.size, 1)
+  })
+)
+
+test(
   "a task whose source cannot be used waits without a run",
   Effect.gen(function* () {
     const { add, details, run, sources, task } = yield* arranged
