@@ -75,6 +75,9 @@ export const taskColumns = `id::float8 AS id, source_id, request_type, fetch_url
   attempts, ${millis("unavailable_since")}, CASE WHEN set_aside_at IS NOT NULL THEN set_aside_reason END AS set_aside_reason,
   refresh, refresh_reason, previous_history AS history`
 
+/** Those of other kinds, which programs that use the queue alone may have, are no requests to Hilltop: see migration 26. */
+export const isOfHilltop = "request_type NOT LIKE '%.%'"
+
 /**
  * By the number as it is stored: `ORDER BY id` alone would be by the number as it is shown, which no index has. It ends at its limit by
  * the primary key where nothing is filtered.
@@ -85,7 +88,7 @@ export const tasksStatement = (
 ): Statement.Fragment => sql`
   SELECT ${sql.literal(taskColumns)} FROM hilltop_fetch_tasks t
   WHERE t.id > ${after}::int8 AND t.id <= ${Number.MAX_SAFE_INTEGER}::int8 AND ${sql.and([
-    sql.literal("true"),
+    sql.literal(isOfHilltop),
     ...(source === undefined ? [] : [sql`source_id = ${source}`]),
     ...(type === undefined ? [] : [sql`request_type = ${type}`]),
     ...(wanted === undefined ? [] : [sql`${sql.literal(status)} = ${wanted}`])

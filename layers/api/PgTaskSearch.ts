@@ -20,7 +20,7 @@ import { float8s, int4s, rowsAs, texts } from "../postgres/statementArrays.ts"
 import { finite, writableMillis } from "../postgres/writableValues.ts"
 import { plainAddress } from "./plainAddress.ts"
 import { reasonOf, serverState } from "./describedServer.ts"
-import { isLeased, taskColumns, taskFrom, TaskRow } from "./PgHilltopAdministration.ts"
+import { isLeased, isOfHilltop, taskColumns, taskFrom, TaskRow } from "./PgHilltopAdministration.ts"
 
 const plain = mapSqlFailure((cause) => new StoreUnavailable({ cause }))
 
@@ -154,7 +154,7 @@ export const PgTaskSearch = Layer.effect(
     const fits = (query: TaskQuery, more: ReadonlyArray<Statement.Fragment> = []) => {
       const sources = sourcesOf(query)
       return sql.and([
-        sql.literal("true"),
+        sql.literal(isOfHilltop),
         ...(sources === undefined ? [] : [sql`source_id = ANY(${sources})`]),
         ...(query.type === undefined ? [] : [sql`request_type = ${query.type}`]),
         ...(query.status === undefined ? [] : [sql.literal(isStatus[query.status])]),

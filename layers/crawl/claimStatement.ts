@@ -8,6 +8,9 @@
  * over, and so are those from which another claim has taken tasks since the look: so the claim that locks a server's row has
  * seen every lease of that server's tasks.
  *
+ * A document is published under the time of its claim, and of those of one key a topic that is compacted keeps one: the parts of a month, or
+ * a month and the latest data that begin in it. So claims of one series are dated a millisecond apart.
+ *
  * Slow servers must not fill every place. So a claim takes the tasks of those servers first that have least in flight. And while
  * some servers with due tasks have nothing in flight, only because their rate makes them wait for a moment, some places are kept
  * free for them.
@@ -113,7 +116,9 @@ export const claimStatement = (
       in_flight = s.in_flight + slots.n, turns = s.turns + slots.n
     FROM server JOIN slots USING (origin) WHERE s.origin = server.origin
   )
-  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, floor(${sql.literal(millisOf("now()"))}) AS claimed_at, t.source_id, t.request_type, t.fetch_url, t.details,
+  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, floor(${sql.literal(millisOf("now()"))})
+      + row_number() OVER (PARTITION BY t.origin, t.details ->> 'siteName', t.details ->> 'measurementName' ORDER BY taken.fence) - 1 AS claimed_at,
+    t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
     server.epoch::float8 AS epoch, server.knowledge, t.refresh, CASE WHEN t.refresh IS NULL THEN t.previous_history END AS history,
     t.follows IS NOT NULL AS follows, CASE t.request_type WHEN 'MEASUREMENT_DATA_LATEST'

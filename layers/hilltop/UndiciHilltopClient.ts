@@ -15,9 +15,11 @@ import { Agent, buildConnector, type Dispatcher, errors } from "undici"
 import { type AnswerShare, makeAnswerMemory } from "../../src/hilltop/AnswerMemory.ts"
 import { HilltopClient, HilltopFetchFailed, HilltopResponseTooLarge } from "../../src/hilltop/HilltopClient.ts"
 import type { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
+import { headLength } from "../../src/hilltop/AskedRange.ts"
 import { CollectedBytes } from "./CollectedBytes.ts"
 import { decompressedBody } from "../http/decompressedBody.ts"
 import { isPublicAddress, privateAddressCode, publicLookup } from "./publicAddress.ts"
+import { makePutOffRedirects, type Redirected } from "../../src/hilltop/PutOffRedirects.ts"
 import { RedirectBudget } from "../../src/hilltop/RedirectBudget.ts"
 import { spanWhereTraced } from "../../src/running/spanWhereTraced.ts"
 import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
@@ -66,7 +68,7 @@ const unreachable = (error: HttpClientError.HttpClientError) => {
 }
 
 /** From http to https of the same host is for the operator to know. What else the server wrote may hold anything. */
-const redirected = (asked: URL, next: URL | undefined) => {
+const elsewhere = (asked: URL, next: URL | undefined) => {
   const isUpgrade = next?.hostname === asked.hostname && asked.protocol === "http:" && next.protocol === "https:"
   if (next === undefined || !isUpgrade) return failed("forbidden", "the server redirects to another one")
   const target = next.pathname === asked.pathname ? `${next.origin}${next.pathname}` : next.origin
@@ -97,7 +99,7 @@ const connector = (allowPrivate: boolean): buildConnector.connector => {
 
 /** Waits until the server may be asked once more. */
 interface Turns {
-  readonly next: (url: string, status: number) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
+  readonly next: (next: Redirected, status: number) => Effect.Effect<void, HilltopFetchFailed | StoreUnavailable>
   /** How long it has waited in all, in milliseconds. */
   readonly waited: () => number
 }
@@ -133,14 +135,16 @@ const make = Effect.gen(function* () {
     return allowPrivate || isIP(host) === 0 || isPublicAddress(host)
   }
 
-  const makeTurns = (): Turns => {
+  const putOff = makePutOffRedirects()
+  const makeTurns = (asked: string): Turns => {
     let waited = 0
     return {
       waited: () => waited,
-      next: Effect.fnUntraced(function* (url, status) {
+      next: Effect.fnUntraced(function* (next, status) {
         const since = yield* Clock.currentTimeMillis
-        const wait = yield* budget.reserve(url, patience - waited)
+        const wait = yield* budget.reserve(next.url, patience - waited)
         if (wait === undefined) {
+          putOff.keep(asked, next)
           // Told as the answer that it is: a server that was slowed down is asked faster again by answers.
           return yield* new HilltopFetchFailed({
             kind: "status",
@@ -155,10 +159,8 @@ const make = Effect.gen(function* () {
   }
 
   const get = (
-    url: string,
-    turns: Turns,
-    redirects: number,
-    cookies: Cookies.Cookies
+    { cookies, redirects, url }: Redirected,
+    turns: Turns
   ): Effect.Effect<
     HttpClientResponse.HttpClientResponse,
     HilltopFetchFailed | StoreUnavailable | HttpClientError.HttpClientError,
@@ -183,11 +185,16 @@ const make = Effect.gen(function* () {
       const location = response.headers["location"]
       if (response.status < 300 || response.status > 399 || location === undefined) return response
       const next = URL.canParse(location, url) ? new URL(location, url) : undefined
-      if (next === undefined || next.origin !== new URL(url).origin) return yield* redirected(new URL(url), next)
+      if (next === undefined || next.origin !== new URL(url).origin) return yield* elsewhere(new URL(url), next)
       if (redirects === 0) return yield* failed("forbidden", "too many redirects")
       // What stands before a server may send everyone back to the same address with a cookie, and let pass who shows it.
-      yield* turns.next(next.href, response.status)
-      return yield* get(next.href, turns, redirects - 1, Cookies.merge(cookies, response.cookies))
+      const redirected = {
+        url: next.href,
+        cookies: Cookies.merge(cookies, response.cookies),
+        redirects: redirects - 1
+      }
+      yield* turns.next(redirected, response.status)
+      return yield* get(redirected, turns)
     })
 
   const memory = makeAnswerMemory({
@@ -196,7 +203,11 @@ const make = Effect.gen(function* () {
     received: receivedAtOnce,
     worked: workedAtOnce
   })
-  const tooLarge = new HilltopResponseTooLarge({ limit })
+  const tooLarge = (begun: CollectedBytes) =>
+    new HilltopResponseTooLarge({
+      limit,
+      head: Buffer.from(begun.bytes().subarray(0, headLength)).toString("latin1")
+    })
 
   const read = Effect.fnUntraced(function* (
     response: HttpClientResponse.HttpClientResponse,
@@ -205,7 +216,7 @@ const make = Effect.gen(function* () {
   ) {
     const encoding = response.headers["content-encoding"]
     const announced = encoding === undefined ? Number(response.headers["content-length"] ?? 0) : 0
-    if (announced > limit) return yield* tooLarge
+    if (announced > limit) return yield* new HilltopResponseTooLarge({ limit })
     const damaged = () => failed("unreachable", "the compressed answer is damaged")
     const body = yield* decompressedBody(Stream.mapError(response.stream, unreachable), encoding, damaged)
     const collected = new CollectedBytes(smallAnswer, limit)
@@ -215,7 +226,7 @@ const make = Effect.gen(function* () {
     yield* Stream.runForEachArray(body, (arrived): Effect.Effect<void, HilltopResponseTooLarge> =>
       Effect.suspend(() => {
         for (const piece of arrived) {
-          if (collected.length + piece.length > limit) return Effect.fail(tooLarge)
+          if (collected.length + piece.length > limit) return Effect.fail(tooLarge(collected))
           hash.update(piece)
           collected.add(piece)
         }
@@ -226,7 +237,8 @@ const make = Effect.gen(function* () {
   })
 
   const ask = Effect.fnUntraced(function* (url: string, turns: Turns, share: AnswerShare, scope: Scope.Scope) {
-    const response = yield* get(url, turns, mostRedirects, Cookies.empty)
+    const first = putOff.take(url) ?? { url, cookies: Cookies.empty, redirects: mostRedirects }
+    const response = yield* get(first, turns)
     if (response.status >= 200 && response.status <= 299) return yield* read(response, share, scope)
     const retryAfter = yield* retryAfterSeconds(response.headers["retry-after"])
     return yield* new HilltopFetchFailed({
@@ -243,7 +255,7 @@ const make = Effect.gen(function* () {
         const share = yield* memory.share
         const scope = yield* Effect.scope
         const startedAt = yield* Clock.currentTimeMillis
-        const turns = makeTurns()
+        const turns = makeTurns(url)
         const answer = yield* Effect.scoped(ask(url, turns, share, scope)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))

@@ -36,6 +36,10 @@ const added = new Set(["reason", "source_topic", "source_partition", "source_off
 const numberIn = (text: string | undefined): number | null =>
   text !== undefined && /^[0-9]{1,15}$/.test(text) ? Number(text) : null
 
+/** Where a letter came from, and is sent again; nothing for what is no letter of this topic. */
+const partitionOf = ({ headers, topic }: Pick<TopicRecord, "headers" | "topic">): number | null =>
+  headers["source_topic"] === topic ? numberIn(headers["source_partition"]) : null
+
 const viewOf = (letter: Letter, mark: Mark | undefined): LetterView => ({
   topic: letter.topic,
   offset: letter.offset,
@@ -123,8 +127,8 @@ const redriving = HttpApiBuilder.group(
 
     const again = Effect.fnUntraced(function* (record: TopicRecord) {
       const { headers, key, offset, topic, value } = record
-      const partition = numberIn(headers["source_partition"])
-      if (partition === null || headers["source_topic"] !== topic) return yield* letterUnknown
+      const partition = partitionOf(record)
+      if (partition === null) return yield* letterUnknown
       const kept = Object.fromEntries(Object.entries(headers).filter(([name]) => !added.has(name)))
       yield* sink.send([{ topic, partition, key, value, headers: kept }])
       return yield* marks.mark(topic, offset, yield* CallerName)
@@ -163,7 +167,7 @@ const redriving = HttpApiBuilder.group(
               isEnough = redriven === mostLetters || (redriven > 0 && (yield* Clock.currentTimeMillis) >= end)
               if (isEnough) break
               const record = yield* browser.letter(topic, offset)
-              if (record !== undefined && numberIn(record.headers["source_partition"]) !== null) {
+              if (record !== undefined && partitionOf(record) !== null) {
                 yield* again(record)
                 redriven += 1
               }

@@ -9,6 +9,7 @@ import type { NewTask } from "../domain/FetchTask.ts"
 import type { Instant } from "../domain/Instant.ts"
 import type { ListedDataSource, ListedMeasurement, MeasurementList, SiteList } from "../hilltop/HilltopDocument.ts"
 import { halvesOf } from "../hilltop/halves.ts"
+import { isQualified } from "../hilltop/qualifiedRequest.ts"
 import { wantedNames } from "./wantedNames.ts"
 import {
   type HtsUrl,
@@ -61,14 +62,25 @@ export const afterMeasurementsList = (
   now: Instant
 ): ReadonlyArray<NewTask> => {
   const tasks: Array<NewTask> = []
-  for (const dataSource of list.dataSources) {
+  const planned = new Set<string>()
+  /** Of two data sources of one name the first says which column its address is of: else they took turns at it. */
+  const plan = (task: NewTask) => {
+    const key = `${task.requestType} ${task.fetchUrl}`
+    if (planned.has(key)) return
+    planned.add(key)
+    tasks.push(task)
+  }
+  const wanted = list.dataSources.flatMap((dataSource) => {
     const site = dataSource.site ?? siteName
-    if (site === undefined) continue
-    const measurements = wantedMeasurements(source, dataSource)
+    return site === undefined ? [] : [{ site, dataSource, measurements: wantedMeasurements(source, dataSource) }]
+  })
+  const askFor = apart(wanted)
+  for (const { dataSource, measurements, site } of wanted) {
     const { first, last } = extent(dataSource, now)
     const months = first === undefined || last === undefined ? [] : plannedMonths(first, last, now)
     for (const measurement of measurements) {
       if (tasks.length > mostFollowUps) return tasks
+      const requestAs = askFor(site, dataSource, measurement)
       const details = {
         siteName: site,
         measurementName: dataSource.name,
@@ -78,15 +90,15 @@ export const afterMeasurementsList = (
         ...(measurement.units === undefined ? {} : { units: measurement.units })
       }
       if (isAlive(last, now)) {
-        tasks.push({
+        plan({
           sourceId: source.id,
           requestType: "MEASUREMENT_DATA_LATEST",
-          fetchUrl: measurementDataLatestUrl(source.htsUrl, site, measurement.requestAs),
+          fetchUrl: measurementDataLatestUrl(source.htsUrl, site, requestAs),
           details
         })
       }
-      for (const fetchUrl of measurementDataUrls(source.htsUrl, site, measurement.requestAs, months)) {
-        tasks.push({ sourceId: source.id, requestType: "MEASUREMENT_DATA", fetchUrl, details })
+      for (const fetchUrl of measurementDataUrls(source.htsUrl, site, requestAs, months)) {
+        plan({ sourceId: source.id, requestType: "MEASUREMENT_DATA", fetchUrl, details })
       }
     }
   }
@@ -105,6 +117,31 @@ const wantedMeasurements = (source: HilltopSource, dataSource: ListedDataSource)
   if (!isWanted(dataSource.name) || dataSource.tsType !== "StdSeries") return []
   const wanted = dataSource.measurements.filter(({ name, virtual }) => isWanted(name) && !virtual)
   return wanted.filter(({ requestAs }, index) => wanted.findIndex((one) => one.requestAs === requestAs) === index)
+}
+
+interface Wanted {
+  readonly site: string
+  readonly dataSource: ListedDataSource
+  readonly measurements: ReadonlyArray<ListedMeasurement>
+}
+
+/**
+ * By what a measurement is asked for: where a list has one name for those of several data sources, as without any RequestAs, by the names of
+ * those as well, since one address is one series.
+ */
+const apart = (wanted: ReadonlyArray<Wanted>) => {
+  const keyOf = (site: string, requestAs: string) => JSON.stringify([site, requestAs])
+  const dataSources = new Map<string, Set<string>>()
+  for (const { dataSource, measurements, site } of wanted) {
+    for (const { requestAs } of measurements) {
+      const key = keyOf(site, requestAs)
+      dataSources.set(key, (dataSources.get(key) ?? new Set()).add(dataSource.name))
+    }
+  }
+  return (site: string, { name }: ListedDataSource, { requestAs }: ListedMeasurement): string => {
+    const isAlone = dataSources.get(keyOf(site, requestAs))?.size === 1
+    return isAlone || isQualified(requestAs) ? requestAs : `${requestAs} [${name}]`
+  }
 }
 
 /**

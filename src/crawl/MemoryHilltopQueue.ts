@@ -231,7 +231,7 @@ export const MemoryHilltopQueue = (defaults: { readonly requestsPerSecond: numbe
               const refilled = tokens < 1 ? refilledAt + (1000 * (1 - tokens)) / rate : 0
               return Math.max(nextFetchAt, health.coolDownUntil ?? 0, health.openUntil ?? 0, refilled)
             })
-          return Math.max(0, Math.ceil(Math.min(...dueAt) - now))
+          return Math.max(0, Math.ceil(dueAt.reduce((a, b) => Math.min(a, b), Infinity) - now))
         }),
 
         heartbeat: (leases) =>

@@ -15,6 +15,8 @@ export interface Seen {
   readonly decided: (look: Look) => Decision
   bytes?: number
   hash?: string
+  /** Its beginning, where it is too large. */
+  head?: string
   answer?: ServerAnswer | undefined
   spoilt?: number
   leftOut?: number

@@ -9,6 +9,7 @@ import { Schema } from "effect"
 import type { HilltopSource } from "../domain/HilltopSource.ts"
 import type { TaskDetails } from "../domain/FetchTask.ts"
 import type { MeasurementList } from "../hilltop/HilltopDocument.ts"
+import { wantedNames } from "./wantedNames.ts"
 
 export const SiteNote = Schema.Struct({
   /** Whether a list was read, and not only documents. */
@@ -82,8 +83,8 @@ export const noteOfList = (
   const now = sorted(
     found.map(({ measurement = "", measurementName = "" }) => seriesText(measurementName, measurement))
   )
-  const names = new Set(configuration.measurementNames)
-  const isWanted = (series: string) => namesOf(series).every((name) => names.has(name))
+  const { isWanted: isWantedName } = wantedNames(configuration)
+  const isWanted = (series: string) => namesOf(series).every(isWantedName)
   const gone = [...before.found, ...before.vanished].filter((series) => !now.includes(series) && isWanted(series))
   return {
     listed: true,

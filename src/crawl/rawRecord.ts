@@ -13,10 +13,10 @@ export const rawRecord = Effect.fnUntraced(function* (
   task: ClaimedTask,
   { configuration: { excludedSitesNames = [] } }: UsableSource,
   key: RawKey,
-  xml: string,
+  { item, xml }: { readonly item: number | undefined; readonly xml: string },
   topic: string
 ) {
-  const { item, units } = task.details
+  const { units } = task.details
   return {
     topic,
     partition: partitionOf(rawPartitionKey(key), rawPartitions),

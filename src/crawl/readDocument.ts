@@ -23,6 +23,7 @@ import { isSpoilt } from "../hilltop/HilltopText.ts"
 import { hilltopBaseUrl } from "../hilltop/HilltopUrl.ts"
 import { parseData, parseMeasurementList, parseSiteList } from "../hilltop/HilltopXml.ts"
 import { yearMonth } from "../hilltop/Nzst.ts"
+import { unqualified } from "../hilltop/qualifiedRequest.ts"
 import { sameName } from "../hilltop/sameName.ts"
 import { type SeriesRows, SeriesRowsDigest } from "../hilltop/SeriesRows.ts"
 import { XmlDigest } from "../hilltop/XmlDigest.ts"
@@ -44,6 +45,8 @@ export interface Reading {
   readonly lastObserved: ReadonlyArray<Instant>
   /** What of a site it leaves in doubt, given what was noted before. */
   readonly note: { readonly siteName: string; readonly after: (before: SiteNote | undefined) => SiteNote } | undefined
+  /** Of data, which column is meant; none where nobody says so, and it is the first. */
+  readonly item?: number | undefined
   /** Of data, what was read, for who maps its record; not of a document that is too large to be kept until then. */
   readonly parsed?: Pick<ParsedDocument, "item" | "document">
   /** What it says, to be compared: the rows of data, or the list. */
@@ -111,7 +114,8 @@ const read = Effect.fnUntraced(function* (
     case "MEASUREMENT_DATA_LATEST": {
       const { isOneOfSeveral, item, measurementName, units } = task.details
       const rows = new SeriesRowsDigest()
-      const document = yield* parseData(xml, item === undefined ? {} : { item }, rows)
+      const itemName = unqualified(askedMeasurement(task.fetchUrl) ?? "")
+      const document = yield* parseData(xml, { item, itemName }, rows)
       const asked = task.details.siteName ?? askedSite(task.fetchUrl)
       yield* refuseOthers(sitesOf(document), asked)
       const series = askedSeries(document, { siteName: asked, measurementName })
@@ -120,6 +124,7 @@ const read = Effect.fnUntraced(function* (
       if (item !== undefined && series !== undefined && lacksItem(series)) {
         return yield* new HilltopParseError({ message: `data without the item ${series.item} that was asked for` })
       }
+      const column = item ?? (series && itemByName(series))
       const ownUnits = series?.dataSource.items.find(({ itemNumber }) => itemNumber === series.item)?.units
       const { ahead, first, newest } = timesOf(series?.rows.times ?? noTimes, newestUntil(now))
       return {
@@ -143,7 +148,8 @@ const read = Effect.fnUntraced(function* (
             ? undefined
             : { siteName, after: (before) => noteOfUnits(task.details, ownUnits, before) },
         said: rows.finish(),
-        ...(xml.length <= longestKept ? { parsed: { item: item ?? itemUnlessGiven, document } } : {}),
+        item: column,
+        ...(xml.length <= longestKept ? { parsed: { item: column ?? itemUnlessGiven, document } } : {}),
         leftOut: series === undefined ? 0 : series.skipped.unreadableTime + series.skipped.notANumber
       }
     }
@@ -201,6 +207,10 @@ const lacksItem = ({ dataSource: { items, numItems }, item, rows, skipped }: Dat
   rows.length === 0 &&
   skipped.noValue > 0 &&
   (items.length > 0 ? !items.some(({ itemNumber }) => itemNumber === item) : item > (numItems ?? item))
+
+/** The column that has the name of what was asked for; none for the first. */
+const itemByName = ({ dataSource: { items }, item }: DataSeries): number | undefined =>
+  items.length > 1 && item !== itemUnlessGiven ? item : undefined
 
 const noTimes = new Float64Array()
 

@@ -14,7 +14,7 @@ import { describe } from "../running/describe.ts"
 import { leastBytes, readText } from "../hilltop/HilltopText.ts"
 import { ParsedDocuments } from "../stream/ParsedDocuments.ts"
 import { KafkaSink, maxMessageBytes, type OutgoingRecord, RecordTooLarge, refuseTooLarge } from "../stream/KafkaSink.ts"
-import { askedPeriod } from "../hilltop/AskedRange.ts"
+import { askedPeriod, beginsElsewhere, headLength } from "../hilltop/AskedRange.ts"
 import { qualifiedAfter, qualifiedUrl } from "../hilltop/qualifiedRequest.ts"
 import { digestIn, type Doubt, isBelieved, notesIn, oneMore, withNotes } from "./Doubt.ts"
 import { halvedTasks, type UsableSource } from "./FetchPlan.ts"
@@ -64,8 +64,9 @@ const runDated = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: strin
         failure.movedTo === undefined
           ? Effect.succeed(failed("FETCH_ERROR", failure.detail, { retryAfter: failure.retryAfter ?? 0 }))
           : moved(task, failure.detail),
-      HilltopResponseTooLarge: ({ limit }) => divided(task, `the answer is larger than ${limit} bytes`),
-      RecordTooLarge: ({ bytes, limit }) => divided(task, `the message would be ${bytes} bytes, more than ${limit}`),
+      HilltopResponseTooLarge: ({ head, limit }) => divided(task, `the answer is larger than ${limit} bytes`, head),
+      RecordTooLarge: ({ bytes, limit }) =>
+        divided(task, `the message would be ${bytes} bytes, more than ${limit}`, seen.head),
       HilltopErrorDocument: ({ message }) => renamed(task, message),
       HilltopParseError: ({ message }) => Effect.succeed(failed("PARSE_ERROR", message)),
       HilltopOtherSite: ({ message }) =>
@@ -101,7 +102,9 @@ const judgeOf = Effect.fnUntraced(function* (task: ClaimedTask) {
 })
 
 /** Asks for the parts in place of the whole, which rests; what cannot be divided has failed. */
-const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string) {
+const divided = Effect.fnUntraced(function* (task: ClaimedTask, detail: string, head = "") {
+  if (beginsElsewhere(task.fetchUrl, head))
+    return failed("RESPONSE_TOO_LARGE", `${detail}, and it begins at another time than was asked for`)
   const parts = halvedTasks(task)
   if (parts.length === 0) return failed("RESPONSE_TOO_LARGE", detail)
   const queue = yield* HilltopQueue
@@ -161,16 +164,21 @@ const attempt = Effect.fnUntraced(function* (task: ClaimedTask, rawTopic: string
     })
   }
   // It would fill its message alone, so nothing of it is worth the memory that its text and its rows take.
-  const tooLong = (least: number) =>
-    least > maxMessageBytes
-      ? Effect.fail(new RecordTooLarge({ topic: rawTopic, bytes: least, limit: maxMessageBytes }))
-      : Effect.void
-  yield* tooLong(leastBytes(bytes))
+  const tooLong = (least: number, head: () => string) =>
+    Effect.suspend(() => {
+      if (least <= maxMessageBytes) return Effect.void
+      seen.head = head()
+      return Effect.fail(new RecordTooLarge({ topic: rawTopic, bytes: least, limit: maxMessageBytes }))
+    })
+  yield* tooLong(leastBytes(bytes), () => String.fromCharCode(...bytes.subarray(0, headLength)))
   const { spoilt, text: xml } = readText(bytes)
   seen.spoilt = spoilt
   yield* free
-  yield* tooLong(xml.length)
-  return yield* understood(task, source, rawTopic, seen, { xml, hash, askedAt: startedAt, answeredAt })
+  const head = () => xml.slice(0, headLength)
+  yield* tooLong(xml.length, head)
+  return yield* understood(task, source, rawTopic, seen, { xml, hash, askedAt: startedAt, answeredAt }).pipe(
+    Effect.tapErrorTag("RecordTooLarge", () => Effect.sync(() => void (seen.head = head())))
+  )
 })
 
 const understood = Effect.fnUntraced(function* (
@@ -212,7 +220,7 @@ const understood = Effect.fnUntraced(function* (
   const isEmpty = empty && (series === undefined || series.count === 0)
   const nothingYet = isEmpty && (task.previousHash === undefined || keptSeries(task)?.count === 0)
   if (!unchanged && !nothingYet && key !== undefined) {
-    const record = yield* rawRecord(task, source, key, answer.xml, rawTopic)
+    const record = yield* rawRecord(task, source, key, { item: reading.item, xml: answer.xml }, rawTopic)
     if (reading.parsed !== undefined && key.type === "MEASUREMENT_DATA") {
       const about = { ...key, hilltopUrl: task.fetchUrl }
       const kept = yield* ParsedDocuments

@@ -138,7 +138,7 @@ export const trySource = Effect.fnUntraced(function* (
   return {
     problem: undefined,
     sites: distinct(sites),
-    located: distinct(sites.filter(({ location }) => location !== undefined)),
+    located: distinct(sites.filter(({ location }) => location !== null)),
     excluded: distinct(sites.filter(({ name }) => isExcluded(name))),
     measurements: [...measurements, ...untried],
     requests,

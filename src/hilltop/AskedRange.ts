@@ -83,6 +83,19 @@ export const archivePeriod = (url: string): AskedPeriod | undefined => {
  */
 export const isOver = ({ to }: AskedPeriod, fetchedAt: number): boolean => fetchedAt - to >= DAY
 
+/** How much of a document's beginning has its first row, in bytes. */
+export const headLength = 4_000
+
+/**
+ * Whether a document that begins so has rows of another time than was asked for, by more than a day. Its server does not heed the
+ * time, so its answer is no smaller for less of it.
+ */
+export const beginsElsewhere = (url: string, head: string): boolean => {
+  const period = archivePeriod(url)
+  const first = parseNzst(/<[TD]>([^<]{1,40})</.exec(head)?.[1] ?? "")
+  return period !== undefined && first !== undefined && (first < period.from - DAY || first > period.to + DAY)
+}
+
 /** How long before now a window begins that ends now, in milliseconds. */
 export const askedWindow = (url: string): number | undefined => {
   const days = daysOfWindow(named(parametersOf(url), "timeinterval")?.value ?? "")

@@ -26,7 +26,9 @@ export class HilltopFetchFailed extends Schema.TaggedError<HilltopFetchFailed>()
 
 /** More bytes than allowed, counted while reading; the rest was not read. */
 export class HilltopResponseTooLarge extends Schema.TaggedError<HilltopResponseTooLarge>()("HilltopResponseTooLarge", {
-  limit: Schema.Int
+  limit: Schema.Int,
+  /** How it begins, where that was read. */
+  head: Schema.optional(Schema.String)
 }) {}
 
 export type HilltopFetchError = HilltopFetchFailed | HilltopResponseTooLarge | StoreUnavailable

@@ -62,9 +62,13 @@ const encodeRest = (text: string): string =>
 const partsOf = (htsUrl: string): { readonly base: string; readonly query: string } => {
   const trimmed = htsUrl.trim()
   const [, scheme = "", authority = "", path = "", query = ""] = PARTS.exec(trimmed) ?? []
-  // A host outside ASCII has a form of its own (punycode), not percent escapes.
-  const host = /^[\w.:[\]-]+$/.test(authority) ? authority : new URL(trimmed).host
-  return { base: `${scheme}${host}${encodeRest(path)}`, query: encodeRest(query).replace(/^&+|&+$/g, "") }
+  // Budgets go by the host as it is asked. So one that is spelt in a way of its own (outside ASCII, `127.1`, `:0443`) is asked as the others.
+  const { host, protocol } = new URL(trimmed)
+  const written = authority.toLowerCase().replace(protocol === "https:" ? /:443$/ : /:80$/, "")
+  return {
+    base: `${scheme}${written === host ? authority : host}${encodeRest(path)}`,
+    query: encodeRest(query).replace(/^&+|&+$/g, "")
+  }
 }
 
 const ask = (htsUrl: HtsUrl, query: string): string => {

@@ -9,7 +9,9 @@ import { askedMeasurement, withMeasurement } from "./AskedRange.ts"
 
 const ambiguous = /more than one data source/i
 const named = /no data for (.+ \[[^[\]]+\])\s*$/i
-const isQualified = (name: string) => / \[[^[\]]+\]$/.test(name)
+const brackets = / \[[^[\]]+\]$/
+export const isQualified = (name: string): boolean => brackets.test(name)
+export const unqualified = (name: string): string => name.replace(brackets, "")
 
 /** The address that asks by the qualified name; none where that is asked for already, or is not known. */
 export const qualifiedUrl = (url: string, { measurementName }: TaskDetails, otherwise?: string): string | undefined => {

@@ -136,7 +136,7 @@ const make = (topics: Readonly<Record<string, number>>) => (outage: Ref.Ref<bool
         )
         return {
           records: waiting.length,
-          oldestAt: waiting.length === 0 ? undefined : Math.min(...waiting.map(({ at }) => at))
+          oldestAt: waiting.length === 0 ? undefined : waiting.reduce((least, { at }) => Math.min(least, at), Infinity)
         }
       }),
     lag: ({ topic, group }) =>

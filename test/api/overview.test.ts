@@ -164,6 +164,25 @@ it.layer(layer, { excludeTestServices: true })("the overview", (it) => {
       assert.deepInclude(groups[0], { group: "penstock-mapper", topic: "hilltop_raw", records_behind: 2 })
     })
   )
+
+  it.effect("sends all dead letters again but what is none of the topic's, whatever comes first", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`
+        INSERT INTO topic_records (topic, partition, "offset", key, value, headers)
+        SELECT 'hilltop_raw_dead_letters', 0, 1 + n, '{}', '{}', headers::jsonb FROM unnest(ARRAY[
+          '{"source_topic": "other", "source_partition": "3"}', '{}', '{"source_topic": "hilltop_raw", "source_partition": "5"}'])
+          WITH ORDINALITY AS letter (headers, n)`
+      yield* sql`UPDATE topic_partitions SET next_offset = 5 WHERE topic = 'hilltop_raw_dead_letters'`
+      const post = { method: "POST", key: keyOf("admin") }
+      for (const redriven of [1, 0]) {
+        const all = yield* ask("/topic/dead_letter/redrive", { ...post, body: { topic: "hilltop_raw" } })
+        assert.deepStrictEqual(all.json, { redriven, more: false })
+      }
+      const sent = yield* sql`SELECT key FROM topic_records WHERE topic = 'hilltop_raw' AND partition = 5`
+      assert.lengthOf(sent, 1)
+    })
+  )
 })
 
 const text = new TextDecoder()

@@ -163,6 +163,31 @@ const lists: ReadonlyArray<readonly [string, string, string, string]> = [
 ]
 
 it.layer(layerOnPool, { excludeTestServices: true })("a list", (it) => {
+  it.effect("of tasks passes over those of other kinds, and goes on behind them", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { ask } = yield* ApiUnderTest
+      yield* sql`TRUNCATE hilltop_sources CASCADE`
+      yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, 'http://kinds.test/a.hts', '{}')`
+      yield* sql`INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
+        SELECT id, kind, 'http://kinds.test/' || n FROM hilltop_sources,
+          unnest('{SITES_LIST,feed.page,feed.page,SITES_LIST,feed.page,SITES_LIST}'::text[]) WITH ORDINALITY AS task (kind, n)`
+      const [source] = yield* sql<{ id: number }>`SELECT id FROM hilltop_sources`
+      for (const filter of ["", "&status=due", `&source=${source!.id}`, "&type=SITES_LIST"]) {
+        let pages = 0
+        const found: Array<string> = []
+        for (let cursor: string | null = ""; cursor !== null; pages++) {
+          const path: string = `/hilltop/task?limit=1${filter}${cursor === "" ? "" : `&cursor=${cursor}`}`
+          const answered = yield* ask(path, { key: keyOf("admin") })
+          const page = answered.json as { items: ReadonlyArray<{ fetch_url: string }>; next_cursor: string | null }
+          found.push(...page.items.map(({ fetch_url }) => fetch_url.slice(-1)))
+          cursor = pages < 20 ? page.next_cursor : null
+        }
+        assert.deepStrictEqual(found, ["1", "4", "6"], filter)
+      }
+    })
+  )
+
   it.effect.each(lists)("shows %s beside the others", ([, table, change, path]) =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

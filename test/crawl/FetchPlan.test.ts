@@ -92,6 +92,34 @@ describe("a list of measurements", () => {
     assert.isTrue(twice.every(({ details }) => details.item === 2 && details.isOneOfSeveral === undefined))
   })
 
+  it("leads to each data source by its own name where the list has one name for their measurements", () => {
+    const list = (...dataSources: ReadonlyArray<ListedDataSource>) =>
+      afterMeasurementsList(source, { dataSources, names: [] }, "Awa", nzst("2026-02-10T10:00:00")).filter(
+        ({ requestType }) => requestType === "MEASUREMENT_DATA_LATEST"
+      )
+    const measurements = [measurement("Rainfall")]
+    const [rain, backup] = [series({ measurements }), series({ name: "Stage", measurements })]
+    const askedBy = (tasks: ReturnType<typeof list>) =>
+      tasks.map(({ details, fetchUrl }) => [details.measurementName, new URL(fetchUrl).searchParams.get("Measurement")])
+    assert.deepStrictEqual(askedBy(list(rain)), [["Rainfall", "Rainfall"]])
+    assert.deepStrictEqual(askedBy(list(rain, backup)), [
+      ["Rainfall", "Rainfall [Rainfall]"],
+      ["Stage", "Rainfall [Stage]"]
+    ])
+    // Of another site it is another series; two of one name are one series, and its address is of one column.
+    assert.deepStrictEqual(askedBy(list(rain, { ...backup, site: "Tui" })), [
+      ["Rainfall", "Rainfall"],
+      ["Stage", "Rainfall"]
+    ])
+    const again = list(rain, series({ measurements: [measurement("Rainfall", { item: 2 })] }))
+    assert.deepStrictEqual(
+      again.map(({ details: { item } }) => item),
+      [1]
+    )
+    // Quality series have the names of their series, and are not asked for.
+    assert.deepStrictEqual(askedBy(list(rain, { ...backup, tsType: "StdQualSeries" })), [["Rainfall", "Rainfall"]])
+  })
+
   it("passes over what is not wanted: other names, quality and check series, virtual measurements", () => {
     const unwanted: ReadonlyArray<Partial<ListedDataSource>> = [
       { name: "Wind" },

@@ -499,6 +499,20 @@ test(
 )
 
 test(
+  "a document that is too large and of another time than was asked for is not asked for in parts: they would be as large",
+  Effect.gen(function* () {
+    const { add, details, run, task, tasks } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    const row = `<E><T>2026-02-03T10:00:00</T><I1>1</I1></E>\n`
+    const { published, result } = yield* run(month, dataOf(row.replace("2026", "2019") + row.repeat(250_000)))
+    assert.deepStrictEqual([result, published], ["RESPONSE_TOO_LARGE", []])
+    assert.deepInclude(task(month), { setAside: undefined, attempts: 1 })
+    assert.match(task(month).history.at(-1)?.detail ?? "", /more than \d+, and it begins at another time/)
+    assert.strictEqual(tasks.size, 1)
+  })
+)
+
+test(
   "a task whose source cannot be used waits without a run",
   Effect.gen(function* () {
     const { add, details, run, sources, task } = yield* arranged
@@ -652,6 +666,33 @@ const listed = (name: string, ...measurements: ReadonlyArray<string>) =>
 const list = `${htsUrl}?Service=Hilltop&Request=MeasurementList&Site=Awa`
 
 test(
+  "a request that was queued by hand is for the column that has the name of what it asks for, else for the first",
+  Effect.gen(function* () {
+    const { add, run } = yield* arranged
+    const items = ["Stage", "Flow"].map(
+      (name, n) => `<ItemInfo ItemNumber="${n + 1}"><ItemName>${name}</ItemName><Units>${name}</Units></ItemInfo>`
+    )
+    const gauging =
+      `<Hilltop><Agency>Council</Agency><Measurement SiteName="Awa"><DataSource Name="Gauging Results" NumItems="2">` +
+      `<TSType>StdSeries</TSType>${items.join("")}</DataSource><Data DateFormat="Calendar" NumItems="2">` +
+      `<E><T>2026-02-03T10:00:00</T><I1>612</I1><I2>1.25</I2></E></Data></Measurement></Hilltop>`
+    for (const [name, item, value] of [
+      ["Flow", "2", 1.25],
+      ["Flow [Gauging Results]", "2", 1.25],
+      ["Stage", undefined, 612],
+      ["Gauging Results", undefined, 612]
+    ] as const) {
+      const url = month.replace("Rainfall", encodeURIComponent(name))
+      yield* add("MEASUREMENT_DATA", url)
+      const [record] = (yield* run(url, gauging)).records
+      assert.strictEqual(record?.headers["item"], item, name)
+      const mapped = yield* mapRecord(record!, "observations")
+      assert.deepStrictEqual(JSON.parse(mapped.records[0]!.value).observations[0].value, value, name)
+    }
+  })
+)
+
+test(
   "tells of a source of which nothing matches what there is, and goes on asking it",
   Effect.gen(function* () {
     const { add, run, sources, task } = yield* arranged
@@ -695,6 +736,11 @@ test(
     assert.strictEqual(sources.get(1)!.doubt, 'listed no more: "Water Level" with "Flow" at "Awa"')
     yield* run(list, whole)
     assert.isUndefined(sources.get(1)!.doubt)
+    // A macron is one character or two, and looks alike.
+    configured("P\u0101rae".normalize("NFD"), "Rainfall")
+    yield* run(list, listWith(listed("P\u0101rae", "P\u0101rae"), listed("Rainfall", "Rainfall")))
+    yield* run(list, listWith(listed("Rainfall", "Rainfall")))
+    assert.strictEqual(sources.get(1)!.doubt, 'listed no more: "P\u0101rae" with "P\u0101rae" at "Awa"')
   })
 )
 

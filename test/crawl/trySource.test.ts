@@ -63,6 +63,15 @@ describe("a source that is tried", () => {
     })
   )
 
+  it.effect("is told with how many of its sites say where they are", () =>
+    Effect.gen(function* () {
+      const lost = `<Site Name="Lost"></Site><Site Name="Adrift"><Easting>x</Easting><Northing>1</Northing></Site>`
+      const document = list(["Awa", "Tui"]).replace("</Agency>", `$&${lost}`)
+      const trial = yield* tried({ [sitesListUrl(address)]: document }, ["Rainfall"])
+      assert.deepInclude(trial, { sites: 4, located: 2 })
+    })
+  )
+
   it.effect("says why it is none that can be crawled, and asks no more then", () =>
     Effect.gen(function* () {
       const none = yield* tried({}, ["Rainfall"])

@@ -109,7 +109,12 @@ describe("an hts_url", () => {
     ["  http://h/data.hts\u0020", "http://h/data.hts"],
     ["HTTP://Hilltop.GW.govt.nz/WaterUse.hts", "HTTP://Hilltop.GW.govt.nz/WaterUse.hts"],
     ["http://h/data.hts#top", "http://h/data.hts"],
-    ["http://māori.example.nz/data.hts", "http://xn--mori-qsa.example.nz/data.hts"]
+    ["http://māori.example.nz/data.hts", "http://xn--mori-qsa.example.nz/data.hts"],
+    // One server must not have several budgets.
+    ["http://127.1:9083/data.hts", "http://127.0.0.1:9083/data.hts"],
+    ["https://h:0443/data.hts", "https://h/data.hts"],
+    ["http://[0:0::1]/data.hts", "http://[::1]/data.hts"],
+    ["https://H.nz:443/data.hts", "https://H.nz:443/data.hts"]
   ])("%s is asked at %s", (given, base) => {
     const htsUrl = HtsUrl.make(given)
     assert.strictEqual(hilltopBaseUrl(htsUrl), base)

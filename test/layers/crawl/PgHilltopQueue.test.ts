@@ -67,5 +67,30 @@ it.layer(PgHilltopQueue.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeT
         assert.isAtMost(claimed?.claimedAt ?? Infinity, row!.now)
       })
     )
+
+    it.effect(
+      "dates what it takes of one series apart, since documents of one key and time would be one to who compacts",
+      () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const queue = yield* HilltopQueue
+          const [source] = yield* sql<{ id: number }>`
+        INSERT INTO hilltop_sources (council_id, hts_url, configuration) VALUES (1, 'http://apart.nz/a.hts', '{}') RETURNING id`
+          const data = (site: string, range: string) => ({
+            sourceId: source!.id,
+            requestType: "MEASUREMENT_DATA" as const,
+            fetchUrl: `http://apart.nz/a.hts?Service=Hilltop&Request=GetData&Site=${site}&Measurement=Stage&${range}`,
+            details: { siteName: site, measurementName: "Stage" }
+          })
+          const ranges = ["from=2026-08-01&to=2026-08-16", "from=2026-08-16&to=2026-08-31", "TimeInterval=P35D/now"]
+          yield* queue.enqueue([...ranges.map((range) => data("Awa", range)), data("Tui", ranges[0]!)])
+          const claimed = yield* queue.claim(4)
+          const times = (site: string) =>
+            claimed.filter(({ details }) => details.siteName === site).map(({ claimedAt = 0 }) => claimedAt)
+          const [first = 0] = times("Tui")
+          assert.deepStrictEqual(times("Awa").sort(), [first, first + 1, first + 2])
+          yield* queue.release(claimed)
+        })
+    )
   }
 )

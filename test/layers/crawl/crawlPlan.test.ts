@@ -332,7 +332,7 @@ it.layer(worldWith({}), { excludeTestServices: true })("a configuration that cha
         SELECT t.origin, s.requests_per_second AS rate FROM hilltop_fetch_tasks t JOIN hilltop_servers s USING (origin)
         JOIN hilltop_sources source ON source.id = t.source_id WHERE source.council_id BETWEEN 500 AND 502 ORDER BY t.id`
       assert.deepStrictEqual(tasks, [
-        { origin: "http://127.1:9", rate: 3 },
+        { origin: "http://127.0.0.1:9", rate: 3 },
         { origin: "http://127.0.0.1:9", rate: 3 },
         { origin: "http://xn--awa-tne-w3a.example", rate: 3 }
       ])
@@ -436,6 +436,8 @@ const dividedSuite = (name: string, layer: ReturnType<typeof worldWith>, largest
         assert.isTrue(parts.every((task) => task.result === "SUCCESS" || task.set_aside_reason === "divided"))
         const published = (yield* raw).filter(({ key }) => key.type === "MEASUREMENT_DATA")
         assert.isTrue(published.every(({ value }) => value.xml.length <= largest))
+        // The topic keeps one document of a key.
+        assert.lengthOf(new Set(published.map(({ key }) => JSON.stringify(key))), published.length)
         // Every value of a divided month is in one of its parts.
         const world = yield* HilltopSimulator
         const whole = divided.find((task) => /to=\d{4}-\d\d-\d\dT23:59:59$/.test(task.fetch_url))!

@@ -7,6 +7,7 @@ import { HilltopSimulator } from "../../../scripts/simulators/HilltopSimulator.t
 import { HilltopClient } from "../../../src/hilltop/HilltopClient.ts"
 import { StoreUnavailable } from "../../../src/domain/StoreUnavailable.ts"
 import { RedirectBudget } from "../../../src/hilltop/RedirectBudget.ts"
+import { standIn } from "../../support/standIn.ts"
 
 const clientWith = (settings: Record<string, string>, reserve?: RedirectBudget["Service"]["reserve"]) =>
   UndiciHilltopClient.pipe(
@@ -134,6 +135,33 @@ it.layer(simulator, { excludeTestServices: true })("HilltopClient and the budget
       assert.strictEqual(requests, 1)
       assert.deepInclude(failureOf(exit), { _tag: "HilltopFetchFailed", kind: "status", status: 302 })
     })
+  )
+
+  it.effect(
+    "asks there the next time, with the cookies it was sent round with, and no further than redirects may lead",
+    () =>
+      Effect.gen(function* () {
+        const asked: Array<string> = []
+        const { url } = yield* standIn((request, response) => {
+          asked.push(`${request.url} ${request.headers.cookie ?? ""}`.trim())
+          if (request.headers.cookie === "pass=a") return response.end("<Hilltop/>")
+          const [path = "", turns = "0"] = (request.url ?? "").split("?")
+          const location = path === "/endless" ? `${path}?${Number(turns) + 1}` : "/passed?b"
+          response.writeHead(302, { location, ...(path === "/endless" ? {} : { "set-cookie": "pass=a" }) }).end()
+        })
+        const client = clientWith({ CRAWL_ALLOW_PRIVATE: "true" }, () => Effect.succeed(undefined))
+        yield* Effect.gen(function* () {
+          const noRoom = { kind: "status", status: 302 }
+          assert.deepInclude(failureOf(yield* Effect.exit(ask(`${url}/data?a`))), noRoom)
+          assert.strictEqual((yield* ask(`${url}/data?a`)).bytes.length, 10)
+          assert.deepInclude(failureOf(yield* Effect.exit(ask(`${url}/data?a`))), noRoom)
+          assert.deepStrictEqual(asked.splice(0), ["/data?a", "/passed?b pass=a", "/data?a"])
+          for (let n = 0; n < 3; n++) assert.deepInclude(failureOf(yield* Effect.exit(ask(`${url}/endless`))), noRoom)
+          assert.deepInclude(failureOf(yield* Effect.exit(ask(`${url}/endless`))), { detail: "too many redirects" })
+          assert.deepInclude(failureOf(yield* Effect.exit(ask(`${url}/endless`))), noRoom)
+          assert.deepStrictEqual(asked, ["/endless", "/endless?1", "/endless?2", "/endless?3", "/endless"])
+        }).pipe(Effect.provide(client))
+      }).pipe(Effect.scoped)
   )
 
   it.effect("fails as the database does where the budget cannot be asked", () =>
