@@ -13,6 +13,7 @@ import { type Loops, repeatPass } from "../running/Loop.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { lookWhereTraced } from "../running/spanWhereTraced.ts"
 import { leaseTime, type TaskQueue } from "./HilltopQueue.ts"
+import { bucketSeconds } from "./ServerPace.ts"
 import type { Settlement } from "./Settlement.ts"
 
 /** Leases are extended this often: two heartbeats may fail. */
@@ -41,6 +42,12 @@ const longestRest = 1_000
  * claims for each.
  */
 const shortestPaced = 150
+/**
+ * The same where the server has places for more than the claim took: until this long before its bucket is full, which makes five
+ * of those requests one claim and one settlement. Where places are few, a claim that takes all of them leaves none for those that
+ * settle together.
+ */
+const beforeFull = 50
 /** While all places are taken, until one is free. */
 const longestPauseOfClaims = Duration.seconds(30)
 /** A queue that is there but refuses what a run leads to would else have its server asked again and again. */
@@ -71,8 +78,14 @@ export const mayBeSettledLater = (task: Budgeted): boolean => isPaced(task) && (
 /** How long to wait after a claim of less than there were places for, in milliseconds; nothing where a server may have more to give. */
 const pacedFor = (claimed: ReadonlyArray<Budgeted>): number | undefined => {
   if (!claimed.every(isPaced)) return undefined
-  const tokenIn = Math.min(...claimed.map(({ server: { left } }) => left?.tokenIn ?? 0))
-  return Math.min(Math.max(shortestPaced, tokenIn), longestIdle)
+  const claimedOf = Map.groupBy(claimed, ({ server }) => server.origin)
+  const pauses = claimed.map(({ server: { left, origin } }) => {
+    const { places = 0, tokenIn = 0 } = left ?? {}
+    // Beside the token that comes first, a bucket holds those of so many milliseconds.
+    const fullIn = tokenIn + 1_000 * bucketSeconds
+    return places < (claimedOf.get(origin)?.length ?? 0) ? tokenIn : fullIn - beforeFull
+  })
+  return Math.min(Math.max(shortestPaced, Math.min(...pauses)), longestIdle)
 }
 
 const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))
