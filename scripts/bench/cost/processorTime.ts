@@ -51,6 +51,18 @@ export const processorTime = Effect.fnUntraced(function* (pid: number) {
     .reduce((sum, { ofEnded, own, pid: of }) => sum + own + (of === pid ? ofEnded : 0), 0)
 })
 
+/** In milliseconds, of those threads of a process that have this name and have not ended; names are cut off after 15 letters. */
+export const threadTime = Effect.fnUntraced(function* (pid: number, name: RegExp) {
+  const fs = yield* FileSystem.FileSystem
+  const tasks = `/proc/${pid}/task`
+  const stats = yield* Effect.forEach(yield* fs.readDirectory(tasks), (id) =>
+    fs.readFileString(`${tasks}/${id}/stat`).pipe(Effect.orElseSucceed(() => ""))
+  )
+  return stats
+    .filter((stat) => name.test(stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"))))
+    .reduce((sum, stat) => sum + timesIn(stat).own, 0)
+})
+
 /** The parent of a process. */
 export const parentOf = Effect.fnUntraced(function* (pid: number) {
   return (yield* allProcesses).find((one) => one.pid === pid)?.parent
