@@ -69,6 +69,12 @@ interface Held<Kind extends string, Details> {
   leaseEnd: number
 }
 
+/** Two numbers for each doubling: a queue may plan its claims once for each number that it is asked for. */
+const roundedDown = (free: number): number => {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(free)) - 1)
+  return Math.floor(free / step) * step
+}
+
 type Budgeted = Pick<ClaimedTask<string, unknown>, "server">
 /** The claim took its server's last token: before the next one comes, the end of its run makes room for nobody. */
 const isPaced = ({ server: { left } }: Budgeted): boolean => left !== undefined && left.tokenIn > 0
@@ -139,11 +145,12 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
     const free = concurrency - tasks.size
     if (free <= 0) return undefined
     const leaseEnd = yield* nextLeaseEnd
-    const [claimed, claim] = yield* tracedClaim(queue.claim(free))
+    const asked = roundedDown(free)
+    const [claimed, claim] = yield* tracedClaim(queue.claim(asked))
     yield* noteClaimed(claimed)
     yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }, claim), { discard: true })
     yield* noteInFlight(tasks.size)
-    return { free, claimed }
+    return { asked, claimed }
   }).pipe(Effect.uninterruptible)
 
   let idle = shortestIdle
@@ -175,7 +182,7 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
         idle = shortestIdle
       })
     }
-    const { claimed, free } = pass
+    const { asked, claimed } = pass
     if (claimed.length === 0) {
       empty += 1
       idle = Math.min(idle * 2, longestIdle)
@@ -184,7 +191,7 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
       })
     }
     empty = 0
-    const pause = claimed.length < free ? pacedFor(claimed) : undefined
+    const pause = claimed.length < asked ? pacedFor(claimed) : undefined
     idle = pause === undefined ? shortestIdle : longestIdle
     if (pause === undefined) return Effect.sleep(betweenClaims)
     paced = true
