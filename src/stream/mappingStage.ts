@@ -24,9 +24,9 @@ export interface MappingOptions {
 const maxRecords = 100
 /**
  * What is mapped at a time is a transaction of the stream. A broker spends as much on one of a single document as on one of several, so
- * a reader makes three a second where documents come one by one: 300 ms is what a document may wait for.
+ * a reader makes seven a second where documents come one by one: 150 ms is what a document may wait for.
  */
-const gather = "300 millis"
+const gather = "150 millis"
 
 const mapped = counter("penstock.stream.mapped", {
   unit: "{record}",
