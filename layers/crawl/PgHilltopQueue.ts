@@ -43,6 +43,7 @@ import { describe } from "../../src/running/describe.ts"
 import { readEach, type Unreadable } from "../postgres/readableRows.ts"
 import { flags, float8s, int4s, int8s, sparse, texts } from "../postgres/statementArrays.ts"
 import { mapSqlFailure } from "../postgres/sqlFailures.ts"
+import { withWrittenNumbers } from "../postgres/writtenNumbers.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
 
 const leaseSeconds = Duration.toSeconds(leaseTime)
@@ -87,6 +88,8 @@ const LeaseRow = Schema.Struct({
 const readLeases = readEach("leases of Hilltop tasks", LeaseRow)
 const isOf = ({ row }: Unreadable, { fence }: typeof LeaseRow.Type): boolean =>
   Predicate.hasProperty(row, "fence") && row.fence === fence
+/** Claims of more are planned as PostgreSQL likes: they take longer than that. */
+const mostWritten = 64
 /** For how long a settlement waits for what others hold, in milliseconds. */
 const patience = 10
 const moreTries = 3
@@ -155,10 +158,21 @@ export const pgTaskQueue = <const Kind extends string, Details>({
     }
     const budget = budgetOf(sql, defaults)
 
+    // Planned once for each of the small numbers (`withWrittenNumbers`): with parameters, once a thousand tasks were there and known of, each claim
+    // was planned anew, which takes longer than it does.
+    const smallClaims = new Map<number, ReturnType<typeof claimStatement>>()
     const claimRows = SqlSchema.findAll({
       Request: Schema.Int,
       Result: Schema.Unknown,
-      execute: (limit) => claimStatement(sql, budget, { limit, leaseSeconds })
+      execute: (limit) => {
+        const known = smallClaims.get(limit)
+        if (known !== undefined) return known
+        const claim = claimStatement(sql, budget, { limit, leaseSeconds })
+        if (limit > mostWritten) return claim
+        const written = withWrittenNumbers(sql, claim)
+        smallClaims.set(limit, written)
+        return written
+      }
     })
 
     // By the id, which is the key. That fences are never used twice makes pairs of the two lists.

@@ -27,8 +27,13 @@ export interface Producer {
   readonly sequences: Map<string, number>
 }
 
-/** A transaction that is neither committed nor aborted by then is aborted by its coordinator. In milliseconds. */
-const transactionTimeout = 60_000
+/**
+ * A transaction that is neither committed nor aborted by then is aborted by its coordinator, which looks every 10 seconds, and its
+ * producer is fenced off: a produce that is tried again after that is refused, whether or not it arrived before, and so is the end.
+ * Twice as long as a settling may take (`kafkajsSettling`), so it never hits one that might still succeed; Kafka Streams gives 10
+ * seconds to the same design. In milliseconds.
+ */
+const transactionTimeout = 20_000
 const gzip = 1
 /** Bytes of one request, where it holds records of several partitions; uncompressed. */
 const longestRequest = 16_000_000
@@ -103,11 +108,12 @@ export interface TransactionalProducer extends Producer {
 export const makeTransactionalProducer = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   transactionalId: string,
-  group: string
+  group: string,
+  timeout = transactionTimeout
 ) {
   const atTransactions = atCoordinator(cluster, transactionalId, 1)
   const { producerEpoch, producerId } = yield* atTransactions((node) =>
-    ask(() => node.initProducerId({ transactionalId, transactionTimeout }))
+    ask(() => node.initProducerId({ transactionalId, transactionTimeout: timeout }))
   )
   const identity = { transactionalId, producerId, producerEpoch }
   const atGroup = atCoordinator(cluster, group, 0)

@@ -1,8 +1,8 @@
 /**
  * Publishes to Apache Kafka through kafkajs: acknowledged by all replicas, gzip, to the partitions that the caller computed.
  *
- * What is sent while a request is under way goes into the next one together. A producer that could not send is given up
- * with its connections, and the next send makes new ones: nothing has to be mended after an outage.
+ * What is sent while a request is under way goes into the next one together, and what may wait does so for a moment. A producer that
+ * could not send is given up with its connections, and the next send makes new ones: nothing has to be mended after an outage.
  */
 import { Effect, Layer, Semaphore } from "effect"
 import { makeTrouble } from "../../src/running/Trouble.ts"
@@ -12,6 +12,7 @@ import {
   type OutgoingRecord,
   recordBytes,
   refuseTooLarge,
+  type SendOptions,
   SinkUnavailable
 } from "../../src/stream/KafkaSink.ts"
 import { makeProducer, produce, refusedAsTooLarge } from "./KafkajsProducer.ts"
@@ -25,6 +26,15 @@ const maxInFlightBytes = 64_000_000
 const leastBytes = 1_000
 /** At most so many sends go out together. */
 const maxTogether = 256
+/**
+ * Sends that may wait do, for so long. The documents of one claim end some milliseconds apart: a broker spends on a request of one of
+ * them most of what it spends on one of all.
+ */
+const company = { duration: "50 millis", enough: 8 } as const
+
+interface Send extends SendOptions {
+  readonly records: ReadonlyArray<OutgoingRecord>
+}
 
 const make = Effect.gen(function* () {
   const client = yield* KafkajsClient
@@ -41,8 +51,8 @@ const make = Effect.gen(function* () {
   const trouble = makeTrouble({ begins: "Kafka: cannot be written to", ends: "Kafka: can be written to again" })
 
   /** Runs come one after the other, so a session has one request under way. */
-  const sendTogether = (sends: ReadonlyArray<ReadonlyArray<OutgoingRecord>>) => {
-    const records = sends.flat()
+  const sendTogether = (sends: ReadonlyArray<Send>) => {
+    const records = sends.flatMap((each) => each.records)
     return withProducer(({ cluster, producer }) => produce(cluster, producer, records)).pipe(
       Effect.tapError(({ kind }) => (kind === "UNKNOWN_TOPIC_OR_PARTITION" ? topics.forget : Effect.void)),
       Effect.tap(() => trouble.isOver),
@@ -57,16 +67,17 @@ const make = Effect.gen(function* () {
     name: "KafkajsSink.send",
     maxSize: maxTogether,
     run: sendTogether,
+    gather: { ...company, mayWait: ({ mayWait = false }: Send) => mayWait },
     mayBeOfOne: (error) => error._tag === "RecordTooLarge"
   })
 
   return KafkaSink.of({
-    send: (records) =>
+    send: (records, options = {}) =>
       Effect.gen(function* () {
         if (records.length === 0) return
         yield* refuseTooLarge(records)
         const size = records.reduce((sum, record) => sum + Math.max(leastBytes, recordBytes(record)), 0)
-        yield* bytes.withPermits(Math.min(size, maxInFlightBytes))(send(records))
+        yield* bytes.withPermits(Math.min(size, maxInFlightBytes))(send({ ...options, records }))
       })
   })
 })

@@ -27,6 +27,8 @@ import { reopened } from "./reopened.ts"
 export interface KafkajsTopicReaderOptions {
   /** After how long without a heartbeat an instance is taken for dead; 10 seconds, in which it sends ten. */
   readonly sessionTimeout?: number
+  /** After how long the cluster ends a transaction that this member does not end, in milliseconds: twice as long as it tries. */
+  readonly transactionTimeout?: number
   /** Partitions that one reader works on at once: 4, since most of the work is waiting for brokers or the database. */
   readonly partitionsAtOnce?: number
 }
@@ -71,13 +73,13 @@ const recordsOf = (lags: ReadonlyArray<{ readonly records: number }>) =>
 const make = Effect.fnUntraced(function* (options: KafkajsTopicReaderOptions) {
   const client = yield* KafkajsClient
   const topics = yield* KafkajsTopics
-  const { partitionsAtOnce = 4, sessionTimeout = 10_000 } = options
+  const { partitionsAtOnce = 4, sessionTimeout = 10_000, transactionTimeout } = options
   const withCluster = yield* reopened(Effect.andThen(topics.ensured, client.open))
 
   const consume: TopicReader["Service"]["consume"] = (consumer, handle) => {
     const { topic } = consumer
     const group: GroupOptions = { group: groupOf(consumer), topic, sessionTimeout, rebalanceTimeout }
-    const generation: GenerationOptions = { ...consumer, ...group, partitionsAtOnce }
+    const generation: GenerationOptions = { ...consumer, ...group, partitionsAtOnce, transactionTimeout }
     const member: Member = { id: "" }
     const generations = Effect.gen(function* () {
       yield* topics.ensured

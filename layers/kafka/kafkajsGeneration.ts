@@ -8,18 +8,26 @@
 import { type Cause, Clock, Deferred, Duration, Effect, FiberSet, Latch, Semaphore } from "effect"
 import { type OutgoingRecord, type RecordTooLarge, refuseTooLarge } from "../../src/stream/KafkaSink.ts"
 import { isMomentary, makeRests } from "../../src/stream/restingPartitions.ts"
-import { type ConsumeOptions, maxBatchBytes, type RecordBatch, type TopicRecord } from "../../src/stream/TopicReader.ts"
+import {
+  type ConsumeOptions,
+  maxBatchBytes,
+  type RecordBatch,
+  type Standstill,
+  type StandstillReason,
+  type TopicRecord
+} from "../../src/stream/TopicReader.ts"
 import { behind, type FetchedPartition } from "./kafkajsBatches.ts"
 import { fetchAll } from "./kafkajsFetch.ts"
-import { type GroupOptions, heartbeat, isExpelled, isRebalance, type Membership } from "./KafkajsGroup.ts"
+import { heartbeat, isExpelled, isRebalance, type Membership } from "./KafkajsGroup.ts"
+import { makeLongWait } from "./kafkajsLongWait.ts"
 import { throughMoves } from "./kafkajsMoves.ts"
 import { ask, type KafkaCluster, KafkaFailure, type KafkaNode } from "./KafkajsProtocol.ts"
 import { recordsOf } from "./kafkajsRecords.ts"
 import { topicIdOf } from "./kafkajsTopicId.ts"
 import { goOn, logRanges, type Position, positionsOf } from "./kafkajsPositions.ts"
-import { settlingOf } from "./kafkajsSettling.ts"
+import { type SettlingOptions, settlingOf } from "./kafkajsSettling.ts"
 
-export interface GenerationOptions extends GroupOptions, ConsumeOptions {
+export interface GenerationOptions extends SettlingOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
 }
 
@@ -76,15 +84,18 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     Effect.delay(options.sessionTimeout / 10),
     Effect.forever
   )
+  yield* Effect.addFinalizer(() => onStandstill([]))
   // Where somebody's transaction is still to be ended, that takes a while. What settles is closed behind the workers, which it serves.
   const beginning = Effect.gen(function* () {
     const settling = yield* settlingOf(cluster, options, membership)
-    return { settling, positions: yield* positionsOf(cluster, options, membership) }
+    const waiting = yield* makeLongWait(options, membership.partitions, shortTransaction)
+    const positions = yield* positionsOf(cluster, options, membership, waiting.goesOn)
+    yield* waiting.isOver
+    return { settling, positions }
   })
   const begun = yield* Effect.raceAllFirst([beginning, beating, Deferred.await(ending)])
   if (typeof begun === "string") return begun
   const { positions, settling } = begun
-  yield* Effect.addFinalizer(() => onStandstill([]))
   const scope = yield* Effect.scope
   const rests = makeRests({ ...options, onStandstill: () => tellStandstill })
   const workers = yield* FiberSet.make<void>()
@@ -191,17 +202,19 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
 
   /** Reports the partitions that stand still whenever they change. */
   const tellStandstill = Effect.suspend(() => {
-    const long = rests.long()
-    const still = [...positions.values()].filter(({ isStill, partition }) => isStill || long.includes(partition))
-    return onStandstill(still.map(({ partition }) => partition))
+    const unread = [...positions.values()].flatMap(({ partition, still }): ReadonlyArray<Standstill> =>
+      still === undefined ? [] : [{ partition, reason: still }]
+    )
+    const unkept = rests.long().filter(({ partition }) => positions.get(partition)?.still === undefined)
+    return onStandstill([...unread, ...unkept])
   })
-  const standStill = Effect.fnUntraced(function* (position: Position, why: string, isReadable: boolean) {
-    const wasStill = position.isStill
-    position.isStill = true
+  const standStill = Effect.fnUntraced(function* (position: Position, reason: StandstillReason, why: string) {
+    const wasStill = position.still !== undefined
+    position.still = reason
     yield* tellStandstill
     if (position.isTold) return
     position.isTold = true
-    position.isLeftOut = !isReadable
+    position.isLeftOut = reason === "unreadable"
     if (!wasStill) {
       yield* Effect.logError(`a partition stands still: ${why}`, {
         topic,
@@ -218,8 +231,8 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   })
   const moveOn = Effect.fnUntraced(function* (position: Position) {
     position.lacksSince = undefined
-    if (!position.isStill) return
-    position.isStill = false
+    if (position.still === undefined) return
+    position.still = undefined
     yield* Effect.logInfo("a partition goes on", { topic, group, partition: position.partition })
     yield* tellStandstill
   })
@@ -231,12 +244,13 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
     const now = yield* Clock.currentTimeMillis
     position.lacksSince ??= now
     if (unreadable !== undefined) {
-      return yield* standStill(position, `its next records cannot be read: ${unreadable}`, false)
+      return yield* standStill(position, "unreadable", `its next records cannot be read: ${unreadable}`)
     }
     if (now - position.lacksSince < shortTransaction) return
-    const why =
-      lastStableOffset <= position.fetchAt ? "a transaction is open for long" : "the broker sends nothing of it"
-    yield* standStill(position, why, true)
+    if (lastStableOffset <= position.fetchAt) {
+      return yield* standStill(position, "open_transaction", "a transaction is open for long")
+    }
+    yield* standStill(position, "not_sent", "the broker sends nothing of it")
   })
 
   const findPlace = Effect.fnUntraced(function* (position: Position, topicId: string | undefined) {

@@ -85,15 +85,23 @@ const isTooOld = ({ versions }: KafkaNode) =>
   (versions?.[offsetFetch.apiKey]?.maxVersion ?? Infinity) < offsetFetch.apiVersion
 const tooOld = new KafkaFailure({ reason: { _tag: "KAFKA_BEFORE_2_5" }, cause: undefined })
 
+const isUnstable = ({ kind }: KafkaFailure) => kind === "UNSTABLE_OFFSET_COMMIT"
+
 /**
  * The offset that the group has committed in each of the partitions; -1 where there is none. While a transaction is open or being
- * ended that may move one, it is waited for.
+ * ended that may move one, it is waited for, and `whileUnstable` is run before each further question.
  */
-export const stableOffsets = (coordinator: KafkaNode, of: Of, partitions: ReadonlyArray<number>) =>
+export const stableOffsets = (
+  coordinator: KafkaNode,
+  of: Of,
+  partitions: ReadonlyArray<number>,
+  whileUnstable: Effect.Effect<void> = Effect.void
+) =>
   isTooOld(coordinator)
     ? Effect.fail(tooOld)
     : ask(() => coordinator.connectionPool.send(stableOffsetsRequest(of, partitions))).pipe(
-        Effect.retry({ schedule: untilStable, while: ({ kind }) => kind === "UNSTABLE_OFFSET_COMMIT" })
+        Effect.tapError((failure) => (isUnstable(failure) ? whileUnstable : Effect.void)),
+        Effect.retry({ schedule: untilStable, while: isUnstable })
       )
 
 const commitRequest = (

@@ -7,7 +7,7 @@
  */
 import { Effect } from "effect"
 import { counter } from "../../src/running/Instrument.ts"
-import type { TopicRecord } from "../../src/stream/TopicReader.ts"
+import type { StandstillReason, TopicRecord } from "../../src/stream/TopicReader.ts"
 import { type GroupOptions, logEnds, type Membership } from "./KafkajsGroup.ts"
 import { stableOffsets } from "./kafkajsGroupOffsets.ts"
 import type { KafkaCluster } from "./KafkajsProtocol.ts"
@@ -32,8 +32,8 @@ export interface Position {
   working: boolean
   /** Since when there are more records than were received, in milliseconds; nothing where all were. */
   lacksSince: number | undefined
-  /** That has been so for long, or will be. */
-  isStill: boolean
+  /** Why that has been so for long, or will be; nothing where it was not. */
+  still: StandstillReason | undefined
   /** That was found out not long ago. */
   isTold: boolean
   /** It is not fetched for a while. */
@@ -116,16 +116,20 @@ export const goOn = Effect.fnUntraced(function* (
   return true
 })
 
-/** The group's positions in this member's partitions, which may be outside the log. Nobody else can move them any more. */
+/**
+ * The group's positions in this member's partitions, which may be outside the log. Nobody else can move them any more. `whileUnstable` is
+ * run again and again while somebody still may.
+ */
 export const positionsOf = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
   options: GroupOptions,
-  { coordinator, partitions }: Membership
+  { coordinator, partitions }: Membership,
+  whileUnstable?: Effect.Effect<void>
 ) {
   yield* lost.show({ topic: options.topic })
   yield* begunAnew.show({ topic: options.topic })
   if (partitions.length === 0) return new Map<number, Position>()
-  const committed = yield* stableOffsets(coordinator, options, partitions)
+  const committed = yield* stableOffsets(coordinator, options, partitions, whileUnstable)
   const firsts = yield* logEnds(cluster, options.topic, partitions, "first")
   return new Map(
     partitions.map((partition): readonly [number, Position] => {
@@ -141,7 +145,7 @@ export const positionsOf = Effect.fnUntraced(function* (
         isBehind: false,
         working: false,
         lacksSince: undefined,
-        isStill: false,
+        still: undefined,
         isTold: false,
         isLeftOut: false,
         isResting: false

@@ -35,16 +35,22 @@ const mostTogether = 256
 /** Producers that are begun at a time. */
 const begunAtOnce = 8
 
+export interface SettlingOptions extends GroupOptions, Pick<ConsumeOptions, "gather"> {
+  /** In milliseconds; the producer's own unless given. */
+  readonly transactionTimeout?: number | undefined
+}
+
 export type Settling = Effect.Success<ReturnType<typeof settlingOf>>
 
 /** Ends what earlier owners have left open, so it comes before the offsets are looked up. */
 export const settlingOf = Effect.fnUntraced(function* (
   cluster: KafkaCluster,
-  options: GroupOptions & Pick<ConsumeOptions, "gather">,
+  options: SettlingOptions,
   membership: Membership
 ) {
-  const { group, topic } = options
-  const begin = (partition: number) => makeTransactionalProducer(cluster, `${group}/${topic}/${partition}`, group)
+  const { group, topic, transactionTimeout } = options
+  const begin = (partition: number) =>
+    makeTransactionalProducer(cluster, `${group}/${topic}/${partition}`, group, transactionTimeout)
   const partitions = membership.partitions.toSorted((a, b) => a - b)
   const [first = 0] = partitions
   const producers = yield* Effect.forEach(partitions, begin, { concurrency: begunAtOnce })

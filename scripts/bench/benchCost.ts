@@ -4,7 +4,7 @@
  *
  * Beside it stands parsing the same bytes with the same parser, alone, in the same process's like: a ratio that says more than
  * milliseconds of a machine that others use as well. Then the first documents of a process, the parts alone and what is in none of
- * them, and what PostgreSQL and the broker spend at 20 documents a second and on nothing. Some 6 minutes.
+ * them, and what PostgreSQL and the broker spend at 20 documents a second and on nothing, once both are warm. Some 10 minutes.
  */
 import { Clock, Effect, Exit } from "effect"
 import { SqlClient } from "effect/sql"
@@ -13,7 +13,7 @@ import { BenchDatabase, BenchPostgres, postgresVersion, temporaryDirectory } fro
 import { startUntilLine } from "./BenchProcess.ts"
 import { startWorker } from "./BenchWorker.ts"
 import { type CostPart, costParts, costWorker, onTheWay } from "./cost/CostOrder.ts"
-import { parentOf, processorTime, processWith } from "./cost/processorTime.ts"
+import { parentOf, processorTime, processWith, threadTime } from "./cost/processorTime.ts"
 import type { Figure } from "./Figure.ts"
 import { takeTurns } from "./Measure.ts"
 import type { GroupResult } from "./Report.ts"
@@ -27,6 +27,13 @@ const rounds = 3
 const documentsOfParts = 120
 const slowRate = 20
 const slowDocuments = 600
+/**
+ * Before the servers are looked at. A broker's code is compiled by what it does (a method for good after thousands of calls, on threads of
+ * the same processors), and a session of PostgreSQL plans its first statements anew: at 20 a second that takes minutes, and a
+ * server that runs for months has it behind it. So there are documents at full speed first, and a while at the rate that is measured.
+ */
+const documentsBeforeFast = 3_000
+const documentsBeforeSlow = 1_200
 /** How long servers are looked at that have nothing to do but to be there, with a service that waits. */
 const idleSeconds = 10
 
@@ -121,75 +128,94 @@ const measured = Effect.gen(function* () {
     }
   ]
 
-  /** What the servers spend on documents that come at a rate, what they spend on nothing, and how often they are asked. */
-  const servers = Effect.fnUntraced(function* (topics: string, rate: number, count: number) {
+  /** What the servers have spent until now. */
+  const look = Effect.gen(function* () {
+    // Sessions tell what they have done after a second at the latest.
+    yield* Effect.sleep("2 seconds")
+    const [row] = yield* sql<{ n: number }>`
+      SELECT xact_commit::float8 AS n FROM pg_stat_database WHERE datname = current_database()`
+    const ofBroker = (time: (pid: number) => ReturnType<typeof processorTime>) =>
+      broker === undefined ? Effect.succeed(Number.NaN) : time(broker)
+    return {
+      at: yield* Clock.currentTimeMillis,
+      transactions: row?.n ?? 0,
+      postgres: postgres === undefined ? Number.NaN : yield* processorTime(postgres),
+      broker: yield* ofBroker(processorTime),
+      compiling: yield* ofBroker((pid) => threadTime(pid, /^C[12] Compiler/))
+    }
+  })
+  /**
+   * What the servers spend on documents that come at a rate, what they spend on nothing, and how often they are asked; a round is of so
+   * many documents, and the first, of `before`, warms up. One process at a time, since each claims whatever there is.
+   */
+  const servers = Effect.fnUntraced(function* (topics: string, rate: number, before: number, count: number) {
     const worker = yield* startWorker(costWorker, ["loops", url, topics, String(rate)])
-    yield* worker({ part: "crawl", origin, documents: rate > count ? count : 2 * rate })
-    const look = Effect.gen(function* () {
-      // Sessions tell what they have done after a second at the latest.
-      yield* Effect.sleep("2 seconds")
-      const [row] = yield* sql<{ n: number }>`
-        SELECT xact_commit::float8 AS n FROM pg_stat_database WHERE datname = current_database()`
+    const spentOn = Effect.fnUntraced(function* (documents: number) {
+      const first = yield* look
+      const own = yield* worker({ part: "crawl", origin, documents })
+      const last = yield* look
+      const each = (of: "transactions" | "postgres" | "broker" | "compiling") => (last[of] - first[of]) / documents
       return {
-        at: yield* Clock.currentTimeMillis,
-        transactions: row?.n ?? 0,
-        postgres: postgres === undefined ? Number.NaN : yield* processorTime(postgres),
-        broker: broker === undefined ? Number.NaN : yield* processorTime(broker)
+        own: own.millis,
+        requests: own.requests,
+        ofStream: own.transactions,
+        transactions: each("transactions"),
+        postgres: each("postgres"),
+        broker: each("broker"),
+        compiling: each("compiling"),
+        secondsOfOne: (last.at - first.at) / 1_000 / documents
       }
     })
-    const before = yield* look
-    const own = yield* worker({ part: "crawl", origin, documents: count })
-    const after = yield* look
+    const warming = yield* spentOn(before)
+    const counted = yield* Effect.forEach(Array.from({ length: rounds }), () => spentOn(count))
+    const first = yield* look
     yield* Effect.sleep(`${idleSeconds - 2} seconds`)
-    const later = yield* look
-    const idle = (of: "transactions" | "postgres" | "broker") =>
-      (1_000 * (later[of] - after[of])) / (later.at - after.at)
-    const each = (of: "transactions" | "postgres" | "broker") => (after[of] - before[of]) / count
-    return {
-      own: own.millis,
-      requests: own.requests,
-      ofStream: own.transactions,
-      transactions: each("transactions"),
-      postgres: each("postgres"),
-      broker: each("broker"),
-      postgresIdle: idle("postgres"),
-      brokerIdle: idle("broker"),
-      idleShare: (after.at - before.at) / 1_000 / count
-    }
+    const last = yield* look
+    const idle = (of: "postgres" | "broker") => (1_000 * (last[of] - first[of])) / (last.at - first.at)
+    return { warming, counted, postgresIdle: idle("postgres"), brokerIdle: idle("broker") }
   }, Effect.scoped)
 
   const embedded = yield* on("")
   const onKafka = brokers === undefined ? undefined : yield* on(brokers)
   const where = brokers === undefined ? "topics in PostgreSQL" : "Kafka"
-  const pace = yield* takeTurns(
-    { name: "cost, servers", rounds: 1, warmUps: 0 },
-    {
-      slow: servers(brokers ?? "", slowRate, slowDocuments),
-      fast: servers(brokers ?? "", 1_000_000, slowDocuments)
-    }
-  )
-  type Spent = Effect.Success<ReturnType<typeof servers>>
+  // The fast ones first: they make more of the broker's code be compiled in the same time.
+  const fast = yield* servers(brokers ?? "", 1_000_000, documentsBeforeFast, slowDocuments)
+  const slow = yield* servers(brokers ?? "", slowRate, documentsBeforeSlow, slowDocuments)
+  type Spent = (typeof slow)["counted"][number]
+  const atRate = `at ${slowRate} documents a second, warm, ${where}`
   const ofServers = (
     name: string,
     unit: string,
     of: "own" | "transactions" | "postgres" | "broker" | "requests" | "ofStream",
     target?: number
   ): Figure => ({
-    name: `${name}, at ${slowRate} documents a second, ${where}`,
+    name: `${name}, ${atRate}`,
     yardstick: "as fast as it goes",
     unit,
     better: "lower",
     targets: target === undefined ? [] : [{ of: "figure", bound: target }],
-    rounds: pace.map(({ fast, slow }) => ({ figure: slow[of], yardstick: fast[of] }))
+    rounds: slow.counted.map((spent, round) => ({
+      figure: spent[of],
+      yardstick: fast.counted[round]?.[of] ?? Number.NaN
+    }))
   })
-  /** Of what a server spends at the slow rate, that which it would have spent without a document. */
-  const ofIdle = (name: string, all: (spent: Spent) => number, idle: (spent: Spent) => number): Figure => ({
-    name: `of it, ${name} with nothing to do, in the time of a document`,
+  /** Of what a server spends at the slow rate, a part. */
+  const part = (name: string, all: (spent: Spent) => number, some: (spent: Spent) => number): Figure => ({
+    name: `of it, ${name}`,
     yardstick: "all of it",
     unit: "ms of CPU",
     better: "lower",
     targets: [],
-    rounds: pace.map(({ slow }) => ({ figure: idle(slow) * slow.idleShare, yardstick: all(slow) }))
+    rounds: slow.counted.map((spent) => ({ figure: some(spent), yardstick: all(spent) }))
+  })
+  /** While the server warms up. */
+  const warmingUp = (name: string, of: "postgres" | "broker"): Figure => ({
+    name: `the same of ${name} in the ${documentsBeforeSlow} documents before`,
+    yardstick: "once it is warm",
+    unit: "ms of CPU",
+    better: "lower",
+    targets: [],
+    rounds: slow.counted.map((spent) => ({ figure: slow.warming[of], yardstick: spent[of] }))
   })
   const figures: ReadonlyArray<Figure> = [
     ...figuresOf(embedded, "topics in PostgreSQL", 12),
@@ -200,11 +226,12 @@ const measured = Effect.gen(function* () {
       ? []
       : [
           ofServers("PostgreSQL, a document", "ms of CPU", "postgres", 1.2),
-          ofIdle(
-            "PostgreSQL",
-            (spent) => spent.postgres,
-            (spent) => spent.postgresIdle
-          )
+          part(
+            "PostgreSQL with nothing to do, in the time of a document",
+            ({ postgres }) => postgres,
+            ({ secondsOfOne }) => slow.postgresIdle * secondsOfOne
+          ),
+          warmingUp("PostgreSQL", "postgres")
         ]),
     ...(broker === undefined
       ? []
@@ -212,11 +239,17 @@ const measured = Effect.gen(function* () {
           ofServers("requests to the broker, a document", "requests", "requests"),
           ofServers("transactions of the broker, a document", "transactions", "ofStream"),
           ofServers("the broker, a document", "ms of CPU", "broker", 3.4),
-          ofIdle(
-            "the broker",
+          part(
+            "the broker with nothing to do, in the time of a document",
             (spent) => spent.broker,
-            (spent) => spent.brokerIdle
-          )
+            ({ secondsOfOne }) => slow.brokerIdle * secondsOfOne
+          ),
+          part(
+            "the broker's machine compiles its code",
+            (spent) => spent.broker,
+            ({ compiling }) => compiling
+          ),
+          warmingUp("the broker", "broker")
         ])
   ]
   return { figures, postgres: yield* postgresVersion } satisfies GroupResult

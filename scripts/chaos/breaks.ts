@@ -37,8 +37,8 @@ const edits = {
   publishing: [
     {
       file: "src/crawl/runTask.ts",
-      from: "yield* publish(record)",
-      to: "yield* Effect.forkDetach(Effect.delay(publish(record), 10_000))"
+      from: "yield* publish(record, mayBeSettledLater(task))",
+      to: "yield* Effect.forkDetach(Effect.delay(publish(record, false), 10_000))"
     }
   ],
   /** What a claim fetched is written whatever was written since. */

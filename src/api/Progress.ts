@@ -7,7 +7,7 @@
  */
 import { Context, Duration, Effect, Layer } from "effect"
 import { Loops } from "../running/Loop.ts"
-import { stuckLoops } from "../running/stuckLoops.ts"
+import { stuckLoopsAndWhy } from "../running/stuckLoops.ts"
 import { AdapterClient } from "../sync/AdapterClient.ts"
 import { AdapterWatch } from "../sync/AdapterWatch.ts"
 import { DueWork, mostUseless, type Waiting } from "./DueWork.ts"
@@ -111,7 +111,7 @@ export class Progress extends Context.Service<
         )
         return Progress.of({
           obstacles: Effect.gen(function* () {
-            const stuck = yield* Effect.provideService(stuckLoops, Loops, loops)
+            const stuck = yield* Effect.provideService(stuckLoopsAndWhy, Loops, loops)
             const useless = (yield* watch.uselessFor) / 1000
             const answersNothing = isUselessFor(useless, options.useless) ? [`adapter (${forHowLong(useless)})`] : []
             return [...stuck.sort(), ...answersNothing, ...(yield* late)]

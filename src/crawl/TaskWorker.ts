@@ -13,6 +13,7 @@ import { type Loops, repeatPass } from "../running/Loop.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { lookWhereTraced } from "../running/spanWhereTraced.ts"
 import { leaseTime, type TaskQueue } from "./HilltopQueue.ts"
+import { bucketSeconds } from "./ServerPace.ts"
 import type { Settlement } from "./Settlement.ts"
 
 /** Leases are extended this often: two heartbeats may fail. */
@@ -41,6 +42,12 @@ const longestRest = 1_000
  * claims for each.
  */
 const shortestPaced = 150
+/**
+ * The same where the server has places for more than the claim took: until this long before its bucket is full, which makes five
+ * of those requests one claim and one settlement. Where places are few, a claim that takes all of them leaves none for those that
+ * settle together.
+ */
+const beforeFull = 50
 /** While all places are taken, until one is free. */
 const longestPauseOfClaims = Duration.seconds(30)
 /** A queue that is there but refuses what a run leads to would else have its server asked again and again. */
@@ -62,6 +69,12 @@ interface Held<Kind extends string, Details> {
   leaseEnd: number
 }
 
+/** Two numbers for each doubling: a queue may plan its claims once for each number that it is asked for. */
+const roundedDown = (free: number): number => {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(free)) - 1)
+  return Math.floor(free / step) * step
+}
+
 type Budgeted = Pick<ClaimedTask<string, unknown>, "server">
 /** The claim took its server's last token: before the next one comes, the end of its run makes room for nobody. */
 const isPaced = ({ server: { left } }: Budgeted): boolean => left !== undefined && left.tokenIn > 0
@@ -71,8 +84,14 @@ export const mayBeSettledLater = (task: Budgeted): boolean => isPaced(task) && (
 /** How long to wait after a claim of less than there were places for, in milliseconds; nothing where a server may have more to give. */
 const pacedFor = (claimed: ReadonlyArray<Budgeted>): number | undefined => {
   if (!claimed.every(isPaced)) return undefined
-  const tokenIn = Math.min(...claimed.map(({ server: { left } }) => left?.tokenIn ?? 0))
-  return Math.min(Math.max(shortestPaced, tokenIn), longestIdle)
+  const claimedOf = Map.groupBy(claimed, ({ server }) => server.origin)
+  const pauses = claimed.map(({ server: { left, origin } }) => {
+    const { places = 0, tokenIn = 0 } = left ?? {}
+    // Beside the token that comes first, a bucket holds those of so many milliseconds.
+    const fullIn = tokenIn + 1_000 * bucketSeconds
+    return places < (claimedOf.get(origin)?.length ?? 0) ? tokenIn : fullIn - beforeFull
+  })
+  return Math.min(Math.max(shortestPaced, Math.min(...pauses)), longestIdle)
 }
 
 const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))
@@ -126,11 +145,12 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
     const free = concurrency - tasks.size
     if (free <= 0) return undefined
     const leaseEnd = yield* nextLeaseEnd
-    const [claimed, claim] = yield* tracedClaim(queue.claim(free))
+    const asked = roundedDown(free)
+    const [claimed, claim] = yield* tracedClaim(queue.claim(asked))
     yield* noteClaimed(claimed)
     yield* Effect.forEach(claimed, (task) => start({ task, leaseEnd }, claim), { discard: true })
     yield* noteInFlight(tasks.size)
-    return { free, claimed }
+    return { asked, claimed }
   }).pipe(Effect.uninterruptible)
 
   let idle = shortestIdle
@@ -162,7 +182,7 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
         idle = shortestIdle
       })
     }
-    const { claimed, free } = pass
+    const { asked, claimed } = pass
     if (claimed.length === 0) {
       empty += 1
       idle = Math.min(idle * 2, longestIdle)
@@ -171,7 +191,7 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
       })
     }
     empty = 0
-    const pause = claimed.length < free ? pacedFor(claimed) : undefined
+    const pause = claimed.length < asked ? pacedFor(claimed) : undefined
     idle = pause === undefined ? shortestIdle : longestIdle
     if (pause === undefined) return Effect.sleep(betweenClaims)
     paced = true

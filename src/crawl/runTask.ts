@@ -31,6 +31,7 @@ import { type Decision, delayAfterDoubt, type Look, parseServer, unusableDelay }
 import { RefreshRule, type Rule } from "./RefreshRule.ts"
 import { failed, good, notRun, type Outcome, replaced, type Seen, settlementOf } from "./RunOutcome.ts"
 import type { Settlement } from "./Settlement.ts"
+import { mayBeSettledLater } from "./TaskWorker.ts"
 import { answerOf } from "./serverAnswer.ts"
 import { usableSource } from "./usableSource.ts"
 import { wakings } from "./wakings.ts"
@@ -226,7 +227,7 @@ const understood = Effect.fnUntraced(function* (
       const kept = yield* ParsedDocuments
       kept.keep(record.key, { ...reading.parsed, about, value: record.value })
     }
-    yield* publish(record)
+    yield* publish(record, mayBeSettledLater(task))
   }
   const siblings = "digest" in said ? siblingsIn(said, asked, queued) : []
   const decision =
@@ -308,11 +309,12 @@ const noted = Effect.fnUntraced(
   )
 )
 
-const publish = Effect.fnUntraced(function* (record: OutgoingRecord) {
+/** A document whose settlement may wait may wait itself: nothing begins sooner at its server if it does not. */
+const publish = Effect.fnUntraced(function* (record: OutgoingRecord, mayWait: boolean) {
   const sink = yield* KafkaSink
   yield* refuseTooLarge([record])
   yield* sink
-    .send([record])
+    .send([record], { mayWait })
     .pipe(
       Effect.retry({ schedule: untilSinkIsBack, while: (error) => error._tag === "SinkUnavailable" }),
       Effect.catchTag("SinkUnavailable", Effect.die)

@@ -21,6 +21,8 @@ export interface LoopState {
   readonly patience: number
   /** By when each step that is under way must have ended. */
   readonly steps: HashMap.HashMap<number, Instant>
+  /** What it knows to be in its way, in readable words without anything secret: health is open to all. */
+  readonly obstacle?: string | undefined
 }
 
 /** The loops of this process, by name. */
@@ -76,6 +78,13 @@ const noteAlive = Effect.fnUntraced(function* (
 export const beat = Effect.fnUntraced(function* (name: string) {
   yield* noteAlive(yield* Loops, name, ({ patience }) => patience)
 })
+
+/** What is in the way of the loop `name` from now on, for health to say beside its name while it does not get on; nothing when it is gone. */
+export const noteObstacle = (loops: Loops["Service"], name: string, obstacle: string | undefined) =>
+  Ref.update(
+    loops.states,
+    HashMap.modify(name, (state) => ({ ...state, obstacle }))
+  )
 
 let steps = 0
 

@@ -1,6 +1,6 @@
 /** Which loops do not get on, for health, the page and the metrics: those past their time (`Loop.ts` sets it), and those whose passes only
  * fail. */
-import { Clock, Duration, Effect, HashMap, Ref } from "effect"
+import { Clock, Duration, Effect, HashMap, Option, Ref } from "effect"
 import type { Instant } from "../domain/Instant.ts"
 import { Loops, type LoopState } from "./Loop.ts"
 
@@ -18,4 +18,14 @@ export const stuckLoops = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis
   const states = yield* Ref.get((yield* Loops).states)
   return [...HashMap.entries(states)].filter(([, state]) => isStuck(state, now)).map(([name]) => name)
+})
+
+/** The same, with what they know to be in their way. */
+export const stuckLoopsAndWhy = Effect.gen(function* () {
+  const stuck = yield* stuckLoops
+  const states = yield* Ref.get((yield* Loops).states)
+  return stuck.map((name) => {
+    const obstacle = Option.getOrUndefined(HashMap.get(states, name))?.obstacle
+    return obstacle === undefined ? name : `${name} (${obstacle})`
+  })
 })

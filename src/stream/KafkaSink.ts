@@ -32,6 +32,11 @@ export interface OutgoingRecord {
 /** `max.message.bytes` of every topic Penstock creates, in bytes of key and value together. */
 export const maxMessageBytes = 10_485_760
 
+export interface SendOptions {
+  /** Nobody waits for these in particular: they may be kept for some 50 ms where others that may as well could go with them. */
+  readonly mayWait?: boolean
+}
+
 export class KafkaSink extends Context.Service<
   KafkaSink,
   {
@@ -39,7 +44,10 @@ export class KafkaSink extends Context.Service<
      * Publishes the records, those of one partition in the order given; done when all are acknowledged. Fails with
      * `RecordTooLarge` before anything is sent, with `SinkUnavailable` when it is unknown whether any arrived.
      */
-    readonly send: (records: ReadonlyArray<OutgoingRecord>) => Effect.Effect<void, SinkUnavailable | RecordTooLarge>
+    readonly send: (
+      records: ReadonlyArray<OutgoingRecord>,
+      options?: SendOptions
+    ) => Effect.Effect<void, SinkUnavailable | RecordTooLarge>
   }
 >()("penstock/stream/KafkaSink") {}
 

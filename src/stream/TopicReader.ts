@@ -40,6 +40,19 @@ export interface RecordBatch {
 /** Bytes of values that a batch holds unless given otherwise: some eight months of 5-minute data, or one large document. */
 export const maxBatchBytes = 4_000_000
 
+/**
+ * Why the next records of a partition are there and cannot be had, or not be kept: somebody's transaction is open, in front of them or
+ * over the group's own place; they cannot be unpacked; the broker sends nothing of them; their handler has failed as a store does,
+ * three times in a row.
+ */
+export type StandstillReason = "open_transaction" | "unreadable" | "not_sent" | "not_kept"
+
+/** A partition that is not served. */
+export interface Standstill {
+  readonly partition: number
+  readonly reason: StandstillReason
+}
+
 export interface ConsumeOptions {
   readonly topic: string
   readonly group: string
@@ -55,12 +68,8 @@ export interface ConsumeOptions {
   readonly gather?: Duration.Input
   /** Run whenever there is nothing to take, every 10 seconds or oftener: a sign of life of a reader that waits. */
   readonly onIdle?: Effect.Effect<void>
-  /**
-   * Told of the partitions whose next records are there and cannot be had (unreadable, or behind a transaction that is open
-   * for long) or not be kept (their handler has failed as a store does, three times in a row), whenever these are others than
-   * before.
-   */
-  readonly onStandstill?: (partitions: ReadonlyArray<number>) => Effect.Effect<void>
+  /** Told of the partitions that stand still, whenever these are others than before. */
+  readonly onStandstill?: (partitions: ReadonlyArray<Standstill>) => Effect.Effect<void>
 }
 
 export interface Unread {

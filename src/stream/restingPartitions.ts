@@ -6,7 +6,7 @@
  */
 import { Cause, Clock, Effect, Option, Predicate } from "effect"
 import { describe } from "../running/describe.ts"
-import type { ConsumeOptions } from "./TopicReader.ts"
+import type { ConsumeOptions, Standstill } from "./TopicReader.ts"
 
 /** In milliseconds, doubling. */
 const [shortestRest, longestRest] = [500, 15_000]
@@ -27,12 +27,13 @@ export const makeRests = ({ group, onStandstill = () => Effect.void, topic }: Co
   const rests = new Map<number, { readonly times: number; readonly until: number }>()
   let told = ""
   /** Partitions that stand still. */
-  const long = () => [...rests].filter(([, { times }]) => times >= longInRow).map(([partition]) => partition)
+  const long = (): ReadonlyArray<Standstill> =>
+    [...rests].filter(([, { times }]) => times >= longInRow).map(([partition]) => ({ partition, reason: "not_kept" }))
   const tell = Effect.suspend(() => {
-    const partitions = long()
+    const still = long()
     const before = told
-    told = partitions.join()
-    return told === before ? Effect.void : onStandstill(partitions)
+    told = still.map(({ partition }) => partition).join()
+    return told === before ? Effect.void : onStandstill(still)
   })
   return {
     /** After a batch that could not be kept: how long its partition rests, in milliseconds. */

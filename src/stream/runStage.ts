@@ -8,10 +8,11 @@
 import { Cause, Clock, type Duration, Effect } from "effect"
 import { describe } from "../running/describe.ts"
 import { sayOnce } from "../running/sayOnce.ts"
-import { asStepOf, beat, Loops, repeatPass } from "../running/Loop.ts"
+import { asStepOf, beat, Loops, noteObstacle, repeatPass } from "../running/Loop.ts"
 import { showDeadLetters } from "./DeadLetter.ts"
 import type { OutgoingRecord } from "./KafkaSink.ts"
-import { type RecordBatch, TopicReader } from "./TopicReader.ts"
+import { showStill, standstillWords } from "./standstills.ts"
+import { type RecordBatch, type Standstill, TopicReader } from "./TopicReader.ts"
 import { tracedBatch } from "./tracedRecords.ts"
 
 export interface StageOptions {
@@ -35,7 +36,9 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
   handle: (batch: RecordBatch) => Effect.Effect<ReadonlyArray<OutgoingRecord>, E, R>
 ) {
   const loops = yield* Loops
-  yield* showDeadLetters(options.topic)
+  const { topic } = options
+  yield* showDeadLetters(topic)
+  yield* showStill(topic, name, [])
   /** Partitions that stand still: whatever is done in the others, these are not served. */
   let still = 0
   const alive = Effect.suspend(() => (still > 0 ? Effect.void : Effect.provideService(beat(name), Loops, loops)))
@@ -48,7 +51,14 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
       Effect.tap(() => alive),
       tracedBatch(batch, name)
     )
-  const onStandstill = (partitions: ReadonlyArray<number>) => Effect.sync(() => void (still = partitions.length))
+  const onStandstill = (partitions: ReadonlyArray<Standstill>) =>
+    Effect.suspend(() => {
+      still = partitions.length
+      return Effect.andThen(
+        showStill(topic, name, partitions),
+        noteObstacle(loops, name, still === 0 ? undefined : standstillWords(topic, partitions))
+      )
+    })
   const reading = TopicReader.use((reader) =>
     reader.consume({ ...options, group: name, onIdle: alive, onStandstill }, handleOne)
   )

@@ -21,12 +21,14 @@ const onlyOne = <A>(values: ReadonlySet<A>): A | undefined => (values.size === 1
 
 /** The sink with each send as a span, and the records as its children. A record that was sent before keeps its own trace. */
 export const tracedSink = (sink: KafkaSink["Service"], system: string): KafkaSink["Service"] => ({
-  send: (records) =>
+  send: (records, options) =>
     Effect.withFiber((fiber) => {
-      if (!isTraced(fiber) || records.length === 0) return sink.send(records)
+      if (!isTraced(fiber) || records.length === 0) return sink.send(records, options)
       const topic = onlyOne(new Set(records.map((record) => record.topic)))
       const partition = onlyOne(new Set(records.map((record) => record.partition)))
-      return Effect.flatMap(currentTraceparent, (traceparent) => sink.send(records.map(carrying(traceparent)))).pipe(
+      return Effect.flatMap(currentTraceparent, (traceparent) =>
+        sink.send(records.map(carrying(traceparent)), options)
+      ).pipe(
         spanWhereTraced(topic === undefined ? "send" : `send ${topic}`, () => ({
           kind: "producer",
           attributes: {

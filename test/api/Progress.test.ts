@@ -6,7 +6,7 @@ import { Clock, Duration, Effect, Fiber, HashMap, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { DueWork, nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
 import { boundsOf, overdue, Progress } from "../../src/api/Progress.ts"
-import { Loops } from "../../src/running/Loop.ts"
+import { Loops, noteObstacle } from "../../src/running/Loop.ts"
 import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
@@ -81,7 +81,7 @@ it.effect("A database that does not answer is an obstacle, and is waited for two
   })
 )
 
-it.effect("Loops that stand still are named before what is overdue", () =>
+it.effect("Loops that stand still are named before what is overdue, with what they know to be in their way", () =>
   Effect.gen(function* () {
     const due = yield* Ref.make<Effect.Effect<Waiting, StoreUnavailable>>(
       Effect.succeed({ ...nothingWaits, record: minutes(11) })
@@ -104,6 +104,8 @@ it.effect("Loops that stand still are named before what is overdue", () =>
         ])
       )
       assert.deepStrictEqual(yield* (yield* Progress).obstacles, ["sync", "topic records"])
+      yield* noteObstacle(yield* Loops, "sync", "a stone")
+      assert.deepStrictEqual(yield* (yield* Progress).obstacles, ["sync (a stone)", "topic records"])
     }).pipe(Effect.provide(over(due)))
   })
 )

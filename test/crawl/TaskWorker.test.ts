@@ -117,12 +117,16 @@ describe("a worker", () => {
     Effect.gen(function* () {
       const { claimed, due, endAll, passing } = yield* working
       yield* passing(1_000)
-      for (const [tokenIn, pause] of [
-        [10, 160],
-        [200, 210],
-        [5_000, 260]
+      // Where there are places for more than were taken, until shortly before the bucket is full.
+      for (const [tokenIn, places, pause] of [
+        [10, 1, 160],
+        [10, 3, 220],
+        [40, 3, 250],
+        [200, 1, 210],
+        [5_000, 1, 260],
+        [5_000, 3, 260]
       ] as const) {
-        due.push({ tokenIn, places: 3 }, { tokenIn: tokenIn + 100, places: 3 })
+        due.push({ tokenIn, places }, { tokenIn: tokenIn + 100, places })
         claimed()
         yield* Effect.repeat(passing(5), { until: () => due.length === 0 })
         const foundAt = claimed().at(-1)!

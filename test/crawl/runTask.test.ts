@@ -13,8 +13,10 @@ import { HilltopQueue } from "../../src/crawl/HilltopQueue.ts"
 import { MemoryCrawl } from "../../src/crawl/MemoryCrawl.ts"
 import { MemoryHilltop } from "../../src/crawl/MemoryHilltop.ts"
 import type { RequestType, TaskDetails } from "../../src/domain/FetchTask.ts"
+import { runTask } from "../../src/crawl/runTask.ts"
 import { formatHilltopTime } from "../../src/hilltop/Nzst.ts"
 import { XmlScanner } from "../../src/hilltop/XmlScanner.ts"
+import { KafkaSink } from "../../src/stream/KafkaSink.ts"
 import { mapRecord } from "../../src/stream/ObservationMapper.ts"
 import { documentCoverage } from "../../src/stream/documentCoverage.ts"
 import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
@@ -132,6 +134,32 @@ test(
     yield* crawler.run({ ...claimed, claimedAt: now })
     assert.strictEqual(task(month).history.at(-1)?.at, new Date(now).toISOString())
     assert.strictEqual(JSON.parse(topics.records(rawTopic)[0]!.value).at, new Date(now).toISOString())
+  })
+)
+
+test(
+  "a document may wait for company where its server has no token yet and has places, as its settlement may, and not elsewhere",
+  Effect.gen(function* () {
+    const { add, claim, details, documents } = yield* arranged
+    yield* add("MEASUREMENT_DATA", month, details)
+    yield* Ref.set(documents, new Map([[month, data(one)]]))
+    const sink = yield* KafkaSink
+    const mayWait: Array<boolean | undefined> = []
+    const watched = KafkaSink.of({
+      send: (records, options) =>
+        Effect.suspend(() => {
+          mayWait.push(options?.mayWait)
+          return sink.send(records, options)
+        })
+    })
+    const claimed = yield* claim(month)
+    for (const left of [undefined, { tokenIn: 0, places: 3 }, { tokenIn: 40, places: 0 }, { tokenIn: 40, places: 3 }]) {
+      yield* runTask({ ...claimed, server: { ...claimed.server, left } }, rawTopic).pipe(
+        Effect.provideService(KafkaSink, watched),
+        Effect.provide(HilltopClient.layerMemory(documents))
+      )
+    }
+    assert.deepStrictEqual(mayWait, [false, false, false, true])
   })
 )
 

@@ -1,10 +1,11 @@
 /** Both stages over topics and store in memory: what they do with nonsense, with refusals, and while others are away. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Ref } from "effect"
+import { Effect, Fiber, Layer, Metric, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { SaxesXmlScanner } from "../../layers/hilltop/SaxesXmlScanner.ts"
 import { Loops } from "../../src/running/Loop.ts"
-import { stuckLoops } from "../../src/running/stuckLoops.ts"
+import { metricsText } from "../../src/api/metricsText.ts"
+import { stuckLoops, stuckLoopsAndWhy } from "../../src/running/stuckLoops.ts"
 import { KafkaSink } from "../../src/stream/KafkaSink.ts"
 import { MappingStage, mapperGroup } from "../../src/stream/mappingStage.ts"
 import { MemoryObservations } from "../../src/stream/MemoryObservations.ts"
@@ -12,7 +13,8 @@ import { MemoryTopics } from "../../src/stream/MemoryTopics.ts"
 import { ObservationStage, storeGroup } from "../../src/stream/observationStage.ts"
 import { runStage } from "../../src/stream/runStage.ts"
 import { streamTopics } from "../../src/stream/streamTopics.ts"
-import { TopicReader } from "../../src/stream/TopicReader.ts"
+import { type Standstill, TopicReader } from "../../src/stream/TopicReader.ts"
+import { samplesIn } from "../support/exposition.ts"
 import { dataRecord, observationsTopic, rawTopic, siteListRecord } from "./rawDocuments.ts"
 
 const topics = { rawTopic, observationsTopic }
@@ -168,9 +170,22 @@ describe("stages", () => {
     }).pipe(Effect.provide(world))
   )
 
-  it.effect("are taken for stuck while a partition stands still, though batches of others come", () =>
+  it.effect("are taken for stuck while a partition stands still, though batches of others come, and say why", () =>
     Effect.gen(function* () {
-      const still = yield* Ref.make<ReadonlyArray<number>>([3])
+      const standing = Effect.map(Metric.snapshot, (all) => {
+        const shown = samplesIn(metricsText(all, "text")).filter(
+          ({ labels, name }) => name === "penstock_stream_standing_still" && labels["group"] === "reading"
+        )
+        assert.lengthOf(shown, 4)
+        return shown
+          .filter(({ value }) => value > 0)
+          .map(({ labels, value }) => `${value} of ${labels["topic"]}: ${labels["reason"]}`)
+      })
+      const still = yield* Ref.make<ReadonlyArray<Standstill>>([
+        { partition: 3, reason: "open_transaction" },
+        { partition: 5, reason: "not_kept" },
+        { partition: 7, reason: "open_transaction" }
+      ])
       const batch = { topic: rawTopic, partition: 1, records: [] }
       const reader = TopicReader.of({
         consume: (options, handle) =>
@@ -186,9 +201,15 @@ describe("stages", () => {
       const running = yield* Effect.forkChild(Effect.provideService(stage, TopicReader, reader))
       yield* TestClock.adjust("3 minutes")
       assert.include(yield* stuckLoops, "reading")
+      assert.include(
+        yield* stuckLoopsAndWhy,
+        `reading (3 partitions stand still in ${rawTopic}: a transaction is open for long; a batch cannot be kept)`
+      )
+      assert.deepStrictEqual(yield* standing, [`2 of ${rawTopic}: open_transaction`, `1 of ${rawTopic}: not_kept`])
       yield* Ref.set(still, [])
       yield* TestClock.adjust("2 seconds")
       assert.notInclude(yield* stuckLoops, "reading")
+      assert.deepStrictEqual(yield* standing, [])
       yield* Fiber.interrupt(running)
     }).pipe(Effect.provide(world))
   )

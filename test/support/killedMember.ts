@@ -40,7 +40,8 @@ connection.send = async function (what) {
   return answer
 }
 
-const kafka = KafkajsTopicReader({ sessionTimeout: 6_000 }).pipe(
+// Whoever would wait for the end of its transaction would wait for a minute.
+const kafka = KafkajsTopicReader({ sessionTimeout: 6_000, transactionTimeout: 60_000 }).pipe(
   Layer.provide(KafkajsTopics.layer({ topics: [from, to].map((topic) => ({ topic, partitions: 4 })), replication: 1 })),
   Layer.provide(KafkajsClient.layer({ brokers: brokers.split(","), clientId: "z-killed", ssl: false }))
 )

@@ -51,6 +51,23 @@ export const processorTime = Effect.fnUntraced(function* (pid: number) {
     .reduce((sum, { ofEnded, own, pid: of }) => sum + own + (of === pid ? ofEnded : 0), 0)
 })
 
+/** In milliseconds, of those threads of the process and of its children that have this name and have not ended; names end after 15 letters. */
+export const threadTime = Effect.fnUntraced(function* (pid: number, name: RegExp) {
+  const fs = yield* FileSystem.FileSystem
+  const processes = (yield* allProcesses).filter((one) => one.pid === pid || one.parent === pid)
+  // What has ended meanwhile is left out.
+  const filesOf = (process: number) =>
+    fs.readDirectory(`/proc/${process}/task`).pipe(
+      Effect.map((threads) => threads.map((thread) => `/proc/${process}/task/${thread}/stat`)),
+      Effect.orElseSucceed((): ReadonlyArray<string> => [])
+    )
+  const files = (yield* Effect.forEach(processes, (one) => filesOf(one.pid))).flat()
+  const stats = yield* Effect.forEach(files, (file) => Effect.orElseSucceed(fs.readFileString(file), () => ""))
+  return stats
+    .filter((stat) => name.test(stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"))))
+    .reduce((sum, stat) => sum + timesIn(stat).own, 0)
+})
+
 /** The parent of a process. */
 export const parentOf = Effect.fnUntraced(function* (pid: number) {
   return (yield* allProcesses).find((one) => one.pid === pid)?.parent

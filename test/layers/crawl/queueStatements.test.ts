@@ -58,6 +58,38 @@ it.layer(PgHilltopQueue.pipe(Layer.provideMerge(oneSession), Layer.provide(unlim
       })
     )
 
+    it.effect(
+      "are not planned anew for claims of several, however many they may be and whatever is known of the tables",
+      () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const queue = yield* HilltopQueue
+          const sourceId = yield* source
+          const customPlans = Effect.map(
+            sql<{ custom: number; statement: string }>`
+              SELECT custom_plans::int4 AS custom, statement FROM pg_prepared_statements`,
+            (rows) => new Map(rows.map(({ custom, statement }) => [statement, custom]))
+          )
+          for (const known of [0, 300, 3_000]) {
+            yield* queue.enqueue(Array.from({ length: Math.max(100, known) }, (_, n) => taskOf(sourceId, 1_000 + n)))
+            // As autovacuum does, which makes all plans be made anew.
+            if (known > 0) yield* sql`ANALYZE hilltop_fetch_tasks, hilltop_servers, hilltop_fetch_leases`
+            yield* sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - interval '1 minute'`
+            const before = yield* customPlans
+            for (let n = 0; n < 20; n++) {
+              const claimed = yield* queue.claim([32, 24, 16][n % 3]!)
+              assert.isAtLeast(claimed.length, 4)
+              yield* queue.settle(claimed.map((task) => settlementOf(task)))
+              yield* sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - interval '1 minute' WHERE next_fetch_at > now()`
+            }
+            const after = [...(yield* customPlans)].filter(
+              ([statement, custom]) => custom - (before.get(statement) ?? 0) > 5
+            )
+            assert.deepStrictEqual(after, [], `${known} tasks are known of`)
+          }
+        })
+    )
+
     it.effect("of who enqueues are answered when what was written before is on the disk", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient

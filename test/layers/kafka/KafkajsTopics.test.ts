@@ -1,9 +1,9 @@
 /** The suite of the topics over a real Apache Kafka, and what only Kafka can do: be away, fence, hold topics of others. */
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Producer, stringSerializers } from "@platformatic/kafka"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Option, Schedule } from "effect"
 import { Kafka, logLevel } from "kafkajs"
-import { commitOffsets, joinGeneration } from "../../../layers/kafka/KafkajsGroup.ts"
+import { commitOffsets, joinGeneration, logEnds } from "../../../layers/kafka/KafkajsGroup.ts"
 import { makeTransactionalProducer, produce, produceTransaction } from "../../../layers/kafka/KafkajsProducer.ts"
 import { ask, KafkaFailure, KafkajsClient } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { lookAhead } from "../../../layers/kafka/kafkajsRecords.ts"
@@ -35,10 +35,12 @@ await withKafka("topics on Apache Kafka", (brokers) => {
   const foreign = uniqueName("foreign")
   const compacted = uniqueName("compacted")
   const squeezed = uniqueName("squeezed")
+  const late = uniqueName("late")
   const plans: ReadonlyArray<TopicPlan> = [
     { topic: squeezed, partitions: 3, foreign: true },
     { topic: fenced, partitions: 1 },
     { topic: out, partitions: 1 },
+    { topic: late, partitions: 2 },
     { topic: foreign, partitions: 5, foreign: true },
     { topic: compacted, partitions: 3, compacted: true }
   ]
@@ -115,6 +117,49 @@ await withKafka("topics on Apache Kafka", (brokers) => {
         yield* makeTransactionalProducer(cluster, transactionalId, "none")
         assert.deepStrictEqual(values(yield* readAll(compacted)), [2])
       }).pipe(Effect.scoped)
+    )
+
+    it.effect(
+      "refuses all of a transaction that took too long, also what is sent again, and takes it from a producer begun anew",
+      () =>
+        Effect.gen(function* () {
+          const cluster = yield* (yield* KafkajsClient).open
+          yield* (yield* TopicReader).lag({ topic: late, group: "g" })
+          yield* ask(() => cluster.addMultipleTargetTopics([late]))
+          const transactionalId = uniqueName("late")
+          const group = uniqueName("late")
+          const slow = yield* makeTransactionalProducer(cluster, transactionalId, group, 1_000)
+          const topics = [{ topic: late, partitions: [0, 1] }]
+          yield* slow.atTransactions((node) => ask(() => node.addPartitionsToTxn({ ...slow.identity, topics })))
+          const [first, second] = [record(late, 1), { ...record(late, 2), partition: 1 }]
+          yield* produce(cluster, slow, [first])
+          // What was written is behind the last stable offset until the coordinator has aborted it, which it looks for every 10 seconds.
+          yield* Effect.repeat(logEnds(cluster, late, [0], "next"), {
+            until: (ends) => (ends.get(0) ?? 0) > 0,
+            schedule: Schedule.spaced("50 millis")
+          })
+          const isSpent = <A>(request: Effect.Effect<A, KafkaFailure>) =>
+            Effect.gen(function* () {
+              const [took, failure] = yield* Effect.timed(Effect.flip(request))
+              assert.match(failure.kind, /^INVALID_PRODUCER_EPOCH$|FENCED/)
+              assert.isBelow(Duration.toMillis(took), 2_000)
+            })
+          yield* isSpent(produce(cluster, slow, [second]))
+          // As a produce is tried again whose answer was lost.
+          slow.sequences.clear()
+          yield* isSpent(produce(cluster, slow, [first]))
+          const membership = { generation: -1, member: "" }
+          const taken = { group, topic: fenced, membership, offsets: new Map([[0, 2]]) }
+          yield* isSpent(produceTransaction(cluster, slow, [first, second], taken))
+          yield* isSpent(
+            slow.atTransactions((node) => ask(() => node.endTxn({ ...slow.identity, transactionResult: true })))
+          )
+          assert.deepStrictEqual(values(yield* readAll(late)), [])
+          const own = yield* makeTransactionalProducer(cluster, transactionalId, group)
+          yield* produceTransaction(cluster, own, [first, second], taken)
+          assert.deepStrictEqual(values(yield* readAll(late)).toSorted(), [1, 2])
+        }).pipe(Effect.scoped),
+      40_000
     )
 
     it.effect("lets a member that was expelled move nothing", () =>

@@ -9,6 +9,7 @@ import type { FetchedBatch, FetchedPartition } from "../../../layers/kafka/kafka
 import type { FetchRequest } from "../../../layers/kafka/kafkajsFetch.ts"
 import type { KafkaCluster, KafkaNode, KafkaRequest } from "../../../layers/kafka/KafkajsProtocol.ts"
 import { LockTimeout } from "../../../src/domain/StoreUnavailable.ts"
+import type { Standstill } from "../../../src/stream/TopicReader.ts"
 import { type GenerationOptions, runGeneration } from "../../../layers/kafka/kafkajsGeneration.ts"
 
 const topic = "topic"
@@ -352,7 +353,7 @@ describe("a generation of a consumer group", () => {
     Effect.gen(function* () {
       let isOpen = true
       let idle = 0
-      const told: Array<ReadonlyArray<number>> = []
+      const told: Array<ReadonlyArray<Standstill>> = []
       const logged: Array<string> = []
       const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
       // Somebody's transaction is open behind the record at 0 of partition 0; partition 1 has nothing.
@@ -371,7 +372,7 @@ describe("a generation of a consumer group", () => {
       const watched = {
         ...options,
         onIdle: Effect.sync(() => void idle++),
-        onStandstill: (partitions: ReadonlyArray<number>) => Effect.sync(() => void told.push(partitions))
+        onStandstill: (still: ReadonlyArray<Standstill>) => Effect.sync(() => void told.push(still))
       }
       const generation = runGeneration(cluster, watched, membership, () => Effect.succeed([]))
       const running = yield* Effect.forkChild(Effect.scoped(generation).pipe(Effect.provide(log)))
@@ -382,7 +383,7 @@ describe("a generation of a consumer group", () => {
       yield* passing(8)
       assert.deepStrictEqual({ idle, told, logged }, { idle: 0, told: [], logged: [] })
       yield* passing(4)
-      assert.deepStrictEqual(told.at(-1), [0])
+      assert.deepStrictEqual(told.at(-1), [{ partition: 0, reason: "open_transaction" }])
       assert.strictEqual(idle, 0)
       assert.lengthOf(logged, 1)
       assert.include(logged[0], "a partition stands still: a transaction is open for long")
@@ -680,6 +681,58 @@ describe("a generation of a consumer group", () => {
         yield* Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 3 })
         assert.strictEqual(yield* Effect.timeout(Fiber.join(again), 0), "rebalance")
       })
+    )
+
+    it.effect(
+      "tells, after 10 seconds, that its partitions wait for a transaction of an earlier owner, until it ends",
+      () =>
+        Effect.gen(function* () {
+          const unstable = Object.assign(new Error("unstable"), { type: "UNSTABLE_OFFSET_COMMIT" })
+          let isOpen = true
+          let idle = 0
+          const told: Array<ReadonlyArray<Standstill>> = []
+          const logged: Array<string> = []
+          const log = Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))])
+          const look = Effect.suspend(() => (isOpen ? Effect.fail(unstable) : Effect.succeed(3)))
+          const { cluster, membership } = yield* scripted(
+            logOf(() => [3, 3]),
+            { committed: look }
+          )
+          const watched = {
+            ...options,
+            onIdle: Effect.sync(() => void idle++),
+            onStandstill: (still: ReadonlyArray<Standstill>) => Effect.sync(() => void told.push(still))
+          }
+          const generation = Effect.scoped(runGeneration(cluster, watched, membership, () => Effect.succeed([])))
+          const waiting = (seconds: number) =>
+            Effect.repeat(Effect.andThen(TestClock.adjust("500 millis"), settle), { times: 2 * seconds - 1 })
+          const both = [0, 1].map((partition) => ({ partition, reason: "open_transaction" }) as const)
+
+          const running = yield* Effect.forkChild(Effect.provide(generation, log))
+          yield* waiting(9)
+          assert.deepStrictEqual({ told, logged }, { told: [], logged: [] })
+          yield* waiting(20)
+          assert.deepStrictEqual(told, [both])
+          assert.lengthOf(logged, 1)
+          assert.include(logged[0], "partitions stand still: a transaction of an earlier member")
+          assert.include(logged[0], JSON.stringify({ topic, group: "group", partitions: "0,1" }))
+          assert.strictEqual(idle, 0)
+          isOpen = false
+          yield* waiting(2)
+          assert.deepStrictEqual(told, [both, []])
+          assert.lengthOf(logged, 2)
+          assert.include(logged[1], "the partitions go on")
+          assert.isAbove(idle, 0)
+          yield* Fiber.interrupt(running)
+
+          // Nobody is told for ever of what a member that has ended was waiting for.
+          isOpen = true
+          told.length = 0
+          const again = yield* Effect.forkChild(Effect.provide(generation, log))
+          yield* waiting(12)
+          yield* Fiber.interrupt(again)
+          assert.deepStrictEqual(told, [both, []])
+        })
     )
   })
 })
