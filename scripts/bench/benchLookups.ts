@@ -110,11 +110,11 @@ const measured = Effect.gen(function* () {
     })
   // V8 goes on compiling for some twenty thousand requests, on all sides: a lookup takes twice as long before as after.
   for (const way of [lookups, keyed, recorded, constant, live, live, constant, recorded, keyed, lookups]) {
-    yield* order(way, { warmUpSeconds: 0, seconds: 6 })
+    yield* order(way, { warmUpSeconds: 0, seconds: 5 })
   }
   const peakOf = (way: Way) => turn(way, { warmUpSeconds: 0.2, seconds: 2 })
   const peaks = yield* takeTurns(
-    { name: "lookups, full load", rounds: 7, warmUps: 0 },
+    { name: "lookups, full load", rounds: 5, warmUps: 0 },
     {
       lookups: peakOf(lookups),
       keyed: peakOf(keyed),
