@@ -21,10 +21,12 @@ export const loadWorker = {
     rate: Schema.optionalKey(Schema.Finite)
   }),
   answer: Schema.Struct({
-    /** Answered within the time that counts, whatever the status. */
+    /** Answered within the time that counts, whatever the status; at a given rate, due within it. */
     answers: Schema.Int,
+    /** All that were answered, those before and after that time among them. */
+    answered: Schema.Int,
     perSecond: Schema.Finite,
-    /** Milliseconds from sending a request, waiting for a free connection included, to the end of its answer. */
+    /** Milliseconds from sending a request, waiting for a free connection included, to the end of its answer; or from when it was due. */
     p50: Schema.Finite,
     p99: Schema.Finite,
     /** Answers with another status than 200, and requests without any answer. */

@@ -9,8 +9,11 @@ import { HttpClient } from "effect/http"
 import { BenchFailed, inRepository, startNode } from "./BenchProcess.ts"
 import { freePort } from "../../layers/embedded/freePort.ts"
 
-/** What `npm start` runs: V8 would give the young generation 134 MB, most of them to garbage. */
-export const serviceCommand = ["--max-semi-space-size=16", inRepository("bin/penstock.js"), "start"]
+/** Of `npm start`: V8 would give the young generation 134 MB, most of them to garbage. */
+export const serviceFlags = ["--max-semi-space-size=16"]
+
+/** What `npm start` runs. */
+export const serviceCommand = [...serviceFlags, inRepository("bin/penstock.js"), "start"]
 
 /** Asked this often, so that a start is known to 10 ms. */
 const askEvery = "10 millis"

@@ -2,16 +2,22 @@
  * Makes HTTP load with undici, over a fixed number of connections.
  *
  * At full load every connection sends its next request when it has its answer. At a given rate requests are sent by the
- * clock and not when the server is ready for them: a server that stops for a while keeps none of them from being late.
+ * clock and not when the server is ready for them: a server that stops for a while keeps none of them from being late, and
+ * if this process does, they count from when they were due. The answers of all of them are waited for.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Clock, Effect, FileSystem, Random } from "effect"
+import { Clock, Effect, FiberSet, FileSystem, Random } from "effect"
 import { Pool } from "undici"
 import { runWorker } from "./BenchWorker.ts"
 import { type LoadAnswer, type LoadOrder, loadWorker } from "./LoadOrder.ts"
 
 /** More than this many requests at a time are not kept waiting: the rate is then beyond the server. */
 const mostWaiting = 5_000
+/**
+ * Nanoseconds between two looks at the clock, as a rule: Node's timers are no finer than a millisecond. A request that goes out within
+ * them counts from when it went out, since waiting for the next look is no part of any answer.
+ */
+const look = 2e6
 
 /** The status, or why there is none. */
 type Ending = number | string
@@ -63,6 +69,7 @@ const load = Effect.fnUntraced(function* (order: LoadOrder) {
   const until = from + order.seconds * 1e9
   const times: Array<number> = []
   let waiting = 0
+  let answered = 0
   let faults = 0
   let firstFault: string | undefined
   const note = (ending: Ending) => {
@@ -70,37 +77,56 @@ const load = Effect.fnUntraced(function* (order: LoadOrder) {
     firstFault ??= typeof ending === "number" ? `status ${ending}` : ending
   }
 
-  /** One request from beginning to end; counted when its answer comes within the time. */
+  /** Sends a request and waits for the end of its answer; answers when that was. */
   const one = Effect.gen(function* () {
-    const sentAt = yield* nanos
     waiting++
     const ending = yield* ask(requests)
     waiting--
-    const now = yield* nanos
+    answered++
     if (ending !== 200) note(ending)
-    if (now >= from && now < until) times.push((now - sentAt) / 1e6)
-    return now
+    return yield* nanos
   })
+  const inTime = (at: number) => at >= from && at < until
+
+  /** Counts what is answered within the time. */
+  const ofConnection = Effect.flatMap(nanos, (sentAt) =>
+    Effect.map(one, (now) => {
+      if (inTime(now)) times.push((now - sentAt) / 1e6)
+      return now
+    })
+  )
   const fullLoad = Effect.forEach(
     Array.from({ length: order.connections }),
-    () => Effect.repeat(one, { until: (now) => now >= until }),
+    () => Effect.repeat(ofConnection, { until: (now) => now >= until }),
     { concurrency: "unbounded", discard: true }
   )
+
+  /** Counts what is due within the time, however late its answer is. */
+  const dueAt = Effect.fnUntraced(function* (due: number) {
+    const sentAt = yield* nanos
+    const since = sentAt - due > look ? due : sentAt
+    const now = yield* one
+    if (inTime(due)) times.push((now - since) / 1e6)
+  })
   const byTheClock = Effect.fnUntraced(function* (rate: number) {
+    const underWay = yield* FiberSet.make()
     const startedAt = yield* nanos
-    for (let sent = 0, now = startedAt; now < until; now = yield* nanos) {
-      for (const due = ((now - startedAt) / 1e9) * rate; sent < due; sent++) {
-        if (waiting < mostWaiting) yield* Effect.forkScoped(one)
+    const all = ((until - startedAt) / 1e9) * rate
+    for (let sent = 0; sent < all; yield* Effect.sleep("1 millis")) {
+      const dueNow = Math.min(all, (((yield* nanos) - startedAt) / 1e9) * rate)
+      for (; sent < dueNow; sent++) {
+        if (waiting < mostWaiting) yield* FiberSet.run(underWay, dueAt(startedAt + (sent / rate) * 1e9))
         else note("too many requests waiting")
       }
-      yield* Effect.sleep("1 millis")
     }
+    yield* FiberSet.awaitEmpty(underWay)
   })
   yield* order.rate === undefined ? fullLoad : byTheClock(order.rate)
 
   const sorted = Float64Array.from(times).sort()
   return {
     answers: times.length,
+    answered,
     perSecond: times.length / order.seconds,
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),

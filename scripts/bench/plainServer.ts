@@ -1,6 +1,7 @@
 /**
  * The yardsticks of the `lookups` group: the HTTP stack of the service, with the lookup's own request and answer, and behind
- * it a constant (`/constant`) or one `SELECT` by key (`/keyed`). No keys, ids, metrics or audit: those are Penstock's own.
+ * it a constant (`/constant`), one `SELECT` by key (`/keyed`), or that with an entry in the audit trail (`/recorded`), which is on
+ * the disk before the answer goes. No keys, ids, metrics or limits: those are Penstock's own.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -15,7 +16,7 @@ const lookupAt = <const Name extends string>(name: Name) =>
   HttpApiEndpoint.post(name, `/${name}`, { payload: LookupRequest, success: LookupResponse })
 
 class PlainApi extends HttpApi.make("plain").add(
-  HttpApiGroup.make("plain").add(lookupAt("constant"), lookupAt("keyed"))
+  HttpApiGroup.make("plain").add(lookupAt("constant"), lookupAt("keyed"), lookupAt("recorded"))
 ) {}
 
 const answer = (id: number, gsrn: string): typeof LookupResponse.Type => ({
@@ -37,16 +38,28 @@ const handlers = HttpApiBuilder.group(
   "plain",
   Effect.fnUntraced(function* (handlers) {
     const sql = yield* SqlClient.SqlClient
+    type Point = { readonly id: number; readonly business_id: string }
+    const first = <E>(rows: Effect.Effect<ReadonlyArray<Point>, E>) =>
+      rows.pipe(
+        Effect.flatMap(([row]) =>
+          row === undefined ? Effect.die(new Error("no such row")) : Effect.succeed(answer(row.id, row.business_id))
+        ),
+        Effect.orDie
+      )
     return handlers.handleAll({
       constant: () => Effect.succeed(constant),
       keyed: ({ payload }) =>
-        sql<{ id: number; business_id: string }>`
-          SELECT id, business_id FROM flex.accounting_point WHERE business_id = ${payload.accounting_point ?? null}`.pipe(
-          Effect.flatMap(([row]) =>
-            row === undefined ? Effect.die(new Error("no such row")) : Effect.succeed(answer(row.id, row.business_id))
-          ),
-          Effect.orDie
-        )
+        first(
+          sql<Point>`SELECT id, business_id FROM flex.accounting_point WHERE business_id = ${payload.accounting_point ?? null}`
+        ),
+      recorded: ({ payload }) =>
+        first(sql<Point>`
+          WITH found AS MATERIALIZED (
+            SELECT id, business_id FROM flex.accounting_point WHERE business_id = ${payload.accounting_point ?? null}
+          ), told AS (
+            INSERT INTO flex.lookup_audit (caller, accounting_point_id, outcome) SELECT 'plain', id, 'match' FROM found
+          )
+          SELECT id, business_id FROM found`)
     })
   })
 )
