@@ -22,8 +22,6 @@ export interface KafkaClusterOptions {
   readonly port?: number | undefined
   /** The ports of all, and those that clients are told to come to, where something stands before them; without Docker only. */
   readonly behind?: ReadonlyArray<{ readonly port: number; readonly advertisedPort: number }> | undefined
-  /** Of each node. */
-  readonly soonForgotten?: boolean | undefined
 }
 
 export interface ClusterNode {
@@ -125,7 +123,6 @@ export const startKafkaCluster = Effect.fnUntraced(function* (options: KafkaClus
         cache,
         port: ports[id - 1]!,
         advertisedPort: options.behind?.[id - 1]?.advertisedPort,
-        soonForgotten: options.soonForgotten,
         quorum
       },
       inDocker,

@@ -7,5 +7,5 @@ import { startKafkaCluster } from "../../scripts/kafka/KafkaCluster.ts"
 export const ownCluster = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* fs.makeTempDirectoryScoped({ directory: tmpdir(), prefix: "penstock-kafka-" })
-  return yield* startKafkaCluster({ brokers: 3, directory, cache: ".penstock/kafka", soonForgotten: true })
+  return yield* startKafkaCluster({ brokers: 3, directory, cache: ".penstock/kafka" })
 }).pipe(Effect.provide(NodeServices.layer))
