@@ -38,7 +38,9 @@ describe("the README", () => {
     // `npm start` is started by test/docs/operators.test.ts.
     assert.strictEqual(page.take("start"), "npm ci && npm start")
     const typed = page.take("demo").split(" && ")
-    const run = readFileSync(join(root, ".ci/run"), "utf8").split("\n")
+    const run = readFileSync(join(root, ".ci/run"), "utf8")
+      .split("\n")
+      .map((line) => line.trim())
     const places = typed.map((line) => run.findIndex((each) => each === line || each.startsWith(`${line} -- `)))
     assert.notInclude(places, -1)
     assert.deepStrictEqual(

@@ -10,7 +10,7 @@ import { freePort } from "../../layers/embedded/freePort.ts"
 
 export interface KafkaBrokerOptions extends Pick<
   KafkaNodeOptions,
-  "directory" | "cache" | "abrupt" | "advertisedPort" | "logins" | "fullyCompiled"
+  "directory" | "cache" | "abrupt" | "advertisedPort" | "logins" | "fullyCompiled" | "soonForgotten"
 > {
   /** Left out: any free one. */
   readonly port?: number | undefined
@@ -42,6 +42,7 @@ export const startKafka = Effect.fnUntraced(function* (options: KafkaBrokerOptio
     id: 1,
     port,
     abrupt: options.abrupt,
+    soonForgotten: options.soonForgotten,
     advertisedPort: options.advertisedPort,
     fullyCompiled: options.fullyCompiled,
     logins: options.logins,

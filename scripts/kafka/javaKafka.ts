@@ -1,10 +1,12 @@
 /** A node of Apache Kafka with Java 17 or later, from the jars of Maven Central (kafkaJars.ts). */
 import { Effect, FileSystem, Option } from "effect"
 import { randomUUID } from "node:crypto"
+import { delimiter } from "node:path"
 import { startTethered } from "../../layers/embedded/ServerTether.ts"
+import { classPathOf, withClassArchive } from "./classArchive.ts"
 import { kafkaJars, KafkaNotPossible, kafkaVersion, output } from "./kafkaJars.ts"
 import { type KafkaNodeOptions, readLog, type StartedNode, untilReady } from "./KafkaNode.ts"
-import { heap, kafkaSettings } from "./kafkaSettings.ts"
+import { heap, kafkaSettings, soonForgotten } from "./kafkaSettings.ts"
 import { freePort } from "../../layers/embedded/freePort.ts"
 
 const logging = `Configuration:
@@ -23,13 +25,14 @@ const logging = `Configuration:
         level: INFO
 `
 
+/** The first that is new enough, and what it says that it is. */
 export const findJava = Effect.gen(function* () {
   const home = process.env["JAVA_HOME"]
   const candidates = [...(home === undefined ? [] : [`${home}/bin/java`]), "java"]
   for (const java of candidates) {
     const said = Option.getOrElse(yield* Effect.option(output(java, ["-version"])), () => "")
     const version = /version "(\d+)/.exec(said)?.[1]
-    if (version !== undefined && Number(version) >= 17) return java
+    if (version !== undefined && Number(version) >= 17) return { java, said }
   }
   return yield* new KafkaNotPossible({
     message:
@@ -62,16 +65,21 @@ const controllersOf = ({ quorum }: KafkaNodeOptions, own: number) =>
     ? { "controller.quorum.bootstrap.servers": `127.0.0.1:${own}` }
     : { "controller.quorum.voters": quorum.controllerPorts.map((port, at) => `${at + 1}@127.0.0.1:${port}`).join(",") }
 
+/** Each is tried for ten seconds; to write down its classes takes Java some more on a busy machine. */
+const endingOf = ({ abrupt, archiveTo }: KafkaNodeOptions): ReadonlyArray<"TERM" | "KILL"> =>
+  abrupt === true ? ["KILL"] : [...(archiveTo === undefined ? [] : ["TERM" as const, "TERM" as const]), "TERM", "KILL"]
+
 export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOptions) {
   const fs = yield* FileSystem.FileSystem
-  const java = yield* findJava
-  const classPath = `${yield* kafkaJars(options.cache)}/*`
+  const { java, said } = yield* findJava
+  const jars = yield* kafkaJars(options.cache)
   const { directory, id, port, quorum } = options
   const controller = quorum?.controllerPorts[id - 1] ?? (yield* freePort)
   // What the nodes send each other, the ends of transactions for one, does not pass what stands before them.
   const inside = `INTERNAL://127.0.0.1:${yield* freePort},CONTROLLER://127.0.0.1:${controller}`
   const settings = {
     ...kafkaSettings(id, quorum?.controllerPorts.length ?? 1),
+    ...(options.soonForgotten === true ? soonForgotten : {}),
     ...controllersOf(options, controller),
     "inter.broker.listener.name": "INTERNAL",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -97,12 +105,22 @@ export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOption
     ...(options.fullyCompiled === true ? [] : ["-XX:TieredStopAtLevel=1"]),
     `-Dlog4j2.configurationFile=${directory}/log4j2.yaml`,
     "-cp",
-    classPath
+    (yield* classPathOf(jars)).join(delimiter)
   ]
+  const archived = yield* withClassArchive(said, jars)
   if (!(yield* fs.exists(`${directory}/data/meta.properties`))) {
     const cluster = ["--cluster-id", quorum?.clusterId ?? newClusterId()]
     const mode = quorum === undefined ? ["--standalone"] : []
-    yield* output(java, [...machine, "kafka.tools.StorageTool", "format", ...mode, ...cluster, "--config", file]).pipe(
+    yield* output(java, [
+      ...archived,
+      ...machine,
+      "kafka.tools.StorageTool",
+      "format",
+      ...mode,
+      ...cluster,
+      "--config",
+      file
+    ]).pipe(
       Effect.mapError(
         (said) => new KafkaNotPossible({ message: `Apache Kafka's data directory could not be made:\n${said}` })
       )
@@ -111,9 +129,14 @@ export const startOnJava = Effect.fnUntraced(function* (options: KafkaNodeOption
   const from = (yield* readLog(log)).length
   const { exited, pid } = yield* startTethered({
     command: java,
-    args: [...machine, "kafka.Kafka", file],
+    args: [
+      ...(options.archiveTo === undefined ? archived : [`-XX:ArchiveClassesAtExit=${options.archiveTo}`]),
+      ...machine,
+      "kafka.Kafka",
+      file
+    ],
     logFile: log,
-    signals: options.abrupt === true ? ["KILL"] : ["TERM", "KILL"]
+    signals: endingOf(options)
   }).pipe(Effect.mapError(({ message }) => new KafkaNotPossible({ message: `Java could not be started: ${message}` })))
   yield* untilReady(log, port, from, exited)
   return {

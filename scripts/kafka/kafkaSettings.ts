@@ -48,3 +48,9 @@ export const kafkaSettings = (id: number, nodes: number) => {
     "auto.create.topics.enable": "false"
   }
 }
+
+/**
+ * One that was killed is held to be alive for so long, and until then one that starts in its place is refused. Kafka waits for 9 s,
+ * which spares a node that stood still for a moment; tests have nothing else to do meanwhile.
+ */
+export const soonForgotten = { "broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "1000" }

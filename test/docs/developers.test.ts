@@ -1,6 +1,6 @@
 /**
- * `docs/developers.md`, followed as it is printed: in a copy of the repository its files are written where it says, its commands are
- * run, and the package is installed in a project of its own.
+ * `docs/developers.md`, followed as it is printed: in a copy of the repository its files are written where it says, and its commands
+ * are run. Its package is tried in test/exports/package.test.ts, so that one is built for both.
  *
  * The copy has our PostgreSQL for its tests. What installs everything anew, checks everything or measures for minutes is held to what
  * `.ci/run` does and what the scripts say of themselves.
@@ -15,7 +15,6 @@ import { stripVTControlCharacters } from "node:util"
 import { inject } from "vitest"
 import manifest from "../../package.json" with { type: "json" }
 import { documentPage } from "../support/documentBlocks.ts"
-import { ownCheckout } from "../support/ownCheckout.ts"
 import { place, run } from "../support/packedPenstock.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -154,39 +153,12 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("for develo
     300_000
   )
 
-  it.effect(
-    "has a package that another project can use",
-    () =>
-      Effect.gen(function* () {
-        const fs = yield* FileSystem.FileSystem
-        const paths = yield* Path.Path
-        const home = yield* fs.makeTempDirectoryScoped({ prefix: "penstock-library-" })
-        const project = paths.join(home, "project")
-        yield* fs.makeDirectory(paths.join(home, "penstock"))
-        yield* fs.makeDirectory(project)
-        yield* fs.writeFileString(paths.join(project, "package.json"), JSON.stringify({ type: "module" }))
-        const quick = {
-          npm_config_prefer_offline: "true",
-          npm_config_ignore_scripts: "true",
-          npm_config_audit: "false",
-          npm_config_fund: "false"
-        }
-        const shell = (cwd: string, block: string, env: Readonly<Record<string, string>>) =>
-          succeeds(run({ cwd, env }, "sh", "-euc", block))
-        // Scripts are not ignored here: what is packed is built before.
-        yield* shell(yield* ownCheckout, page.take("pack"), {
-          npm_config_pack_destination: paths.join(home, "penstock")
-        })
-        const install = page.take("install")
-        assert.include(install, `effect@${manifest.dependencies.effect}`)
-        yield* shell(project, install, quick)
-        yield* fs.writeFileString(paths.join(project, "program.ts"), page.take("library"))
-        const { url } = yield* TestDatabase
-        const env = { DATABASE_URL: Redacted.value(url), LOG_LEVEL: "error" }
-        const out = yield* succeeds(run({ cwd: project, env }, process.execPath, "program.ts"))
-        assert.match(out, /^accounting point \d+ is at version 0\n$/)
-      }).pipe(Effect.scoped),
-    900_000
+  it.effect("has a package that another project can use, with the version of Effect that it is built with", () =>
+    Effect.sync(() => {
+      // Packed, installed and run in test/exports/package.test.ts.
+      for (const name of ["pack", "library"]) page.take(name)
+      assert.include(page.take("install"), `effect@${manifest.dependencies.effect}`)
+    })
   )
 
   it.effect(

@@ -19,7 +19,7 @@ import { HilltopSimulator } from "../../scripts/simulators/HilltopSimulator.ts"
 import { urlOfDatabase, withConnection } from "../support/adminConnection.ts"
 import { documentPage } from "../support/documentBlocks.ts"
 import { gsrnOf } from "../support/gsrns.ts"
-import { ownCheckout } from "../support/ownCheckout.ts"
+import { copiedCheckout, ownCheckout } from "../support/ownCheckout.ts"
 import { runBlock } from "../support/runBlock.ts"
 import { runCommand } from "../support/runCommand.ts"
 import { blockKeys, serviceBlock } from "../support/serviceBlock.ts"
@@ -173,6 +173,19 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("docs/opera
           Effect.scoped
         )
         assert.isNotEmpty(applied)
+      }).pipe(Effect.scoped),
+    patient
+  )
+
+  it.effect(
+    "calls the command as npx finds it in a checkout",
+    () =>
+      Effect.gen(function* () {
+        const { out } = yield* runBlock(
+          { cwd: yield* copiedCheckout, env: {}, isNpmsNpx: true },
+          "npx penstock --version"
+        )
+        assert.strictEqual(out, `penstock v${manifest.version}\n`)
       }).pipe(Effect.scoped),
     patient
   )

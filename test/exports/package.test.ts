@@ -1,11 +1,14 @@
-/** The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs; and the examples. */
+/**
+ * The package as somebody else's project has it: what is in it, that it can be imported, is typed, and runs, also as docs/developers.md
+ * shows it; and the examples.
+ */
 import { assert, layer } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Path, Redacted, Schedule } from "effect"
 import { ChildProcess } from "effect/process"
 import { SqlClient } from "effect/sql"
 import manifest from "../../package.json" with { type: "json" }
 import { AdapterSimulator } from "../../scripts/simulators/AdapterSimulator.ts"
-import { PackedPenstock, place, run } from "../support/packedPenstock.ts"
+import { libraryPage, PackedPenstock, place, run } from "../support/packedPenstock.ts"
 import { standIn } from "../support/standIn.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 
@@ -94,6 +97,20 @@ layer(services, { excludeTestServices: true, timeout: "3 minutes" })("the packag
       assert.deepInclude(yield* run({ cwd: project }, process.execPath, compiler, "-p", "."), { out: "", code: 0 })
       const { code, out } = yield* run({ cwd: project }, process.execPath, "out/program.js")
       assert.deepStrictEqual({ code, out }, { code: 0, out: "true function\n" })
+    })
+  )
+
+  it.effect("runs as docs/developers.md shows it", () =>
+    Effect.gen(function* () {
+      const { project } = yield* PackedPenstock
+      const system = yield* FileSystem.FileSystem
+      const paths = yield* Path.Path
+      yield* system.writeFileString(paths.join(project, "library.ts"), libraryPage.take("library"))
+      const { url } = yield* TestDatabase
+      const env = { DATABASE_URL: Redacted.value(url), LOG_LEVEL: "error" }
+      const { code, err, out } = yield* run({ cwd: project, env }, process.execPath, "library.ts")
+      assert.strictEqual(code, 0, err)
+      assert.match(out, /^accounting point \d+ is at version 0\n$/)
     })
   )
 

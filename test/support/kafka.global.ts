@@ -10,6 +10,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import type { TestProject } from "vitest/node"
 import { startKafka } from "../../scripts/kafka/KafkaBroker.ts"
+import { makeClassArchive } from "../../scripts/kafka/makeClassArchive.ts"
 import type { KafkaForTests } from "./kafkaForTests.ts"
 
 declare module "vitest" {
@@ -18,12 +19,16 @@ declare module "vitest" {
   }
 }
 
+const cache = ".penstock/kafka"
+
 const find = Effect.gen(function* () {
   const given = yield* Config.option(Config.NonEmptyString("KAFKA_BROKERS"))
   if (Option.isSome(given)) return { brokers: given.value }
   const fs = yield* FileSystem.FileSystem
+  // Others of this run start nodes as well.
+  yield* makeClassArchive(cache)
   const directory = yield* fs.makeTempDirectoryScoped({ directory: tmpdir(), prefix: "penstock-kafka-" })
-  const { brokers } = yield* startKafka({ directory, cache: ".penstock/kafka", abrupt: true })
+  const { brokers } = yield* startKafka({ directory, cache, abrupt: true })
   return { brokers }
 }).pipe(
   Effect.catchTag("KafkaNotPossible", ({ message }) => Effect.succeed({ missing: message })),

@@ -12,15 +12,24 @@ const root = resolve(import.meta.dirname, "../..")
 /** What is no part of a fresh checkout. */
 const left = new Set(["node_modules", ".git", ".penstock", ".penstock-test", ".scratch", "coverage", "dist", ".env"])
 
-/** Its directory, gone with the scope. Others may pass through it, as the embedded PostgreSQL must where we are root. */
-export const ownCheckout = Effect.gen(function* () {
-  const files = yield* FileSystem.FileSystem
-  const directory = yield* files.makeTempDirectoryScoped({ directory: tmpdir(), prefix: "penstock-checkout-" })
-  yield* files.chmod(directory, 0o755)
-  yield* Effect.promise(async () => {
-    const names = (await readdir(root)).filter((name) => !left.has(name) && !name.endsWith(".tgz"))
-    await Promise.all(names.map((name) => cp(join(root, name), join(directory, name), { recursive: true })))
-    await symlink(join(root, "node_modules"), join(directory, "node_modules"))
+const checkoutWith = (put: (from: string, to: string) => Promise<void>) =>
+  Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    const directory = yield* files.makeTempDirectoryScoped({ directory: tmpdir(), prefix: "penstock-checkout-" })
+    yield* files.chmod(directory, 0o755)
+    yield* Effect.promise(async () => {
+      const names = (await readdir(root)).filter((name) => !left.has(name) && !name.endsWith(".tgz"))
+      await Promise.all(names.map((name) => put(join(root, name), join(directory, name))))
+      await symlink(join(root, "node_modules"), join(directory, "node_modules"))
+    })
+    return directory
   })
-  return directory
-})
+
+/**
+ * Its directory, gone with the scope. Others may pass through it, as the embedded PostgreSQL must where we are root. Its files are
+ * links, so that Node.js knows them, and has what it made of them before.
+ */
+export const ownCheckout = checkoutWith((from, to) => symlink(from, to))
+
+/** The same with files of its own, to build from. */
+export const copiedCheckout = checkoutWith((from, to) => cp(from, to, { recursive: true }))

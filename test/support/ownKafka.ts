@@ -22,7 +22,7 @@ export const ownKafka = Effect.gen(function* () {
   const start = Effect.gen(function* () {
     running = yield* Scope.make()
     const broker = yield* Scope.provide(
-      startKafka({ directory, cache: ".penstock/kafka", port, abrupt: true }),
+      startKafka({ directory, cache: ".penstock/kafka", port, abrupt: true, soonForgotten: true }),
       running
     )
     port = broker.port

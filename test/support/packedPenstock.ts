@@ -1,9 +1,10 @@
-/** What `npm pack` gives, installed by npm into an empty project. */
+/** What `npm pack` gives, installed by npm into an empty project, as docs/developers.md has it. */
 import { Context, Effect, FileSystem, Layer, Path, Schema, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { ownCheckout } from "./ownCheckout.ts"
+import { documentPage } from "./documentBlocks.ts"
+import { copiedCheckout } from "./ownCheckout.ts"
 
 export const place = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
@@ -28,22 +29,33 @@ const Packed = Schema.fromJsonString(
   ])
 )
 
+/** What is said there of the package as a library. */
+export const libraryPage = documentPage("docs/developers.md")
+
 const install = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const project = yield* files.makeTempDirectoryScoped({ prefix: "penstock-package-" })
-  const done = Effect.fnUntraced(function* (cwd: string, ...args: ReadonlyArray<string>) {
-    const { code, err, out } = yield* run({ cwd }, "npm", ...args)
-    return code === 0 ? out : yield* Effect.die(new Error(`npm ${args[0]} failed: ${err}`))
+  const home = yield* files.makeTempDirectoryScoped({ prefix: "penstock-package-" })
+  const [packages, project] = [paths.join(home, "penstock"), paths.join(home, "project")]
+  for (const directory of [packages, project]) yield* files.makeDirectory(directory)
+  const done = Effect.fnUntraced(function* (cwd: string, block: string, env: Readonly<Record<string, string>>) {
+    const { code, err, out } = yield* run({ cwd, env }, "sh", "-euc", block)
+    return code === 0 ? out : yield* Effect.die(new Error(`${block} failed: ${err}`))
   })
   // What is built goes into a checkout of its own: another test may be building as well.
-  const checkout = yield* ownCheckout
-  const out = yield* done(checkout, "pack", "--json", "--pack-destination", project)
+  const out = yield* done(yield* copiedCheckout, libraryPage.take("pack"), {
+    npm_config_json: "true",
+    npm_config_pack_destination: packages
+  })
   // What is built before it writes its own lines in front of the answer.
   const [packed] = yield* Schema.decodeUnknownEffect(Packed)(out.slice(out.indexOf("[\n")))
   yield* files.writeFileString(paths.join(project, "package.json"), JSON.stringify({ type: "module" }))
-  const quick = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
-  yield* done(project, "install", ...quick, packed.filename)
+  yield* done(project, libraryPage.take("install"), {
+    npm_config_prefer_offline: "true",
+    npm_config_ignore_scripts: "true",
+    npm_config_audit: "false",
+    npm_config_fund: "false"
+  })
   return { project, files: packed.files.map(({ path }) => path) }
 })
 

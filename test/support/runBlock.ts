@@ -11,6 +11,8 @@ import { bareEnvironment } from "./runCommand.ts"
 export interface BlockPlace {
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
+  /** `npx penstock` is npm's own, and not the quicker one that stands in for it (bin/npx). */
+  readonly isNpmsNpx?: boolean
 }
 
 /** A block that did not do what its document says. */
@@ -24,14 +26,20 @@ const ours = {
   npm_config_update_notifier: "false"
 }
 
+const environmentOf = ({ env, isNpmsNpx }: BlockPlace) => {
+  const all = { ...ours, ...env }
+  return isNpmsNpx === true ? all : { ...all, PATH: `${import.meta.dirname}/bin:${all.PATH}` }
+}
+
 /** The first line that fails ends it. Where its input is a socket, bash would read somebody's start files. */
 const asBash = (text: string) => ["--norc", "--noprofile", "-euo", "pipefail", "-c", text]
 
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 
 /** Runs it to its end, with what it printed; fails with all that it said where a command of it does. */
-export const runBlock = Effect.fnUntraced(function* ({ cwd, env }: BlockPlace, block: string) {
-  const child = yield* ChildProcess.make("bash", asBash(block), { cwd, env: { ...ours, ...env }, stdin: "ignore" })
+export const runBlock = Effect.fnUntraced(function* (place: BlockPlace, block: string) {
+  const env = environmentOf(place)
+  const child = yield* ChildProcess.make("bash", asBash(block), { cwd: place.cwd, env, stdin: "ignore" })
   const [out, err, code] = yield* Effect.all([text(child.stdout), text(child.stderr), child.exitCode], {
     concurrency: "unbounded"
   })
@@ -40,14 +48,14 @@ export const runBlock = Effect.fnUntraced(function* ({ cwd, env }: BlockPlace, b
 }, Effect.scoped)
 
 /** Starts what goes on until it is told to stop, as Ctrl-C does, at the end of the scope. */
-export const startBlock = ({ cwd, env }: BlockPlace, block: string) =>
+export const startBlock = (place: BlockPlace, block: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       let output = ""
       // A process group of its own, as a shell gives one to each line: Ctrl-C reaches all of it.
       const child = spawn("bash", asBash(block), {
-        cwd,
-        env: { ...ours, ...env },
+        cwd: place.cwd,
+        env: environmentOf(place),
         detached: true,
         stdio: ["ignore", "pipe", "pipe"]
       })

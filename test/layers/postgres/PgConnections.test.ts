@@ -114,17 +114,25 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
     "that are lost within a transaction fail it, whichever statement of it hangs",
     () =>
       Effect.gen(function* () {
-        const { proxy, sql } = yield* Effect.tap(proxied(1), (one) => warmUp(one, 1))
-        const dropNow = Effect.sync(() => dropEach(proxy))
-        yield* dropNow
-        yield* failsWithin("9 seconds", sql.withTransaction(sql`SELECT 1`))
-        yield* failsWithin(
-          "9 seconds",
-          sql.withTransaction(Effect.andThen(sql`SELECT 1`, Effect.andThen(dropNow, sql`SELECT 1`)))
+        // At the first, in between, and at the end; each with a connection of its own.
+        const hangs = Effect.fnUntraced(function* (
+          transaction: (sql: Proxied["sql"], dropNow: Effect.Effect<void>) => Effect.Effect<unknown, SqlError.SqlError>
+        ) {
+          const { proxy, sql } = yield* Effect.tap(proxied(1), (one) => warmUp(one, 1))
+          const dropNow = Effect.sync(() => dropEach(proxy))
+          yield* failsWithin("9 seconds", transaction(sql, dropNow))
+          yield* answersWithin("5 seconds", sql`SELECT 1`)
+        })
+        yield* Effect.all(
+          [
+            hangs((sql, dropNow) => Effect.andThen(dropNow, sql.withTransaction(sql`SELECT 1`))),
+            hangs((sql, dropNow) =>
+              sql.withTransaction(Effect.andThen(sql`SELECT 1`, Effect.andThen(dropNow, sql`SELECT 1`)))
+            ),
+            hangs((sql, dropNow) => sql.withTransaction(Effect.andThen(sql`SELECT 1`, dropNow)))
+          ],
+          { concurrency: "unbounded" }
         )
-        const commit = yield* failsWithin("9 seconds", sql.withTransaction(Effect.andThen(sql`SELECT 1`, dropNow)))
-        assert.isTrue(Exit.isFailure(commit))
-        yield* answersWithin("5 seconds", sql`SELECT 1`)
       }),
     atOnce
   )
@@ -143,20 +151,6 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
         assert.isBelow(Duration.toMillis(inTransaction), 9000)
       }),
     atOnce
-  )
-
-  it.effect(
-    "that cannot be opened are not waited for, by any of many who wait, and work again at once when they can",
-    () =>
-      Effect.gen(function* () {
-        const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one, 1))
-        proxy.dropAll()
-        const forty = Array.from({ length: 40 }, () => failsWithin("9 seconds", sql`SELECT 1`))
-        yield* Effect.all(forty, { concurrency: "unbounded" })
-        assert.deepStrictEqual(told(), ["PostgreSQL: a connection was given up: no connection could be opened"])
-        proxy.restore()
-        yield* answersWithin("4 seconds", sql`SELECT 1`)
-      })
   )
 
   it.effect(
@@ -250,6 +244,20 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("connectio
         assert.strictEqual(yield* Queue.take(heard), "after")
       }),
     atOnce
+  )
+
+  it.effect(
+    "that cannot be opened are not waited for, by any of many who wait, and work again at once when they can",
+    () =>
+      Effect.gen(function* () {
+        const { proxy, sql, told } = yield* Effect.tap(proxied(), (one) => warmUp(one, 1))
+        proxy.dropAll()
+        const forty = Array.from({ length: 40 }, () => failsWithin("9 seconds", sql`SELECT 1`))
+        yield* Effect.all(forty, { concurrency: "unbounded" })
+        assert.deepStrictEqual(told(), ["PostgreSQL: a connection was given up: no connection could be opened"])
+        proxy.restore()
+        yield* answersWithin("4 seconds", sql`SELECT 1`)
+      })
   )
 
   it.effect("are given up when the server only reads, and used again within seconds of its writing", () =>
