@@ -81,7 +81,7 @@ const longer: Readonly<Record<string, Duration.Input>> = {
 /** As many tasks as its claim is asked for take minutes to make. */
 const patienceFor = (name: string, { seeds }: FreshnessSize) =>
   name === "tasks"
-    ? "20 minutes"
+    ? "60 minutes"
     : name === "freshness" && seeds > shortRun.seeds
       ? "12 hours"
       : (longer[name] ?? patience)

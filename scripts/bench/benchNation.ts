@@ -4,8 +4,8 @@
  *
  * Each of the three is done by `penstock start` for some minutes at the rate that the day needs (of the series a fifth of them, and five times
  * what they take is counted), and what the service and PostgreSQL take for one is multiplied by how many a day has. What is idle between
- * them is in it three times. Neither events nor lists are, nor the adapter and the Hilltop servers. `BENCH_POINTS`, `BENCH_TASKS`,
- * `BENCH_SERIES` and `BENCH_MINUTES` make it smaller.
+ * them is in it three times. Neither events nor lists are, nor the adapter and the Hilltop servers. `BENCH_POINTS` and `BENCH_TASKS` make the
+ * tables smaller, `BENCH_SERIES` has fewer series watched and `BENCH_MINUTES` watches for less long; the rates stay those of the nation.
  */
 import { Config, Console, Duration, Effect, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
@@ -23,10 +23,10 @@ import { knowClocks, latestTasks, lookAtMonths, monthsDue, syncFirst, unlimited 
 import type { GroupResult } from "./Report.ts"
 import { startService } from "./ServiceProcess.ts"
 
-const nationSeries = 5_000
-const Points = Config.Int("BENCH_POINTS").pipe(Config.withDefault(3_300_000))
-const Tasks = Config.Int("BENCH_TASKS").pipe(Config.withDefault(10_000_000))
-const Series = Config.Int("BENCH_SERIES").pipe(Config.withDefault(nationSeries / 5))
+const nation = { points: 3_300_000, tasks: 10_000_000, series: 5_000 }
+const Points = Config.Int("BENCH_POINTS").pipe(Config.withDefault(nation.points))
+const Tasks = Config.Int("BENCH_TASKS").pipe(Config.withDefault(nation.tasks))
+const Series = Config.Int("BENCH_SERIES").pipe(Config.withDefault(nation.series / 5))
 const Minutes = Config.Number("BENCH_MINUTES").pipe(Config.withDefault(3))
 
 const servers = 20
@@ -35,8 +35,10 @@ const warmUp = Duration.seconds(30)
 const key = "key-of-the-bench"
 const daySeconds = 86_400
 const looksADay = 288
+const syncsAMinute = Math.ceil(nation.points / 1440)
 /** Within which a month is looked at again where nothing is known of its server; see `OldMonths`. */
 const monthsWithinDays = 25
+const monthsADay = (nation.tasks - nation.series) / monthsWithinDays
 
 const startServers = startUntilLine(
   [inRepository("scripts/bench/nation/nationServer.ts"), String(servers)],
@@ -47,7 +49,16 @@ const startAdapter = (points: number) =>
   startUntilLine(
     [
       inRepository("scripts/simulators/adapter.ts"),
-      ...["--points", String(Math.min(points, 1_000_000)), "--seed", "11", "--port", "0", "--changes", "0", "--key", key]
+      "--points",
+      String(Math.min(points, 1_000_000)),
+      "--seed",
+      "11",
+      "--port",
+      "0",
+      "--changes",
+      "0",
+      "--key",
+      key
     ],
     /^ADAPTER_URL=(.+)$/
   )
@@ -106,7 +117,7 @@ const measured = Effect.gen(function* () {
   const origins = line.split(" ")
   const directory = `${yield* temporaryDirectory}/postgres`
   // All that is to be synced while the service is watched, and some more.
-  const synced = Math.ceil((points / (daySeconds / 60)) * (minutes + 3))
+  const synced = Math.min(points, Math.ceil(syncsAMinute * (minutes + 3)))
   yield* Effect.scoped(
     Effect.gen(function* () {
       // Nothing of it has to outlast a crash yet.
@@ -114,7 +125,7 @@ const measured = Effect.gen(function* () {
       const href = Redacted.value(url)
       yield* Layer.build(Layer.fresh(Database).pipe(Layer.provide(settings({ DATABASE_URL: href }))))
       yield* told("accounting points", withoutDeadlines(href)(inventNationPoints(points, synced)))
-      yield* told("tasks", withoutDeadlines(href)(inventNationTasks(origins, { count: tasks, series: nationSeries })))
+      yield* told("tasks", withoutDeadlines(href)(inventNationTasks(origins, { count: tasks, series: nation.series })))
     })
   )
   const { url } = yield* startEmbeddedPostgres({ directory, durable: true })
@@ -122,7 +133,7 @@ const measured = Effect.gen(function* () {
   return yield* Effect.provide(dayOf({ points, tasks, series, minutes, synced, url: Redacted.value(url) }), database)
 })
 
-const dayOf = Effect.fnUntraced(function* (nation: {
+const dayOf = Effect.fnUntraced(function* (options: {
   readonly points: number
   readonly tasks: number
   readonly series: number
@@ -131,12 +142,12 @@ const dayOf = Effect.fnUntraced(function* (nation: {
   readonly url: string
 }) {
   const sql = yield* SqlClient.SqlClient
-  const { minutes, points, series, tasks, url } = nation
+  const { minutes, points, series, tasks, url } = options
   const { line: adapterUrl } = yield* startAdapter(points)
   const adapter = { ADAPTER_URL: adapterUrl, ADAPTER_API_KEY: key }
   const service = { DATABASE_URL: url, CRAWL_ALLOW_PRIVATE: "true" }
 
-  yield* told("first syncs", Effect.scoped(syncFirst(nation.synced, adapter)))
+  yield* told("first syncs", Effect.scoped(syncFirst(options.synced, adapter)))
   const [begun] = yield* sql<{ at: string }>`SELECT now()::text AS at`
   const syncs = sql<{ n: number }>`
     SELECT count(*)::float8 AS n FROM flex.accounting_point_sync
@@ -147,13 +158,21 @@ const dayOf = Effect.fnUntraced(function* (nation: {
     "accounting points",
     minutes,
     // A round a minute, so that some of them are watched from the claim to the end.
-    { ...service, ...adapter, PENSTOCK_ROLES: "api,sync", SYNC_INTERVAL: "1 minute" },
+    {
+      ...service,
+      ...adapter,
+      PENSTOCK_ROLES: "api,sync",
+      SYNC_INTERVAL: "1 minute",
+      SYNC_BATCH_SIZE: String(syncsAMinute)
+    },
     syncs
   )
 
   /** Claimed at any server. */
-  const asked = Effect.map(sql<{ n: number }>`SELECT sum(turns)::float8 AS n FROM hilltop_servers`, ([row]) => row?.n ?? 0)
-  const monthsADay = (tasks - nationSeries) / monthsWithinDays
+  const asked = Effect.map(
+    sql<{ n: number }>`SELECT sum(turns)::float8 AS n FROM hilltop_servers`,
+    ([row]) => row?.n ?? 0
+  )
   const perSecond = monthsADay / daySeconds
   const months = Math.ceil(perSecond * (Duration.toSeconds(warmUp) + (minutes + 0.5) * 60))
   const ids = yield* told("months", Effect.scoped(lookAtMonths(months)))
@@ -177,16 +196,33 @@ const dayOf = Effect.fnUntraced(function* (nation: {
   )
   yield* knowClocks(latest)
   const ofSeries = yield* watched("series", minutes, crawling, asked)
-  const [{ late } = { late: 0 }] = yield* sql<{ late: number }>`
-    SELECT count(*)::int4 AS late FROM hilltop_fetch_tasks
-    WHERE id = ANY(${latest.map(({ id }) => String(id))}::bigint[]) AND next_fetch_at < now() - interval '30 seconds'`
-  const [size] = yield* sql<{ text: string }>`SELECT pg_size_pretty(pg_database_size(current_database())) AS text`
-  yield* Console.error(`  ${late} of ${latest.length} series were late at the end; the database has ${size?.text}`)
+  const [end] = yield* sql<{ late: number; newer: number; size: string }>`
+    SELECT count(*) FILTER (WHERE next_fetch_at < now() - interval '30 seconds')::int4 AS late,
+      count(*) FILTER (WHERE previous_history -> -1 -> 'added' = '1')::int4 AS newer,
+      pg_size_pretty(pg_database_size(current_database())) AS size
+    FROM hilltop_fetch_tasks WHERE id = ANY(${latest.map(({ id }) => String(id))}::bigint[])`
+  yield* Console.error(
+    `  of ${latest.length} series ${end?.late} were late at the end, and the last look at ${end?.newer} found one value; the database has ${end?.size}`
+  )
 
+  const count = (number: number) => Math.round(number).toLocaleString("en")
+  const of = (inTable: number, number: number) => (inTable === number ? "" : ` (${count(inTable)} in the table)`)
   const parts = [
-    [`${points.toLocaleString("en")} accounting points, each synced once`, ofPoints, points],
-    [`${Math.round(monthsADay).toLocaleString("en")} of ${tasks.toLocaleString("en")} tasks, months that are over`, ofMonths, monthsADay],
-    [`${nationSeries.toLocaleString("en")} series of five minutes, each looked at ${looksADay} times`, ofSeries, nationSeries * looksADay]
+    [
+      `${count(nation.points)} accounting points, each synced once${of(points, nation.points)}`,
+      ofPoints,
+      nation.points
+    ],
+    [
+      `${count(monthsADay)} of ${count(nation.tasks)} tasks, months that are over${of(tasks, nation.tasks)}`,
+      ofMonths,
+      monthsADay
+    ],
+    [
+      `${count(nation.series)} series of five minutes, each looked at ${looksADay} times`,
+      ofSeries,
+      nation.series * looksADay
+    ]
   ] as const
   const hours = (millis: number, aDay: number) => (millis * aDay) / 3_600_000
   const figure = (name: string, value: number, targets: Figure["targets"] = []): Figure => ({

@@ -80,7 +80,9 @@ const openSide = Effect.fnUntraced(function* (name: string, tasks: number) {
   /** Pages that a claim looks at, which is undone. */
   const pages = sql<{ "QUERY PLAN": unknown }>`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${claiming}`.pipe(
     Effect.flatMap(([row]) => Schema.decodeUnknownEffect(Explained)(row?.["QUERY PLAN"])),
-    Effect.flatMap(([{ Plan }]) => Effect.fail(new Undone({ pages: Plan["Shared Hit Blocks"] + Plan["Shared Read Blocks"] }))),
+    Effect.flatMap(([{ Plan }]) =>
+      Effect.fail(new Undone({ pages: Plan["Shared Hit Blocks"] + Plan["Shared Read Blocks"] }))
+    ),
     sql.withTransaction,
     Effect.catchTag("Undone", ({ pages }) => Effect.succeed(pages))
   )
