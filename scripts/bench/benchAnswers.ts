@@ -20,6 +20,8 @@ const patience = "90 seconds"
 /** Of the whole process, in megabytes: the target of the crawl. */
 const bound = 512
 
+const site = "Māwhera at the Bench"
+
 const twoDigits = (number: number) => String(number).padStart(2, "0")
 
 /** Rows by the second from the first of the month on, until the document has this many bytes. */
@@ -35,7 +37,9 @@ const documentOf = (bytes: number): Uint8Array => {
     length += row.length
   }
   const head =
-    '<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Bench</Agency>\n<Measurement SiteName="Māwhera at the Bench">\n' +
+    '<?xml version="1.0" ?>\n<Hilltop>\n<Agency>Bench</Agency>\n<Measurement SiteName="' +
+    site +
+    '">\n' +
     '<DataSource Name="Stage" NumItems="1">\n<TSType>StdSeries</TSType>\n<DataType>SimpleTimeSeries</DataType>\n' +
     "</DataSource>\n" +
     '<Data DateFormat="Calendar" NumItems="1">\n'
@@ -95,7 +99,7 @@ const measured = Effect.fnUntraced(function* (megabytes: number, expected: strin
   yield* sql`UPDATE hilltop_fetch_tasks SET next_fetch_at = 'infinity' WHERE source_id = ${source!.id}`
   yield* sql`
     INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
-    SELECT ${source!.id}, 'MEASUREMENT_DATA', ${`${url}/data.hts?Service=Hilltop&Request=GetData&Site=S&Measurement=Stage&n=`}::text || n
+    SELECT ${source!.id}, 'MEASUREMENT_DATA', ${`${url}/data.hts?Service=Hilltop&Request=GetData&Site=${encodeURIComponent(site)}&Measurement=Stage&n=`}::text || n
     FROM generate_series(1, ${inFlight + 8}::int) AS n`
   let peak = 0
   const done = Effect.gen(function* () {

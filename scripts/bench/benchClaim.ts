@@ -67,9 +67,9 @@ const openSide = Effect.fnUntraced(function* (name: string, points: number) {
     yield* Effect.flatMap(randomEvents(points, events), inbox.record)
     let rows: ReadonlyArray<Claim> = []
     const took = yield* milliseconds(Effect.map(claim(lanes, claimed), (answer) => (rows = answer)))
-    if (rows.length !== claimed) {
-      return yield* new BenchFailed({ message: `${rows.length} rows were claimed of ${points}` })
-    }
+    // Those that failed before come on top, as their time comes.
+    const steady = rows.filter(({ failures }) => failures === 0).length
+    if (steady !== claimed) return yield* new BenchFailed({ message: `${steady} rows were claimed of ${points}` })
     yield* finish(rows)
     // So many events, that the ones about failing rows or the same row twice do not matter, and none are left over.
     yield* Effect.flatMap(claim("events", few), finish)

@@ -108,10 +108,11 @@ const penstock = Effect.gen(function* () {
       tasks
     )
   })
-  // In the order in which they were queued, as theirs are.
+  // In the order in which they were queued, as theirs are; fetched before, as nearly all that are due have been.
   const makeDue = SqlClient.SqlClient.use(
     (own) =>
-      own`UPDATE hilltop_fetch_tasks SET next_fetch_at = now() - interval '1 hour' + id * interval '1 millisecond'`
+      own`UPDATE hilltop_fetch_tasks SET previous_data_hash = '0123456789abcdef',
+        next_fetch_at = now() - interval '1 hour' + id * interval '1 millisecond'`
   ).pipe(withoutDeadlines((yield* BenchPostgres).url))
   return makeDue.pipe(Effect.andThen(tidyUp), Effect.andThen(spent(drain)))
 })
