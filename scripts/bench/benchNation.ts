@@ -93,7 +93,7 @@ const watched = <E, R>(
     yield* Effect.sleep(Duration.minutes(minutes))
     const [ownThen, ofServerThen] = yield* times
     const count = (yield* done) - doneBefore
-    if (count === 0) return yield* new BenchFailed({ message: `${name}: nothing was done` })
+    if (count <= 0) return yield* new BenchFailed({ message: `${name}: nothing was done` })
     const spent: Spent = { done: count, service: (ownThen - own) / count, postgres: (ofServerThen - ofServer) / count }
     yield* Console.error(
       `  ${name}: ${count} in ${minutes} min, ${(count / minutes / 60).toFixed(2)} a second; ${spent.service.toFixed(2)} ms each, PostgreSQL` +
@@ -112,12 +112,13 @@ const isThrough = Effect.gen(function* () {
 })
 
 const measured = Effect.gen(function* () {
-  const [points, tasks, series, minutes] = [yield* Points, yield* Tasks, yield* Series, yield* Minutes]
+  const [tasks, series, minutes] = [yield* Tasks, yield* Series, yield* Minutes]
   const { line } = yield* startServers
   const origins = line.split(" ")
   const directory = `${yield* temporaryDirectory}/postgres`
   // All that is to be synced while the service is watched, and some more.
-  const synced = Math.min(points, Math.ceil(syncsAMinute * (minutes + 3)))
+  const synced = Math.ceil(syncsAMinute * (minutes + 3))
+  const points = Math.max(yield* Points, synced)
   yield* Effect.scoped(
     Effect.gen(function* () {
       // Nothing of it has to outlast a crash yet.
