@@ -3,7 +3,7 @@
  * 10 million tasks, nearly all of them months that are looked at again within 25 days, and 5,000 series with a value every five minutes.
  *
  * Each of the three is done by `penstock start` for some minutes at the rate that the day needs (of the series a fifth of them, and five times
- * what they take is counted), and what the service and PostgreSQL take for one is multiplied by how many a day has. What is idle between
+ * what they take is counted), and what the service and PostgreSQL take for one is multiplied by how many a day has (looks at series by as many as there were). What is idle between
  * them is in it three times. Neither events nor lists are, nor the adapter and the Hilltop servers. `BENCH_POINTS` and `BENCH_TASKS` make the
  * tables smaller, `BENCH_SERIES` has fewer series watched and `BENCH_MINUTES` watches for less long; the rates stay those of the nation.
  */
@@ -34,7 +34,6 @@ const servers = 20
 const warmUp = Duration.seconds(30)
 const key = "key-of-the-bench"
 const daySeconds = 86_400
-const looksADay = 288
 const syncsAMinute = Math.ceil(nation.points / 1440)
 /** Within which a month is looked at again where nothing is known of its server; see `OldMonths`. */
 const monthsWithinDays = 25
@@ -206,6 +205,7 @@ const dayOf = Effect.fnUntraced(function* (options: {
     `  of ${latest.length} series ${end?.late} were late at the end, and the last look at ${end?.newer} found one value; the database has ${end?.size}`
   )
 
+  const looks = ofSeries.done * (nation.series / latest.length) * (daySeconds / 60 / minutes)
   const count = (number: number) => Math.round(number).toLocaleString("en")
   const of = (inTable: number, number: number) => (inTable === number ? "" : ` (${count(inTable)} in the table)`)
   const parts = [
@@ -219,10 +219,11 @@ const dayOf = Effect.fnUntraced(function* (options: {
       ofMonths,
       monthsADay
     ],
+    // As often as they were looked at, which is more often than they have news.
     [
-      `${count(nation.series)} series of five minutes, each looked at ${looksADay} times`,
+      `${count(nation.series)} series of five minutes, looked at ${(looks / nation.series).toFixed(0)} times each`,
       ofSeries,
-      nation.series * looksADay
+      looks
     ]
   ] as const
   const hours = (millis: number, aDay: number) => (millis * aDay) / 3_600_000
