@@ -15,8 +15,10 @@ const soon = "greatest(now(), least(at, now() + interval '1 hour'))"
 /**
  * In milliseconds; infinite where no lane has a task.
  *
- * Plan: a read of the small `hilltop_servers` and `hilltop_lanes`, and for each lane and kind the first row of
- * `hilltop_fetch_tasks_lanes`.
+ * Plan (PostgreSQL 18, a generic one; 1,000,000 tasks on 300 servers): one read each of the small `hilltop_servers`, `hilltop_lanes` and
+ * `hilltop_sources`, and for each lane and kind one index-only scan of `hilltop_fetch_tasks_lanes` that stops at its first row: 1,200 of
+ * them, 4,080 buffers, 12 ms of processor time on a busy machine; of 20,000 tasks 3,620 buffers. It grows with the servers, not
+ * with the queue.
  */
 export const untilDue = (
   sql: SqlClient.SqlClient,

@@ -4,6 +4,8 @@
  * Commits that notify wait for each other, so hardly any does: an append notifies by itself where the last to do so was a while ago,
  * and what was appended since is told of a moment later, by the next append or else by a statement of its own. While a process
  * appends all the time that costs it four notifications a second and no statement; records are heard of within half a second.
+ *
+ * In a topic of a million records, eight that are appended take 75 buffers, told or not; a statement of its own reads no page, 0.1 ms.
  */
 import type { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, Latch, type Scope, Stream } from "effect"

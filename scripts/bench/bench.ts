@@ -23,6 +23,7 @@ import { benchFreshnessCrawl } from "./benchFreshnessCrawl.ts"
 import { benchFreshness, type FreshnessSize } from "./benchFreshness.ts"
 import { benchLookups } from "./benchLookups.ts"
 import { benchMemory } from "./benchMemory.ts"
+import { benchNation } from "./benchNation.ts"
 import { benchObservations } from "./benchObservations.ts"
 import { benchPage } from "./benchPage.ts"
 import { benchParse } from "./benchParse.ts"
@@ -58,6 +59,7 @@ const groupsWith = (size: FreshnessSize): Readonly<Record<string, BenchGroup>> =
   memory: benchMemory,
   freshness: benchFreshness(size),
   page: benchPage,
+  nation: benchNation,
   freshnessCrawl: benchFreshnessCrawl
 })
 const shortRun: FreshnessSize = { seeds: 2, sites: 24, days: 35 }
@@ -72,11 +74,12 @@ const longer: Readonly<Record<string, Duration.Input>> = {
   cost: "30 minutes",
   disk: "20 minutes",
   freshnessCrawl: "60 minutes",
+  nation: "90 minutes",
   // Its tables are the largest, and take longest to fill.
   page: "40 minutes"
 }
 /** As many tasks as its claim is asked for take minutes to make; lookups take four on a machine at rest. */
-const somewhatLonger: Readonly<Record<string, Duration.Input>> = { tasks: "20 minutes", lookups: "15 minutes" }
+const somewhatLonger: Readonly<Record<string, Duration.Input>> = { tasks: "60 minutes", lookups: "15 minutes" }
 const patienceFor = (name: string, { seeds }: FreshnessSize) =>
   name === "freshness" && seeds > shortRun.seeds ? "12 hours" : (longer[name] ?? somewhatLonger[name] ?? patience)
 

@@ -64,6 +64,12 @@ const groups: Readonly<Record<string, readonly [title: string, what: string]>> =
     "From the start of the process until ready, with the embedded PostgreSQL; and the service at rest, all roles, on a PostgreSQL beside it."
   ],
   memory: ["Memory", "While syncing as fast as it can."],
+  nation: [
+    "A nation",
+    "A day's work on full tables, as a share of the machine: each part is done by the service for some minutes at the rate of the day, and what" +
+      " one sync or one look takes is multiplied by how many the day has. Of the series a fifth is watched. Events, lists and the servers that are" +
+      " asked are not in it; a service that has nothing to do is in it three times."
+  ],
   page: ["The page", "What the dashboard asks for, over tables of a nation's size."],
   freshness: ["Freshness, simulated", "See [freshness.md](freshness.md)."],
   freshnessCrawl: ["Freshness, crawled", "See [freshness.md](freshness.md)."]

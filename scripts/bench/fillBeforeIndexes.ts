@@ -17,7 +17,7 @@ export const fillBeforeIndexes = Effect.fnUntraced(function* <A, E, R>(table: st
   // But for those that foreign keys of others lead to.
   const constraints = yield* sql<Definition>`
     SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint c
-    WHERE conrelid = ${table}::regclass AND contype IN ('p', 'u')
+    WHERE conrelid = ${table}::regclass AND contype IN ('p', 'u', 'x')
       AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = c.conindid)`
   const indexes = yield* sql<Definition>`
     SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i
