@@ -1,18 +1,24 @@
 /**
  * One embedded PostgreSQL serves every test file (see test/support/postgres.global.ts); each file clones its own database.
  *
- * To load Effect and the service takes a processor a second: files share the processes that run them, one after the other. Only those
- * that measure what memory they take have one to themselves.
+ * To load Effect and the service takes a processor a second. Files that start processes, browsers and brokers of their own, or that
+ * measure, are alone in theirs; they take longest, and come first, as projects run in the order of their names. All others share.
  */
 import { resolve } from "node:path"
 import { defineConfig } from "vitest/config"
-import { LongestFirst } from "./test/support/LongestFirst.ts"
 
 // What was compiled once is kept, for those that run tests and for the processes that they start.
 process.env["NODE_COMPILE_CACHE"] ??= resolve(import.meta.dirname, "node_modules/.cache/node")
 
 const all = "test/**/*.test.ts"
-const alone = ["test/hilltop/{fuzz,hostile}.test.ts", "test/layers/hilltop/hilltopSockets.test.ts"]
+const alone = [
+  "test/*.test.ts",
+  "test/{docs,exports,scripts,web}/**/*.test.ts",
+  "test/layers/{embedded,kafka}/**/*.test.ts",
+  // How much memory they take is measured.
+  "test/hilltop/{fuzz,hostile}.test.ts",
+  "test/layers/hilltop/hilltopSockets.test.ts"
+]
 // Deno's own tests are run by Deno.
 const others = "test/deno/**"
 
@@ -23,7 +29,6 @@ export default defineConfig({
     hookTimeout: 60_000,
     // For two processors: a third of the time a test waits.
     maxWorkers: 3,
-    sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: "alone", include: alone, exclude: [others] } },
       { extends: true, test: { name: "together", include: [all], exclude: [others, ...alone], isolate: false } }
