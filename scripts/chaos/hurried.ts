@@ -10,8 +10,8 @@ export const packAfter = "8 seconds"
 export const hurries: ReadonlyArray<Edit> = [
   {
     file: "layers/Settings.ts",
-    from: "minimum: Duration.hours(1), maximum: Duration.days(365_000)",
-    to: "minimum: Duration.seconds(1), maximum: Duration.days(365_000)"
+    from: 'config: durationOf(name, "1 hour")',
+    to: 'config: durationOf(name, "1 second")'
   },
   {
     file: "layers/observations/PgObservationPacking.ts",
