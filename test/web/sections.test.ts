@@ -277,7 +277,8 @@ withBrowser("the sections of the page", () => {
           )
           yield* Effect.promise(async () => {
             await page.keyboard.press("Escape")
-            await page.getByRole("dialog").waitFor({ state: "hidden" })
+            // The dialog is hidden a moment before the page takes its task out of the address.
+            await page.waitForURL(({ hash }) => !hash.includes("task="))
             await page.evaluate(`location.hash = "#/hilltop?task=${failing.id}"`)
             const dialog = page.getByRole("dialog", { name: `Task ${failing.id}` })
             await dialog.getByRole("table", { name: "Runs" }).waitFor()
