@@ -50,7 +50,11 @@ const make = Effect.gen(function* () {
 
   const trouble = makeTrouble({ begins: "Kafka: cannot be written to", ends: "Kafka: can be written to again" })
 
-  /** Runs come one after the other, so a session has one request under way. */
+  /**
+   * A session has one request under way: two that began with the same sequence number would be one to the broker, which drops the
+   * second. Runs come one after the other but for those of a batch that was refused, whose sends are tried each by itself.
+   */
+  const turn = yield* Semaphore.make(1)
   const sendTogether = (sends: ReadonlyArray<Send>) => {
     const records = sends.flatMap((each) => each.records)
     return withProducer(({ cluster, producer }) => produce(cluster, producer, records)).pipe(
@@ -66,7 +70,7 @@ const make = Effect.gen(function* () {
   const send = yield* batched({
     name: "KafkajsSink.send",
     maxSize: maxTogether,
-    run: sendTogether,
+    run: (sends) => turn.withPermit(sendTogether(sends)),
     gather: { ...company, mayWait: ({ mayWait = false }: Send) => mayWait },
     mayBeOfOne: (error) => error._tag === "RecordTooLarge"
   })
