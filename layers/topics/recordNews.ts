@@ -33,6 +33,8 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
   const notify = sql.literal(`notify_patiently('${channel}', '${self}')`)
   /** Open while there are records that nobody told of. */
   const untold = yield* Latch.make()
+  // One for all who append: some are dated by another.
+  const clock = yield* Clock.Clock
   let toldAt = Number.NEGATIVE_INFINITY
   /** Appends that did not notify. What one that does has seen of them, it tells of. */
   let silent = 0
@@ -41,7 +43,7 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
     const before = toldAt
     yield* Effect.sleep(betweenTellings)
     if (toldAt > before) return
-    toldAt = yield* Clock.currentTimeMillis
+    toldAt = yield* clock.currentTimeMillis
     yield* untold.close
     // Whoever hears of it has waited long enough: nobody waits for the disk.
     yield* sql`SELECT ${notify}::text FROM set_config('synchronous_commit', 'off', true)`
@@ -53,7 +55,7 @@ export const makeRecordNews = Effect.fnUntraced(function* (sql: PgClient.PgClien
   )
   yield* Effect.forkScoped(Effect.forever(tellLater))
   return {
-    next: Effect.map(Clock.currentTimeMillis, (now) => {
+    next: Effect.map(clock.currentTimeMillis, (now) => {
       const isTold = now - toldAt >= betweenTellings
       const before = silent
       return {

@@ -91,6 +91,8 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       waiting.clear()
     })
   )
+  // One for all: a caller may be dated by another, as a run of the crawl is by its queue's.
+  const clock = yield* Clock.Clock
   const fork = yield* FiberSet.makeRuntime<R>()
 
   const take = (): Batch | undefined => {
@@ -128,7 +130,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
 
   /** A slow run is watched: those it answers, and those who wait for another. */
   const giveUpLate = (batch: Batch) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
+    Effect.map(clock.currentTimeMillis, (now) => {
       const late = [...batch, ...waiting].filter(({ until }) => now >= until)
       for (const waiter of late) {
         waiting.delete(waiter)
@@ -171,7 +173,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
   }
   /** Somebody waits for others to come, and will begin a run. */
   let gathering = false
-  const gathered: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  const gathered: Effect.Effect<void> = Effect.flatMap(clock.currentTimeMillis, (now) => {
     const millis = gatheredIn(now)
     if (millis > 0) return Effect.andThen(Effect.sleep(millis), gathered)
     return Effect.sync(() => {
@@ -199,7 +201,7 @@ export const batched = Effect.fnUntraced(function* <A, B, E, R>(
       const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
       return Effect.callback<B, E>((resume) => {
         if (!open) return resume(Effect.interrupt)
-        const since = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        const since = clock.currentTimeMillisUnsafe()
         const until = Math.min(since + longest, patience?.until?.(input) ?? Infinity)
         const waiter: Waiter<A, B, E> = { input, span, since, until, settle: resume }
         waiting.add(waiter)

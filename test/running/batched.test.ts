@@ -2,9 +2,10 @@
  * Batches, one run or several at a time: who goes into which, and that nobody is forgotten whatever becomes of a run or a caller.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Cause, Data, Deferred, type Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Array, Cause, Clock, Data, Deferred, type Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { batched } from "../../src/running/batched.ts"
+import { clockFrom } from "../../src/running/steadyClock.ts"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly reason: "one" | "all" | "late" }> {}
 
@@ -350,6 +351,24 @@ describe("when the scope closes", () => {
       ])
       yield* ask(10)
       assert.deepStrictEqual(runs.at(-1), [10])
+    })
+  )
+
+  it.effect("waits by one clock, whatever its callers' say", () =>
+    Effect.gen(function* () {
+      const { ask, runs } = yield* gathering()
+      const clock = yield* Clock.Clock
+      for (const [input, hours] of [
+        [1, 1],
+        [3, -1]
+      ] as const) {
+        const now = yield* Clock.currentTimeMillis
+        yield* Effect.provideService(ask(input), Clock.Clock, clockFrom(clock, now + hours * 3_600_000))
+        yield* TestClock.adjust("49 millis")
+        assert.notInclude(runs.flat(), input)
+        yield* TestClock.adjust("1 millis")
+        assert.deepStrictEqual(runs.at(-1), [input])
+      }
     })
   )
 })

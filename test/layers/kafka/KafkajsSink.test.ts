@@ -7,15 +7,22 @@ import { KafkajsSink } from "../../../layers/kafka/KafkajsSink.ts"
 import { KafkajsTopics } from "../../../layers/kafka/KafkajsTopics.ts"
 import { KafkaSink, type SendOptions } from "../../../src/stream/KafkaSink.ts"
 
-const sending = Effect.gen(function* () {
+/** A broker that takes `most` messages of a batch. */
+const sendingTo = Effect.fnUntraced(function* (most: number) {
   const requests: Array<ReadonlyArray<string>> = []
+  /** Of each batch that was taken: a broker takes one that has the number of another for the same, and keeps one. */
+  const taken: Array<string> = []
+  let producers = 0
   const node = {
     nodeId: 1,
-    initProducerId: async () => ({ producerId: "1", producerEpoch: 0 }),
-    produce: async ({ topicData }) => {
-      requests.push(
-        topicData.flatMap(({ partitions }) => partitions.flatMap(({ messages }) => messages.map(({ value }) => value)))
-      )
+    initProducerId: async () => ({ producerId: String(++producers), producerEpoch: 0 }),
+    produce: async ({ producerId, topicData }) => {
+      const batches = topicData.flatMap(({ partitions }) => partitions)
+      requests.push(batches.flatMap(({ messages }) => messages.map(({ value }) => value)))
+      if (batches.some(({ messages }) => messages.length > most)) {
+        throw Object.assign(new Error("too large"), { type: "MESSAGE_TOO_LARGE" })
+      }
+      taken.push(...batches.map(({ firstSequence }) => `${producerId}/${firstSequence}`))
     }
   } as Partial<KafkaNode> as KafkaNode
   const cluster = {
@@ -34,6 +41,7 @@ const sending = Effect.gen(function* () {
   const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
   return {
     requests,
+    taken,
     send: (value: string, options?: SendOptions) =>
       Effect.andThen(
         Effect.forkScoped(sink.send([{ topic: "topic", partition: 0, key: "{}", value }], options)),
@@ -42,6 +50,7 @@ const sending = Effect.gen(function* () {
     passing: (millis: number) => Effect.andThen(TestClock.adjust(millis), settle)
   }
 })
+const sending = sendingTo(100)
 const mayWait = { mayWait: true }
 
 describe("a send to Kafka", () => {
@@ -67,6 +76,18 @@ describe("a send to Kafka", () => {
       const many = ["1", "2", "3", "4", "5", "6", "7", "8"]
       for (const value of many) yield* send(value, mayWait)
       assert.deepStrictEqual(requests.slice(1), [many])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("of a batch that is refused as too large goes alone, with a sequence number of its own", () =>
+    Effect.gen(function* () {
+      const { requests, send, taken } = yield* sendingTo(1)
+      yield* send("a", mayWait)
+      yield* send("b", mayWait)
+      yield* send("c")
+      assert.deepStrictEqual(requests, [["a", "b", "c"], ["a"], ["b"], ["c"]])
+      assert.lengthOf(taken, 3)
+      assert.strictEqual(new Set(taken).size, 3, taken.join())
     }).pipe(Effect.scoped)
   )
 })
