@@ -62,15 +62,27 @@ it.layer(stores, { excludeTestServices: true })("an operator", (it) => {
     })
   )
 
-  it.effect("who corrects an accounting point's number has that one asked for", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const misspelt = yield* written(6, "last_synced_at = '2020-01-01'")
-      const right = gsrnOf(7)
-      yield* sql`UPDATE flex.accounting_point SET business_id = ${right} WHERE business_id = ${misspelt}`
-      const gsrns = yield* claimed(100, 0)
-      assert.include(gsrns, right)
-      assert.notInclude(gsrns, misspelt)
-    })
+  it.effect(
+    "who corrects an accounting point's number has that one asked for at once, and nothing kept of the other",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const misspelt = yield* written(6, "last_synced_at = '2020-01-01'")
+        const [underWay] = (yield* LockStore.use((locks) =>
+          locks.claim({ limit: 100, lanes: "all", failing: 0, deadAfter: 600 })
+        )).filter(({ gsrn }) => gsrn === misspelt)
+        assert(underWay !== undefined)
+        const right = gsrnOf(7)
+        yield* sql`UPDATE flex.accounting_point SET business_id = ${right} WHERE business_id = ${misspelt}`
+        const gsrns = yield* claimed(100, 0)
+        assert.include(gsrns, right)
+        assert.notInclude(gsrns, misspelt)
+        // A lookup believes what was synced lately, a fetch under way is kept at its version or if it began later.
+        const [row] = yield* sql<{ version: number; synced: boolean; later: boolean }>`
+        SELECT version::int4 AS version, last_synced_at IS NOT NULL AS synced,
+          fetched_at > to_timestamp(${underWay.startedAt}::float8 / 1000000) AS later
+        FROM flex.accounting_point_sync WHERE business_id = ${right}`
+        assert.deepStrictEqual(row, { version: underWay.version + 1, synced: false, later: true })
+      })
   )
 })
