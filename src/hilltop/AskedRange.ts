@@ -83,17 +83,18 @@ export const archivePeriod = (url: string): AskedPeriod | undefined => {
  */
 export const isOver = ({ to }: AskedPeriod, fetchedAt: number): boolean => fetchedAt - to >= DAY
 
-/** How much of a document's beginning has its first row, in bytes. */
+/** How much of a document's beginning has its first rows, in bytes. */
 export const headLength = 4_000
 
 /**
  * Whether a document that begins so has rows of another time than was asked for, by more than a day. Its server does not heed the
- * time, so its answer is no smaller for less of it.
+ * time, so its answer is no smaller for less of it. The second row tells: the first may be the last one before the period.
  */
 export const beginsElsewhere = (url: string, head: string): boolean => {
   const period = archivePeriod(url)
-  const first = parseNzst(/<[TD]>([^<]{1,40})</.exec(head)?.[1] ?? "")
-  return period !== undefined && first !== undefined && (first < period.from - DAY || first > period.to + DAY)
+  const [, row] = [...head.matchAll(/<[TD]>([^<]{1,40})</g)].slice(0, 2).at(-1) ?? []
+  const at = parseNzst(row ?? "")
+  return period !== undefined && at !== undefined && (at < period.from - DAY || at > period.to + DAY)
 }
 
 /** How long before now a window begins that ends now, in milliseconds. */

@@ -532,11 +532,16 @@ test(
     const { add, details, run, task, tasks } = yield* arranged
     yield* add("MEASUREMENT_DATA", month, details)
     const row = `<E><T>2026-02-03T10:00:00</T><I1>1</I1></E>\n`
-    const { published, result } = yield* run(month, dataOf(row.replace("2026", "2019") + row.repeat(250_000)))
+    const earlier = row.replace("2026", "2019")
+    const { published, result } = yield* run(month, dataOf(earlier + earlier + row.repeat(250_000)))
     assert.deepStrictEqual([result, published], ["RESPONSE_TOO_LARGE", []])
     assert.deepInclude(task(month), { setAside: undefined, attempts: 1 })
     assert.match(task(month).history.at(-1)?.detail ?? "", /more than \d+, and it begins at another time/)
     assert.strictEqual(tasks.size, 1)
+    // The last row before the period does not make it another.
+    assert.strictEqual((yield* run(month, dataOf(earlier + row.repeat(250_000)))).result, "RESPONSE_TOO_LARGE")
+    assert.strictEqual(task(month).setAside, "divided")
+    assert.strictEqual(tasks.size, 3)
   })
 )
 
