@@ -9,7 +9,7 @@
  * seen every lease of that server's tasks.
  *
  * A document is published under the time of its claim, and of those of one key a topic that is compacted keeps one: the parts of a month, or
- * a month and the latest data that begin in it. So claims of one series are dated a millisecond apart.
+ * a month and the latest data that begin in it. So what a claim takes of one series is dated a millisecond apart.
  *
  * Slow servers must not fill every place. So a claim takes the tasks of those servers first that have least in flight. And while
  * some servers with due tasks have nothing in flight, only because their rate makes them wait for a moment, some places are kept
