@@ -68,9 +68,9 @@ it.layer(stores, { excludeTestServices: true })("an operator", (it) => {
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const misspelt = yield* written(6, "last_synced_at = '2020-01-01'")
-        const [underWay] = (yield* LockStore.use((locks) =>
+        const underWay = (yield* LockStore.use((locks) =>
           locks.claim({ limit: 100, lanes: "all", failing: 0, deadAfter: 600 })
-        )).filter(({ gsrn }) => gsrn === misspelt)
+        )).find(({ gsrn }) => gsrn === misspelt)
         assert(underWay !== undefined)
         const right = gsrnOf(7)
         yield* sql`UPDATE flex.accounting_point SET business_id = ${right} WHERE business_id = ${misspelt}`
