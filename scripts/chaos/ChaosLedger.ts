@@ -25,7 +25,7 @@ export interface Asked {
   readonly instance: number
   /** Milliseconds since 1970, as all times here. */
   readonly at: number
-  /** Until it was answered, without the time in which the machine stood still. */
+  /** Until it was answered, without the time in which there was no processor. */
   readonly millis: number
   /** None when there was no answer: the connection was lost, or nobody waited any longer. */
   readonly status: number | undefined

@@ -1,32 +1,56 @@
 /**
- * How long this machine stood still: times in which a process that wanted to run did not.
+ * How long this machine kept a process that wanted to run from running: whole standstills, and the time in which the run itself waited
+ * for a processor. The instances have the same lot, and so have more to wait for than the one process that is asked here.
  *
- * On a machine that many share, seconds can pass in which nobody gets anything done. They are not the service's, and are
- * taken off what it took. Only whole standstills are: a machine that is slow throughout makes the run fail, as it should.
+ * On a machine that many share, seconds can pass in which nobody gets anything done. They are not the service's, and are taken off
+ * what it took; a processor that is merely slow is not, and makes the run fail, as it should.
  */
-import { Clock, Effect, Schedule } from "effect"
+import { Clock, Effect, FileSystem, Schedule } from "effect"
 
 const look = 100
-/** Less is what the load itself does to this process. */
+/** A look that comes so late is of a machine that stood still; less is what the load does to this process, which the system tells. */
 const least = 500
 
+/** Milliseconds in which this process wanted a processor and had none, since it began; 0 where the system does not tell (Linux does). */
+const processorWait = FileSystem.FileSystem.use((fs) => fs.readFileString("/proc/self/schedstat")).pipe(
+  Effect.map((text) => Number(text.split(" ")[1] ?? 0) / 1_000_000),
+  Effect.orElseSucceed(() => 0)
+)
+
+/** How much was lost until each look, in milliseconds. */
+export const stallsOf = (looks: ReadonlyArray<readonly [at: number, lost: number]>): Stalls => {
+  const lostUntil = (at: number) => {
+    let [from, to] = [0, looks.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (looks[middle]![0] <= at) from = middle + 1
+      else to = middle
+    }
+    const [before, after] = [looks[from - 1], looks[from]]
+    if (before === undefined || after === undefined) return (before ?? after)?.[1] ?? 0
+    return before[1] + ((at - before[0]) / (after[0] - before[0])) * (after[1] - before[1])
+  }
+  return { between: (from, to) => lostUntil(to) - lostUntil(from) }
+}
+
 export interface Stalls {
-  /** How much of this time the machine stood still, in milliseconds. */
+  /** How much of this time was lost, in milliseconds. */
   readonly between: (from: number, to: number) => number
 }
 
 /** Watches until the scope closes. */
 export const watchStalls = Effect.gen(function* () {
-  const stalls: Array<readonly [from: number, to: number]> = []
-  let last = yield* Clock.currentTimeMillis
-  const check = Effect.map(Clock.currentTimeMillis, (now) => {
-    if (now - last > least) stalls.push([last + look, now])
-    last = now
+  let at = yield* Clock.currentTimeMillis
+  let waited = yield* processorWait
+  let lost = 0
+  const looks: Array<readonly [number, number]> = [[at, 0]]
+  const check = Effect.zipWith(Clock.currentTimeMillis, processorWait, (now, waitedNow) => {
+    const passed = now - at
+    lost += Math.min(passed, Math.max(waitedNow - waited, passed > least ? passed - look : 0))
+    at = now
+    waited = waitedNow
+    looks.push([now, lost])
   })
   yield* Effect.forkScoped(Effect.repeat(check, Schedule.spaced(look)))
-  const seen: Stalls = {
-    between: (from, to) =>
-      stalls.reduce((sum, [begin, end]) => sum + Math.max(0, Math.min(end, to) - Math.max(begin, from)), 0)
-  }
-  return seen
+  return stallsOf(looks)
 })

@@ -26,7 +26,8 @@ const backText = (recovery: Recovery | undefined) => {
   const text = `back after ${seconds(recovery.millis)}`
   if (recovery.missing.length === 0) return text
   const starved = `no processor for ${Math.round(100 * (recovery.starved ?? 0))} % of it`
-  return `${text}; LATE (${starved}): ${recovery.missing.join("; ")}`
+  const late = recovery.millis > backWithin ? "LATE" : "later by the clock"
+  return `${text}; ${late} (${starved}): ${recovery.missing.join("; ")}`
 }
 
 export const textOf = ({ detail, kind, target }: Pick<PastFault, "detail" | "kind" | "target">) =>

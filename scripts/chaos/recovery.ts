@@ -9,7 +9,6 @@ import { HttpClientRequest } from "effect/http"
 import { type ChaosInstance, processesIn } from "./ChaosInstance.ts"
 import type { Answered } from "./ChaosLedger.ts"
 import { type LoadParts, lookUp } from "./ChaosLoad.ts"
-import { processorWait } from "./processorWait.ts"
 
 /** By the brief of the service: everything is back within this long of a fault. */
 export const backWithin = 10_000
@@ -19,11 +18,11 @@ const patience = 90_000
 const mostAsked = 8
 
 export interface Recovery {
-  /** Milliseconds until all instances were back; undefined when they were not. */
+  /** Milliseconds until all instances were back, without what the machine lost; undefined when they were not. */
   readonly millis: number | undefined
-  /** What was wrong with those that were not back within `backWithin`. */
+  /** What was wrong with those that were not back within `backWithin` by the clock. */
   readonly missing: ReadonlyArray<string>
-  /** The share of that time in which this process waited for a processor. */
+  /** The share of that time in which there was no processor, which is not counted. */
   readonly starved?: number
 }
 
@@ -87,14 +86,14 @@ const instanceBack = Effect.fnUntraced(function* (parts: LoadParts, instance: Ch
 
 /** Waits until all are back, counted from `since`, for at most a minute and a half. */
 export const untilBack = Effect.fnUntraced(function* (parts: LoadParts, since: number) {
-  const [from, waitedBefore] = [yield* Clock.currentTimeMillis, yield* processorWait]
+  const from = yield* Clock.currentTimeMillis
   const each = yield* Effect.forEach(parts.instances, (one) => instanceBack(parts, one, since), {
     concurrency: "unbounded"
   })
   const times = each.map(({ millis }) => millis)
-  const passed = Math.max(1, (yield* Clock.currentTimeMillis) - from)
+  const now = yield* Clock.currentTimeMillis
   const recovery: Recovery = {
-    starved: ((yield* processorWait) - waitedBefore) / passed,
+    starved: parts.stalls.between(from, now) / Math.max(1, now - from),
     millis: times.includes(undefined) ? undefined : Math.max(...times.map((millis) => millis ?? 0)),
     missing: each.flatMap(({ missing }) => missing ?? [])
   }

@@ -19,7 +19,6 @@ import { syncDeadAfter, syncWithin } from "./chaosSettings.ts"
 import { type Checked, checked, merged, type PromiseName } from "./Checked.ts"
 import { answersAudited, copiesAgree, copiesInTime, settledForward, writesWentForward } from "./copyPromises.ts"
 import { documentPromises } from "./documentPromises.ts"
-import { processorWait } from "./processorWait.ts"
 import { healthPromises, type Severed } from "./healthPromises.ts"
 import { backWithin, untilBack } from "./recovery.ts"
 import { requestPromises } from "./requestPromises.ts"
@@ -68,7 +67,6 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   yield* addHilltopSources(network)
   yield* registerUnits(parts)
   const startedAt = yield* Clock.currentTimeMillis
-  const waitedBefore = yield* processorWait
   yield* untilBack(parts, startedAt)
   const load = yield* makeLoad(parts)
   const loading = yield* Effect.forkScoped(load.run)
@@ -144,7 +142,6 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   const calmFrom = Math.max(lastFaultAt + backWithin, yield* Clock.currentTimeMillis)
   if (options.episodes === undefined) yield* Effect.sleep(calmFrom + calm - (yield* Clock.currentTimeMillis))
   const calmUntil = yield* Clock.currentTimeMillis
-  const starved = (yield* processorWait) - waitedBefore
   yield* Fiber.interrupt(loading)
   yield* tell("the load has ended; what was kept is compared with the sources")
   const told = yield* Effect.timeoutOption(load.told, "30 seconds")
@@ -214,7 +211,7 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
       `${documents.again.length} documents lie in the topic more than once`,
       ...documents.again.map((one) => `  in partition ${one}`),
       `${documents.packs.packed} pieces of years that are over were packed, and ${documents.packs.unpacked} of them unpacked since a document corrected them`,
-      `the machine stood still for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s; this process waited for a processor for ${seconds(starved)} s`,
+      `there was no processor for ${seconds(stalls.between(startedAt, calmUntil))} s of ${((calmUntil - startedAt) / 1_000).toFixed(0)} s; what was taken of requests and recoveries is without them`,
       `instances ended in ${endings.map((millis) => `${seconds(millis)} s`).join(", ")}, the second without its database`
     ],
     broken: brokenSentences(checks),
