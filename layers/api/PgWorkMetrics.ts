@@ -5,14 +5,13 @@
  * head of an index that a claim uses; with all lanes full it is five thousand entries of each, some 1,000 buffers (half of 2,007 that
  * were measured at twice the bound), however many millions there are.
  */
-import { Clock, Duration, Effect, HashMap, Layer, Ref, Schema } from "effect"
+import { Clock, Duration, Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { DueWork, type Waiting } from "../../src/api/DueWork.ts"
 import { sumOf } from "../../src/api/Overview.ts"
 import { gauge } from "../../src/running/Instrument.ts"
 import { describe } from "../../src/running/describe.ts"
-import { Loops } from "../../src/running/Loop.ts"
-import { isStuck } from "../../src/running/stuckLoops.ts"
+import { stuckByName } from "../../src/running/stuckLoops.ts"
 import { observe } from "../../src/running/Observed.ts"
 import { sayOnce } from "../../src/running/sayOnce.ts"
 import { TopicReader } from "../../src/stream/TopicReader.ts"
@@ -152,7 +151,6 @@ export const PgWorkMetrics = Layer.effectDiscard(
   Effect.gen(function* () {
     const dueWork = yield* DueWork
     const reader = yield* TopicReader
-    const loops = yield* Loops
     const sql = yield* SqlClient.SqlClient
     const within = yield* Settings.SYNC_WITHIN.config
     const read = yield* readings
@@ -245,11 +243,8 @@ export const PgWorkMetrics = Layer.effectDiscard(
     )
     yield* observe(
       Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const states = yield* Ref.get(loops.states)
-        yield* stuck.setAll(
-          [...HashMap.entries(states)].map(([loop, state]) => [isStuck(state, now) ? 1 : 0, { loop }] as const)
-        )
+        const loops = yield* stuckByName
+        yield* stuck.setAll([...loops].map(([loop, isStuck]) => [isStuck ? 1 : 0, { loop }] as const))
       })
     )
   })

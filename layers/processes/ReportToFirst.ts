@@ -2,10 +2,9 @@
  * The further process's side: reports to the first one for as long as the layer lives, and says what it has measured when it is
  * asked. Without the first one it has no business: `firstIsGone` says when it has gone, however it did.
  */
-import { Clock, Effect, Exit, HashMap, Layer, Metric, Queue, Ref } from "effect"
-import { Loops } from "../../src/running/Loop.ts"
+import { Effect, Exit, Layer, Metric, Queue } from "effect"
 import { lookAround } from "../../src/running/Observed.ts"
-import { isStuck } from "../../src/running/stuckLoops.ts"
+import { stuckByName } from "../../src/running/stuckLoops.ts"
 import { makeProcessLoad } from "./processLoad.ts"
 import { type FromFurther, isFromFirst, reportEvery, sendable } from "./processMessages.ts"
 
@@ -14,12 +13,6 @@ const send = (message: FromFurther) =>
   Effect.sync(() => {
     if (process.connected) process.send?.(message, undefined, undefined, () => {})
   })
-
-const stuckByName = Effect.gen(function* () {
-  const now = yield* Clock.currentTimeMillis
-  const states = yield* Ref.get((yield* Loops).states)
-  return Object.fromEntries([...HashMap.entries(states)].map(([name, state]) => [name, isStuck(state, now)]))
-})
 
 export const ReportToFirst = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -38,7 +31,7 @@ export const ReportToFirst = Layer.effectDiscard(
     })
     const load = makeProcessLoad()
     const report = Effect.gen(function* () {
-      yield* send({ _tag: "Report", load: load(), stuck: yield* stuckByName })
+      yield* send({ _tag: "Report", load: load(), stuck: Object.fromEntries(yield* stuckByName) })
       yield* Effect.sleep(reportEvery)
     })
     // Whichever of the two hung or failed, the first process would miss the reports.

@@ -5,22 +5,23 @@
  * tried again with back-off; and by when the loop must show its next sign of life is kept where health can see it. A pass, or a
  * step of one that is long by design, that hangs shows within a minute.
  */
-import { type Cause, Clock, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schedule } from "effect"
-import type { Instant } from "../domain/Instant.ts"
+import { type Cause, Context, Duration, Effect, HashMap, Layer, Option, Ref, Schedule } from "effect"
 import { describe } from "./describe.ts"
+import { monotonicMillis } from "./monotonicMillis.ts"
 
+/** All of its moments are of `monotonicMillis`. */
 export interface LoopState {
   /** Without a sign of life until then the loop is stuck. */
-  readonly dueBy: Instant
+  readonly dueBy: number
   readonly failuresInRow: number
   /** When the first of these failed. */
-  readonly failingSince: Instant | undefined
+  readonly failingSince: number | undefined
   /** What the log was told of last: the kind of the failure, and when the first of them came. */
-  readonly told: { readonly cause: string; readonly at: Instant } | undefined
+  readonly told: { readonly cause: string; readonly at: number } | undefined
   /** For how many milliseconds a sign of life counts. */
   readonly patience: number
   /** By when each step that is under way must have ended. */
-  readonly steps: HashMap.HashMap<number, Instant>
+  readonly steps: HashMap.HashMap<number, number>
   /** What it knows to be in its way, in readable words without anything secret: health is open to all. */
   readonly obstacle?: string | undefined
 }
@@ -49,8 +50,8 @@ const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.space
 export const patienceFor = (interval: Duration.Duration): Duration.Duration =>
   Duration.max(Duration.times(interval, 3), Duration.minutes(2))
 
-const change = (loops: Loops["Service"], name: string, to: (state: LoopState, now: Instant) => LoopState) =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+const change = (loops: Loops["Service"], name: string, to: (state: LoopState, now: number) => LoopState) =>
+  Effect.flatMap(monotonicMillis, (now) =>
     Ref.update(
       loops.states,
       HashMap.modify(name, (state) => to(state, now))
@@ -63,7 +64,7 @@ const noteAlive = Effect.fnUntraced(function* (
   name: string,
   within: (state: LoopState) => number
 ) {
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* monotonicMillis
   const told = yield* Ref.modify(loops.states, (states) => {
     const state = Option.getOrUndefined(HashMap.get(states, name))
     if (state === undefined) return [undefined, states]
@@ -131,7 +132,7 @@ export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
   const loops = yield* Loops
   const patience = Duration.toMillis(options.patience ?? passPatience)
   const pauses = Duration.toMillis(options.pauses)
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* monotonicMillis
   const first: LoopState = {
     dueBy: startedAt + patience,
     failuresInRow: 0,
@@ -143,7 +144,7 @@ export const repeatPass = Effect.fnUntraced(function* <A, E, R, R2>(
   yield* Ref.update(loops.states, HashMap.set(name, first))
 
   const noteFailure = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     const kind = describe(cause)
     const before = Option.getOrUndefined(HashMap.get(yield* Ref.get(loops.states), name))?.told
     yield* change(loops, name, (state) => ({

@@ -1,24 +1,29 @@
 /** Which loops do not get on, for health, the page and the metrics: those past their time (`Loop.ts` sets it), and those whose passes only
  * fail. */
-import { Clock, Duration, Effect, HashMap, Option, Ref } from "effect"
-import type { Instant } from "../domain/Instant.ts"
+import { Duration, Effect, HashMap, Option, Ref } from "effect"
 import { Loops, type LoopState } from "./Loop.ts"
+import { monotonicMillis } from "./monotonicMillis.ts"
 
 /** Passes that fail for so long are no passing trouble any more. */
 const failingPatience = Duration.toMillis("2 minutes")
 
-/** Whether a loop shows no sign of life, or only fails. */
-export const isStuck = ({ dueBy, failingSince, steps }: LoopState, now: Instant): boolean =>
+/** Whether a loop shows no sign of life, or only fails, at a moment of `monotonicMillis`. */
+const isStuck = ({ dueBy, failingSince, steps }: LoopState, now: number): boolean =>
   now > dueBy ||
   (failingSince !== undefined && now - failingSince > failingPatience) ||
   [...HashMap.values(steps)].some((endsBy) => now > endsBy)
 
-/** The names of the loops that do not get on. */
-export const stuckLoops = Effect.gen(function* () {
-  const now = yield* Clock.currentTimeMillis
+/** Of each loop by name whether it does not get on. */
+export const stuckByName = Effect.gen(function* () {
+  const now = yield* monotonicMillis
   const states = yield* Ref.get((yield* Loops).states)
-  return [...HashMap.entries(states)].filter(([, state]) => isStuck(state, now)).map(([name]) => name)
+  return new Map([...HashMap.entries(states)].map(([name, state]) => [name, isStuck(state, now)]))
 })
+
+/** The names of the loops that do not get on. */
+export const stuckLoops = Effect.map(stuckByName, (all) =>
+  [...all].flatMap(([name, isStuck]) => (isStuck ? [name] : []))
+)
 
 /** The same, with what they know to be in their way. */
 export const stuckLoopsAndWhy = Effect.gen(function* () {

@@ -2,10 +2,11 @@
  * When the work is said not to get on: the bounds of what may wait, over due work that the tests make up.
  */
 import { assert, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, HashMap, Layer, Ref } from "effect"
+import { Duration, Effect, Fiber, HashMap, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { DueWork, nothingWaits, type Waiting } from "../../src/api/DueWork.ts"
 import { boundsOf, overdue, Progress } from "../../src/api/Progress.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 import { Loops, noteObstacle } from "../../src/running/Loop.ts"
 import { AdapterWatch } from "../../src/sync/AdapterWatch.ts"
 import { AdapterClient } from "../../src/sync/AdapterClient.ts"
@@ -87,7 +88,7 @@ it.effect("Loops that stand still are named before what is overdue, with what th
       Effect.succeed({ ...nothingWaits, record: minutes(11) })
     )
     yield* Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* monotonicMillis
       const { states } = yield* Loops
       yield* Ref.set(
         states,

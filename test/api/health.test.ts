@@ -2,9 +2,10 @@
  * Alive, ready, progressing: three questions that are answered apart.
  */
 import { assert, it } from "@effect/vitest"
-import { Clock, Effect, HashMap, Ref } from "effect"
+import { Effect, HashMap, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import { Draining } from "../../src/api/Health.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 import { Loops } from "../../src/running/Loop.ts"
 import { gsrnOf } from "../support/gsrns.ts"
 import { ApiUnderTest, layer, problemIn } from "./ApiUnderTest.ts"
@@ -51,10 +52,13 @@ it.layer(layer, { excludeTestServices: true })("an instance", (it) => {
   it.effect("progresses while its loops do, and names those that do not", () =>
     Effect.gen(function* () {
       const { states } = yield* Loops
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* monotonicMillis
       yield* Ref.set(states, HashMap.make(["sync", loop(now)]))
       assert.deepStrictEqual((yield* ask("/health/progress")).json, { status: "progressing" })
-      yield* Ref.set(states, HashMap.make(["sync", loop(now - 61_000)], ["crawl", loop(now)], ["events", loop(0)]))
+      yield* Ref.set(
+        states,
+        HashMap.make(["sync", loop(now - 61_000)], ["crawl", loop(now)], ["events", loop(Number.NEGATIVE_INFINITY)])
+      )
       const stuck = yield* ask("/health/progress")
       assert.strictEqual(stuck.status, 503)
       assert.strictEqual(problemIn(stuck).detail, "no progress in: events, sync")

@@ -1,8 +1,9 @@
 /** A loop outlives whatever its passes and pauses do, and health sees how it goes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, HashMap, Layer, Logger, Ref } from "effect"
+import { Clock, Effect, Fiber, HashMap, Layer, Logger, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { Loops, repeatPass } from "../../src/running/Loop.ts"
+import { stuckLoops } from "../../src/running/stuckLoops.ts"
 
 /** Whoever joins it is interrupted as well. */
 const interruptedFiber = Effect.gen(function* () {
@@ -49,6 +50,33 @@ describe("a loop goes on", () => {
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.interrupt(loop)
       assert.isDefined(loop.pollUnsafe())
+    }).pipe(Effect.provide(Loops.layer))
+  )
+})
+
+/** The time of day is off by `off`, which may change; what passes is as it is. */
+const clockOff = (clock: Clock.Clock, off: () => number): Clock.Clock => ({
+  ...clock,
+  currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + off(),
+  currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + off())
+})
+
+describe("whether a loop gets on does not depend on the time of day:", () => {
+  const hour = 3_600_000
+  it.effect.each([
+    ["one that rests gets on though the clock was set ahead", hour, Effect.void, []],
+    ["one that hangs does not though the clock was set back", -hour, Effect.never, ["loop"]]
+  ] as const)("%s", ([, set, pass, stuck]) =>
+    Effect.gen(function* () {
+      let off = 0
+      const clock = clockOff(yield* Clock.Clock, () => off)
+      yield* Effect.gen(function* () {
+        yield* Effect.forkChild(repeatPass({ name: "loop", pauses: "1 hour" }, pass, () => Effect.sleep("1 hour")))
+        yield* TestClock.adjust("10 seconds")
+        off = set
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* stuckLoops, [...stuck])
+      }).pipe(Effect.provideService(Clock.Clock, clock))
     }).pipe(Effect.provide(Loops.layer))
   )
 })
