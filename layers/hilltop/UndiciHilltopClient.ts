@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
-import { Clock, Duration, Effect, Layer, Scope, Stream } from "effect"
+import { Duration, Effect, Layer, Scope, Stream } from "effect"
 import type { HttpClientError } from "effect/http"
 import { Cookies, HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -26,6 +26,7 @@ import { retryAfterSeconds } from "../../src/running/retryAfter.ts"
 import { Settings } from "../Settings.ts"
 import { tolerantOfHeads } from "./tolerantHeads.ts"
 import { userAgent } from "../version.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 const connectTimeout = Duration.seconds(10)
 const mostRedirects = 3
@@ -141,7 +142,7 @@ const make = Effect.gen(function* () {
     return {
       waited: () => waited,
       next: Effect.fnUntraced(function* (next, status) {
-        const since = yield* Clock.currentTimeMillis
+        const since = yield* monotonicMillis
         const wait = yield* budget.reserve(next.url, patience - waited)
         if (wait === undefined) {
           putOff.keep(asked, next)
@@ -153,7 +154,7 @@ const make = Effect.gen(function* () {
           })
         }
         yield* Effect.sleep(wait)
-        waited += (yield* Clock.currentTimeMillis) - since
+        waited += (yield* monotonicMillis) - since
       })
     }
   }
@@ -254,13 +255,13 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         const share = yield* memory.share
         const scope = yield* Effect.scope
-        const startedAt = yield* Clock.currentTimeMillis
+        const startedAt = yield* monotonicMillis
         const turns = makeTurns(url)
         const answer = yield* Effect.scoped(ask(url, turns, share, scope)).pipe(
           Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(error))),
           Effect.raceFirst(deadline(timeout, share))
         )
-        const millis = (yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited) - turns.waited()
+        const millis = Math.round((yield* monotonicMillis) - startedAt - (yield* share.waited) - turns.waited())
         yield* share.turn
         return { ...answer, millis }
       }).pipe(Effect.provideService(HttpClient.TracerPropagationEnabled, false), spanWhereTraced("HilltopClient.fetch"))
@@ -270,9 +271,9 @@ const make = Effect.gen(function* () {
 /** Fails when the server has had so much time; while an answer waits for memory, its server is not to blame. */
 const deadline = Effect.fnUntraced(function* (timeout: Duration.Duration, share: AnswerShare) {
   const most = Duration.toMillis(timeout)
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* monotonicMillis
   for (;;) {
-    const left = most - ((yield* Clock.currentTimeMillis) - startedAt - (yield* share.waited))
+    const left = most - ((yield* monotonicMillis) - startedAt - (yield* share.waited))
     if (left <= 0) return yield* failed("deadline", `no complete answer within ${Duration.format(timeout)}`)
     yield* Effect.sleep(left)
   }

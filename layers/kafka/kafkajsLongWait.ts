@@ -5,8 +5,9 @@
  * open for longer: while a broker that has to end it is away, or until it times out. None of the member's partitions is served
  * meanwhile, since their offsets are looked up together.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ConsumeOptions } from "../../src/stream/TopicReader.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 /** Told once it has gone on for `patience` milliseconds. */
 export const makeLongWait = Effect.fnUntraced(function* (
@@ -14,12 +15,12 @@ export const makeLongWait = Effect.fnUntraced(function* (
   partitions: ReadonlyArray<number>,
   patience: number
 ) {
-  const since = yield* Clock.currentTimeMillis
+  const since = yield* monotonicMillis
   const which = { topic, group, partitions: partitions.join() }
   let isTold = false
   return {
     goesOn: Effect.gen(function* () {
-      if (isTold || (yield* Clock.currentTimeMillis) - since < patience) return
+      if (isTold || (yield* monotonicMillis) - since < patience) return
       isTold = true
       yield* Effect.logError(
         "partitions stand still: a transaction of an earlier member, which may move the group, is open for long",

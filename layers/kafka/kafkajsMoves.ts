@@ -5,9 +5,10 @@
  * Such failures pass, once the cluster is looked at anew. A broker that dies is missed after 9 seconds, as brokers are
  * usually set; until then nobody else leads or coordinates in its place.
  */
-import { Clock, Effect, Random, Result } from "effect"
+import { Effect, Random, Result } from "effect"
 import { sayOnce } from "../../src/running/sayOnce.ts"
 import { ask, type KafkaCluster, KafkaFailure } from "./KafkajsProtocol.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 const passes = (error: unknown): boolean => {
   if (typeof error !== "object" || error === null) return false
@@ -41,12 +42,12 @@ export const throughMoves = Effect.fnUntraced(function* <A, E, R>(
   let failingSince = Number.NEGATIVE_INFINITY
   let pause = shortestPause
   while (true) {
-    const startedAt = yield* Clock.currentTimeMillis
+    const startedAt = yield* monotonicMillis
     const result = yield* Effect.result(program)
     if (Result.isSuccess(result)) return result.success
     const failure = result.failure
     if (!(failure instanceof KafkaFailure) || !mayPass(failure) || isGone(failure)) return yield* Effect.fail(failure)
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     if (failingSince === Number.NEGATIVE_INFINITY || now - startedAt > goodWhile) {
       failingSince = now
       pause = shortestPause

@@ -5,10 +5,11 @@
  * In between it has no connection, and only two are ever used for trying again: however many wait for held rows,
  * the pool stays for the others. Our own locks last some milliseconds, so a statement that meets those succeeds at once.
  */
-import { Clock, Effect, Option, Predicate, Random, Result, Semaphore } from "effect"
+import { Effect, Option, Predicate, Random, Result, Semaphore } from "effect"
 import { type SqlClient, SqlError } from "effect/sql"
 import { sqlDefectsToFailures } from "./sqlFailures.ts"
 import { LockTimeout } from "../../src/domain/StoreUnavailable.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 /** In milliseconds. */
 const patience = 1_000
@@ -42,7 +43,7 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
   const again = (held: SqlError.SqlError, end: number): Effect.Effect<A, E | SqlError.SqlError, R> =>
     Effect.gen(function* () {
       yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1.5)))
-      if ((yield* Clock.currentTimeMillis) >= end) return yield* Effect.fail(held)
+      if ((yield* monotonicMillis) >= end) return yield* Effect.fail(held)
       const result = yield* Effect.result(tryAgain.withPermitsIfAvailable(1)(tried))
       if (Result.isFailure(result)) {
         return yield* isLockTimeout(result.failure) ? again(result.failure, end) : Effect.fail(result.failure)
@@ -50,7 +51,7 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
       return yield* Option.isSome(result.success) ? Effect.succeed(result.success.value) : again(held, end)
     })
   return Effect.catchIf(tried, isLockTimeout, (held) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => again(held, now + patience))
+    Effect.flatMap(monotonicMillis, (now) => again(held, now + patience))
   )
 }
 
@@ -62,7 +63,7 @@ export const untilFree = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effe
 export const makeUnlessHeld = () => {
   let heldAt = Number.NEGATIVE_INFINITY
   return <A, E, R>(attempt: Effect.Effect<A, E, R>, otherwise: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.flatMap(monotonicMillis, (now) =>
       now - heldAt < wary
         ? otherwise()
         : Effect.catchIf(attempt, isLockTimeout, () => {
@@ -85,12 +86,12 @@ export const onceFree = <A, E, R>(
       yield* Effect.sleep(delay * (yield* Random.nextBetween(0.5, 1.5)))
       const result = yield* attempt
       if (!isHeld(result)) return result
-      if ((yield* Clock.currentTimeMillis) >= end) return yield* new LockTimeout()
+      if ((yield* monotonicMillis) >= end) return yield* new LockTimeout()
       return yield* again(end, Math.min(2 * delay, longestPause))
     })
   return Effect.flatMap(attempt, (first) =>
     isHeld(first)
-      ? Effect.flatMap(Clock.currentTimeMillis, (now) => again(now + patience, shortestPause))
+      ? Effect.flatMap(monotonicMillis, (now) => again(now + patience, shortestPause))
       : Effect.succeed(first)
   )
 }

@@ -2,13 +2,14 @@
  * The life of one further process, as the first one follows it: it is started, heard, and killed when it has not reported for a
  * minute. Its reports are the signs of life of a loop that is named as it is.
  */
-import { Clock, Deferred, Effect, Exit, Option, Queue } from "effect"
+import { Deferred, Effect, Exit, Option, Queue } from "effect"
 import { beat } from "../../src/running/Loop.ts"
 import { forgetLoopsOf, noteLoopsOf } from "../../src/running/loopsElsewhere.ts"
 import type { ProcessLoad } from "../../src/running/processDemand.ts"
 import type { OrphanGuard } from "./orphanGuard.ts"
 import { fromFurther, type FromFurther } from "./processMessages.ts"
 import { startProcess } from "./startProcess.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 /** Looks for a report, this far apart: of a machine that stood still, reports that wait are read before the next look. */
 const betweenListenings = "5 seconds"
@@ -49,7 +50,7 @@ export const processLife = Effect.fnUntraced(function* ({
   number
 }: ProcessLifeOptions) {
   const name = nameOf(number)
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* monotonicMillis
   let held: number | undefined
   // Before it is started: it is held until it has ended.
   yield* Effect.addFinalizer(() => (held === undefined ? Effect.void : guard.letGo(held)))
@@ -99,7 +100,7 @@ export const processLife = Effect.fnUntraced(function* ({
   return yield* Effect.raceAllFirst([ended, Effect.forever(hear), Effect.forever(listen)]).pipe(
     Effect.catchTag("ProcessEnded", (error) =>
       Effect.gen(function* () {
-        const lasted = (yield* Clock.currentTimeMillis) - startedAt
+        const lasted = (yield* monotonicMillis) - startedAt
         if (lasted < goodWhile || own.load === undefined) return yield* error
         if (isKilled) return
         yield* Effect.logWarning(`${name} ended by itself and is started again`, error.reason._tag)

@@ -6,7 +6,8 @@
  * trickles in holds little. What is left always suffices to finish the answer that has received most, so that they can never
  * wait for each other in a circle. Parsing an answer takes several times its size, so answers are parsed in turns.
  */
-import { Clock, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
+import { monotonicMillis } from "../running/monotonicMillis.ts"
 
 export interface AnswerMemoryOptions {
   /** Answers up to this many bytes are free. */
@@ -62,11 +63,11 @@ export const makeAnswerMemory = ({ largest, received, small, worked }: AnswerMem
         let waited = 0
         let since: number | undefined
         const wait = Effect.gen(function* () {
-          const before = yield* Clock.currentTimeMillis
+          const before = yield* monotonicMillis
           since = before
           yield* bytes.take(buffer, beyondSmall(total))
           since = undefined
-          waited += (yield* Clock.currentTimeMillis) - before
+          waited += (yield* monotonicMillis) - before
         })
         return {
           grow: (now) =>
@@ -77,7 +78,7 @@ export const makeAnswerMemory = ({ largest, received, small, worked }: AnswerMem
           turn: Effect.suspend(() =>
             total <= small ? Effect.void : turns.take(turn, Math.min(worked, beyondSmall(total)))
           ),
-          waited: Effect.map(Clock.currentTimeMillis, (now) => waited + (since === undefined ? 0 : now - since))
+          waited: Effect.map(monotonicMillis, (now) => waited + (since === undefined ? 0 : now - since))
         }
       }
     )

@@ -1,6 +1,7 @@
 /** A trouble that begins and ends: one line of the log for each, however often it shows in between. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { Instant } from "../domain/Instant.ts"
+import { monotonicMillis } from "./monotonicMillis.ts"
 
 export interface Trouble {
   /** It shows. */
@@ -16,7 +17,7 @@ export const makeTrouble = (lines: { readonly begins: string; readonly ends: str
       Effect.suspend(() =>
         since !== undefined
           ? Effect.void
-          : Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          : Effect.flatMap(monotonicMillis, (now) => {
               if (since !== undefined) return Effect.void
               since = now
               return Effect.logWarning(lines.begins, why)
@@ -26,7 +27,7 @@ export const makeTrouble = (lines: { readonly begins: string; readonly ends: str
       if (since === undefined) return Effect.void
       const begun = since
       since = undefined
-      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      return Effect.flatMap(monotonicMillis, (now) =>
         Effect.logInfo(`${lines.ends}, after ${Math.round((now - begun) / 1000)} s`)
       )
     })

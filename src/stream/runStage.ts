@@ -5,7 +5,7 @@
  * nothing to take; both count only while no partition stands still, and a batch that hangs shows whatever is done in others.
  * Back-off starts anew after a pass that went well for long.
  */
-import { Cause, Clock, type Duration, Effect } from "effect"
+import { Cause, type Duration, Effect } from "effect"
 import { describe } from "../running/describe.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { asStepOf, beat, Loops, noteObstacle, repeatPass } from "../running/Loop.ts"
@@ -14,6 +14,7 @@ import type { OutgoingRecord } from "./KafkaSink.ts"
 import { showStill, standstillWords } from "./standstills.ts"
 import { type RecordBatch, type Standstill, TopicReader } from "./TopicReader.ts"
 import { tracedBatch } from "./tracedRecords.ts"
+import { monotonicMillis } from "../running/monotonicMillis.ts"
 
 export interface StageOptions {
   /** Also the name of the consumer group. */
@@ -64,11 +65,11 @@ export const runStage = Effect.fnUntraced(function* <E, R>(
   )
 
   const pass = Effect.gen(function* () {
-    const startedAt = yield* Clock.currentTimeMillis
+    const startedAt = yield* monotonicMillis
     return yield* reading.pipe(
       Effect.catchCause((cause) =>
         Effect.gen(function* () {
-          const lasted = (yield* Clock.currentTimeMillis) - startedAt
+          const lasted = (yield* monotonicMillis) - startedAt
           if (Cause.hasInterruptsOnly(cause) || lasted < goodWhile) return yield* Effect.failCause(cause)
           yield* sayOnce(
             `${name} begins anew`,

@@ -5,7 +5,6 @@
  * steady trickle. Events are followed beside that, as they come.
  */
 import {
-  Clock,
   Context,
   Duration,
   Effect,
@@ -33,6 +32,7 @@ import { noteClaims, noteSync, showSyncs } from "./syncMetrics.ts"
 import { attempt, claimAndRun, recordAttempt, runAll, type SyncPass, syncOrRecord } from "./runClaims.ts"
 import { tracedClaims } from "./tracedClaims.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
+import { monotonicMillis } from "../running/monotonicMillis.ts"
 
 export interface SyncOptions {
   readonly interval: Duration.Duration
@@ -168,7 +168,7 @@ export class SyncScheduler extends Context.Service<
          * what failed before comes last.
          */
         const spreadOut = (claims: ReadonlyArray<Claim>) =>
-          Effect.map(Clock.currentTimeMillis, (startedAt) => {
+          Effect.map(monotonicMillis, (startedAt) => {
             const healthy = claims.filter(({ failures }) => failures === 0)
             const steady = [
               ...healthy.filter(({ hasEvent }) => !hasEvent),
@@ -181,7 +181,7 @@ export class SyncScheduler extends Context.Service<
             const run = Effect.fnUntraced(function* (claim: Claim) {
               const turn = turns.get(claim)
               if (turn !== undefined) {
-                const delay = turn - (yield* Clock.currentTimeMillis)
+                const delay = turn - (yield* monotonicMillis)
                 if (delay > 0 && isOurs(claim)) yield* Effect.raceFirst(Effect.sleep(delay), circuit.opened)
                 if (!isOurs(claim)) return "released" as const
                 waiting.delete(claim.accountingPointId)
@@ -264,12 +264,12 @@ export class SyncScheduler extends Context.Service<
         const inbox = yield* EventInbox
         const interval = Duration.toMillis(options.interval)
         const pass = Effect.gen(function* () {
-          const startedAt = yield* Clock.currentTimeMillis
+          const startedAt = yield* monotonicMillis
           yield* scheduler.runRound
           return startedAt
         })
         const untilNextRound = (startedAt: number) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.flatMap(monotonicMillis, (now) =>
             // After an outage at once: what was given back in it is claimed again.
             Effect.raceFirst(Effect.sleep(Math.max(0, startedAt + interval - now)), scheduler.recovered)
           )
