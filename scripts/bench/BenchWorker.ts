@@ -20,17 +20,21 @@ export interface WorkerContract<
   readonly patience?: Duration.Input
 }
 
-/** Starts a worker; what is returned gives it an order and waits for the answer. One order at a time. */
+/** Starts a worker, with `flags` of Node's; what is returned gives it an order and waits for the answer. One order at a time. */
 export const startWorker = Effect.fnUntraced(function* <
   Order extends Schema.Codec<unknown, unknown>,
   Answer extends Schema.Codec<unknown, unknown>
->({ answer, order, patience = "1 minute", program }: WorkerContract<Order, Answer>, args: ReadonlyArray<string> = []) {
+>(
+  { answer, order, patience = "1 minute", program }: WorkerContract<Order, Answer>,
+  args: ReadonlyArray<string> = [],
+  flags: ReadonlyArray<string> = []
+) {
   const orders = yield* Queue.unbounded<string>()
   const stdin = Stream.fromQueue(orders).pipe(
     Stream.map((line) => `${line}\n`),
     Stream.encodeText
   )
-  const handle = yield* startNode([inRepository(program), ...args], { stdin })
+  const handle = yield* startNode([...flags, inRepository(program), ...args], { stdin })
   const nextLine = yield* handle.stdout.pipe(Stream.decodeText(), Stream.splitLines, Stream.rechunk(1), Stream.toPull)
   const encode = Schema.encodeEffect(Schema.fromJsonString(order))
   const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(answer))
