@@ -1,8 +1,9 @@
 /** With Kafka, records that nobody reads are due work too: how long they wait is asked of the topics themselves. */
 import { assert, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer } from "effect"
+import { Clock, ConfigProvider, Effect, Layer } from "effect"
 import { ChosenDueWork } from "../../../layers/api/KafkaDueWork.ts"
 import { DueWork } from "../../../src/api/DueWork.ts"
+import { clockFrom } from "../../../src/running/steadyClock.ts"
 import { KafkaSink } from "../../../src/stream/KafkaSink.ts"
 import { MemoryTopics } from "../../../src/stream/MemoryTopics.ts"
 import { mapperGroup } from "../../../src/stream/mappingStage.ts"
@@ -33,6 +34,20 @@ it.layer(layer, { excludeTestServices: true, timeout: 60_000 })("with Kafka", (i
       const reader = yield* TopicReader
       assert.strictEqual((yield* reader.unread({ topic: rawTopic, group: mapperGroup })).records, 1)
     })
+  )
+
+  it.effect("a record is as old as the database says, whatever this machine's clock says", () =>
+    Effect.gen(function* () {
+      const ahead = clockFrom(yield* Clock.Clock, (yield* Clock.currentTimeMillis) + 3_600_000)
+      const context = yield* Layer.build(
+        Layer.fresh(ChosenDueWork).pipe(Layer.provide(Layer.succeed(ConfigProvider.ConfigProvider, withKafka)))
+      )
+      const { record } = yield* DueWork.use((due) => due.waiting).pipe(
+        Effect.provideContext(context),
+        Effect.provideService(Clock.Clock, ahead)
+      )
+      assert.isBelow(record ?? Number.NaN, 60)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("brokers that do not answer are no age, and hold up no answer", () =>
