@@ -5,11 +5,12 @@
  * When heartbeats do not get through, a run is given up before anybody else can begin it. `taskWorker` is all of it for a program
  * with tasks of its own kinds; the crawl, which settles many runs with one statement, builds on `workLoops`.
  */
-import { Cause, Clock, Duration, Effect, FiberMap, Latch, Option, type Scope, Stream, type Tracer } from "effect"
+import { Cause, Duration, Effect, FiberMap, Latch, Option, type Scope, Stream, type Tracer } from "effect"
 import type { ClaimedTask } from "../domain/FetchTask.ts"
 import type { StoreUnavailable } from "../domain/StoreUnavailable.ts"
 import { describe } from "../running/describe.ts"
 import { type Loops, repeatPass } from "../running/Loop.ts"
+import { monotonicMillis } from "../running/monotonicMillis.ts"
 import { sayOnce } from "../running/sayOnce.ts"
 import { lookWhereTraced } from "../running/spanWhereTraced.ts"
 import { leaseTime, type TaskQueue } from "./HilltopQueue.ts"
@@ -63,7 +64,7 @@ export interface WorkOptions<Kind extends string, Details> {
   readonly concurrency: number
 }
 
-/** A task that runs here, and until when nobody else may: by this process's clock, from before the queue was asked. */
+/** A task that runs here, and until when nobody else may: by `monotonicMillis`, from before the queue was asked. */
 interface Held<Kind extends string, Details> {
   readonly task: ClaimedTask<Kind, Details>
   leaseEnd: number
@@ -94,7 +95,7 @@ const pacedFor = (claimed: ReadonlyArray<Budgeted>): number | undefined => {
   return Math.min(Math.max(shortestPaced, Math.min(...pauses)), longestIdle)
 }
 
-const nextLeaseEnd = Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(leaseTime))
+const nextLeaseEnd = Effect.map(monotonicMillis, (now) => now + Duration.toMillis(leaseTime))
 
 /** A claim that found tasks begins the trace that they go on in. */
 export const tracedClaim = <A, E, R>(claim: Effect.Effect<ReadonlyArray<A>, E, R>) =>
@@ -228,7 +229,7 @@ export const workLoops = Effect.fnUntraced(function* <Kind extends string, Detai
 
 /** Ends shortly before the lease does, which is when somebody else may begin the task: heartbeats did not get through. */
 const untilLost = <Kind extends string, Details>(name: string, held: Held<Kind, Details>): Effect.Effect<void> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  Effect.flatMap(monotonicMillis, (now) => {
     const left = held.leaseEnd - Duration.toMillis(margin) - now
     return left <= 0
       ? sayOnce(`${name}: lease`, Effect.logWarning(`${name}: leases could not be extended, so tasks are given up`))

@@ -9,6 +9,7 @@ import type { TaskQueue } from "../../src/crawl/HilltopQueue.ts"
 import { workLoops } from "../../src/crawl/TaskWorker.ts"
 import type { ClaimedTask } from "../../src/domain/FetchTask.ts"
 import { Loops } from "../../src/running/Loop.ts"
+import { clockSet } from "../support/clockSet.ts"
 
 type Task = ClaimedTask<"test.task", object>
 type Left = NonNullable<Task["server"]["left"]>
@@ -39,6 +40,7 @@ const working = Effect.gen(function* () {
   const due: Array<Left | undefined> = []
   const claims: Array<number> = []
   let looks = 0
+  let givenUp = 0
   /** What the queue says of when something is due. */
   const next = { at: Number.NEGATIVE_INFINITY }
   const ends: Array<Deferred.Deferred<void>> = []
@@ -72,7 +74,7 @@ const working = Effect.gen(function* () {
         const end = yield* Deferred.make<void>()
         ends.push(end)
         yield* Deferred.await(end)
-      })
+      }).pipe(Effect.onInterrupt(() => Effect.sync(() => givenUp++)))
   })
   return {
     due,
@@ -85,6 +87,7 @@ const working = Effect.gen(function* () {
       return before
     },
     next,
+    givenUp: () => givenUp,
     endAll: Effect.suspend(() => Effect.forEach(ends.splice(0), (end) => Deferred.succeed(end, undefined))),
     arrive: Queue.offer(arrivals, undefined),
     passing: (millis: number) =>
@@ -190,6 +193,22 @@ describe("a worker", () => {
       assert.deepStrictEqual(claimed(), [])
       yield* passing(20)
       assert.isAtMost(claimed()[0]!, 15_015)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("gives nothing up whose lease is extended, though the machine's clock is set ahead", () =>
+    Effect.gen(function* () {
+      let off = 0
+      const clock = clockSet(yield* Clock.Clock, () => off)
+      yield* Effect.gen(function* () {
+        const { due, givenUp, passing } = yield* working
+        due.push(undefined)
+        yield* passing(13_500)
+        assert.lengthOf(due, 0)
+        off = 3_600_000
+        yield* passing(20_000)
+        assert.strictEqual(givenUp(), 0)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
     }).pipe(Effect.scoped)
   )
 

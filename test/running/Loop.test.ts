@@ -4,6 +4,7 @@ import { Clock, Effect, Fiber, HashMap, Layer, Logger, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { Loops, repeatPass } from "../../src/running/Loop.ts"
 import { stuckLoops } from "../../src/running/stuckLoops.ts"
+import { clockSet } from "../support/clockSet.ts"
 
 /** Whoever joins it is interrupted as well. */
 const interruptedFiber = Effect.gen(function* () {
@@ -54,13 +55,6 @@ describe("a loop goes on", () => {
   )
 })
 
-/** The time of day is off by `off`, which may change; what passes is as it is. */
-const clockOff = (clock: Clock.Clock, off: () => number): Clock.Clock => ({
-  ...clock,
-  currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + off(),
-  currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + off())
-})
-
 describe("whether a loop gets on does not depend on the time of day:", () => {
   const hour = 3_600_000
   it.effect.each([
@@ -69,7 +63,7 @@ describe("whether a loop gets on does not depend on the time of day:", () => {
   ] as const)("%s", ([, set, pass, stuck]) =>
     Effect.gen(function* () {
       let off = 0
-      const clock = clockOff(yield* Clock.Clock, () => off)
+      const clock = clockSet(yield* Clock.Clock, () => off)
       yield* Effect.gen(function* () {
         yield* Effect.forkChild(repeatPass({ name: "loop", pauses: "1 hour" }, pass, () => Effect.sleep("1 hour")))
         yield* TestClock.adjust("10 seconds")
