@@ -25,6 +25,9 @@ export const syncWithin = Duration.minutes(2)
 /** A claim whose instance lost its database is taken over after this long. */
 export const syncDeadAfter = Duration.seconds(15)
 
+/** A fetch that hangs keeps its place at its server until then; documents here take milliseconds. */
+export const fetchWithin = Duration.seconds(10)
+
 export const chaosSettings = (options: {
   readonly databaseUrl: string
   readonly adapterUrl: string
@@ -50,7 +53,6 @@ export const chaosSettings = (options: {
   // As many all the time: by load, on a machine as busy as this, further ones would come and go.
   PENSTOCK_PROCESSES: String(options.processes),
   ...(options.isPacking ? { OBSERVATIONS_PACK_AFTER: packAfter } : {}),
-  // A fetch that hangs keeps its place at its server until then; documents here take milliseconds.
-  CRAWL_TIMEOUT: "10 seconds",
+  CRAWL_TIMEOUT: `${Duration.toSeconds(fetchWithin)} seconds`,
   LOG_LEVEL: "info"
 })

@@ -15,7 +15,7 @@ import { type Asked, makeLedger } from "./ChaosLedger.ts"
 import { addHilltopSources, makeLoad, registerUnits } from "./ChaosLoad.ts"
 import { chaosPlan, type Episode, lastEpisode } from "./chaosPlan.ts"
 import { brokenSentences, faultLine, type PastFault, recoveryPromises, textOf } from "./chaosReport.ts"
-import { syncDeadAfter, syncWithin } from "./chaosSettings.ts"
+import { fetchWithin, syncDeadAfter, syncWithin } from "./chaosSettings.ts"
 import { type Checked, checked, merged, type PromiseName } from "./Checked.ts"
 import { answersAudited, copiesAgree, copiesInTime, settledForward, writesWentForward } from "./copyPromises.ts"
 import { documentPromises } from "./documentPromises.ts"
@@ -104,6 +104,8 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
   })
 
   let wasWell = true
+  /** Until then requests may hang at the Hilltop servers and keep their places, of a fault that is over. */
+  let hangsUntil = startedAt
   const live = Effect.fnUntraced(function* (episode: Episode) {
     const { kind, millis, quiet, target } = episode
     const fault = faultNamed(kind)
@@ -121,11 +123,13 @@ const run = Effect.fnUntraced(function* (options: ChaosOptions) {
     faults.push(past)
     yield* tell(faultLine(past))
     if (wasWell) {
-      const spares = fault.spares?.(target, shape) ?? {}
+      const spared = fault.spares?.(target, shape) ?? {}
+      const spares = from < hangsUntil ? { ...spared, councils: [] } : spared
       const lasted = { text: `${textOf(past)}, at ${(past.at / 1_000).toFixed(0)} s`, from, to, spares }
       const lookupsAt = (spares.lookupsAt ?? []).filter((number) => instances[number - 1]?.roles.has("api"))
       momentary.push(yield* sparedPromises(world, { ...lasted, spares: { ...spares, lookupsAt } }, ledger.all()))
     }
+    if (/hilltop|everything|server/.test(target)) hangsUntil = to + Duration.toMillis(fetchWithin)
     wasWell = recovery?.millis !== undefined
     if (wasWell) yield* lookSoFar
     yield* Effect.sleep(quiet ?? 0)
