@@ -25,6 +25,7 @@ import observationPacks from "./0029_observation_packs.ts"
 import firstFetches from "./0030_first_fetches.ts"
 import patientNotifications from "./0032_patient_notifications.ts"
 import rowsByHand from "./0033_rows_by_hand.ts"
+import awaitedPoints from "./0034_awaited_points.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -47,7 +48,8 @@ export const migrations = {
   "0029_observation_packs": observationPacks,
   "0030_first_fetches": firstFetches,
   "0032_patient_notifications": patientNotifications,
-  "0033_rows_by_hand": rowsByHand
+  "0033_rows_by_hand": rowsByHand,
+  "0034_awaited_points": awaitedPoints
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -150,7 +150,7 @@ export const PgEventInbox = Layer.effect(
           latest: Schema.Finite,
           held: Schema.Array(Schema.String)
         }),
-        // Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead.
+        // Of what is not kept those are noted that a lookup asks about just now. Rows are locked in the order of their ids. Nothing is recorded while any event lies too far ahead.
         //
         // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 17 buffers and 5 records of WAL an event.
         execute: ({ events, gsrns, newest, times, trace }) => {
@@ -164,12 +164,18 @@ export const PgEventInbox = Layer.effect(
             ), known AS MATERIALIZED (
               SELECT a.id, t.* FROM told t JOIN flex.accounting_point a ON a.business_id = t.gsrn
               WHERE (SELECT max(newest) FROM told) <= (SELECT latest FROM limits)
-            ), ${moved}, counted AS (
-              SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 AS known, count(*)::int4 AS recorded,
-                coalesce(string_agg(to_hex(accounting_point_id), ' '), '') AS points
+            ), ${moved}, awaited AS (
+              UPDATE flex.awaited_accounting_point w SET last_event_at = greatest(w.last_event_at, t.newest),
+                event_told_at = clock_timestamp(), event_trace = ${trace ?? null}::text
+              FROM told t WHERE w.business_id = t.gsrn AND NOT EXISTS (SELECT FROM known k WHERE k.gsrn = t.gsrn)
+                AND (SELECT max(newest) FROM told) <= (SELECT latest FROM limits)
+              RETURNING t.events
+            ), counted AS (
+              SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 + (SELECT coalesce(sum(events), 0) FROM awaited)::int4 AS known,
+                count(*)::int4 AS recorded, coalesce(string_agg(to_hex(accounting_point_id), ' '), '') AS points
               FROM moved
             )
-            SELECT known, recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
+            SELECT known, recorded + (SELECT count(*) FROM awaited)::int4 AS recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
               CASE WHEN recorded > 0 THEN notify_patiently(${channel}, json_build_object('moved', recorded,
                 'turn', floor(1000000 * random())::int4,
                 'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`

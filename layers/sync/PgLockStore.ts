@@ -56,6 +56,8 @@ const readTickets = readEach("accounting points", TicketRow)
 const unreadable = "unreadable"
 /** How long such a row rests, in seconds: 30 doubling to 6 hours, as others that fail. */
 const rest = "least(30 * 2 ^ least(failures, 20), 21600)"
+/** No lookup lasts as long. */
+const longestAwaited = "10 minutes"
 const oneMoreFailure = "least(failures, 1000000) + 1"
 
 export const PgLockStore = Layer.effect(
@@ -73,11 +75,15 @@ export const PgLockStore = Layer.effect(
       Request: Gsrn,
       Result: Schema.Unknown,
       execute: (gsrn) => sql`
-        SELECT a.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
+        WITH asked AS MATERIALIZED (
+          SELECT gsrn, a.id FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
+          LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
+        ), awaited AS (
+          INSERT INTO flex.awaited_accounting_point (business_id) SELECT gsrn FROM asked WHERE id IS NULL
+          ON CONFLICT (business_id) DO UPDATE SET awaited_since = now())
+        SELECT asked.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
           ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate} AS earliest_start_date
-        FROM (VALUES (${gsrn}::text)) AS asked (gsrn)
-        LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
-        LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = a.id`
+        FROM asked LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = asked.id`
     })
 
     /** One lane of the claim: at most as many rows as the lanes before it left. */
@@ -229,6 +235,12 @@ export const PgLockStore = Layer.effect(
         WHERE relevant AND last_sync_start IS NULL AND failures > 0 AND next_attempt_at IS NULL
         LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED))`
 
+    /** Those that were asked about so long ago are kept by now, or the adapter does not know them. */
+    const forgetAwaited = sql`
+      DELETE FROM flex.awaited_accounting_point WHERE business_id = ANY (ARRAY(
+        SELECT business_id FROM flex.awaited_accounting_point WHERE awaited_since < now() - interval '${sql.literal(longestAwaited)}'
+        ORDER BY awaited_since LIMIT 1000 FOR UPDATE SKIP LOCKED))`
+
     /** Records claimed rows that cannot be read as failing, so that they come again after a rest and not in the next claim. */
     const setAside = Effect.fnUntraced(function* (rows: ReadonlyArray<Unreadable>) {
       const { readable: claims } = yield* readPoints(rows.map(({ row }) => row))
@@ -354,6 +366,7 @@ export const PgLockStore = Layer.effect(
         Effect.gen(function* () {
           yield* sweep(lookupRetention)
           yield* tryUntimed
+          yield* forgetAwaited
           // A million rows: 80 to 150 ms, once per interval, by reading the table. An index to count by would be written with
           // every claim and every sync, which is dearer.
           const [row] = yield* sql<{ count: number }>`

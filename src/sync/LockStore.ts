@@ -65,7 +65,10 @@ export interface ClaimRequest {
 export class LockStore extends Context.Service<
   LockStore,
   {
-    /** What to know before fetching `gsrn`, kept here or not. Marks nothing. */
+    /**
+     * What to know before fetching `gsrn`. One that is not kept here is awaited from then on, for ten minutes: an event about it is
+     * noted, and makes it pending when it is kept.
+     */
     readonly ticket: (gsrn: Gsrn) => Effect.Effect<FetchTicket, StoreUnavailable>
     /** Marks due rows as being synced and returns them, most urgent first; no other instance gets them until then. */
     readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<Claim>, StoreUnavailable>

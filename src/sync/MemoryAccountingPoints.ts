@@ -56,6 +56,8 @@ export class MemoryAccountingPoints extends Context.Service<
     readonly told: Set<Gsrn>
     /** Those that ever failed: the others need not be looked at for what is to be tried again. */
     readonly failing: Set<Gsrn>
+    /** Those that are asked about and not kept yet, each with the latest event about it. */
+    readonly awaited: Map<Gsrn, { readonly at: number; readonly toldAt: number } | undefined>
     readonly arrivals: PubSub.PubSub<EventArrival>
     pointIds: number
     periodIds: number
@@ -69,6 +71,7 @@ export class MemoryAccountingPoints extends Context.Service<
         byId: new Map(),
         told: new Set(),
         failing: new Set(),
+        awaited: new Map(),
         arrivals,
         pointIds: 0,
         periodIds: 0
@@ -189,6 +192,7 @@ const locks = Layer.effect(
       ticket: (gsrn) =>
         Effect.map(micros, (now): FetchTicket => {
           const point = state.points.get(gsrn)
+          if (point === undefined && !state.awaited.has(gsrn)) state.awaited.set(gsrn, undefined)
           return point === undefined
             ? {
                 gsrn,
@@ -293,6 +297,7 @@ const store = Layer.effect(
     return AccountingPointStore.of({
       ensure: Effect.fnUntraced(function* (gsrn) {
         const lock = yield* Semaphore.make(1)
+        const event = state.awaited.get(gsrn)
         const point = state.points.get(gsrn) ?? {
           id: ++state.pointIds,
           gsrn,
@@ -300,9 +305,9 @@ const store = Layer.effect(
           version: 0,
           lastSyncedAt: undefined,
           lastSyncStart: undefined,
-          lastEventAt: undefined,
+          lastEventAt: event?.at,
           eventTimes: [],
-          eventToldAt: -Infinity,
+          eventToldAt: event?.toldAt ?? -Infinity,
           syncedEventAt: -Infinity,
           fetchedAt: -Infinity,
           failures: 0,
@@ -314,6 +319,8 @@ const store = Layer.effect(
           timelines: { end_user: [], energy_supplier: [], metering_grid_area: [], energy_direction: [] },
           location: undefined
         }
+        state.awaited.delete(gsrn)
+        if (event !== undefined) state.told.add(gsrn)
         state.points.set(gsrn, point)
         state.byId.set(point.id, point)
         return point.id
@@ -361,7 +368,12 @@ const inbox = Layer.effect(
           microsOf(occurredAt) > now + furthestAhead * 1e6 ? [place] : []
         )
         if (places.length > 0) return yield* new EventsInFuture({ places })
-        const known = events.filter((event) => state.points.has(event.gsrn))
+        const known = events.filter(({ gsrn }) => state.points.has(gsrn))
+        const awaited = events.filter(({ gsrn }) => !state.points.has(gsrn) && state.awaited.has(gsrn))
+        for (const { gsrn, occurredAt } of awaited) {
+          const at = Math.max(microsOf(occurredAt), state.awaited.get(gsrn)?.at ?? -Infinity)
+          state.awaited.set(gsrn, { at, toldAt: now })
+        }
         const told = new Map<Gsrn, Array<number>>()
         for (const { gsrn, occurredAt } of known) {
           told.set(gsrn, [...(told.get(gsrn) ?? []), microsOf(occurredAt)])
@@ -373,14 +385,10 @@ const inbox = Layer.effect(
           state.told.add(gsrn)
           moved.push(point.id)
         }
-        const recorded = moved.length
-        if (recorded > 0) yield* PubSub.publish(state.arrivals, { moved: recorded, points: moved, turn: 0 })
-        return {
-          received: events.length,
-          recorded,
-          stale: known.length - recorded,
-          unknown: events.length - known.length
-        }
+        if (moved.length > 0) yield* PubSub.publish(state.arrivals, { moved: moved.length, points: moved, turn: 0 })
+        const found = known.length + awaited.length
+        const recorded = moved.length + new Set(awaited.map(({ gsrn }) => gsrn)).size
+        return { received: events.length, recorded, stale: found - recorded, unknown: events.length - found }
       }),
       arrivals: Stream.fromPubSub(state.arrivals)
     })

@@ -240,6 +240,28 @@ it.layer(layer, { excludeTestServices: true })("a lookup", (it) => {
   })
 
   describe("that many make at the same time", () => {
+    it.effect("asks again when an event about it comes while it is asked about for the first time", () =>
+      Effect.gen(function* () {
+        const api = yield* ApiUnderTest
+        const { gate } = yield* AdapterSwitches
+        const gsrn = gsrnOf(48)
+        yield* adapterKnows(answerFor(gsrn, organisation))
+        yield* gate.close
+        const asking = yield* Effect.forkChild(lookup(gsrn, organisation))
+        yield* Effect.repeat(callsFor(gsrn), { until: (calls) => calls === 1 })
+        const told = yield* api.ask("/accounting_point/event", {
+          key: keyOf("event"),
+          body: { gsrn, occurred_at: "2026-01-01T00:00:00Z" }
+        })
+        assert.deepStrictEqual(told.json, { received: 1, recorded: 1, stale: 0, unknown: 0 })
+        yield* gate.open
+        assert.strictEqual((yield* Fiber.join(asking)).status, 200)
+        assert.strictEqual(yield* callsFor(gsrn), 2)
+        yield* lookup(gsrn, organisation)
+        assert.strictEqual(yield* callsFor(gsrn), 2)
+      }).pipe(Effect.ensuring(Effect.flatMap(AdapterSwitches, ({ gate }) => gate.open)))
+    )
+
     it.effect("costs one call of the adapter, and goes on when the first caller leaves", () =>
       Effect.gen(function* () {
         const gsrn = gsrnOf(40)

@@ -383,6 +383,26 @@ export const accountingPointsSuite = <R, E>(
         })
       )
 
+      it.effect("keeps an accounting point pending that is told of while it is asked about for the first time", () =>
+        Effect.gen(function* () {
+          const [inbox, locks, store] = [yield* EventInbox, yield* LockStore, yield* AccountingPointStore]
+          const [awaited, other] = [gsrnOf(61), gsrnOf(62)]
+          const ticket = yield* locks.ticket(awaited)
+          yield* Effect.sleep("2 millis")
+          const events = [awaited, other].map((gsrn) => ({ gsrn, occurredAt: Date.UTC(2026, 0, 1) }))
+          assert.deepStrictEqual(yield* inbox.record(events), { received: 2, recorded: 1, stale: 0, unknown: 1 })
+          for (const gsrn of [awaited, other]) {
+            const id = yield* store.ensure(gsrn)
+            yield* locks.update(id, { version: 0, ticket: { ...ticket, gsrn }, change: undefined })
+          }
+          assert.isTrue(yield* isPending(awaited))
+          assert.isFalse(yield* isPending(other))
+          const again = yield* locks.ticket(awaited)
+          yield* locks.update(again.accountingPointId!, { version: 1, ticket: again, change: undefined })
+          assert.isFalse(yield* isPending(awaited))
+        })
+      )
+
       it.effect("takes the same whole second for another event while that second is young, once it was followed", () =>
         Effect.gen(function* () {
           const inbox = yield* EventInbox
