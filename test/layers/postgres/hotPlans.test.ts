@@ -9,6 +9,7 @@ import { PgHilltopQueue } from "../../../layers/crawl/PgHilltopQueue.ts"
 import { PgRedirectBudget } from "../../../layers/crawl/PgRedirectBudget.ts"
 import { connectionsTo } from "../../../layers/postgres/PgConnections.ts"
 import { PgAccountingPointStore } from "../../../layers/sync/PgAccountingPointStore.ts"
+import { PgEventInbox } from "../../../layers/sync/PgEventInbox.ts"
 import { PgLockStore } from "../../../layers/sync/PgLockStore.ts"
 import { makeRecordNews } from "../../../layers/topics/recordNews.ts"
 import { PgTopics } from "../../../layers/topics/PgTopics.ts"
@@ -18,6 +19,7 @@ import { difference } from "../../../src/domain/AccountingPoint.ts"
 import { RedirectBudget } from "../../../src/hilltop/RedirectBudget.ts"
 import { KafkaSink } from "../../../src/stream/KafkaSink.ts"
 import { AccountingPointStore } from "../../../src/sync/AccountingPointStore.ts"
+import { EventInbox } from "../../../src/sync/EventInbox.ts"
 import { type CopyUpdate, LockStore } from "../../../src/sync/LockStore.ts"
 import { withConnection } from "../../support/adminConnection.ts"
 import { genericPlans, type PlanNode } from "../../support/genericPlans.ts"
@@ -31,6 +33,7 @@ const oneSession = Layer.unwrap(
 const topic = "planned"
 const layer = Layer.mergeAll(
   PgAccountingPointStore,
+  PgEventInbox,
   PgLockStore,
   PgHilltopQueue,
   PgRedirectBudget,
@@ -82,6 +85,7 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("the state
       SELECT id, 1 + id % 30, '[2024-01-01,)' FROM flex.accounting_point`
     yield* sql`INSERT INTO flex.accounting_point_energy_direction (accounting_point_id, direction, valid_time_range)
       SELECT id, 'consumption', '[2024-01-01,)' FROM flex.accounting_point`
+    yield* sql`INSERT INTO flex.awaited_accounting_point (business_id) SELECT (707057509000000000 + n)::text FROM generate_series(1, 5000) n`
     yield* sql`INSERT INTO hilltop_sources (council_id, hts_url, configuration)
       SELECT n, 'http://s' || n || '.example.nz/a.hts', '{}' FROM generate_series(1, 20) n`
     yield* sql`INSERT INTO hilltop_fetch_tasks (source_id, request_type, fetch_url)
@@ -142,6 +146,8 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("the state
         const [[id, update]] = (yield* updatesOf([3 * n + 3], how)) as [readonly [number, CopyUpdate]]
         assert.isTrue(yield* locks.update(id, update))
       }
+      yield* locks.ticket(gsrnOf(1))
+      assert.strictEqual((yield* (yield* EventInbox).record([{ gsrn: gsrnOf(1), occurredAt: 0 }])).recorded, 1)
       assert.strictEqual(yield* queue.untilDue, 0)
       assert.strictEqual(yield* redirects.reserve("http://s7.example.nz/a.hts", 1_000), 0)
       yield* sink.send([{ topic, partition: 0, key: "1", value: "{}" }])
@@ -150,7 +156,16 @@ it.layer(layer, { excludeTestServices: true, timeout: "60 seconds" })("the state
       const plans = yield* genericPlans
       const statementsWith = (word: string) => plans.filter(({ statement }) => statement.includes(word)).length
       // Of each of them what no other has, so that none is left out unnoticed.
-      for (const word of ["AS periods", "lane.origin", "AS wait", "appended AS", "AS told", "notify_patiently"]) {
+      for (const word of [
+        "AS periods",
+        "lane.origin",
+        "AS wait",
+        "appended AS",
+        "AS told",
+        "notify_patiently",
+        "AS seen_event_at",
+        "moved AS"
+      ]) {
         assert.isAtLeast(statementsWith(word), 1, word)
       }
       // Those of one and of several, that change nothing, a timeline, and all.
