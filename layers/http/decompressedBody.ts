@@ -68,8 +68,9 @@ const [smallPacked, smallUnpacked] = [100_000, 500_000]
 const leastGzip = 18
 const small = beginning(smallPacked + 1)
 
+/** One piece, with a byte to spare: where a piece is full, zlib takes another of its size before it sees that nothing is left. */
 const unpack = Option.liftThrowable((packed: Uint8Array, length: number) =>
-  gunzipSync(packed, { maxOutputLength: length, chunkSize: Math.max(64, length) })
+  gunzipSync(packed, { maxOutputLength: length, chunkSize: Math.max(64, length + 1) })
 )
 
 /**
@@ -82,6 +83,9 @@ const unpackedAtOnce = (packed: Uint8Array): Option.Option<Uint8Array> => {
   if (length === 0 || length > smallUnpacked) return Option.none()
   return Option.filter(unpack(packed, length), (unpacked) => unpacked.length === length)
 }
+
+const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array =>
+  pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
 
 /** `body` without its compression; fails with `damaged` where that is not what the header says. */
 export const decompressedBody = <E, E2, R>(
@@ -111,7 +115,7 @@ export const decompressedBody = <E, E2, R>(
         )
       }
       const [start, behind] = yield* Stream.peel(whole, small)
-      const atOnce = start.length > smallPacked ? Option.none() : unpackedAtOnce(Buffer.concat(start.pieces))
+      const atOnce = start.length > smallPacked ? Option.none() : unpackedAtOnce(joined(start.pieces))
       if (Option.isSome(atOnce)) return yield* undo(Stream.succeed(atOnce.value), layers + 1)
       const end = new GzipEnd()
       const packed = Stream.concat(Stream.fromIterable(start.pieces), behind)
