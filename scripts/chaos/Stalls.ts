@@ -3,7 +3,8 @@
  * for a processor. The instances have the same lot, and so have more to wait for than the one process that is asked here.
  *
  * On a machine that many share, seconds can pass in which nobody gets anything done. They are not the service's, and are taken off
- * what it took; a processor that is merely slow is not, and makes the run fail, as it should.
+ * what it took. But the service's own load makes this process wait too: so what is taken off for that is half of any time at most, and a
+ * service that is busy with nothing makes the run fail, as it should.
  */
 import { Clock, Effect, FileSystem, Schedule } from "effect"
 
@@ -46,7 +47,7 @@ export const watchStalls = Effect.gen(function* () {
   const looks: Array<readonly [number, number]> = [[at, 0]]
   const check = Effect.zipWith(Clock.currentTimeMillis, processorWait, (now, waitedNow) => {
     const passed = now - at
-    lost += Math.min(passed, Math.max(waitedNow - waited, passed > least ? passed - look : 0))
+    lost += Math.max(Math.min(waitedNow - waited, passed / 2), passed > least ? passed - look : 0)
     at = now
     waited = waitedNow
     looks.push([now, lost])

@@ -101,15 +101,13 @@ export class Lookup extends Context.Service<
           )
 
         /** The copy after a fetch; fails when there was none. */
-        const fetched = Effect.fnUntraced(function* (question: LookupQuestion, gsrn: Gsrn, isKept: boolean) {
+        const fetched = Effect.fnUntraced(function* (question: LookupQuestion, gsrn: Gsrn) {
           if (!adapter.configured) {
             return yield* new AdapterFailure({ kind: "not_configured", detail: "no adapter is configured" })
           }
           const share = yield* shared.run(gsrn)
           const copy = yield* find(question)
-          if (copy?.pendingEvent !== true) return copy
-          // What is kept already is followed by the sync, which was woken. Of what was not, the event came while nobody could be.
-          if (share === "started" && isKept) return copy
+          if (share === "started" || copy?.pendingEvent !== true) return copy
           yield* shared.run(gsrn)
           return yield* find(question)
         })
@@ -137,7 +135,7 @@ export class Lookup extends Context.Service<
         const current = Effect.fnUntraced(function* (question: LookupQuestion, kept: LookupCopy | undefined) {
           const gsrn = "accountingPoint" in question.subject ? question.subject.accountingPoint : kept?.gsrn
           if (gsrn === undefined) return yield* new ControllableUnitUnknown()
-          return yield* fetched(question, gsrn, kept !== undefined).pipe(
+          return yield* fetched(question, gsrn).pipe(
             Effect.flatMap((copy) =>
               copy === undefined
                 ? Effect.fail(new AccountingPointNotFound({ reason: "unknown" }))
