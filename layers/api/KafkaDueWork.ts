@@ -5,7 +5,7 @@
  * An age is by the database's clock, as all others are: an instance whose own is wrong by an hour would call each record late that
  * it sees before it is read.
  */
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Exit, Layer, Schema } from "effect"
 import { SqlClient, SqlSchema } from "effect/sql"
 import { DueWork } from "../../src/api/DueWork.ts"
 import { StoreUnavailable } from "../../src/domain/StoreUnavailable.ts"
@@ -55,10 +55,11 @@ const withKafka = Layer.effect(
     /** In milliseconds, and when that was by `monotonicMillis`. */
     const oldestAge = yield* Effect.cachedWithTTL(
       Effect.gen(function* () {
-        const at = yield* oldestAt
-        return at === undefined ? undefined : { age: (yield* now) - at, of: yield* monotonicMillis }
+        const [at, then] = yield* Effect.all([oldestAt, now], { concurrency: 2 })
+        return at === undefined ? undefined : { age: then - at, of: yield* monotonicMillis }
       }),
-      betweenLooks
+      // A database that was away for a moment is asked again at once.
+      (exit) => (Exit.isSuccess(exit) ? betweenLooks : 0)
     )
     return DueWork.of({
       waiting: Effect.gen(function* () {

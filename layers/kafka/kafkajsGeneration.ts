@@ -26,6 +26,7 @@ import { recordsOf } from "./kafkajsRecords.ts"
 import { topicIdOf } from "./kafkajsTopicId.ts"
 import { goOn, logRanges, type Position, positionsOf } from "./kafkajsPositions.ts"
 import { type SettlingOptions, settlingOf } from "./kafkajsSettling.ts"
+import { monotonicMillis } from "../../src/running/monotonicMillis.ts"
 
 export interface GenerationOptions extends SettlingOptions, ConsumeOptions {
   readonly partitionsAtOnce: number
@@ -241,7 +242,7 @@ export const runGeneration = Effect.fnUntraced(function* <E, R>(
   const noteLack = Effect.fnUntraced(function* (position: Position, fetched: FetchedPartition) {
     const { highWatermark, lastStableOffset, unreadable } = fetched
     if (unreadable === undefined && highWatermark <= position.fetchAt) return yield* moveOn(position)
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     position.lacksSince ??= now
     if (unreadable !== undefined) {
       return yield* standStill(position, "unreadable", `its next records cannot be read: ${unreadable}`)

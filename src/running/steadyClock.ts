@@ -3,11 +3,11 @@
  * that passes: an hour is made up for in twenty. It follows at once when the clock is set ahead, as after a machine stood still.
  *
  * The end of a pause and of a rest is kept as a time of day all over the service: set back by an hour, a pause of two seconds would
- * last for one. Set ahead, a pause ends sooner, and what is held by a lease is looked at anew.
+ * last for one. Set ahead, a pause ends sooner. How long something takes is measured by `monotonicMillis`.
  */
 import { type Clock, Effect } from "effect"
 
-/** So slow that 14 s by this clock are less than the 15 s after which another instance may take over a task. */
+/** Of the time that passes. */
 const mostCorrection = 0.05
 
 export const steadyClock = (clock: Clock.Clock): Clock.Clock => {

@@ -7,6 +7,7 @@
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Option } from "effect"
 import type { AdapterTold } from "../domain/AdapterTold.ts"
 import type { Instant } from "../domain/Instant.ts"
+import { monotonicMillis } from "../running/monotonicMillis.ts"
 import { counter, gauge, histogram, requestSeconds } from "../running/Instrument.ts"
 import { observe } from "../running/Observed.ts"
 import { AdapterClient, type AdapterError, type AdapterFailureKind } from "./AdapterClient.ts"
@@ -89,12 +90,12 @@ export class AdapterWatch extends Context.Service<
         const over = trouble
         trouble = undefined
         if (over?.told !== true) return Effect.void
-        return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        return Effect.flatMap(monotonicMillis, (now) =>
           Effect.logInfo(`adapter: gives useful answers again, after ${Math.round((now - over.since) / 1000)} s`)
         )
       })
       const useless = (point: string, outcome: Outcome) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        Effect.flatMap(monotonicMillis, (now) => {
           trouble ??= { since: now, lastAt: now, calls: 0, points: new Set(), told: false }
           trouble.calls += 1
           trouble.lastAt = now
@@ -117,7 +118,7 @@ export class AdapterWatch extends Context.Service<
           ? useful
           : useless(point, outcomeOf(exit))
       }
-      const uselessFor = Effect.map(Clock.currentTimeMillis, (now) =>
+      const uselessFor = Effect.map(monotonicMillis, (now) =>
         trouble === undefined || trouble.calls < leastAsked || now - trouble.lastAt > askedWithin
           ? 0
           : now - trouble.since
