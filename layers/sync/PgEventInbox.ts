@@ -78,9 +78,12 @@ const columnsOf = (told: ReadonlyArray<Told>) => ({
   events: told.map(({ events }) => events)
 })
 
-/** What a batch moves, as the `WITH` item `moved` over `known`; and an expression for what others hold of it. */
+/**
+ * What a batch moves, as the `WITH` items `moved` over `known` and `noted` over `waiting`; and an expression for what others hold of both.
+ */
 type WhatMoves = (trace: string | undefined) => {
   readonly moved: Statement.Fragment
+  readonly noted: Statement.Fragment
   readonly held: Statement.Fragment
 }
 
@@ -115,11 +118,18 @@ export const PgEventInbox = Layer.effect(
         next_attempt_at = CASE WHEN s.failures > 0
           THEN least(s.next_attempt_at, greatest(now(), s.earliest_attempt_at)) ELSE s.next_attempt_at END`
 
+    /** Of what is not kept, that a lookup asks about just now. */
+    const noteBy = (trace: string | undefined) => sql`
+      UPDATE flex.awaited_accounting_point w SET last_event_at = greatest(w.last_event_at, t.newest), event_told_at = clock_timestamp(),
+        event_trace = ${trace ?? null}::text`
+
     /** What a batch moves, waiting briefly for rows that others hold; then it fails, and has recorded nothing. */
     const all: WhatMoves = (trace) => ({
       moved: sql`moved AS (
         ${movedBy(trace)} FROM (SELECT * FROM known ORDER BY id) k
         WHERE s.accounting_point_id = k.id AND ${isNews} RETURNING s.accounting_point_id)`,
+      noted: sql`noted AS (
+        ${noteBy(trace)} FROM (SELECT * FROM waiting ORDER BY gsrn) t WHERE w.business_id = t.gsrn RETURNING w.business_id)`,
       held: sql.literal("'{}'::text[]")
     })
     /** The same, passing over rows that others hold. They are told by a hashed set: one by one they were half a million comparisons. */
@@ -131,8 +141,14 @@ export const PgEventInbox = Layer.effect(
       ), moved AS (
         ${movedBy(trace)} FROM free k WHERE s.accounting_point_id = k.accounting_point_id AND ${isNews}
         RETURNING s.accounting_point_id)`,
+      noted: sql`free_awaited AS MATERIALIZED (
+        SELECT t.* FROM flex.awaited_accounting_point w JOIN waiting t ON t.gsrn = w.business_id
+        ORDER BY w.business_id FOR NO KEY UPDATE OF w SKIP LOCKED
+      ), noted AS (
+        ${noteBy(trace)} FROM free_awaited t WHERE w.business_id = t.gsrn RETURNING w.business_id)`,
       held: sql`ARRAY(SELECT k.gsrn FROM known k JOIN flex.accounting_point_sync s ON s.accounting_point_id = k.id
-        WHERE (k.id IN (SELECT accounting_point_id FROM free)) IS NOT TRUE AND ${isNews})`
+        WHERE (k.id IN (SELECT accounting_point_id FROM free)) IS NOT TRUE AND ${isNews}
+        UNION ALL SELECT gsrn FROM waiting WHERE (gsrn IN (SELECT gsrn FROM free_awaited)) IS NOT TRUE)`
     })
 
     const recordBatch = (whatMoves: WhatMoves) =>
@@ -154,7 +170,7 @@ export const PgEventInbox = Layer.effect(
         //
         // 1,000 events about any of a million accounting points (PostgreSQL 18): index scans only, 17 buffers and 5 records of WAL an event.
         execute: ({ events, gsrns, newest, times, trace }) => {
-          const { held, moved } = whatMoves(trace)
+          const { held, moved, noted } = whatMoves(trace)
           return sql`
             WITH limits AS MATERIALIZED (
               SELECT ${sql.literal(waitFor(forOthers))}, clock_timestamp() + interval '${sql.literal(String(furthestAhead))} seconds' AS latest
@@ -164,18 +180,15 @@ export const PgEventInbox = Layer.effect(
             ), known AS MATERIALIZED (
               SELECT a.id, t.* FROM told t JOIN flex.accounting_point a ON a.business_id = t.gsrn
               WHERE (SELECT max(newest) FROM told) <= (SELECT latest FROM limits)
-            ), ${moved}, awaited AS (
-              UPDATE flex.awaited_accounting_point w SET last_event_at = greatest(w.last_event_at, t.newest),
-                event_told_at = clock_timestamp(), event_trace = ${trace ?? null}::text
-              FROM told t WHERE w.business_id = t.gsrn AND NOT EXISTS (SELECT FROM known k WHERE k.gsrn = t.gsrn)
-                AND (SELECT max(newest) FROM told) <= (SELECT latest FROM limits)
-              RETURNING t.events
-            ), counted AS (
-              SELECT (SELECT coalesce(sum(events), 0) FROM known)::int4 + (SELECT coalesce(sum(events), 0) FROM awaited)::int4 AS known,
+            ), waiting AS MATERIALIZED (
+              SELECT t.* FROM told t JOIN flex.awaited_accounting_point w ON w.business_id = t.gsrn
+              WHERE (SELECT max(newest) FROM told) <= (SELECT latest FROM limits) AND (t.gsrn IN (SELECT gsrn FROM known)) IS NOT TRUE
+            ), ${moved}, ${noted}, counted AS (
+              SELECT ((SELECT coalesce(sum(events), 0) FROM known) + (SELECT coalesce(sum(events), 0) FROM waiting))::int4 AS known,
                 count(*)::int4 AS recorded, coalesce(string_agg(to_hex(accounting_point_id), ' '), '') AS points
               FROM moved
             )
-            SELECT known, recorded + (SELECT count(*) FROM awaited)::int4 AS recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
+            SELECT known, recorded + (SELECT count(*) FROM noted)::int4 AS recorded, ${held} AS held, (SELECT ${sql.literal(microsOf("latest"))} FROM limits) AS latest,
               CASE WHEN recorded > 0 THEN notify_patiently(${channel}, json_build_object('moved', recorded,
                 'turn', floor(1000000 * random())::int4,
                 'points', CASE WHEN length(points) < 7900 THEN points ELSE '' END)::text) END::text AS told FROM counted`

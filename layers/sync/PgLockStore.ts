@@ -58,6 +58,7 @@ const unreadable = "unreadable"
 const rest = "least(30 * 2 ^ least(failures, 20), 21600)"
 /** No lookup lasts as long. */
 const longestAwaited = "10 minutes"
+const forgottenAtOnce = 1_000
 const oneMoreFailure = "least(failures, 1000000) + 1"
 
 export const PgLockStore = Layer.effect(
@@ -80,8 +81,9 @@ export const PgLockStore = Layer.effect(
           LEFT JOIN flex.accounting_point a ON a.business_id = asked.gsrn
         ), awaited AS (
           INSERT INTO flex.awaited_accounting_point (business_id) SELECT gsrn FROM asked WHERE id IS NULL
-          ON CONFLICT (business_id) DO UPDATE SET awaited_since = now())
-        SELECT asked.id AS accounting_point_id, s.version::float8 AS version, ${micros("s.last_event_at")} AS seen_event_at,
+          ON CONFLICT (business_id) DO UPDATE SET awaited_since = now() RETURNING last_event_at)
+        SELECT asked.id AS accounting_point_id, s.version::float8 AS version,
+          ${micros("coalesce(s.last_event_at, (SELECT last_event_at FROM awaited))")} AS seen_event_at,
           ${micros("clock_timestamp()")} AS started_at, ${earliestStartDate} AS earliest_start_date
         FROM asked LEFT JOIN flex.accounting_point_sync s ON s.accounting_point_id = asked.id`
     })
@@ -236,10 +238,13 @@ export const PgLockStore = Layer.effect(
         LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED))`
 
     /** Those that were asked about so long ago are kept by now, or the adapter does not know them. */
-    const forgetAwaited = sql`
-      DELETE FROM flex.awaited_accounting_point WHERE business_id = ANY (ARRAY(
+    const forgetAwaited = sql<{ forgotten: number }>`
+      WITH forgotten AS (DELETE FROM flex.awaited_accounting_point WHERE business_id = ANY (ARRAY(
         SELECT business_id FROM flex.awaited_accounting_point WHERE awaited_since < now() - interval '${sql.literal(longestAwaited)}'
-        ORDER BY awaited_since LIMIT 1000 FOR UPDATE SKIP LOCKED))`
+        ORDER BY awaited_since LIMIT ${sql.literal(String(forgottenAtOnce))} FOR UPDATE SKIP LOCKED)) RETURNING 1)
+      SELECT count(*)::int4 AS forgotten FROM forgotten`.pipe(
+      Effect.repeat({ until: ([row]) => (row?.forgotten ?? 0) < forgottenAtOnce })
+    )
 
     /** Records claimed rows that cannot be read as failing, so that they come again after a rest and not in the next claim. */
     const setAside = Effect.fnUntraced(function* (rows: ReadonlyArray<Unreadable>) {

@@ -46,6 +46,12 @@ export interface MemoryPoint {
   location: Location | undefined
 }
 
+interface Awaited {
+  readonly since: number
+  /** The latest event about it, and when it came. */
+  readonly event?: { readonly at: number; readonly toldAt: number } | undefined
+}
+
 /** The state, for tests to look at and to arrange. */
 export class MemoryAccountingPoints extends Context.Service<
   MemoryAccountingPoints,
@@ -56,8 +62,8 @@ export class MemoryAccountingPoints extends Context.Service<
     readonly told: Set<Gsrn>
     /** Those that ever failed: the others need not be looked at for what is to be tried again. */
     readonly failing: Set<Gsrn>
-    /** Those that are asked about and not kept yet, each with the latest event about it. */
-    readonly awaited: Map<Gsrn, { readonly at: number; readonly toldAt: number } | undefined>
+    /** Those that are asked about and not kept yet, and when they were last. */
+    readonly awaited: Map<Gsrn, Awaited>
     readonly arrivals: PubSub.PubSub<EventArrival>
     pointIds: number
     periodIds: number
@@ -86,6 +92,15 @@ export class MemoryAccountingPoints extends Context.Service<
 
 const micros = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000)
 const isPending = (point: MemoryPoint) => point.lastEventAt !== undefined && point.lastEventAt > point.syncedEventAt
+
+/** One that was asked about so long ago is awaited no more, in microseconds. */
+const longestAwaited = 600_000_000
+const awaitedAt = (state: MemoryAccountingPoints["Service"], gsrn: Gsrn, now: number): Awaited | undefined => {
+  const awaited = state.awaited.get(gsrn)
+  if (awaited === undefined || awaited.since >= now - longestAwaited) return awaited
+  state.awaited.delete(gsrn)
+  return undefined
+}
 
 /** Where there may be an event, or something to try again. */
 function* told(state: MemoryAccountingPoints["Service"]): Iterable<MemoryPoint> {
@@ -192,13 +207,13 @@ const locks = Layer.effect(
       ticket: (gsrn) =>
         Effect.map(micros, (now): FetchTicket => {
           const point = state.points.get(gsrn)
-          if (point === undefined && !state.awaited.has(gsrn)) state.awaited.set(gsrn, undefined)
+          if (point === undefined) state.awaited.set(gsrn, { ...awaitedAt(state, gsrn, now), since: now })
           return point === undefined
             ? {
                 gsrn,
                 accountingPointId: undefined,
                 version: 0,
-                seenEventAt: undefined,
+                seenEventAt: state.awaited.get(gsrn)?.event?.at,
                 startedAt: now,
                 earliestStartDate: undefined
               }
@@ -297,7 +312,7 @@ const store = Layer.effect(
     return AccountingPointStore.of({
       ensure: Effect.fnUntraced(function* (gsrn) {
         const lock = yield* Semaphore.make(1)
-        const event = state.awaited.get(gsrn)
+        const event = state.awaited.get(gsrn)?.event
         const point = state.points.get(gsrn) ?? {
           id: ++state.pointIds,
           gsrn,
@@ -369,10 +384,15 @@ const inbox = Layer.effect(
         )
         if (places.length > 0) return yield* new EventsInFuture({ places })
         const known = events.filter(({ gsrn }) => state.points.has(gsrn))
-        const awaited = events.filter(({ gsrn }) => !state.points.has(gsrn) && state.awaited.has(gsrn))
+        const awaited = events.filter(
+          ({ gsrn }) => !state.points.has(gsrn) && awaitedAt(state, gsrn, now) !== undefined
+        )
         for (const { gsrn, occurredAt } of awaited) {
-          const at = Math.max(microsOf(occurredAt), state.awaited.get(gsrn)?.at ?? -Infinity)
-          state.awaited.set(gsrn, { at, toldAt: now })
+          const { event, since } = state.awaited.get(gsrn)!
+          state.awaited.set(gsrn, {
+            since,
+            event: { at: Math.max(microsOf(occurredAt), event?.at ?? -Infinity), toldAt: now }
+          })
         }
         const told = new Map<Gsrn, Array<number>>()
         for (const { gsrn, occurredAt } of known) {

@@ -403,6 +403,21 @@ export const accountingPointsSuite = <R, E>(
         })
       )
 
+      it.effect("takes an event for covered that came before its accounting point was asked about again", () =>
+        Effect.gen(function* () {
+          const [inbox, locks, store] = [yield* EventInbox, yield* LockStore, yield* AccountingPointStore]
+          const gsrn = gsrnOf(63)
+          yield* locks.ticket(gsrn)
+          yield* Effect.sleep("2 millis")
+          assert.strictEqual((yield* inbox.record([{ gsrn, occurredAt: Date.UTC(2026, 0, 1) }])).recorded, 1)
+          yield* Effect.sleep("2 millis")
+          const ticket = yield* locks.ticket(gsrn)
+          const id = yield* store.ensure(gsrn)
+          yield* locks.update(id, { version: 0, ticket, change: undefined })
+          assert.isFalse(yield* isPending(gsrn))
+        })
+      )
+
       it.effect("takes the same whole second for another event while that second is young, once it was followed", () =>
         Effect.gen(function* () {
           const inbox = yield* EventInbox

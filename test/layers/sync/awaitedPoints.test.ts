@@ -66,6 +66,36 @@ it.layer(stores, { excludeTestServices: true, timeout: "60 seconds" })(
       })
     )
 
+    it.effect("holds up no other of its batch while the point's row is held", () =>
+      Effect.gen(function* () {
+        const [inbox, locks, sql] = [yield* EventInbox, yield* LockStore, yield* SqlClient.SqlClient]
+        const [held, free] = [gsrnOf(5), gsrnOf(6)]
+        yield* locks.ticket(held)
+        yield* sql`INSERT INTO flex.accounting_point (business_id) VALUES (${free})`
+        const [taken, released] = [yield* Latch.make(), yield* Latch.make()]
+        const holding = yield* Effect.forkChild(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* sql`SELECT FROM flex.awaited_accounting_point WHERE business_id = ${held} FOR UPDATE`
+              yield* taken.open
+              yield* released.await
+            })
+          )
+        )
+        yield* taken.await
+        const telling = yield* Effect.forkChild(inbox.record([held, free].map((gsrn) => ({ gsrn, occurredAt: at }))))
+        yield* Effect.repeat(isPending(free), {
+          until: (pending) => pending === true,
+          schedule: Schedule.spaced("10 millis")
+        })
+        yield* released.open
+        yield* Fiber.join(holding)
+        assert.deepInclude(yield* Fiber.join(telling), { recorded: 2, unknown: 0 })
+        yield* sql`INSERT INTO flex.accounting_point (business_id) VALUES (${held})`
+        assert.isTrue(yield* isPending(held))
+      })
+    )
+
     it.effect("is waited for by the point that is made behind it", () =>
       Effect.gen(function* () {
         const [locks, sql] = [yield* LockStore, yield* SqlClient.SqlClient]
