@@ -27,6 +27,8 @@ export interface Asked {
   readonly at: number
   /** Until it was answered, without the time in which there was no processor. */
   readonly millis: number
+  /** When it was, by the clock. */
+  readonly until: number
   /** None when there was no answer: the connection was lost, or nobody waited any longer. */
   readonly status: number | undefined
   readonly retryAfter: string | undefined
@@ -72,7 +74,7 @@ export const makeLedger = Effect.fnUntraced(function* (stalls: Stalls) {
     )
     const until = yield* Clock.currentTimeMillis
     const millis = until - at - stalls.between(at, until)
-    const known = { kind, instance, at, millis }
+    const known = { kind, instance, at, millis, until }
     const none = (detail: string): Answered => ({
       ...known,
       status: undefined,

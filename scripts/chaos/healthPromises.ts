@@ -26,7 +26,7 @@ const greenWithoutDatabase = (asked: ReadonlyArray<Asked>, severed: ReadonlyArra
           one.instance === instance &&
           one.status === 200 &&
           one.at > from + greenFor &&
-          one.at + one.millis < to
+          one.until < to
       )
       return green.length === 0
         ? []
@@ -59,7 +59,7 @@ const greenWhileNobodyServed = (asked: ReadonlyArray<Asked>, startedAt: number) 
   [...Map.groupBy(asked, ({ instance }) => instance)].flatMap(([instance, own]) =>
     unserved(own.filter(({ kind }) => kind === "lookup")).flatMap(([from, to]) => {
       const green = own.filter(
-        ({ at, kind, millis, status }) => kind === "ready" && status === 200 && at > from + greenFor && at + millis < to
+        ({ at, kind, status, until }) => kind === "ready" && status === 200 && at > from + greenFor && until < to
       )
       return green.length === 0
         ? []

@@ -34,8 +34,8 @@ const catchUp = 1_000
 /** Times in which an instance was away, by its number. */
 export type Outages = ReadonlyMap<number, ReadonlyArray<Outage>>
 
-const isExcused = ({ at, instance, millis }: Asked, outages: Outages) =>
-  (outages.get(instance) ?? []).some(({ from, to }) => at <= to + catchUp && at + millis >= from)
+const isExcused = ({ at, instance, until }: Asked, outages: Outages) =>
+  (outages.get(instance) ?? []).some(({ from, to }) => at <= to + catchUp && until >= from)
 
 export const requestPromises = (asked: ReadonlyArray<Asked>, startedAt: number, outages: Outages = new Map()) => {
   const answerable = asked.filter((one) => !isExcused(one, outages))

@@ -4,8 +4,8 @@
  * (JavaConsumer.java) are compiled as they start; that takes 2 seconds.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Data, Effect, FileSystem, Path } from "effect"
-import { execFile } from "node:child_process"
+import { Data, Effect, FileSystem, Path, Stream } from "effect"
+import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
 import { kafkaJars } from "./kafkaJars.ts"
 import type { TopicRecord } from "../../src/stream/TopicReader.ts"
@@ -17,20 +17,33 @@ export class NotReadIndependently extends Data.TaggedError("NotReadIndependently
 const needed = /^(?:kafka-clients|slf4j-api|lz4-java|snappy-java|zstd-jni)-/
 const machine = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
-const run = (java: string, args: ReadonlyArray<string>) =>
-  Effect.callback<string, NotReadIndependently>((resume) => {
-    const options = { maxBuffer: 1_000_000_000, timeout: 240_000, killSignal: "SIGKILL" } as const
-    const child = execFile(java, args, options, (error, stdout, stderr) =>
-      resume(
-        error === null
-          ? Effect.succeed(stdout)
-          : Effect.fail(
-              new NotReadIndependently({ message: `${error.message.slice(0, 500)}\n${stderr.slice(-2_000)}` })
-            )
-      )
+/** Line by line: what an hour of a crawl leaves behind is more than one text can hold. */
+const read = (java: string, args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const handle = yield* ChildProcess.make(java, args, { forceKillAfter: "1 second" })
+    const [records, complaint, code] = yield* Effect.all(
+      [
+        handle.stdout.pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          Stream.filter((line) => line !== ""),
+          Stream.map(recordOf),
+          Stream.runCollect
+        ),
+        handle.stderr.pipe(Stream.decodeText(), Stream.mkString),
+        handle.exitCode
+      ],
+      { concurrency: 3 }
     )
-    return Effect.sync(() => child.kill("SIGKILL"))
-  })
+    if (code !== 0) return yield* notRead(`${java} ended with ${code}\n${complaint.slice(-2_000)}`)
+    return [...records]
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("PlatformError", (error) => notRead(error.message)),
+    Effect.timeoutOrElse({ duration: "4 minutes", orElse: () => notRead("the ends were not reached in four minutes") })
+  )
+
+const notRead = (message: string) => Effect.fail(new NotReadIndependently({ message }))
 
 const textOf = (base64: string) => (base64 === "-" ? "null" : Buffer.from(base64, "base64").toString())
 
@@ -62,14 +75,10 @@ export const readCommitted = Effect.fnUntraced(
     const home = process.env["JAVA_HOME"]
     const source = fileURLToPath(new URL("JavaConsumer.java", import.meta.url))
     const args = [...machine, "--class-path", classPath.join(path.sep === "/" ? ":" : ";"), source, brokers, ...topics]
-    const lines = yield* run(home === undefined ? "java" : `${home}/bin/java`, args)
-    return lines
-      .split("\n")
-      .filter((line) => line !== "")
-      .map(recordOf)
-      .sort(
-        (a, b) => topics.indexOf(a.topic) - topics.indexOf(b.topic) || a.partition - b.partition || a.offset - b.offset
-      )
+    const records = yield* read(home === undefined ? "java" : `${home}/bin/java`, args)
+    return records.sort(
+      (a, b) => topics.indexOf(a.topic) - topics.indexOf(b.topic) || a.partition - b.partition || a.offset - b.offset
+    )
   },
   (reading) => Effect.provide(reading, NodeServices.layer)
 )

@@ -132,7 +132,8 @@ const asked = (one: Partial<Asked>): Asked => ({
   status: 200,
   retryAfter: undefined,
   detail: undefined,
-  ...one
+  ...one,
+  until: one.until ?? (one.at ?? 0) + (one.millis ?? 20)
 })
 
 it("names requests that were late, lost, refused without a reason, or sent away without a time", () => {
@@ -170,7 +171,9 @@ it("names an instance that is green without its database, or while it serves nob
 })
 
 it("says nothing of requests that were lost with an instance that was killed, and of others it does", () => {
-  const lost = [asked({ status: undefined, at: 5_000 }), asked({ status: undefined, at: 5_000, instance: 2 })]
+  // One that began before the instance was away, and lasted until then by the clock, without the time in which there was no processor.
+  const begun = asked({ status: undefined, at: 2_000, millis: 1_500, until: 4_100 })
+  const lost = [asked({ status: undefined, at: 5_000 }), begun, asked({ status: undefined, at: 5_000, instance: 2 })]
   const outages = new Map([[1, [{ from: 4_000, to: 6_000 }]]])
   assert.match(requestPromises(lost, 0, outages).broken.join(), /1 requests lost their connection.*instance 2/)
 })
