@@ -26,6 +26,7 @@ import firstFetches from "./0030_first_fetches.ts"
 import patientNotifications from "./0032_patient_notifications.ts"
 import rowsByHand from "./0033_rows_by_hand.ts"
 import awaitedPoints from "./0034_awaited_points.ts"
+import datedClaims from "./0035_dated_claims.ts"
 
 export const migrations = {
   "0001_accounting_points": accountingPoints,
@@ -49,7 +50,8 @@ export const migrations = {
   "0030_first_fetches": firstFetches,
   "0032_patient_notifications": patientNotifications,
   "0033_rows_by_hand": rowsByHand,
-  "0034_awaited_points": awaitedPoints
+  "0034_awaited_points": awaitedPoints,
+  "0035_dated_claims": datedClaims
 }
 
 /** The steps that are gone: a database that took some of them and not all cannot be brought up to date. */

@@ -9,7 +9,8 @@
  * seen every lease of that server's tasks.
  *
  * A document is published under the time of its claim, and of those of one key a topic that is compacted keeps one: the parts of a month, or
- * a month and the latest data that begin in it. So what a claim takes of one series is dated a millisecond apart.
+ * a month and the latest data that begin in it. So what a claim takes of one series is dated a millisecond apart, and behind all that
+ * was claimed of its server before, which the server's row knows.
  *
  * Slow servers must not fill every place. So a claim takes the tasks of those servers first that have least in flight. And while
  * some servers with due tasks have nothing in flight, only because their rate makes them wait for a moment, some places are kept
@@ -103,22 +104,26 @@ export const claimStatement = (
     WHERE nth <= ${limit}::int4 - CASE WHEN height > 1 THEN (SELECT count(*) FROM waiting) ELSE 0 END
   ), server AS (
     SELECT s.origin, s.epoch, s.turns, s.knowledge, ${budget.tokens} AS tokens, ${budget.room} AS room,
-      ${budget.rate} AS rate, ${budget.places} AS places FROM hilltop_servers s
+      ${budget.rate} AS rate, ${budget.places} AS places,
+      greatest(floor(${sql.literal(millisOf("now()"))}), s.dated_until + 1) AS dated_from FROM hilltop_servers s
     WHERE s.origin = ANY(ARRAY(SELECT origin FROM picked)) AND ${budget.isAsked} ORDER BY s.origin FOR UPDATE SKIP LOCKED
   ), taken AS (
     INSERT INTO hilltop_fetch_leases (task_id, origin, due_at, lease_until)
     SELECT picked.id, picked.origin, picked.due_at, now() + make_interval(secs => ${leaseSeconds}::float8)
     FROM picked JOIN server ON server.origin = picked.origin AND server.turns = picked.turns AND picked.place <= server.room
     ORDER BY picked.place RETURNING task_id, fence, origin
+  ), dated AS (
+    SELECT taken.task_id, taken.fence, taken.origin,
+      row_number() OVER (PARTITION BY t.origin, t.details ->> 'siteName', t.details ->> 'measurementName' ORDER BY taken.fence) - 1 AS later
+    FROM taken JOIN hilltop_fetch_tasks t ON t.id = taken.task_id
   ), slots AS (
-    SELECT origin, count(*)::int4 AS n FROM taken GROUP BY origin
+    SELECT origin, count(*)::int4 AS n, max(later) AS longest FROM dated GROUP BY origin
   ), spent AS (
     UPDATE hilltop_servers s SET tokens = server.tokens - slots.n, refilled_at = greatest(s.refilled_at, now()),
-      in_flight = s.in_flight + slots.n, turns = s.turns + slots.n
+      in_flight = s.in_flight + slots.n, turns = s.turns + slots.n, dated_until = server.dated_from + slots.longest
     FROM server JOIN slots USING (origin) WHERE s.origin = server.origin
   )
-  SELECT t.id::float8 AS id, taken.fence::float8 AS fence, floor(${sql.literal(millisOf("now()"))})
-      + row_number() OVER (PARTITION BY t.origin, t.details ->> 'siteName', t.details ->> 'measurementName' ORDER BY taken.fence) - 1 AS claimed_at,
+  SELECT t.id::float8 AS id, dated.fence::float8 AS fence, server.dated_from + dated.later AS claimed_at,
     t.source_id, t.request_type, t.fetch_url, t.details,
     t.previous_data_hash, t.previous_digest, t.attempts, source.council_id, source.hts_url, source.configuration, t.origin,
     server.epoch::float8 AS epoch, server.knowledge, t.refresh, CASE WHEN t.refresh IS NULL THEN t.previous_history END AS history,
@@ -127,7 +132,7 @@ export const claimStatement = (
     (CASE WHEN server.tokens - slots.n >= 1 THEN 0
       ELSE least(1000 * (1 - server.tokens + slots.n) / nullif(server.rate, 0), ${longestTokenIn}::float8) END)::float8 AS token_in,
     (server.places - slots.n)::int4 AS places
-  FROM taken JOIN server USING (origin) JOIN slots USING (origin) JOIN hilltop_fetch_tasks t ON t.id = taken.task_id
+  FROM dated JOIN server USING (origin) JOIN slots USING (origin) JOIN hilltop_fetch_tasks t ON t.id = dated.task_id
   JOIN hilltop_sources source ON source.id = t.source_id`
 }
 

@@ -90,6 +90,14 @@ it.layer(PgHilltopQueue.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeT
           const [first = 0] = times("Tui")
           assert.deepStrictEqual(times("Awa").sort(), [first, first + 1, first + 2])
           yield* queue.release(claimed)
+
+          // The next claim comes before the time of what this one took last, as where it took a great many.
+          const last = first + 60_000
+          yield* sql`UPDATE hilltop_servers SET dated_until = ${last}, tokens = 'Infinity' WHERE origin = 'http://apart.nz'`
+          for (const at of [last + 1, last + 2]) {
+            const [next] = yield* queue.claim(1)
+            assert.strictEqual(next?.claimedAt, at)
+          }
         })
     )
   }
