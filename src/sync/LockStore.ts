@@ -115,7 +115,7 @@ export class LockStore extends Context.Service<
     readonly release: (claims: ReadonlyArray<Claim>) => Effect.Effect<void, StoreUnavailable>
     /**
      * How many accounting points are to be kept fresh. Others lose that standing when their last lookup is too old; of those that fail, any
-     * whose next attempt has no time is due from then on.
+     * whose next attempt has no time is due from then on; and those that were awaited for too long are forgotten.
      */
     readonly countRelevant: (lookupRetention: number) => Effect.Effect<number, StoreUnavailable>
   }
